@@ -1,0 +1,38 @@
+// Package protocol holds the literal names of the wire: environment variables, header, paths, labels and annotations
+// that Khronicle shares with Kuberhealthy v2, with every checker pod and with every check author's client.
+// It imports nothing and decides nothing.
+package protocol
+
+// Environment variables that every container of a checker pod receives.
+const (
+	// EnvReportingURL is where the check posts its report.
+	EnvReportingURL = "KH_REPORTING_URL"
+	// EnvRunUUID is the identity, and the credential, of one run.
+	EnvRunUUID = "KH_RUN_UUID"
+	// EnvDeadline is the end of the run, in whole Unix seconds.
+	EnvDeadline = "KH_CHECK_RUN_DEADLINE"
+	// EnvPodNamespace is the pod's own namespace, through the downward API.
+	EnvPodNamespace = "KH_POD_NAMESPACE"
+)
+
+// The report request.
+const (
+	// HeaderRunUUID carries the run UUID of a report.
+	HeaderRunUUID = "kh-run-uuid"
+	// PathReport is Kuberhealthy v2's report path.
+	PathReport = "/externalCheckStatus"
+	// PathReportAlias is Kuberhealthy v3's report path.
+	PathReportAlias = "/check"
+)
+
+// Labels and annotations of a checker pod.
+const (
+	LabelRunID          = "kuberhealthy-run-id"
+	LabelCheckName      = "kuberhealthy-check-name"
+	LabelApp            = "app"
+	AppName             = "kuberhealthy-check"
+	AnnotationCheckName = "comcast.github.io/check-name"
+)
+
+// DefaultReportingURL is where checks report when nothing else is configured.
+const DefaultReportingURL = "http://kuberhealthy.kuberhealthy.svc.cluster.local" + PathReport
