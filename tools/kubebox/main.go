@@ -1,78 +1,67 @@
-// kubebox: one multi-call binary with every Kubernetes node and control-plane process.
+//go:build linux
+
+// Command kubebox is a real one-node Kubernetes for development and tests: etcd, the control plane, kubelet,
+// kube-proxy, CoreDNS and kubectl in one binary, and the supervisor that runs them in namespaces of their own.
+//
+// Called by the name of a component (a symlink, or the first argument), it is that component and nothing else.
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
-	"github.com/coredns/coredns/coremain"
-	_ "github.com/coredns/coredns/plugin/bind"
-	_ "github.com/coredns/coredns/plugin/cache"
-	_ "github.com/coredns/coredns/plugin/errors"
-	_ "github.com/coredns/coredns/plugin/health"
-	_ "github.com/coredns/coredns/plugin/hosts"
-	_ "github.com/coredns/coredns/plugin/kubernetes"
-	_ "github.com/coredns/coredns/plugin/log"
-	_ "github.com/coredns/coredns/plugin/ready"
-	_ "github.com/coredns/coredns/plugin/template"
-	"github.com/spf13/cobra"
-	"go.etcd.io/etcd/server/v3/etcdmain"
-	"k8s.io/component-base/cli"
-	_ "k8s.io/component-base/logs/json/register"
-	_ "k8s.io/component-base/metrics/prometheus/clientgo"
-	_ "k8s.io/component-base/metrics/prometheus/version"
-	kubectl "k8s.io/kubectl/pkg/cmd"
-	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
-	kcm "k8s.io/kubernetes/cmd/kube-controller-manager/app"
-	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
-	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
-
-	"context"
+	"github.com/khronicle/khronicle/tools/kubebox/internal/cli"
+	"github.com/khronicle/khronicle/tools/kubebox/internal/host"
+	"github.com/khronicle/khronicle/tools/kubebox/internal/node"
 )
 
 func main() {
-	// Called through a symlink (kubectl -> kubebox) or as `kubebox <component>`.
-	name := filepath.Base(os.Args[0])
-	switch name {
-	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl", "coredns":
-	default:
-		if len(os.Args) < 2 {
-			fmt.Fprintln(os.Stderr, "usage: kubebox etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kube-proxy|kubectl [flags]")
-			os.Exit(2)
-		}
-		name = os.Args[1]
-		os.Args = append([]string{name}, os.Args[2:]...)
+	if run := component(); run != nil {
+		os.Exit(run())
 	}
-	var cmd *cobra.Command
-	switch name {
-	case "etcd":
-		etcdmain.Main(os.Args)
-		return
-	case "coredns":
-		coremain.Run()
-		return
-	case "kube-apiserver":
-		cmd = apiserver.NewAPIServerCommand()
-	case "kube-controller-manager":
-		cmd = kcm.NewControllerManagerCommand()
-	case "kube-scheduler":
-		cmd = scheduler.NewSchedulerCommand()
-	case "kubelet":
-		cmd = kubelet.NewKubeletCommand(context.Background())
-	case "kube-proxy":
-		cmd = proxy.NewProxyCommand()
-	case "kubectl":
-		cmd = kubectl.NewDefaultKubectlCommand()
-		if err := cli.RunNoErrOutput(cmd); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	default:
-		fmt.Fprintln(os.Stderr, "unknown component", name)
-		os.Exit(2)
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "kubebox:", err)
+		os.Exit(1)
 	}
-	os.Exit(cli.Run(cmd))
+}
+
+// component returns the component that this process was called as, and makes its name the first argument.
+// kubectl as an argument is a command of the supervisor, which adds the cluster's kubeconfig.
+func component() func() int {
+	if run, ok := components[filepath.Base(os.Args[0])]; ok {
+		return run
+	}
+	if len(os.Args) < 2 || os.Args[1] == "kubectl" {
+		return nil
+	}
+	run, ok := components[os.Args[1]]
+	if ok {
+		os.Args = os.Args[1:]
+	}
+	return run
+}
+
+func run() error {
+	switch filepath.Base(os.Args[0]) {
+	case host.Arg0:
+		return host.RunDaemon(os.Args[1:])
+	case node.Arg0:
+		c, err := host.ParseNodeArgs(os.Args[1:])
+		if err != nil {
+			return err
+		}
+		return node.Run(c)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	err := cli.New(func() { os.Exit(runKubectl()) }).ExecuteContext(ctx)
+	if ctx.Err() != nil {
+		return errors.Join(errors.New("interrupted"), err)
+	}
+	return err
 }

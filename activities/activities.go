@@ -1,0 +1,48 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+)
+
+// Cluster is what the activities need of Kubernetes; package kube has it.
+type Cluster interface {
+	Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error)
+	CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
+	AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error)
+	DeletePod(ctx context.Context, namespace, name string) error
+	PodsOf(namespace, checkName string) []*corev1.Pod
+	WriteState(ctx context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
+	SetJobPhase(ctx context.Context, namespace, name string, phase khv1.JobPhase) error
+}
+
+// Activities carries the clients and settings of the activities.
+type Activities struct {
+	Cluster Cluster
+	// ReportingURL is where checks post their reports.
+	ReportingURL string
+	// Recorder is the name of this worker, shown on the states it writes.
+	Recorder string
+	// Retention says which finished pods are kept.
+	Retention check.Retention
+}
+
+// Run names one attempt of a run.
+type Run struct {
+	Ref      check.Ref
+	UUID     string
+	Attempt  int
+	Deadline time.Time
+}
+
+// Pod names the pod of a run.
+type Pod struct {
+	Namespace, Name string
+	// Deadline is when to stop looking. The zero time means never.
+	Deadline time.Time
+}

@@ -1,0 +1,147 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/khronicle/khronicle/check"
+)
+
+// heartbeatEvery is how often a waiting activity says that it is alive. It is well under the heartbeat timeout that the
+// workflow sets.
+const heartbeatEvery = 3 * time.Second
+
+// CreatePodResult says why there is no pod. It is empty when there is one.
+type CreatePodResult struct {
+	// CheckGone is true when the check or job does not exist any more.
+	CheckGone bool
+	// Failure is why there is no pod, when another try would end the same.
+	Failure *check.Failure
+}
+
+// CreatePod makes the pod of a run from the present spec of its check. It may be called again: the same run and attempt
+// have one pod.
+func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, error) {
+	workload, ok, err := a.Cluster.Workload(ctx, run.Ref)
+	if err != nil || !ok {
+		return CreatePodResult{CheckGone: !ok && err == nil}, err
+	}
+	if err := workload.Validate(); err != nil {
+		failure := check.InvalidSpec(err)
+		return CreatePodResult{Failure: &failure}, nil
+	}
+	pod := check.NewPod(workload, check.Run{
+		UUID: run.UUID, Attempt: run.Attempt, Deadline: run.Deadline, ReportingURL: a.ReportingURL,
+	}, time.Now())
+	if _, err := a.Cluster.CreatePod(ctx, pod); err != nil {
+		if !permanent(err) {
+			return CreatePodResult{}, err
+		}
+		failure := check.CreateFailed(err.Error())
+		return CreatePodResult{Failure: &failure}, nil
+	}
+	return CreatePodResult{}, nil
+}
+
+// permanent is true for an answer of the API server that the same request will get again.
+func permanent(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) ||
+		apierrors.IsNotFound(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsAlreadyExists(err) ||
+		apierrors.IsMethodNotSupported(err)
+}
+
+// WaitForPodStart waits until the pod runs, has ended, is gone, or cannot start by itself. At the deadline it returns
+// what it saw last.
+func (a *Activities) WaitForPodStart(ctx context.Context, pod Pod) (check.Observation, error) {
+	return a.await(ctx, pod, func(o check.Observation) bool { return o.Started || o.Hopeless != "" })
+}
+
+// WaitForPodExit waits until the pod has ended or is gone. At the deadline it returns what it saw last.
+func (a *Activities) WaitForPodExit(ctx context.Context, pod Pod) (check.Observation, error) {
+	return a.await(ctx, pod, func(o check.Observation) bool { return o.Ended })
+}
+
+var (
+	errDeadline = errors.New("deadline of the run")
+	// errStopping makes the server hand a wait to another worker at once, and not only after the heartbeat timeout.
+	errStopping = errors.New("the worker is stopping")
+)
+
+func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observation) bool) (check.Observation, error) {
+	bounded, cancelWait := context.WithCancelCause(ctx)
+	defer cancelWait(nil)
+	stop := heartbeat(ctx, cancelWait)
+	defer stop()
+	if !pod.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		bounded, cancel = context.WithDeadlineCause(bounded, pod.Deadline, errDeadline)
+		defer cancel()
+	}
+	var last check.Observation
+	observed, err := a.Cluster.AwaitPod(bounded, pod.Namespace, pod.Name, func(o check.Observation) bool {
+		last = o
+		return until(o)
+	})
+	if errors.Is(err, errDeadline) {
+		return last, nil
+	}
+	return observed, err
+}
+
+// heartbeat tells the server that the activity is alive until stop is called, and cancels its wait when the worker stops.
+func heartbeat(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		ticker := time.NewTicker(heartbeatEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				activity.RecordHeartbeat(ctx)
+			case <-activity.GetWorkerStopChannel(ctx):
+				cancel(errStopping)
+				return
+			case <-done:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+// CleanUpInput names the pod of a run that is over.
+type CleanUpInput struct {
+	Ref check.Ref
+	Pod Pod
+	// Ended is true when the pod is known to have ended.
+	Ended bool
+}
+
+// CleanUp deletes the pod of a run if it has not ended, waits for its end, and deletes the finished pods of the check
+// that the retention does not keep.
+func (a *Activities) CleanUp(ctx context.Context, in CleanUpInput) error {
+	if in.Pod.Name != "" && !in.Ended {
+		if err := a.Cluster.DeletePod(ctx, in.Pod.Namespace, in.Pod.Name); err != nil {
+			return err
+		}
+		if _, err := a.WaitForPodExit(ctx, in.Pod); err != nil {
+			return err
+		}
+	}
+	return a.prune(ctx, in.Ref)
+}
+
+func (a *Activities) prune(ctx context.Context, ref check.Ref) error {
+	var errs []error
+	for _, pod := range a.Retention.Surplus(a.Cluster.PodsOf(ref.Namespace, ref.Name), time.Now()) {
+		errs = append(errs, a.Cluster.DeletePod(ctx, pod.Namespace, pod.Name))
+	}
+	return errors.Join(errs...)
+}

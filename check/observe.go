@@ -1,0 +1,115 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// hopeless are the reasons for which a container waits without a chance to start by itself. ErrImagePull comes before
+// ImagePullBackOff; Kuberhealthy ends the run at the first.
+var hopeless = []string{
+	"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
+	"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff",
+}
+
+// disruptions are the pod reasons that stand for an end by the platform, not by the check.
+var disruptions = []string{"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "Shutdown"}
+
+// Observation is what the status of a checker pod says about its run.
+type Observation struct {
+	// Started is true once the pod runs or has ended.
+	Started bool
+	// Ended is true once the pod has Succeeded or Failed.
+	Ended bool
+	// Deleting is true when the pod was told to go: it may still run, report and end.
+	Deleting bool
+	// Gone is true when the pod object is no longer there.
+	Gone bool
+	// Disrupted is true when the platform ended or removed the pod: eviction, drain, preemption, a lost node.
+	Disrupted bool
+	// Hopeless is the reason for which a container will not start by itself, or empty.
+	Hopeless string
+	// Detail says in words what the pod waits for, or how it ended.
+	Detail string
+	// Node is where the pod was placed.
+	Node string
+}
+
+// Observe reads the status of a checker pod.
+func Observe(pod *corev1.Pod) Observation {
+	o := Observation{Node: pod.Spec.NodeName, Disrupted: disrupted(pod), Deleting: pod.DeletionTimestamp != nil}
+	switch pod.Status.Phase {
+	case corev1.PodSucceeded, corev1.PodFailed:
+		o.Started, o.Ended, o.Detail = true, true, endDetail(pod)
+	case corev1.PodRunning:
+		o.Started = true
+	default:
+		o.Hopeless, o.Detail = waitDetail(pod)
+	}
+	return o
+}
+
+func disrupted(pod *corev1.Pod) bool {
+	return slices.Contains(disruptions, pod.Status.Reason) ||
+		slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
+		})
+}
+
+func statuses(pod *corev1.Pod) []corev1.ContainerStatus {
+	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
+}
+
+func waitDetail(pod *corev1.Pod) (reason, detail string) {
+	for _, status := range statuses(pod) {
+		waiting := status.State.Waiting
+		if waiting == nil || waiting.Reason == "" || waiting.Reason == "PodInitializing" {
+			continue
+		}
+		detail = joined(fmt.Sprintf("container %s: %s", status.Name, waiting.Reason), waiting.Message)
+		if slices.Contains(hopeless, waiting.Reason) {
+			return waiting.Reason, detail
+		}
+	}
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+			return "", joined("pod is "+strings.ToLower(condition.Reason), condition.Message)
+		}
+	}
+	return "", detail
+}
+
+// Removed is true when the pod ended because it was deleted, or is no longer there.
+func (o Observation) Removed() bool { return o.Gone || o.Ended && o.Deleting }
+
+// Unschedulable is true when the detail of a pending pod says that no node takes it.
+func (o Observation) Unschedulable() bool {
+	return strings.HasPrefix(o.Detail, "pod is "+strings.ToLower(corev1.PodReasonUnschedulable))
+}
+
+func endDetail(pod *corev1.Pod) string {
+	var parts []string
+	if pod.Status.Reason != "" {
+		parts = append(parts, joined("pod "+pod.Status.Reason, pod.Status.Message))
+	}
+	for _, status := range statuses(pod) {
+		if end := status.State.Terminated; end != nil && end.ExitCode != 0 {
+			text := fmt.Sprintf("container %s exited with code %d (%s)", status.Name, end.ExitCode, end.Reason)
+			parts = append(parts, joined(text, end.Message))
+		}
+	}
+	if len(parts) == 0 {
+		return "all containers exited with code 0"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func joined(text, message string) string {
+	if message = strings.TrimSpace(message); message == "" {
+		return text
+	}
+	return text + ": " + message
+}

@@ -1,0 +1,144 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/external/status"
+)
+
+// Sentinel errors of a pod that went away, in Kuberhealthy's words.
+var (
+	ErrPodRemovedExpectedly    = errors.New("pod deleted expectedly")
+	ErrPodRemovedUnexpectedly  = errors.New("pod deleted unexpectedly")
+	ErrPodDeletedBeforeRunning = errors.New("the khcheck check pod is deleted, waiting for start failed")
+)
+
+// Result is the one word for how a run ended.
+type Result string
+
+// The results of a run.
+const (
+	// Succeeded: the check reported OK.
+	Succeeded Result = "succeeded"
+	// Failed: the check reported errors, or its pod ended or was deleted without a report.
+	Failed Result = "failed"
+	// TimedOut: the deadline passed before the report, or before the exit.
+	TimedOut Result = "timed-out"
+	// InfraFailed: the platform did not let the check run.
+	InfraFailed Result = "infra-failed"
+	// Canceled: the check was deleted during its run; nothing is recorded.
+	Canceled Result = "canceled"
+)
+
+// Outcome is how a run ended. It is data: a check that fails is no error of Khronicle's.
+type Outcome struct {
+	Result Result
+	// Errors are the texts that people see. The first is Kuberhealthy's for the same situation, a second gives detail.
+	Errors []string
+	// Reported is true when the check itself gave the verdict.
+	Reported bool
+	// Node is where the pod ran.
+	Node string
+	// Started is when the run began and Judged when its verdict was known.
+	Started, Judged time.Time
+	// Notes say what else happened in the run, such as a second report.
+	Notes []string
+}
+
+// OK is true when the run found nothing wrong.
+func (o Outcome) OK() bool { return o.Result == Succeeded }
+
+// FromReport returns the outcome of a run whose check reported.
+func FromReport(report status.Report) Outcome {
+	outcome := Outcome{Result: Succeeded, Errors: report.Errors, Reported: true}
+	if !report.OK {
+		outcome.Result = Failed
+	}
+	return outcome
+}
+
+// A Failure is why a run has an outcome without the check's own verdict.
+type Failure struct {
+	Result Result
+	// Text is the situation in Kuberhealthy's words.
+	Text string
+	// Bare texts are shown without the name of the check, as Kuberhealthy does for some.
+	Bare bool
+	// Detail says more, where there is more to say.
+	Detail string
+}
+
+// Outcome returns the failure as the outcome of a run of ref.
+func (f Failure) Outcome(ref Ref) Outcome {
+	text := f.Text
+	if !f.Bare {
+		text = ref.String() + ": " + text
+	}
+	prefix := "Check"
+	if ref.Kind == khv1.KHJob {
+		prefix = "Job"
+	}
+	outcome := Outcome{Result: f.Result, Errors: []string{fmt.Sprintf("%s execution error: %s", prefix, text)}}
+	if f.Detail != "" {
+		outcome.Errors = append(outcome.Errors, f.Detail)
+	}
+	return outcome
+}
+
+// InvalidSpec is the failure of a workload from which no pod can be made.
+func InvalidSpec(err error) Failure {
+	return Failure{Result: Failed, Text: err.Error(), Bare: true}
+}
+
+// CreateFailed is the failure of a pod that the API server did not take.
+func CreateFailed(reason string) Failure {
+	return Failure{Result: InfraFailed, Text: "failed to create pod for checker: " + reason}
+}
+
+// NotStarted is the failure of a pod that was not running at the deadline.
+func NotStarted(o Observation) Failure {
+	failure := Failure{Result: TimedOut, Text: "failed to see pod running within timeout", Detail: o.Detail}
+	if o.Unschedulable() {
+		failure.Result = InfraFailed
+	}
+	return failure
+}
+
+// CannotStart is the failure of a pod with a container that will not start by itself.
+func CannotStart(o Observation) Failure {
+	return Failure{Result: InfraFailed, Text: "error when waiting for pod to start: " + o.Hopeless, Detail: o.Detail}
+}
+
+// Removed is the failure of a pod that was deleted before its report.
+func Removed(o Observation) Failure {
+	switch {
+	case o.Disrupted:
+		return Failure{Result: InfraFailed, Text: ErrPodRemovedExpectedly.Error(), Bare: true, Detail: o.Detail}
+	case !o.Started:
+		return Failure{Result: Failed, Text: "error when waiting for pod to start: " + ErrPodDeletedBeforeRunning.Error()}
+	default:
+		return Failure{Result: Failed, Text: ErrPodRemovedUnexpectedly.Error(), Bare: true}
+	}
+}
+
+// EndedSilently is the failure of a pod that ended without a report.
+func EndedSilently(o Observation) Failure {
+	failure := Failure{Result: Failed, Text: "checker pod ended without reporting in: " + o.Detail}
+	if o.Disrupted {
+		failure.Result = InfraFailed
+	}
+	return failure
+}
+
+// NoReport is the failure of a pod that had not reported at the deadline.
+func NoReport() Failure {
+	return Failure{Result: TimedOut, Text: "timed out waiting for checker pod to report in"}
+}
+
+// NoExit is the failure of a pod that reported, but was still running at the deadline.
+func NoExit() Failure {
+	return Failure{Result: TimedOut, Text: "timed out waiting for pod to exit"}
+}

@@ -1,0 +1,92 @@
+package check
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/protocol"
+)
+
+// deadlineSlack is how long after the run's deadline the kubelet ends the pod by itself, for the case that everything
+// of Khronicle is down at the deadline.
+const deadlineSlack = 30 * time.Second
+
+// NewPod returns the pod of a run: the user's pod spec, never changed in place, with Kuberhealthy's labels, annotation
+// and environment, restartPolicy Never, the workload as owner, and a deadline of its own behind the run's.
+func NewPod(w Workload, run Run, now time.Time) *corev1.Pod {
+	spec := *w.PodSpec.DeepCopy()
+	spec.RestartPolicy = corev1.RestartPolicyNever
+	for i := range spec.Containers {
+		spec.Containers[i].Env = injectEnv(spec.Containers[i].Env, run)
+	}
+	backstop := int64((run.Deadline.Sub(now) + deadlineSlack) / time.Second)
+	if spec.ActiveDeadlineSeconds == nil || *spec.ActiveDeadlineSeconds > backstop {
+		spec.ActiveDeadlineSeconds = &backstop
+	}
+	return &corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:       w.Namespace,
+			Name:            run.PodName(w.Name),
+			Labels:          podLabels(w, run),
+			Annotations:     podAnnotations(w),
+			OwnerReferences: []metav1.OwnerReference{OwnerOf(w.Ref)},
+		},
+		Spec: spec,
+	}
+}
+
+// OwnerOf returns the reference by which a pod or a state belongs to its check or job, so that deleting the one deletes
+// the other.
+func OwnerOf(ref Ref) metav1.OwnerReference {
+	kind := khv1.CheckKind
+	if ref.Kind == khv1.KHJob {
+		kind = khv1.JobKind
+	}
+	isController := true
+	return metav1.OwnerReference{
+		APIVersion: khv1.GroupVersion.String(), Kind: kind, Name: ref.Name, UID: ref.UID, Controller: &isController,
+	}
+}
+
+func podLabels(w Workload, run Run) map[string]string {
+	labels := maps.Clone(w.ExtraLabels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[protocol.LabelRunID] = run.UUID
+	labels[protocol.LabelCheckName] = w.Name
+	labels[protocol.LabelApp] = protocol.AppName
+	return labels
+}
+
+func podAnnotations(w Workload) map[string]string {
+	annotations := maps.Clone(w.ExtraAnnotations)
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[protocol.AnnotationCheckName] = w.Name
+	return annotations
+}
+
+// injectEnv replaces the four variables of the contract and puts them at the end, where they may refer to nothing.
+func injectEnv(env []corev1.EnvVar, run Run) []corev1.EnvVar {
+	injected := []corev1.EnvVar{
+		{Name: protocol.EnvReportingURL, Value: run.ReportingURL},
+		{Name: protocol.EnvRunUUID, Value: run.UUID},
+		{Name: protocol.EnvPodNamespace, ValueFrom: &corev1.EnvVarSource{
+			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"},
+		}},
+		{Name: protocol.EnvDeadline, Value: strconv.FormatInt(run.Deadline.Unix(), 10)},
+	}
+	kept := slices.DeleteFunc(env, func(v corev1.EnvVar) bool {
+		return slices.ContainsFunc(injected, func(i corev1.EnvVar) bool { return i.Name == v.Name })
+	})
+	return append(kept, injected...)
+}

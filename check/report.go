@@ -1,0 +1,49 @@
+package check
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/khronicle/khronicle/external/status"
+)
+
+// Errors of a report that no run may take.
+var (
+	ErrReportMalformed    = errors.New(`report is not a JSON object with "OK" and "Errors"`)
+	ErrReportWithErrors   = errors.New("report is OK and has errors: send OK false, or no errors")
+	ErrReportWithoutError = errors.New("report is not OK and has no errors: say what is wrong in Errors")
+	ErrReportBlankError   = errors.New("report has an empty error text")
+)
+
+// ParseReport decodes and judges the body of a report. Keys may be of any case, further keys are ignored, and a missing
+// or null list of errors is an empty one.
+func ParseReport(body []byte) (status.Report, error) {
+	var wire struct {
+		OK     *bool
+		Errors []string
+	}
+	if err := json.Unmarshal(body, &wire); err != nil {
+		return status.Report{}, fmt.Errorf("%w: %w", ErrReportMalformed, err)
+	}
+	if wire.OK == nil && wire.Errors == nil {
+		return status.Report{}, ErrReportMalformed
+	}
+	report := status.Report{OK: wire.OK != nil && *wire.OK, Errors: append([]string{}, wire.Errors...)}
+	return report, judge(report)
+}
+
+func judge(report status.Report) error {
+	for _, text := range report.Errors {
+		if text == "" {
+			return ErrReportBlankError
+		}
+	}
+	switch {
+	case report.OK && len(report.Errors) > 0:
+		return ErrReportWithErrors
+	case !report.OK && len(report.Errors) == 0:
+		return ErrReportWithoutError
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package check
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/protocol"
+)
+
+// Retention says which finished checker pods are kept, as Kuberhealthy's configuration does.
+type Retention struct {
+	// MaxCompletedPods and MaxErrorPods are how many Succeeded and Failed pods of a check are kept. 0 keeps none.
+	MaxCompletedPods, MaxErrorPods int
+	// MaxPodAge is how long a finished pod is kept at most. 0 means for ever.
+	MaxPodAge time.Duration
+	// MaxJobAge is how long a completed job is kept after its creation. 0 means for ever.
+	MaxJobAge time.Duration
+}
+
+// DefaultRetention is that of Kuberhealthy's chart.
+func DefaultRetention() Retention {
+	return Retention{MaxCompletedPods: 4, MaxErrorPods: 4, MaxPodAge: 72 * time.Hour, MaxJobAge: 15 * time.Minute}
+}
+
+// Surplus returns the finished pods that are to be deleted. The pods may be of one check or of many; each check has its
+// own limits. Pods that have not finished are never among them.
+func (r Retention) Surplus(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
+	newestFirst := slices.SortedFunc(slices.Values(pods), func(a, b *corev1.Pod) int {
+		return finishedAt(b).Compare(finishedAt(a))
+	})
+	limits := map[corev1.PodPhase]int{corev1.PodSucceeded: r.MaxCompletedPods, corev1.PodFailed: r.MaxErrorPods}
+	seen := map[finishedKind]int{}
+	var surplus []*corev1.Pod
+	for _, pod := range newestFirst {
+		limit, finished := limits[pod.Status.Phase]
+		if !finished {
+			continue
+		}
+		kind := finishedKind{pod.Namespace, pod.Labels[protocol.LabelCheckName], pod.Status.Phase}
+		seen[kind]++
+		tooOld := r.MaxPodAge > 0 && now.Sub(finishedAt(pod)) > r.MaxPodAge
+		if pod.DeletionTimestamp == nil && (seen[kind] > limit || tooOld) {
+			surplus = append(surplus, pod)
+		}
+	}
+	return surplus
+}
+
+// finishedKind is what a retention limit counts: the pods of one check that ended the same way.
+type finishedKind struct {
+	namespace, check string
+	phase            corev1.PodPhase
+}
+
+// JobExpired is true for a completed job that is to be deleted.
+func (r Retention) JobExpired(job *khv1.KuberhealthyJob, now time.Time) bool {
+	return r.MaxJobAge > 0 && job.Spec.Phase == khv1.JobCompleted && job.DeletionTimestamp == nil &&
+		now.Sub(job.CreationTimestamp.Time) > r.MaxJobAge
+}
+
+// finishedAt returns when the last container of a pod ended, or else when the pod was created.
+func finishedAt(pod *corev1.Pod) time.Time {
+	end := pod.CreationTimestamp.Time
+	for _, status := range statuses(pod) {
+		if t := status.State.Terminated; t != nil && t.FinishedAt.After(end) {
+			end = t.FinishedAt.Time
+		}
+	}
+	return end
+}

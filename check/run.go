@@ -1,0 +1,42 @@
+package check
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Run is one attempt to execute a workload.
+type Run struct {
+	// UUID is the identity of the run and the credential of its report. It never goes into names, logs or pages while
+	// the run is in flight.
+	UUID string
+	// Attempt counts the pods of the run, from 1.
+	Attempt int
+	// Deadline is the end of the run.
+	Deadline time.Time
+	// ReportingURL is where the check posts its report.
+	ReportingURL string
+}
+
+// ID returns a short name of a run that is safe to publish: it identifies the run, but cannot be used to report for it.
+func ID(uuid string) string {
+	sum := sha256.Sum256([]byte(uuid))
+	return hex.EncodeToString(sum[:5])
+}
+
+// PodName returns the name of the run's pod. The same run and attempt always give the same name, so that creating the
+// pod twice creates it once.
+func (r Run) PodName(check string) string {
+	suffix := "-" + ID(r.UUID)
+	if r.Attempt > 1 {
+		suffix += fmt.Sprintf("-%d", r.Attempt)
+	}
+	if limit := validation.DNS1123LabelMaxLength - len(suffix); len(check) > limit {
+		check = check[:limit]
+	}
+	return check + suffix
+}

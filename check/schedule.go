@@ -1,0 +1,108 @@
+package check
+
+import (
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+)
+
+// minInterval is the finest grid that a cron workflow keeps.
+const minInterval = time.Second
+
+// tickTolerance is how far before its nominal time a tick may start: a cron workflow rounds to whole seconds.
+const tickTolerance = time.Second
+
+// ScheduleSpec is the part of a check's spec that says when it is due, as the user wrote it.
+type ScheduleSpec struct {
+	RunInterval, Schedule, TimeZone string
+}
+
+// ScheduleOf returns the schedule that the spec of a check asks for.
+func ScheduleOf(spec khv1.CheckConfig) ScheduleSpec {
+	return ScheduleSpec{RunInterval: spec.RunInterval, Schedule: spec.Schedule, TimeZone: spec.TimeZone}
+}
+
+// Schedule says when a check is due: at a fixed interval from an anchor, or by a cron expression.
+type Schedule struct {
+	interval time.Duration
+	cron     cron.Schedule
+	spec     string
+}
+
+// ParseSchedule reads spec.schedule and spec.timeZone, or else spec.runInterval. An empty runInterval means
+// DefaultInterval.
+func ParseSchedule(spec ScheduleSpec) (Schedule, error) {
+	if spec.Schedule != "" {
+		return parseCron(spec.Schedule, spec.TimeZone)
+	}
+	if spec.TimeZone != "" {
+		return Schedule{}, &FieldError{Field: "spec.timeZone", Value: spec.TimeZone, Want: "used without spec.schedule"}
+	}
+	interval := DefaultInterval
+	if spec.RunInterval != "" {
+		var err error
+		interval, err = time.ParseDuration(spec.RunInterval)
+		if err != nil || interval < minInterval {
+			return Schedule{}, &FieldError{
+				Field: "spec.runInterval", Value: spec.RunInterval, Want: `a duration of at least 1s, such as "10m"`,
+			}
+		}
+	}
+	interval = interval.Truncate(time.Second)
+	return Schedule{interval: interval, spec: "@every " + interval.String()}, nil
+}
+
+func parseCron(expression, zone string) (Schedule, error) {
+	wantCron := &FieldError{
+		Field: "spec.schedule", Value: expression, Want: `a cron expression of five fields, such as "*/5 * * * *"`,
+	}
+	if strings.Contains(expression, "TZ=") {
+		wantCron.Want += "; the time zone goes into spec.timeZone"
+		return Schedule{}, wantCron
+	}
+	if zone == "" {
+		zone = "UTC"
+	}
+	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
+		return Schedule{}, &FieldError{
+			Field: "spec.timeZone", Value: zone, Want: `an IANA time zone, such as "Europe/Berlin"`,
+		}
+	}
+	spec := "CRON_TZ=" + zone + " " + expression
+	parsed, err := cron.ParseStandard(spec)
+	if err != nil || parsed.Next(time.Unix(0, 0)).IsZero() { // such as 30 February
+		return Schedule{}, wantCron
+	}
+	return Schedule{cron: parsed, spec: spec}, nil
+}
+
+// CronSpec returns the schedule as Temporal's CronSchedule reads it.
+func (s Schedule) CronSpec() string { return s.spec }
+
+// Next returns the first due time after t. The anchor is the start of the schedule; a cron expression has no need of it.
+func (s Schedule) Next(anchor, t time.Time) time.Time {
+	if s.cron != nil {
+		return s.cron.Next(t)
+	}
+	if t.Before(anchor) {
+		return anchor.Add(s.interval)
+	}
+	return anchor.Add((t.Sub(anchor)/s.interval + 1) * s.interval)
+}
+
+// Nominal returns the due time that a tick starting at now serves: the last one not after now, but for the tolerance
+// of one second that a cron workflow takes. The previous due time, or the anchor, is a lower bound.
+func (s Schedule) Nominal(anchor, previous, now time.Time) time.Time {
+	limit := now.Add(tickTolerance)
+	if s.cron == nil {
+		return anchor.Add(limit.Sub(anchor) / s.interval * s.interval)
+	}
+	nominal := previous
+	for next := s.cron.Next(nominal); !next.IsZero() && !next.After(limit); next = s.cron.Next(next) {
+		nominal = next
+	}
+	return nominal
+}

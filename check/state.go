@@ -1,0 +1,97 @@
+package check
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+)
+
+// AnnotationRunStarted is on a state and holds the start of the run that it shows (RFC 3339, nanoseconds), so that an
+// older run that is recorded late never replaces a newer one.
+const AnnotationRunStarted = "khronicle.github.io/run-started"
+
+// StateName returns the name of the state of a check or job. Kuberhealthy writes names in lower case without blanks.
+func StateName(name string) string {
+	return strings.ReplaceAll(strings.ToLower(name), " ", "-")
+}
+
+// Supersedes is true when an outcome may replace what the state shows: the state shows no later run.
+func Supersedes(state *khv1.KuberhealthyState, outcome Outcome) bool {
+	shown, err := time.Parse(time.RFC3339Nano, state.Annotations[AnnotationRunStarted])
+	return err != nil || !shown.After(outcome.Started)
+}
+
+// NewState returns the state that shows the outcome of a run, made from the present one (nil if there is none) without
+// changing it.
+func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, outcome Outcome, now time.Time) *khv1.KuberhealthyState {
+	state := &khv1.KuberhealthyState{}
+	if present != nil {
+		state = present.DeepCopy()
+	}
+	state.TypeMeta = metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.StateKind}
+	state.Namespace, state.Name = ref.Namespace, StateName(ref.Name)
+	state.OwnerReferences = []metav1.OwnerReference{OwnerOf(ref)}
+	metav1.SetMetaDataAnnotation(&state.ObjectMeta, AnnotationRunStarted, outcome.Started.UTC().Format(time.RFC3339Nano))
+	lastRun := metav1.NewTime(now.Truncate(time.Second))
+	state.Spec = khv1.WorkloadDetails{
+		OK:               outcome.OK(),
+		Errors:           append([]string{}, outcome.Errors...),
+		Namespace:        ref.Namespace,
+		Node:             outcome.Node,
+		LastRun:          &lastRun,
+		AuthoritativePod: recorder,
+		CurrentUUID:      uuid,
+		KHWorkload:       &ref.Kind,
+	}
+	if outcome.Reported {
+		state.Spec.RunDuration = outcome.Judged.Sub(outcome.Started).String()
+	}
+	return state
+}
+
+// Summary is the state of the cluster, in the shape and key order of Kuberhealthy's status page.
+type Summary struct {
+	OK            bool
+	Errors        []string
+	CheckDetails  map[string]khv1.WorkloadDetails
+	JobDetails    map[string]khv1.WorkloadDetails
+	CurrentMaster string
+	Metadata      map[string]string
+}
+
+// Summarize returns the state of the cluster from the states of its checks and jobs. isJob tells a job's state from a
+// check's. A state without a recorder has no finished run and is left out, as is one outside the namespaces, unless the
+// list is empty.
+func Summarize(states []*khv1.KuberhealthyState, isJob func(*khv1.KuberhealthyState) bool, namespaces []string) Summary {
+	sum := Summary{
+		OK: true, Errors: []string{}, Metadata: map[string]string{},
+		CheckDetails: map[string]khv1.WorkloadDetails{}, JobDetails: map[string]khv1.WorkloadDetails{},
+	}
+	for _, state := range sorted(states) {
+		if state.Spec.AuthoritativePod == "" || len(namespaces) > 0 && !slices.Contains(namespaces, state.Namespace) {
+			continue
+		}
+		details := sum.CheckDetails
+		if isJob(state) {
+			details = sum.JobDetails
+		}
+		details[state.Namespace+"/"+state.Name] = state.Spec
+		for _, text := range state.Spec.Errors {
+			if text != "" {
+				sum.Errors = append(sum.Errors, text)
+			}
+		}
+	}
+	sum.OK = len(sum.Errors) == 0
+	return sum
+}
+
+func sorted(states []*khv1.KuberhealthyState) []*khv1.KuberhealthyState {
+	return slices.SortedFunc(slices.Values(states), func(a, b *khv1.KuberhealthyState) int {
+		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
+	})
+}

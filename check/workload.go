@@ -1,0 +1,104 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+)
+
+// Defaults of a check that leaves a field empty, as in Kuberhealthy v2.
+const (
+	DefaultInterval = 10 * time.Minute
+	DefaultTimeout  = 5 * time.Minute
+)
+
+// Ref names one revision of a check or job.
+type Ref struct {
+	Kind      khv1.KHWorkload
+	Namespace string
+	Name      string
+	UID       types.UID
+	// Generation is the revision of the spec, as the API server counts it.
+	Generation int64
+}
+
+// String returns namespace/name, the form in which errors, the status page and the metrics name a check.
+func (r Ref) String() string { return r.Namespace + "/" + r.Name }
+
+// Workload is what a check and a job have in common: one pod to run within a timeout.
+type Workload struct {
+	Ref
+	Timeout          string
+	PodSpec          corev1.PodSpec
+	ExtraLabels      map[string]string
+	ExtraAnnotations map[string]string
+	// Schedule says when a check is due; a job has none.
+	Schedule *ScheduleSpec
+}
+
+// FromCheck returns the workload of a check.
+func FromCheck(c *khv1.KuberhealthyCheck) Workload {
+	schedule := ScheduleOf(c.Spec)
+	return Workload{
+		Ref:     Ref{Kind: khv1.KHCheck, Namespace: c.Namespace, Name: c.Name, UID: c.UID, Generation: c.Generation},
+		Timeout: c.Spec.Timeout, PodSpec: c.Spec.PodSpec,
+		ExtraLabels: c.Spec.ExtraLabels, ExtraAnnotations: c.Spec.ExtraAnnotations,
+		Schedule: &schedule,
+	}
+}
+
+// FromJob returns the workload of a job.
+func FromJob(j *khv1.KuberhealthyJob) Workload {
+	return Workload{
+		Ref:     Ref{Kind: khv1.KHJob, Namespace: j.Namespace, Name: j.Name, UID: j.UID, Generation: j.Generation},
+		Timeout: j.Spec.Timeout, PodSpec: j.Spec.PodSpec,
+		ExtraLabels: j.Spec.ExtraLabels, ExtraAnnotations: j.Spec.ExtraAnnotations,
+	}
+}
+
+// FieldError says which field of a spec is wrong and what would be right.
+type FieldError struct {
+	Field string
+	Value string
+	Want  string
+}
+
+// Error returns, for example: spec.timeout: "abc" is not a duration such as "5m".
+func (e *FieldError) Error() string { return fmt.Sprintf("%s: %q is not %s", e.Field, e.Value, e.Want) }
+
+// ParseTimeout reads spec.timeout. Empty means DefaultTimeout.
+func ParseTimeout(value string) (time.Duration, error) {
+	if value == "" {
+		return DefaultTimeout, nil
+	}
+	timeout, err := time.ParseDuration(value)
+	if err != nil || timeout <= 0 {
+		return 0, &FieldError{Field: "spec.timeout", Value: value, Want: `a duration above 0, such as "5m"`}
+	}
+	return timeout, nil
+}
+
+// Validate returns the first reason why no pod can be made from the workload, in Kuberhealthy's words where it has some.
+func (w Workload) Validate() error {
+	if _, err := ParseTimeout(w.Timeout); err != nil {
+		return err
+	}
+	if w.Schedule != nil {
+		if _, err := ParseSchedule(*w.Schedule); err != nil {
+			return err
+		}
+	}
+	if len(w.PodSpec.Containers) == 0 {
+		return fmt.Errorf("no containers found in checks PodSpec")
+	}
+	for _, container := range w.PodSpec.Containers {
+		if container.Image == "" {
+			return fmt.Errorf("no image found in check's PodSpec for container %s.", container.Name) //nolint:revive,staticcheck // Kuberhealthy's text
+		}
+	}
+	return nil
+}

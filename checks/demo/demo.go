@@ -1,0 +1,94 @@
+// Package demo is a check that looks at nothing and reports what it is told to, when it is told to: for tests and
+// examples of every way in which a check can end. Unlike a real check it does not heed the deadline.
+package demo
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/khronicle/khronicle/checks/settings"
+	"github.com/khronicle/khronicle/external/checkclient"
+)
+
+// defaultFault is what Kuberhealthy's test-check reports.
+const defaultFault = "Test has failed!"
+
+// Config says how the check behaves. FromEnv gives the variables and defaults.
+type Config struct {
+	// Errors is what is reported; an empty list reports success.
+	Errors []string
+	// SkipReport makes the check end without a report.
+	SkipReport bool
+	// ReportDelay passes before the report, ExitDelay after it.
+	ReportDelay, ExitDelay time.Duration
+	// ExitCode is what the process ends with, whatever it reported.
+	ExitCode int
+}
+
+// FromEnv reads the configuration. REPORT_FAILURE and REPORT_DELAY are Kuberhealthy's test-check's:
+//
+//	REPORT_FAILURE  true reports failure (false; true if REPORT_ERRORS is set)
+//	REPORT_ERRORS   texts of the failure, separated by |, as they are: blank ones too (Test has failed!)
+//	REPORT_DELAY    time before the report (0s)
+//	SKIP_REPORT     true ends without a report (false)
+//	EXIT_DELAY      time to stay after the report (0s)
+//	EXIT_CODE       exit code from 0 to 255 (0)
+func FromEnv(env *settings.Env) Config {
+	texts := env.String("REPORT_ERRORS", "")
+	c := Config{
+		SkipReport:  env.Bool("SKIP_REPORT", false),
+		ReportDelay: env.Duration("REPORT_DELAY", 0),
+		ExitDelay:   env.Duration("EXIT_DELAY", 0),
+		ExitCode:    env.Int("EXIT_CODE", 0, 0, 255),
+	}
+	switch fail := env.Bool("REPORT_FAILURE", texts != ""); {
+	case fail && texts != "":
+		c.Errors = strings.Split(texts, "|")
+	case fail:
+		c.Errors = []string{defaultFault}
+	}
+	return c
+}
+
+// Run behaves as configured and returns the exit code: 1 instead of 0 if the report was not delivered. When ctx ends
+// before the report, none is sent.
+func (c Config) Run(ctx context.Context) int {
+	slog.Info("started", "ok", len(c.Errors) == 0, "report_delay", c.ReportDelay.String(), "exit_delay", c.ExitDelay.String())
+	if !sleep(ctx, c.ReportDelay) {
+		slog.Info("interrupted before the report")
+		return max(c.ExitCode, 1)
+	}
+	code := c.ExitCode
+	if err := c.report(); err != nil {
+		slog.Error("report not delivered", "error", err.Error())
+		code = max(code, 1)
+	}
+	if !sleep(ctx, c.ExitDelay) {
+		slog.Info("interrupted before the end")
+	}
+	slog.Info("ended", "exit_code", code)
+	return code
+}
+
+func (c Config) report() error {
+	if c.SkipReport {
+		slog.Info("report skipped")
+		return nil
+	}
+	// A report is OK exactly when it has no errors.
+	return checkclient.ReportFailure(c.Errors)
+}
+
+// sleep returns whether ctx was still live at the end of the pause.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

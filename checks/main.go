@@ -1,0 +1,49 @@
+// Command khcheck holds the checks that ship with Khronicle in one static binary. Its first argument says which:
+//
+//	http        asks a URL                                    (package httpcheck)
+//	dns         resolves names                                (package dnscheck)
+//	pod-status  names pods that are not healthy               (package podstatus)
+//	demo        reports what it is told to                    (package demo)
+//	serve       no check: a web server that the examples ask  (package target)
+//
+// Each package says which environment variables configure it. A check looks once, reports once and exits with 0 when
+// its report was delivered, whatever it said; a configuration that is wrong is reported as a failure. A check that is
+// told to stop (SIGTERM, SIGINT) before its report sends none: it has not finished looking.
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	// The image is built from scratch and so has no certificates: without these no https URL could be asked. Those of
+	// the system, or of SSL_CERT_FILE, come first.
+	_ "golang.org/x/crypto/x509roots/fallback"
+
+	"github.com/khronicle/khronicle/external/checkclient"
+)
+
+func main() {
+	slog.SetDefault(newLogger(os.Stdout))
+	checkclient.Debug = true // a pod's log says what answer its report got
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// newLogger returns a logger that writes one line of JSON an event: the time, what happened, and its particulars.
+func newLogger(w io.Writer) *slog.Logger {
+	rename := func(_ []string, attr slog.Attr) slog.Attr {
+		switch attr.Key {
+		case slog.MessageKey:
+			attr.Key = "event"
+		case slog.LevelKey:
+			return slog.Attr{}
+		}
+		return attr
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: rename}))
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+
+	"github.com/khronicle/khronicle/internal/health"
+	"github.com/khronicle/khronicle/internal/telemetry"
+	"github.com/khronicle/khronicle/kube"
+)
+
+// dialPause is how long to wait between two tries to reach Temporal at the start.
+const dialPause = time.Second
+
+// process is what the roles of one process share.
+type process struct {
+	*config
+	logger            *slog.Logger
+	metrics           telemetry.Metrics
+	ready             *health.Readiness
+	cluster           *kube.Cluster
+	temporal          client.Client
+	temporalNamespace string
+}
+
+func newProcess(c *config, watch kube.Options) (*process, error) {
+	level, err := c.level()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{config: c, ready: &health.Readiness{}, logger: telemetry.NewLogger(os.Stderr, level, c.logJSON)}
+	if p.metrics, err = telemetry.NewMetrics(p.logger); err != nil {
+		return nil, err
+	}
+	if watch.Config, err = c.restConfig(); err != nil {
+		return nil, err
+	}
+	watch.Namespaces = c.targetNamespaces
+	if p.cluster, err = kube.New(watch); err != nil {
+		return nil, err
+	}
+	return p, p.connectTemporal()
+}
+
+// connectTemporal makes a client that connects at its first use, so that the process can say that Temporal is not there.
+func (p *process) connectTemporal() error {
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return fmt.Errorf("read the TEMPORAL_* settings: %w", err)
+	}
+	options.Logger = log.NewStructuredLogger(p.logger)
+	options.MetricsHandler = p.metrics.Temporal
+	options.Identity = p.podName
+	if p.temporal, err = client.NewLazyClient(options); err != nil {
+		return fmt.Errorf("make Temporal client: %w", err)
+	}
+	p.temporalNamespace = options.Namespace
+	if p.temporalNamespace == "" {
+		p.temporalNamespace = client.DefaultNamespace
+	}
+	p.ready.Add("kubernetes", p.cluster.Ready)
+	p.ready.Add("temporal", p.temporalReady)
+	return nil
+}
+
+func (p *process) temporalReady(ctx context.Context) error {
+	_, err := p.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+	return err
+}
+
+// awaitBackends returns once the cluster has been read and Temporal answers.
+func (p *process) awaitBackends(ctx context.Context) error {
+	p.cluster.Start(ctx)
+	if err := p.cluster.WaitForSync(ctx); err != nil {
+		return err
+	}
+	for {
+		probe, cancel := context.WithTimeout(ctx, dialPause*2)
+		err := p.temporalReady(probe)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		p.logger.Warn("waiting for Temporal", "error", err)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(dialPause):
+		}
+	}
+}

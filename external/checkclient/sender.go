@@ -1,0 +1,99 @@
+package checkclient
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/khronicle/khronicle/internal/protocol"
+)
+
+// The retries of Kuberhealthy v2's client. A run is not lost to a report endpoint that is away for a few seconds.
+const (
+	firstPause  = 500 * time.Millisecond
+	pauseGrowth = 1.5
+	// pauseSpread is how far a pause may lie from its nominal length, so that checks that failed together do not come
+	// back together.
+	pauseSpread = 0.5
+	// maxElapsed is the time since the first try after which no further one is made.
+	maxElapsed = 30 * time.Second
+	// tryTimeout bounds one try. v2 had no bound, so an endpoint that accepted and never answered held a check for ever.
+	tryTimeout = 10 * time.Second
+	// maxDrain is how much of an answer is read so that its connection can be used again.
+	maxDrain = 64 << 10
+)
+
+// sender delivers one report. Clock, sleep and random numbers are fields so that tests need not wait.
+type sender struct {
+	client *http.Client
+	now    func() time.Time
+	sleep  func(time.Duration)
+	random func() float64 // in [0, 1)
+}
+
+func newSender() sender {
+	return sender{
+		client: &http.Client{Timeout: tryTimeout},
+		now:    time.Now,
+		sleep:  time.Sleep,
+		random: rand.Float64,
+	}
+}
+
+// send posts body until it is delivered or maxElapsed is over, and returns the last try's error.
+func (s sender) send(url, uuid string, body []byte) error {
+	if _, err := http.NewRequest(http.MethodPost, url, nil); err != nil {
+		return err // not a URL: trying again cannot help
+	}
+	start := s.now()
+	for pause := firstPause; ; pause = time.Duration(float64(pause) * pauseGrowth) {
+		err := s.try(url, uuid, body)
+		if err == nil {
+			return nil
+		}
+		if s.now().Sub(start) > maxElapsed {
+			return err
+		}
+		wait := s.spread(pause)
+		debug("report not delivered", "error", err.Error(), "retry_in", wait.String())
+		s.sleep(wait)
+	}
+}
+
+// try posts body once. The request is built anew each time: v2 sent one request again and again, whose body was empty
+// once a first answer had closed the connection or carried a body of its own.
+func (s sender) try(url, uuid string, body []byte) error {
+	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set(protocol.HeaderRunUUID, uuid)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := s.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, _ = io.CopyN(io.Discard, response.Body, maxDrain)
+	debug("report answered", "http_status", response.StatusCode)
+	return judge(response)
+}
+
+// judge returns nil for the two answers that end the retries: 200, stored, and 400, refused for good.
+func judge(response *http.Response) error {
+	switch response.StatusCode {
+	case http.StatusOK, http.StatusBadRequest:
+		return nil
+	default:
+		return fmt.Errorf("bad status code from kuberhealthy status reporting url: [%d] %s ",
+			response.StatusCode, response.Status)
+	}
+}
+
+// spread returns a pause within pauseSpread of the nominal one, evenly distributed.
+func (s sender) spread(nominal time.Duration) time.Duration {
+	return time.Duration(float64(nominal) * (1 + pauseSpread*(2*s.random()-1)))
+}

@@ -1,0 +1,64 @@
+// Package health serves /healthz and /readyz: the first says that the process lives, the second whether it can do its
+// work now, and why not.
+package health
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// checkTimeout bounds one probe.
+const checkTimeout = 2 * time.Second
+
+// A Check returns nil when a thing that the process needs is there.
+type Check func(ctx context.Context) error
+
+// Readiness is a set of named checks. The zero value is ready.
+type Readiness struct {
+	mu     sync.Mutex
+	checks map[string]Check
+}
+
+// Add adds a check, or replaces the one of that name.
+func (r *Readiness) Add(name string, c Check) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.checks == nil {
+		r.checks = map[string]Check{}
+	}
+	r.checks[name] = c
+}
+
+// run returns the answer of each check, "ok" or an error text, and whether all are ok.
+func (r *Readiness) run(ctx context.Context) (answers map[string]string, ready bool) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	r.mu.Lock()
+	checks := maps.Clone(r.checks)
+	r.mu.Unlock()
+	answers, ready = map[string]string{}, true
+	for name, probe := range checks {
+		answers[name] = "ok"
+		if err := probe(ctx); err != nil {
+			answers[name], ready = err.Error(), false
+		}
+	}
+	return answers, ready
+}
+
+// ServeHTTP answers /readyz: 200 when every check is ok, else 503, with the answer of each check as JSON.
+func (r *Readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	answers, ready := r.run(req.Context())
+	w.Header().Set("Content-Type", "application/json")
+	if !ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(answers) // the client is gone
+}
+
+// Live answers /healthz: 200 as long as the process answers at all.
+func Live(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }

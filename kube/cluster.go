@@ -1,0 +1,158 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/gentype"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/protocol"
+)
+
+// fieldManager names Khronicle in the managed fields of what it writes.
+const fieldManager = "khronicle"
+
+// Client-side limits of requests to the API server. A run costs three requests; the API server has limits of its own.
+const (
+	requestsPerSecond = 200
+	requestsBurst     = 400
+)
+
+// Options say which cluster to use and what of it to watch.
+type Options struct {
+	// Config is the address and credentials of the API server.
+	Config *rest.Config
+	// UserAgent is shown in the API server's audit log.
+	UserAgent string
+	// Namespaces limits what is watched. Empty means all.
+	Namespaces []string
+	// Checks, Jobs, States and Pods say which resources are watched.
+	Checks, Jobs, States, Pods bool
+}
+
+// Cluster reads and writes what a run needs of one Kubernetes cluster. Its methods are safe for concurrent use.
+type Cluster struct {
+	core kubernetes.Interface
+	rest rest.Interface
+	par  runtime.ParameterCodec
+
+	checks store[*khv1.KuberhealthyCheck]
+	jobs   store[*khv1.KuberhealthyJob]
+	states store[*khv1.KuberhealthyState]
+	pods   store[*corev1.Pod]
+
+	podWaiters *waiters
+}
+
+// New returns a cluster that is not yet watching; see Start.
+func New(o Options) (*Cluster, error) {
+	config := rest.CopyConfig(o.Config)
+	config.UserAgent, config.QPS, config.Burst = o.UserAgent, requestsPerSecond, requestsBurst
+	core, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make Kubernetes client: %w", err)
+	}
+	scheme := runtime.NewScheme()
+	if err := khv1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("register %s: %w", khv1.GroupVersion, err)
+	}
+	config.GroupVersion, config.APIPath = &khv1.GroupVersion, "/apis"
+	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("make client of %s: %w", khv1.GroupVersion, err)
+	}
+	c := &Cluster{core: core, rest: client, par: runtime.NewParameterCodec(scheme), podWaiters: newWaiters()}
+	return c, c.watch(o)
+}
+
+func (c *Cluster) watch(o Options) error {
+	namespaces := o.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
+	}
+	for _, namespace := range namespaces {
+		if o.Checks {
+			c.checks.add(listWatch(c.checksIn(namespace)), &khv1.KuberhealthyCheck{})
+		}
+		if o.Jobs {
+			c.jobs.add(listWatch(c.jobsIn(namespace)), &khv1.KuberhealthyJob{})
+		}
+		if o.States {
+			c.states.add(listWatch(c.statesIn(namespace)), &khv1.KuberhealthyState{})
+		}
+		if o.Pods {
+			c.pods.add(c.checkerPods(namespace), &corev1.Pod{})
+		}
+	}
+	return c.pods.onChange(c.podWaiters)
+}
+
+// Start watches until ctx ends. It returns at once; see WaitForSync.
+func (c *Cluster) Start(ctx context.Context) {
+	for _, informer := range c.informers() {
+		go informer.RunWithContext(ctx)
+	}
+}
+
+// WaitForSync returns when everything that is watched has been read once, or with the error of ctx.
+func (c *Cluster) WaitForSync(ctx context.Context) error {
+	for _, informer := range c.informers() {
+		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			return fmt.Errorf("wait for the first list of the watched resources: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// Ready returns nil when the API server answers and everything that is watched has been read.
+func (c *Cluster) Ready(ctx context.Context) error {
+	for _, informer := range c.informers() {
+		if !informer.HasSynced() {
+			return fmt.Errorf("the watched resources have not been read yet")
+		}
+	}
+	if err := c.core.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
+		return fmt.Errorf("ask the API server whether it is ready: %w", err)
+	}
+	return nil
+}
+
+func (c *Cluster) informers() []cache.SharedIndexInformer {
+	var all []cache.SharedIndexInformer
+	all = append(all, c.checks.informers...)
+	all = append(all, c.jobs.informers...)
+	all = append(all, c.states.informers...)
+	return append(all, c.pods.informers...)
+}
+
+func (c *Cluster) checksIn(namespace string) *gentype.ClientWithList[*khv1.KuberhealthyCheck, *khv1.KuberhealthyCheckList] {
+	return gentype.NewClientWithList(khv1.CheckResource, c.rest, c.par, namespace,
+		func() *khv1.KuberhealthyCheck { return &khv1.KuberhealthyCheck{} },
+		func() *khv1.KuberhealthyCheckList { return &khv1.KuberhealthyCheckList{} })
+}
+
+func (c *Cluster) jobsIn(namespace string) *gentype.ClientWithList[*khv1.KuberhealthyJob, *khv1.KuberhealthyJobList] {
+	return gentype.NewClientWithList(khv1.JobResource, c.rest, c.par, namespace,
+		func() *khv1.KuberhealthyJob { return &khv1.KuberhealthyJob{} },
+		func() *khv1.KuberhealthyJobList { return &khv1.KuberhealthyJobList{} })
+}
+
+func (c *Cluster) statesIn(namespace string) *gentype.ClientWithList[*khv1.KuberhealthyState, *khv1.KuberhealthyStateList] {
+	return gentype.NewClientWithList(khv1.StateResource, c.rest, c.par, namespace,
+		func() *khv1.KuberhealthyState { return &khv1.KuberhealthyState{} },
+		func() *khv1.KuberhealthyStateList { return &khv1.KuberhealthyStateList{} })
+}
+
+func (c *Cluster) checkerPods(namespace string) cache.ListerWatcher {
+	return cache.NewFilteredListWatchFromClient(c.core.CoreV1().RESTClient(), "pods", namespace,
+		func(o *metav1.ListOptions) { o.LabelSelector = protocol.LabelCheckName })
+}

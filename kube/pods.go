@@ -1,0 +1,171 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/protocol"
+)
+
+var everything = labels.Everything()
+
+// cacheLag is how long a pod that exists may be missing from the cache before the API server is asked.
+const cacheLag = 3 * time.Second
+
+// CreatePod creates a checker pod. A pod of this name that carries the same run is a success: the same call was made
+// before.
+func (c *Cluster) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
+	pods := c.core.CoreV1().Pods(pod.Namespace)
+	created, err := pods.Create(ctx, pod, metav1.CreateOptions{FieldManager: fieldManager})
+	if !apierrors.IsAlreadyExists(err) {
+		return created, err
+	}
+	present, getErr := pods.Get(ctx, pod.Name, metav1.GetOptions{})
+	if getErr == nil && present.Labels[protocol.LabelRunID] == pod.Labels[protocol.LabelRunID] {
+		return present, nil
+	}
+	return nil, err
+}
+
+// DeletePod deletes a pod with its own grace period. A pod that is gone is a success.
+func (c *Cluster) DeletePod(ctx context.Context, namespace, name string) error {
+	err := c.core.CoreV1().Pods(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete pod %s/%s: %w", namespace, name, err)
+	}
+	return nil
+}
+
+// PodsOf returns the cached checker pods of a check, or of a namespace if name is empty, or of all. They must not be
+// changed.
+func (c *Cluster) PodsOf(namespace, name string) []*corev1.Pod {
+	var pods []*corev1.Pod
+	for _, pod := range c.pods.list(namespace) {
+		if name == "" || pod.Labels[protocol.LabelCheckName] == name {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+// AwaitPod watches one pod until the condition holds, and returns that observation, or the error of ctx. A pod that is
+// gone is observed once more, as it last was, with Gone set.
+func (c *Cluster) AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error) {
+	wait := c.podWaiters.add(namespace + "/" + name)
+	defer c.podWaiters.remove(wait)
+	if pod, ok := c.pods.get(namespace, name); ok {
+		wait.offer(check.Observe(pod))
+	}
+	lag := time.NewTimer(cacheLag)
+	defer lag.Stop()
+	for seen := false; ; {
+		select {
+		case observed := <-wait.observations:
+			if until(observed) || observed.Gone {
+				return observed, nil
+			}
+			seen = true
+		case <-lag.C:
+			if seen {
+				continue
+			}
+			if gone, err := c.podGone(ctx, namespace, name); err != nil || gone {
+				return check.Observation{Gone: gone}, err
+			}
+			lag.Reset(cacheLag)
+		case <-ctx.Done():
+			return check.Observation{}, context.Cause(ctx)
+		}
+	}
+}
+
+func (c *Cluster) podGone(ctx context.Context, namespace, name string) (bool, error) {
+	_, err := c.core.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("get pod %s/%s: %w", namespace, name, err)
+	}
+	return false, nil
+}
+
+// waiters hands each change of a pod to those who wait for that pod.
+type waiters struct {
+	mu   sync.Mutex
+	byID map[string]map[*waiter]struct{}
+}
+
+// waiter receives the newest observation of one pod; older ones that were not yet read are dropped.
+type waiter struct {
+	key          string
+	mu           sync.Mutex
+	observations chan check.Observation
+}
+
+func newWaiters() *waiters { return &waiters{byID: map[string]map[*waiter]struct{}{}} }
+
+func (w *waiters) add(key string) *waiter {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	added := &waiter{key: key, observations: make(chan check.Observation, 1)}
+	if w.byID[key] == nil {
+		w.byID[key] = map[*waiter]struct{}{}
+	}
+	w.byID[key][added] = struct{}{}
+	return added
+}
+
+func (w *waiters) remove(gone *waiter) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.byID[gone.key], gone)
+	if len(w.byID[gone.key]) == 0 {
+		delete(w.byID, gone.key)
+	}
+}
+
+func (w *waiters) notify(pod *corev1.Pod, gone bool) {
+	observed := check.Observe(pod)
+	observed.Gone = gone
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for waiting := range w.byID[pod.Namespace+"/"+pod.Name] {
+		waiting.offer(observed)
+	}
+}
+
+func (w *waiter) offer(observed check.Observation) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case <-w.observations:
+	default:
+	}
+	w.observations <- observed
+}
+
+// OnAdd, OnUpdate and OnDelete make waiters an informer's event handler.
+func (w *waiters) OnAdd(obj any, _ bool) { w.notify(obj.(*corev1.Pod), false) }
+
+// OnUpdate hands on the new status of a pod.
+func (w *waiters) OnUpdate(_, obj any) { w.notify(obj.(*corev1.Pod), false) }
+
+// OnDelete hands on the last status of a pod that is gone.
+func (w *waiters) OnDelete(obj any) {
+	if missed, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = missed.Obj
+	}
+	if pod, ok := obj.(*corev1.Pod); ok {
+		w.notify(pod, true)
+	}
+}

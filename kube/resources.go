@@ -1,0 +1,168 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/retry"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+)
+
+// Check returns a cached check, which must not be changed.
+func (c *Cluster) Check(namespace, name string) (*khv1.KuberhealthyCheck, bool) {
+	return c.checks.get(namespace, name)
+}
+
+// Checks returns the cached checks, which must not be changed.
+func (c *Cluster) Checks() []*khv1.KuberhealthyCheck { return c.checks.list("") }
+
+// Job returns a cached job, which must not be changed.
+func (c *Cluster) Job(namespace, name string) (*khv1.KuberhealthyJob, bool) {
+	return c.jobs.get(namespace, name)
+}
+
+// Jobs returns the cached jobs, which must not be changed.
+func (c *Cluster) Jobs() []*khv1.KuberhealthyJob { return c.jobs.list("") }
+
+// States returns the cached states, which must not be changed.
+func (c *Cluster) States() []*khv1.KuberhealthyState { return c.states.list("") }
+
+// IsJob is true when the state belongs to a job: by its own word, or else because there is a job and no check of its
+// name.
+func (c *Cluster) IsJob(state *khv1.KuberhealthyState) bool {
+	if kind := state.Spec.KHWorkload; kind != nil {
+		return *kind == khv1.KHJob
+	}
+	_, isCheck := c.checks.get(state.Namespace, state.Name)
+	_, isJob := c.jobs.get(state.Namespace, state.Name)
+	return isJob && !isCheck
+}
+
+// OnCheckChange and OnJobChange call f with the name of each check or job that appears, changes or goes.
+func (c *Cluster) OnCheckChange(f func(namespace, name string)) error {
+	return c.checks.onChange(named(f))
+}
+
+// OnJobChange calls f with the name of each job that appears, changes or goes.
+func (c *Cluster) OnJobChange(f func(namespace, name string)) error { return c.jobs.onChange(named(f)) }
+
+func named(f func(namespace, name string)) cache.ResourceEventHandler {
+	call := func(obj any) {
+		if key, err := cache.DeletionHandlingObjectToName(obj); err == nil {
+			f(key.Namespace, key.Name)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{AddFunc: call, UpdateFunc: func(_, obj any) { call(obj) }, DeleteFunc: call}
+}
+
+// Workload returns the check or job of ref, from the cache unless that is behind the wanted generation. ok is false when
+// it is gone, or was replaced by another of the same name.
+func (c *Cluster) Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error) {
+	if w, ok = c.cachedWorkload(ref); ok && w.UID == ref.UID && w.Generation >= ref.Generation {
+		return w, true, nil
+	}
+	w, err = c.liveWorkload(ctx, ref)
+	if apierrors.IsNotFound(err) {
+		return w, false, nil
+	}
+	if err != nil {
+		return w, false, fmt.Errorf("get %s %s: %w", ref.Kind, ref, err)
+	}
+	return w, w.UID == ref.UID, nil
+}
+
+func (c *Cluster) cachedWorkload(ref check.Ref) (w check.Workload, ok bool) {
+	if ref.Kind == khv1.KHJob {
+		job, ok := c.jobs.get(ref.Namespace, ref.Name)
+		if ok {
+			w = check.FromJob(job)
+		}
+		return w, ok
+	}
+	found, ok := c.checks.get(ref.Namespace, ref.Name)
+	if ok {
+		w = check.FromCheck(found)
+	}
+	return w, ok
+}
+
+func (c *Cluster) liveWorkload(ctx context.Context, ref check.Ref) (check.Workload, error) {
+	if ref.Kind == khv1.KHJob {
+		job, err := c.jobsIn(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		return check.FromJob(job), err
+	}
+	found, err := c.checksIn(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	return check.FromCheck(found), err
+}
+
+// WriteState writes one state with one request: build makes it from the present one (nil if there is none), or returns
+// nil to leave it as it is. When another writer was faster, build is asked again with what that one wrote.
+func (c *Cluster) WriteState(ctx context.Context, namespace, name string, build func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
+	states := c.statesIn(namespace)
+	present, ok := c.states.get(namespace, name)
+	lost := func(err error) bool {
+		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
+	}
+	err := retry.OnError(retry.DefaultRetry, lost, func() error {
+		err := writeState(ctx, states, present, ok, build)
+		if lost(err) {
+			var getErr error
+			present, getErr = states.Get(ctx, name, metav1.GetOptions{})
+			if ok = getErr == nil; !ok && !apierrors.IsNotFound(getErr) {
+				return getErr
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write khstate %s/%s: %w", namespace, name, err)
+	}
+	return nil
+}
+
+type stateWriter interface {
+	Create(ctx context.Context, state *khv1.KuberhealthyState, o metav1.CreateOptions) (*khv1.KuberhealthyState, error)
+	Update(ctx context.Context, state *khv1.KuberhealthyState, o metav1.UpdateOptions) (*khv1.KuberhealthyState, error)
+}
+
+func writeState(ctx context.Context, states stateWriter, present *khv1.KuberhealthyState, exists bool, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
+	if !exists {
+		present = nil
+	}
+	wanted := build(present)
+	if wanted == nil {
+		return nil
+	}
+	if exists {
+		_, err := states.Update(ctx, wanted, metav1.UpdateOptions{FieldManager: fieldManager})
+		return err
+	}
+	wanted.ResourceVersion = ""
+	_, err := states.Create(ctx, wanted, metav1.CreateOptions{FieldManager: fieldManager})
+	return err
+}
+
+// SetJobPhase writes the phase of a job and nothing else. A job that is gone is a success.
+func (c *Cluster) SetJobPhase(ctx context.Context, namespace, name string, phase khv1.JobPhase) error {
+	patch := fmt.Appendf(nil, `{"spec":{"phase":%q}}`, phase)
+	_, err := c.jobsIn(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("set phase of khjob %s/%s to %s: %w", namespace, name, phase, err)
+	}
+	return nil
+}
+
+// DeleteJob deletes a job. A job that is gone is a success.
+func (c *Cluster) DeleteJob(ctx context.Context, namespace, name string) error {
+	err := c.jobsIn(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete khjob %s/%s: %w", namespace, name, err)
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+// Package reportapi is the HTTP edge of Khronicle: reports of checks come in and become signals to their runs; the
+// status page, the metrics and the health of the process go out. It keeps nothing: any number of replicas may serve.
+package reportapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/health"
+	"github.com/khronicle/khronicle/internal/httpserver"
+	"github.com/khronicle/khronicle/internal/protocol"
+)
+
+// Signaler is what the report endpoint needs of Temporal's client.
+type Signaler interface {
+	SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error
+}
+
+// States is what the status page and the metrics need of Kubernetes; package kube has it.
+type States interface {
+	States() []*khv1.KuberhealthyState
+	IsJob(state *khv1.KuberhealthyState) bool
+}
+
+// Options are what the server works with.
+type Options struct {
+	// Address is where to listen, such as ":8080".
+	Address  string
+	Signaler Signaler
+	States   States
+	// Name is the name of this process, shown where Kuberhealthy shows its master.
+	Name string
+	// Registry holds the metrics; the server adds its own.
+	Registry *prometheus.Registry
+	Ready    *health.Readiness
+	Logger   *slog.Logger
+}
+
+// Server serves HTTP. See New.
+type Server struct {
+	Options
+	listener net.Listener
+	reports  *prometheus.CounterVec
+}
+
+// New binds the address, so that Addr is known and a taken port is an error at once. Serve starts answering.
+func New(o Options) (*Server, error) {
+	listener, err := net.Listen("tcp", o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for reports: %w", err)
+	}
+	s := &Server{Options: o, listener: listener, reports: newReportCounter()}
+	for _, collector := range []prometheus.Collector{s.reports, newStatusCollector(o.States, o.Name)} {
+		if err := o.Registry.Register(collector); err != nil {
+			return nil, errors.Join(fmt.Errorf("register metrics: %w", err), listener.Close())
+		}
+	}
+	return s, nil
+}
+
+func (s *Server) routes() http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.POST(protocol.PathReport, s.handleReport)
+	e.POST(protocol.PathReportAlias, s.handleReport, requireJSON)
+	e.GET("/", s.handleStatus)
+	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelError),
+	})))
+	e.GET("/healthz", echo.WrapHandler(http.HandlerFunc(health.Live)))
+	e.GET("/readyz", echo.WrapHandler(s.Ready))
+	return e
+}
+
+// Addr is where the server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Serve answers until ctx ends; then it finishes the requests in flight, for a bounded time.
+func (s *Server) Serve(ctx context.Context) error {
+	return httpserver.Serve(ctx, s.listener, s.routes(), s.Logger)
+}

@@ -1,0 +1,31 @@
+package reportapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/khronicle/khronicle/check"
+)
+
+// handleStatus serves GET /, optionally with ?namespace=a,b.
+// 200: the state of the cluster in Kuberhealthy's JSON, also when it is not OK. 400: the request has a body.
+func (s *Server) handleStatus(c echo.Context) error {
+	if c.Request().ContentLength != 0 {
+		return c.NoContent(http.StatusBadRequest)
+	}
+	summary := check.Summarize(s.States.States(), s.States.IsJob, namespaces(c.QueryParam("namespace")))
+	summary.CurrentMaster = s.Name
+	page, err := json.MarshalIndent(summary, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode status page: %w", err)
+	}
+	return c.JSONBlob(http.StatusOK, page)
+}
+
+func namespaces(query string) []string {
+	return strings.FieldsFunc(query, func(r rune) bool { return r == ',' })
+}

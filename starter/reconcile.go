@@ -1,0 +1,203 @@
+package starter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+// lookAgain is how soon an edited check is looked at again while a run of its old spec is in flight.
+const lookAgain = 500 * time.Millisecond
+
+func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duration, err error) {
+	c, ok := s.Cluster.Check(k.namespace, k.name)
+	if !ok {
+		c = nil
+	}
+	id := workflows.ScheduledCheckID(k.namespace, k.name)
+	present, err := s.describe(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	if plan(c, present) != nothing && present.running {
+		if err := s.addFirstRun(ctx, id, &present); err != nil {
+			return 0, err
+		}
+	}
+	todo := plan(c, present)
+	if todo != nothing && todo != wait {
+		s.Logger.Info("schedule changes", "namespace", k.namespace, "check", k.name, "action", todo.String())
+	}
+	switch todo {
+	case end:
+		return 0, s.end(ctx, id, present)
+	case pause:
+		return 0, s.stop(ctx, id, "the check is suspended")
+	case wait:
+		return lookAgain, nil
+	case fault:
+		return 0, errors.Join(s.stop(ctx, id, "the check's spec is not valid"), s.startOnce(ctx, check.FromCheck(c), workflows.TriggerFirst))
+	case start:
+		return 0, s.start(ctx, id, c)
+	}
+	return 0, nil
+}
+
+// describe reads a check's cron workflow and finds the runs in flight.
+func (s *starter) describe(ctx context.Context, id string) (schedule, error) {
+	described, err := s.Temporal.DescribeWorkflowExecution(ctx, id, "")
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return schedule{}, nil
+	}
+	if err != nil {
+		return schedule{}, fmt.Errorf("describe workflow %s: %w", id, err)
+	}
+	found := schedule{running: open(described)}
+	for _, child := range described.GetPendingChildren() {
+		found.inFlight = append(found.inFlight, child.GetWorkflowId())
+	}
+	revision := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[workflows.MemoRevision]
+	if err := converter.GetDefaultDataConverter().FromPayload(revision, &found.revision); err != nil || revision == nil {
+		return found, nil // not one of ours, or of a later version: it is replaced
+	}
+	return found, nil
+}
+
+// addFirstRun looks whether the run that was started together with the schedule is still open.
+func (s *starter) addFirstRun(ctx context.Context, id string, found *schedule) error {
+	firstID := workflows.FirstRunOf(id, found.revision)
+	first, err := s.Temporal.DescribeWorkflowExecution(ctx, firstID, "")
+	var notFound *serviceerror.NotFound
+	switch {
+	case errors.As(err, &notFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("describe workflow %s: %w", firstID, err)
+	case open(first):
+		found.inFlight = append(found.inFlight, firstID)
+	}
+	return nil
+}
+
+func open(described *workflowservice.DescribeWorkflowExecutionResponse) bool {
+	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+}
+
+// start begins the schedule with a first run at once. The order matters: when the process dies between the two, the next
+// start finds the first run started and goes on.
+func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyCheck) error {
+	parsed, err := check.ParseSchedule(check.ScheduleOf(c.Spec))
+	if err != nil {
+		return err
+	}
+	if err := s.startOnce(ctx, check.FromCheck(c), workflows.TriggerFirst); err != nil {
+		return err
+	}
+	ref := check.FromCheck(c).Ref
+	_, err = s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: id, TaskQueue: workflows.TaskQueue, CronSchedule: parsed.CronSpec(),
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
+		TypedSearchAttributes:    workflows.SearchAttributesOf(ref),
+		Memo:                     map[string]any{workflows.MemoRevision: workflows.RevisionOf(ref)},
+		StaticSummary:            fmt.Sprintf("%s %s, %s", ref.Kind, ref, parsed.CronSpec()),
+	}, workflows.ScheduledCheck, input(c, time.Now()))
+	if err != nil {
+		return fmt.Errorf("start workflow %s: %w", id, err)
+	}
+	return nil
+}
+
+// startOnce starts the one run that a new revision of a check, or a job, is due. That it was started before is a success.
+func (s *starter) startOnce(ctx context.Context, w check.Workload, trigger workflows.Trigger) error {
+	id := workflows.FirstRunID(w.Ref)
+	if trigger == workflows.TriggerJob {
+		id = workflows.JobRunID(w.Ref)
+	}
+	_, err := s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: id, TaskQueue: workflows.TaskQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    workflows.SearchAttributesOf(w.Ref),
+		StaticSummary:                            fmt.Sprintf("%s %s (%s)", w.Kind, w.Ref, trigger),
+	}, workflows.ScheduledCheck, firstInput(w, trigger))
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	if err != nil && !errors.As(err, &started) {
+		return fmt.Errorf("start workflow %s: %w", id, err)
+	}
+	return nil
+}
+
+// stop ends the cron workflow; a run in flight goes on. A schedule in its pause between two ticks takes no cancellation,
+// so it is terminated.
+func (s *starter) stop(ctx context.Context, id, why string) error {
+	err := s.Temporal.TerminateWorkflow(ctx, id, "", why)
+	var notFound *serviceerror.NotFound
+	if err != nil && !errors.As(err, &notFound) {
+		return fmt.Errorf("terminate workflow %s: %w", id, err)
+	}
+	return nil
+}
+
+// end ends the schedule of a check that is gone, and cancels its runs, which then delete their pods.
+func (s *starter) end(ctx context.Context, id string, present schedule) error {
+	errs := []error{s.stop(ctx, id, "the check was deleted")}
+	for _, run := range present.inFlight {
+		err := s.Temporal.CancelWorkflow(ctx, run, "")
+		var notFound *serviceerror.NotFound
+		if err != nil && !errors.As(err, &notFound) {
+			errs = append(errs, fmt.Errorf("cancel a run of %s: %w", id, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// reconcileJob starts a job that has no phase yet.
+func (s *starter) reconcileJob(ctx context.Context, k key) error {
+	job, ok := s.Cluster.Job(k.namespace, k.name)
+	if !ok || job.Spec.Phase != "" {
+		return nil
+	}
+	return s.startOnce(ctx, check.FromJob(job), workflows.TriggerJob)
+}
+
+// enqueueOrphans enqueues the checks of all open schedules that have no check: they were deleted while no starter was
+// there to see it.
+func (s *starter) enqueueOrphans(ctx context.Context) error {
+	var next []byte
+	for {
+		page, err := s.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+			Query: "WorkflowType = 'ScheduledCheck' AND ExecutionStatus = 'Running'", NextPageToken: next,
+		})
+		if err != nil {
+			return fmt.Errorf("list open schedules: %w", err)
+		}
+		for _, execution := range page.GetExecutions() {
+			namespace, name, ok := workflows.CheckOfSchedule(execution.GetExecution().GetWorkflowId())
+			if _, exists := s.Cluster.Check(namespace, name); ok && !exists {
+				s.enqueue(khv1.KHCheck)(namespace, name)
+			}
+		}
+		if next = page.GetNextPageToken(); len(next) == 0 {
+			return nil
+		}
+	}
+}
+
+// String names an action in logs.
+func (a action) String() string {
+	return strings.Fields("nothing end pause wait fault start")[a]
+}

@@ -1,0 +1,57 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+)
+
+// janitor is what the reaper needs of the cluster.
+type janitor interface {
+	PodsOf(namespace, checkName string) []*corev1.Pod
+	DeletePod(ctx context.Context, namespace, name string) error
+	Jobs() []*khv1.KuberhealthyJob
+	DeleteJob(ctx context.Context, namespace, name string) error
+}
+
+// reaper deletes finished pods and completed jobs that are too old, also those whose check runs no more. Everything it
+// looks at is cached, so that looking costs no request; several reapers do no harm to one another.
+type reaper struct {
+	cluster   janitor
+	retention check.Retention
+	logger    *slog.Logger
+}
+
+func (r reaper) run(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			r.reap(ctx, now)
+		}
+	}
+}
+
+func (r reaper) reap(ctx context.Context, now time.Time) {
+	for _, pod := range r.retention.Surplus(r.cluster.PodsOf("", ""), now) {
+		if err := r.cluster.DeletePod(ctx, pod.Namespace, pod.Name); err != nil {
+			r.logger.Warn("reap pod", "namespace", pod.Namespace, "pod", pod.Name, "error", err)
+		}
+	}
+	for _, job := range r.cluster.Jobs() {
+		if !r.retention.JobExpired(job, now) {
+			continue
+		}
+		if err := r.cluster.DeleteJob(ctx, job.Namespace, job.Name); err != nil {
+			r.logger.Warn("reap job", "namespace", job.Namespace, "check", job.Name, "error", err)
+		}
+	}
+}

@@ -1,0 +1,284 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/khronicle/khronicle/activities"
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
+)
+
+// maxAttempts is how many pods a run may use when the platform takes one away.
+const maxAttempts = 2
+
+// reportGrace is how long after the end of its pod a report may still arrive.
+const reportGrace = time.Second
+
+// a gives the activities their names; its methods are never called here.
+var a *activities.Activities
+
+// CheckRun is one run of a check or job, from the creation of its pod to the clean-up. Its workflow ID is the run UUID.
+// A check that fails is an outcome, not an error.
+func CheckRun(ctx workflow.Context, in CheckRunInput) (check.Outcome, error) {
+	r := newCheckRun(ctx, in)
+	return r.run(ctx)
+}
+
+type checkRun struct {
+	in       CheckRunInput
+	uuid     string
+	started  time.Time
+	deadline time.Time
+	// timer ends at the deadline.
+	timer   workflow.Future
+	reports workflow.ReceiveChannel
+
+	// pod is the pod of the present attempt; it is empty before it exists.
+	pod     activities.Pod
+	attempt int
+	// seen is the last that is known of the pod.
+	seen check.Observation
+	// exit is the end of the pod, from its start on.
+	exit  workflow.Future
+	notes []string
+}
+
+func newCheckRun(ctx workflow.Context, in CheckRunInput) *checkRun {
+	now := workflow.Now(ctx)
+	return &checkRun{
+		in: in, uuid: workflow.GetInfo(ctx).WorkflowExecution.ID,
+		started: now, deadline: now.Add(in.Timeout),
+		timer: workflow.NewTimerWithOptions(ctx, in.Timeout, workflow.TimerOptions{Summary: "deadline of the run"}),
+		// Asking for the channel before anything else keeps a report that comes early.
+		reports: workflow.GetSignalChannel(ctx, ReportSignal),
+	}
+}
+
+func (r *checkRun) run(ctx workflow.Context) (check.Outcome, error) {
+	if err := r.setJobPhase(ctx, khv1.JobRunning); err != nil && ctx.Err() == nil {
+		return check.Outcome{}, err
+	}
+	outcome := r.verdict(ctx)
+	// From here on the run ends in order, even when it was cancelled meanwhile.
+	after, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	return r.conclude(after, outcome)
+}
+
+// verdict runs the pod until its outcome is known. When the platform takes the pod away, a second one is tried.
+func (r *checkRun) verdict(ctx workflow.Context) check.Outcome {
+	for {
+		r.attempt++
+		outcome := r.tryPod(ctx)
+		taken := outcome.Result == check.InfraFailed && r.seen.Disrupted
+		if !taken || r.attempt == maxAttempts || !workflow.Now(ctx).Before(r.deadline) {
+			return outcome
+		}
+		r.notes = append(r.notes, "repeated: "+outcome.Errors[0])
+		r.cleanUp(ctx)
+	}
+}
+
+// tryPod creates a pod and waits for what comes first: a report, the pod's end, the deadline, or the end of the check.
+func (r *checkRun) tryPod(ctx workflow.Context) check.Outcome {
+	workflow.SetCurrentDetails(ctx, "creating the pod")
+	// The name is known before the pod: a creation whose answer is lost is cleaned up too.
+	name := check.Run{UUID: r.uuid, Attempt: r.attempt}.PodName(r.in.Ref.Name)
+	r.pod = activities.Pod{Namespace: r.in.Ref.Namespace, Name: name, Deadline: r.deadline}
+	r.seen, r.exit = check.Observation{}, nil
+	created, err := r.createPod(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return check.Outcome{Result: check.Canceled}
+	case err != nil:
+		return check.CreateFailed(reason(err)).Outcome(r.in.Ref)
+	case created.CheckGone:
+		r.pod.Name = ""
+		return check.Outcome{Result: check.Canceled}
+	case created.Failure != nil:
+		r.pod.Name = ""
+		return created.Failure.Outcome(r.in.Ref)
+	}
+	return r.awaitVerdict(ctx)
+}
+
+func (r *checkRun) awaitVerdict(ctx workflow.Context) check.Outcome {
+	var verdict *check.Outcome
+	decide := func(o check.Outcome) { verdict = &o }
+	start := workflow.ExecuteActivity(r.waitOptions(ctx, "wait for the pod to start"), a.WaitForPodStart, r.pod)
+	r.details(ctx, "waiting for pod %s to start", r.pod.Name)
+
+	// The order matters: of what is ready at the same moment, the report comes first.
+	selector := workflow.NewSelector(ctx)
+	selector.AddReceive(r.reports, func(reports workflow.ReceiveChannel, _ bool) {
+		var report status.Report
+		reports.Receive(ctx, &report)
+		decide(check.FromReport(report))
+	})
+	selector.AddFuture(start, func(workflow.Future) {
+		if r.observe(ctx, start); r.over() || r.seen.Hopeless != "" {
+			decide(r.withoutReport(ctx))
+			return
+		}
+		selector.AddFuture(r.watchExit(ctx), func(exit workflow.Future) {
+			if r.observe(ctx, exit); r.over() {
+				decide(r.withoutReport(ctx))
+			}
+		})
+	})
+	selector.AddFuture(r.timer, func(workflow.Future) { decide(r.atDeadline(ctx, start)) })
+	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) { decide(check.Outcome{Result: check.Canceled}) })
+	for verdict == nil {
+		selector.Select(ctx)
+	}
+	return *verdict
+}
+
+// watchExit waits for the end of the pod, once an attempt.
+func (r *checkRun) watchExit(ctx workflow.Context) workflow.Future {
+	if r.exit == nil {
+		r.exit = workflow.ExecuteActivity(r.waitOptions(ctx, "wait for the pod to exit"), a.WaitForPodExit, r.pod)
+		r.details(ctx, "waiting for the report of pod %s until %s", r.pod.Name, r.deadline.UTC().Format(time.TimeOnly))
+	}
+	return r.exit
+}
+
+// observe takes over what a waiting activity saw. An activity that never answered adds nothing; the deadline decides.
+func (r *checkRun) observe(ctx workflow.Context, waited workflow.Future) {
+	var seen check.Observation
+	if err := waited.Get(ctx, &seen); err != nil {
+		return
+	}
+	if seen.Node == "" {
+		seen.Node = r.seen.Node
+	}
+	seen.Started = seen.Started || r.seen.Started
+	r.seen = seen
+}
+
+// over is true when the pod can send no further report.
+func (r *checkRun) over() bool { return r.seen.Ended || r.seen.Gone }
+
+// withoutReport is the outcome of a pod that ended, went or cannot start, unless a report still arrives.
+func (r *checkRun) withoutReport(ctx workflow.Context) check.Outcome {
+	if r.over() {
+		var report status.Report
+		if ok, _ := r.reports.ReceiveWithTimeout(ctx, reportGrace, &report); ok {
+			return check.FromReport(report)
+		}
+	}
+	failure := check.EndedSilently(r.seen)
+	switch {
+	case r.seen.Removed():
+		failure = check.Removed(r.seen)
+	case r.seen.Hopeless != "":
+		failure = check.CannotStart(r.seen)
+	}
+	return failure.Outcome(r.in.Ref)
+}
+
+// atDeadline is the outcome of a run without a report at its deadline. A pod that had not started by then is asked why:
+// the waiting activity ends at the same moment.
+func (r *checkRun) atDeadline(ctx workflow.Context, start workflow.Future) check.Outcome {
+	if ok, _ := workflow.AwaitWithTimeout(ctx, reportGrace, start.IsReady); ok {
+		r.observe(ctx, start)
+	}
+	failure := check.NotStarted(r.seen)
+	if r.seen.Started {
+		failure = check.NoReport()
+	}
+	return failure.Outcome(r.in.Ref)
+}
+
+// conclude records the outcome, sees the pod off, and takes in what still arrived until the end of the run.
+func (r *checkRun) conclude(ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
+	outcome = r.complete(ctx, outcome)
+	if err := r.record(ctx, outcome); err != nil {
+		return outcome, err
+	}
+	if outcome.Reported && !r.exits(ctx) {
+		outcome = r.complete(ctx, check.NoExit().Outcome(r.in.Ref))
+		if err := r.record(ctx, outcome); err != nil {
+			return outcome, err
+		}
+	}
+	r.cleanUp(ctx)
+	if err := r.setJobPhase(ctx, khv1.JobCompleted); err != nil {
+		return outcome, err
+	}
+	return r.takeLateReports(ctx, outcome)
+}
+
+func (r *checkRun) complete(ctx workflow.Context, outcome check.Outcome) check.Outcome {
+	outcome.Started, outcome.Judged, outcome.Node = r.started, workflow.Now(ctx), r.seen.Node
+	return outcome
+}
+
+// exits waits for the end of a pod that has reported, until the deadline.
+func (r *checkRun) exits(ctx workflow.Context) bool {
+	r.details(ctx, "reported; waiting for pod %s to exit", r.pod.Name)
+	r.observe(ctx, r.watchExit(ctx))
+	return r.over()
+}
+
+// takeLateReports reads what arrived after the verdict. A report that was answered with success is never lost: the first
+// one of a run without any becomes the outcome, every other is noted.
+func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
+	var report status.Report
+	for r.reports.ReceiveAsync(&report) {
+		if outcome.Reported || outcome.Result == check.Canceled {
+			r.notes = append(r.notes, fmt.Sprintf("a further report was ignored: OK=%t, %d errors", report.OK, len(report.Errors)))
+			continue
+		}
+		r.notes = append(r.notes, "the report came late; before it: "+outcome.Errors[0])
+		outcome = r.complete(ctx, check.FromReport(report))
+		if err := r.record(ctx, outcome); err != nil {
+			return outcome, err
+		}
+	}
+	return r.close(ctx, outcome)
+}
+
+// close ends the workflow. A cancelled run ends as cancelled.
+func (r *checkRun) close(ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
+	outcome.Notes = r.notes
+	workflow.SetCurrentDetails(ctx, summary(outcome))
+	if err := workflow.UpsertTypedSearchAttributes(ctx, SearchAttributeOutcome.ValueSet(string(outcome.Result))); err != nil {
+		return outcome, fmt.Errorf("set search attribute: %w", err)
+	}
+	r.measure(ctx, outcome)
+	if outcome.Result == check.Canceled {
+		return outcome, temporal.NewCanceledError("the check is gone")
+	}
+	return outcome, nil
+}
+
+func summary(outcome check.Outcome) string {
+	text := string(outcome.Result)
+	for _, line := range append(outcome.Errors, outcome.Notes...) {
+		text += "\n" + line
+	}
+	return text
+}
+
+// reason is the innermost text of an activity's error: what the API server said.
+func reason(err error) string {
+	var application *temporal.ApplicationError
+	if errors.As(err, &application) {
+		return application.Message()
+	}
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) {
+		if last := timeout.Unwrap(); last != nil {
+			return reason(last)
+		}
+		return "no answer before the deadline"
+	}
+	return err.Error()
+}

@@ -1,0 +1,127 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/khronicle/khronicle/check"
+)
+
+// TaskQueue is where workers find the workflows and activities of Khronicle.
+const TaskQueue = "khronicle"
+
+// ReportSignal carries a check's status.Report to its CheckRun. The workflow ID of a CheckRun is the run UUID.
+const ReportSignal = "report"
+
+// probeSignal asks whether a run is still open: it does nothing there, and fails when the run is closed.
+const probeSignal = "probe"
+
+// Search attributes, all of type Keyword, that a Temporal namespace needs for Khronicle.
+var (
+	SearchAttributeCheck     = temporal.NewSearchAttributeKeyKeyword("KhCheck")
+	SearchAttributeNamespace = temporal.NewSearchAttributeKeyKeyword("KhNamespace")
+	SearchAttributeOutcome   = temporal.NewSearchAttributeKeyKeyword("KhOutcome")
+)
+
+// SearchAttributeKeys are the search attributes that must be registered.
+func SearchAttributeKeys() []temporal.SearchAttributeKey {
+	return []temporal.SearchAttributeKey{SearchAttributeCheck, SearchAttributeNamespace, SearchAttributeOutcome}
+}
+
+// SearchAttributesOf returns the search attributes by which the workflows of a check are found.
+func SearchAttributesOf(ref check.Ref) temporal.SearchAttributes {
+	return temporal.NewSearchAttributes(
+		SearchAttributeCheck.ValueSet(ref.Name), SearchAttributeNamespace.ValueSet(ref.Namespace))
+}
+
+// MemoRevision is the memo key of a cron workflow under which Revision of its check is kept.
+const MemoRevision = "khronicleRevision"
+
+// Revision is the revision of a check for which a cron workflow was started.
+type Revision struct {
+	UID        string
+	Generation int64
+}
+
+// RevisionOf returns the revision that ref names.
+func RevisionOf(ref check.Ref) Revision {
+	return Revision{UID: string(ref.UID), Generation: ref.Generation}
+}
+
+// Workflow IDs.
+const scheduledCheckPrefix = "khcheck/"
+
+// ScheduledCheckID returns the workflow ID of the cron workflow of a check.
+func ScheduledCheckID(namespace, name string) string {
+	return scheduledCheckPrefix + namespace + "/" + name
+}
+
+// CheckOfSchedule is the inverse of ScheduledCheckID. ok is false for any other workflow ID.
+func CheckOfSchedule(workflowID string) (namespace, name string, ok bool) {
+	rest, ours := strings.CutPrefix(workflowID, scheduledCheckPrefix)
+	namespace, name, found := strings.Cut(rest, "/")
+	return namespace, name, ours && found && !strings.Contains(name, "/")
+}
+
+// FirstRunID returns the workflow ID of the run that a check gets at once when it appears or its spec changes. Each
+// revision has its own, so that no revision starts twice.
+func FirstRunID(ref check.Ref) string {
+	return FirstRunOf(ScheduledCheckID(ref.Namespace, ref.Name), RevisionOf(ref))
+}
+
+// FirstRunOf returns the workflow ID of the first run of a revision, from the workflow ID of its schedule.
+func FirstRunOf(scheduleID string, revision Revision) string {
+	return scheduleID + "/first/" + check.ID(fmt.Sprintf("%s/%d", revision.UID, revision.Generation))
+}
+
+// JobRunID returns the workflow ID of the one run of a job.
+func JobRunID(ref check.Ref) string {
+	return "khjob/" + ref.Namespace + "/" + ref.Name + "/" + check.ID(string(ref.UID))
+}
+
+// Trigger is why a run was started.
+type Trigger string
+
+// The triggers of a run.
+const (
+	TriggerSchedule Trigger = "schedule"
+	TriggerFirst    Trigger = "first"
+	TriggerJob      Trigger = "job"
+)
+
+// ScheduledCheckInput is the input of each tick of a check. It stays the same as long as the check's spec does.
+type ScheduledCheckInput struct {
+	Ref     check.Ref
+	Trigger Trigger
+	// Timeout is the time that one run may take.
+	Timeout time.Duration
+	// FirstRun is the workflow ID of the run that was started together with this schedule; a tick that finds it still
+	// open is skipped. It is empty for a first run itself.
+	FirstRun string
+	// Schedule says when the ticks are due, counted from Anchor. It is empty for a run that is started by hand.
+	Schedule check.ScheduleSpec
+	Anchor   time.Time
+}
+
+// ScheduledCheckResult is the result of each tick, and is handed to the next one.
+type ScheduledCheckResult struct {
+	// Runs and Skipped count the ticks of this schedule that started a run and that did not.
+	Runs, Skipped int
+	// FirstRunOver is true once the first run is known to have ended.
+	FirstRunOver bool
+	// Nominal is when the tick was due.
+	Nominal time.Time
+	// Result is the result of the run, empty when the tick was skipped.
+	Result check.Result
+}
+
+// CheckRunInput is the input of one run.
+type CheckRunInput struct {
+	Ref     check.Ref
+	Trigger Trigger
+	// Timeout is the time that the run may take, from its start.
+	Timeout time.Duration
+}

@@ -1,0 +1,119 @@
+package workflows
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/khronicle/khronicle/check"
+)
+
+// ScheduledCheck is one tick of a check: it starts a CheckRun under a new run UUID and waits for its end, so that two
+// ticks never overlap. With a cron schedule it runs again and again; without, once.
+func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledCheckResult, error) {
+	t := &tick{in: in}
+	defer t.drain(ctx)
+	if err := t.setup(ctx); err != nil {
+		return t.result, err
+	}
+	return t.run(ctx)
+}
+
+type tick struct {
+	in     ScheduledCheckInput
+	result ScheduledCheckResult
+}
+
+func (t *tick) setup(ctx workflow.Context) error {
+	if !workflow.HasLastCompletionResult(ctx) {
+		return nil
+	}
+	if err := workflow.GetLastCompletionResult(ctx, &t.result); err != nil {
+		return fmt.Errorf("read the result of the previous tick: %w", err)
+	}
+	t.result.Result = ""
+	return nil
+}
+
+// due finds out which due time this tick serves, and measures how late it is.
+func (t *tick) due(ctx workflow.Context) error {
+	if t.in.Trigger != TriggerSchedule {
+		return nil
+	}
+	schedule, err := check.ParseSchedule(t.in.Schedule)
+	if err != nil {
+		return fmt.Errorf("read the schedule of %s: %w", t.in.Ref, err)
+	}
+	previous := t.result.Nominal
+	if previous.IsZero() {
+		previous = t.in.Anchor
+	}
+	now := workflow.Now(ctx)
+	t.result.Nominal = schedule.Nominal(t.in.Anchor, previous, now)
+	metricsFor(ctx, t.in.Ref).Timer("khronicle_run_start_delay").Record(max(now.Sub(t.result.Nominal), 0))
+	return nil
+}
+
+func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
+	if err := t.due(ctx); err != nil {
+		return t.result, err
+	}
+	if t.firstRunOpen(ctx) {
+		t.result.Skipped++
+		workflow.SetCurrentDetails(ctx, "skipped: the first run has not ended")
+		return t.result, nil
+	}
+	t.result.FirstRunOver = true
+	runUUID, err := newUUID(ctx)
+	if err != nil {
+		return t.result, err
+	}
+	var outcome check.Outcome
+	run := workflow.ExecuteChildWorkflow(t.childOptions(ctx, runUUID), CheckRun,
+		CheckRunInput{Ref: t.in.Ref, Trigger: t.in.Trigger, Timeout: t.in.Timeout})
+	workflow.SetCurrentDetails(ctx, "run in progress")
+	if err := run.Get(ctx, &outcome); err != nil {
+		return t.result, fmt.Errorf("run %s: %w", t.in.Ref, err)
+	}
+	t.result.Runs++
+	t.result.Result = outcome.Result
+	workflow.SetCurrentDetails(ctx, "last run: "+string(outcome.Result))
+	return t.result, nil
+}
+
+// firstRunOpen is true when the run that was started together with this schedule has not ended.
+func (t *tick) firstRunOpen(ctx workflow.Context) bool {
+	if t.in.FirstRun == "" || t.result.FirstRunOver {
+		return false
+	}
+	return workflow.SignalExternalWorkflow(ctx, t.in.FirstRun, "", probeSignal, nil).Get(ctx, nil) == nil
+}
+
+// drain reads the probes that a schedule sent to its first run; they ask for nothing.
+func (t *tick) drain(ctx workflow.Context) {
+	for probes := workflow.GetSignalChannel(ctx, probeSignal); probes.ReceiveAsync(nil); {
+		workflow.GetLogger(ctx).Debug("probed by the schedule", "check", t.in.Ref.String())
+	}
+}
+
+func newUUID(ctx workflow.Context) (string, error) {
+	var id string
+	err := workflow.SideEffect(ctx, func(workflow.Context) any { return uuid.NewString() }).Get(&id)
+	if err != nil {
+		return "", fmt.Errorf("make run UUID: %w", err)
+	}
+	return id, nil
+}
+
+// childOptions let a run outlive its tick: ending or replacing the schedule of a check does not touch a run in flight.
+func (t *tick) childOptions(ctx workflow.Context, runUUID string) workflow.Context {
+	return workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID:            runUUID,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
+		TypedSearchAttributes: SearchAttributesOf(t.in.Ref),
+		StaticSummary:         fmt.Sprintf("%s %s (%s)", t.in.Ref.Kind, t.in.Ref, t.in.Trigger),
+	})
+}

@@ -1,0 +1,135 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/khronicle/khronicle/activities"
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+)
+
+// Bounds of the activities of a run.
+const (
+	// heartbeatTimeout is how long after a worker's death another takes over what it was waiting for.
+	heartbeatTimeout = 10 * time.Second
+	// lastLook is how long after the deadline a waiting activity may still say what it saw.
+	lastLook = 2 * time.Second
+	// requestTimeout bounds one call to the API server.
+	requestTimeout = 10 * time.Second
+	// cleanUpTimeout bounds the wait for the end of a deleted pod, and all of the clean-up.
+	cleanUpTimeout    = 2 * time.Minute
+	cleanUpGivenUpAt  = 15 * time.Minute
+	minCreateDuration = time.Second
+)
+
+func (r *checkRun) createPod(ctx workflow.Context) (activities.CreatePodResult, error) {
+	left := max(r.deadline.Sub(workflow.Now(ctx)), minCreateDuration)
+	var created activities.CreatePodResult
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary:                r.summary("create the pod"),
+		StartToCloseTimeout:    min(left, requestTimeout),
+		ScheduleToCloseTimeout: left,
+		RetryPolicy:            retryPolicy(200*time.Millisecond, 5*time.Second),
+	}), a.CreatePod, activities.Run{Ref: r.in.Ref, UUID: r.uuid, Attempt: r.attempt, Deadline: r.deadline}).Get(ctx, &created)
+	return created, err
+}
+
+// waitOptions are those of an activity that watches the pod until the deadline and moves to another worker when its own
+// dies.
+func (r *checkRun) waitOptions(ctx workflow.Context, what string) workflow.Context {
+	left := max(r.deadline.Sub(workflow.Now(ctx)), 0) + lastLook
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary:                r.summary(what),
+		StartToCloseTimeout:    left,
+		ScheduleToCloseTimeout: left,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retryPolicy(200*time.Millisecond, 5*time.Second),
+	})
+}
+
+// record writes the outcome, and tries until it is written. A cancelled run has no outcome to write.
+func (r *checkRun) record(ctx workflow.Context, outcome check.Outcome) error {
+	if outcome.Result == check.Canceled {
+		return nil
+	}
+	err := workflow.ExecuteActivity(
+		persistently(ctx, r.summary("record: "+string(outcome.Result))), a.RecordOutcome,
+		activities.RecordOutcomeInput{Ref: r.in.Ref, UUID: r.uuid, Outcome: outcome},
+	).Get(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
+	}
+	return nil
+}
+
+func (r *checkRun) setJobPhase(ctx workflow.Context, phase khv1.JobPhase) error {
+	if r.in.Ref.Kind != khv1.KHJob {
+		return nil
+	}
+	err := workflow.ExecuteActivity(
+		persistently(ctx, r.summary("set phase "+string(phase))), a.SetJobPhase,
+		activities.SetJobPhaseInput{Ref: r.in.Ref, Phase: phase},
+	).Get(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("set phase of %s: %w", r.in.Ref, err)
+	}
+	return nil
+}
+
+// cleanUp removes a pod that has not ended and the finished pods that are no longer kept. What it cannot remove in time
+// is left to the worker's reaper and the pod's own deadline.
+func (r *checkRun) cleanUp(ctx workflow.Context) {
+	pod := r.pod
+	pod.Deadline = time.Time{}
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary:                r.summary("clean up"),
+		StartToCloseTimeout:    cleanUpTimeout,
+		ScheduleToCloseTimeout: cleanUpGivenUpAt,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retryPolicy(time.Second, 30*time.Second),
+	}), a.CleanUp, activities.CleanUpInput{Ref: r.in.Ref, Pod: pod, Ended: r.over()}).Get(ctx, nil)
+	if err != nil && ctx.Err() == nil {
+		workflow.GetLogger(ctx).Warn("pod was not cleaned up", "check", r.in.Ref.String(), "pod", pod.Name, "error", err)
+		r.notes = append(r.notes, "pod "+pod.Name+" was not cleaned up")
+	}
+}
+
+// persistently returns options of a short call that must succeed in the end.
+func persistently(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary:             summary,
+		StartToCloseTimeout: requestTimeout,
+		RetryPolicy:         retryPolicy(200*time.Millisecond, 10*time.Second),
+	})
+}
+
+func retryPolicy(initial, longest time.Duration) *temporal.RetryPolicy {
+	return &temporal.RetryPolicy{InitialInterval: initial, BackoffCoefficient: 2, MaximumInterval: longest}
+}
+
+// summary is the line that the Temporal UI shows for a step.
+func (r *checkRun) summary(what string) string { return what + " — " + r.in.Ref.String() }
+
+func (r *checkRun) details(ctx workflow.Context, format string, args ...any) {
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf(format, args...))
+}
+
+// measure counts the finished run and its duration, once: not when the workflow is replayed.
+func (r *checkRun) measure(ctx workflow.Context, outcome check.Outcome) {
+	metrics := metricsFor(ctx, r.in.Ref)
+	metrics.WithTags(map[string]string{"outcome": string(outcome.Result)}).Counter("khronicle_runs").Inc(1)
+	metrics.Timer("khronicle_run_verdict").Record(outcome.Judged.Sub(outcome.Started))
+	metrics.Timer("khronicle_run").Record(workflow.Now(ctx).Sub(r.started))
+}
+
+// metricsFor returns metrics with the labels of a check. The label namespace is taken by Temporal's.
+func metricsFor(ctx workflow.Context, ref check.Ref) client.MetricsHandler {
+	return workflow.GetMetricsHandler(ctx).WithTags(map[string]string{
+		"check": ref.String(), "check_namespace": ref.Namespace, "workload": string(ref.Kind),
+	})
+}
