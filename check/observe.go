@@ -53,10 +53,11 @@ func Observe(pod *corev1.Pod) Observation {
 }
 
 func disrupted(pod *corev1.Pod) bool {
-	return slices.Contains(disruptions, pod.Status.Reason) ||
-		slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-			return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
-		})
+	return slices.Contains(disruptions, pod.Status.Reason) || slices.ContainsFunc(pod.Status.Conditions, isDisruption)
+}
+
+func isDisruption(c corev1.PodCondition) bool {
+	return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
 }
 
 func statuses(pod *corev1.Pod) []corev1.ContainerStatus {
@@ -101,10 +102,21 @@ func endDetail(pod *corev1.Pod) string {
 			parts = append(parts, joined(text, end.Message))
 		}
 	}
-	if len(parts) == 0 {
-		return "all containers exited with code 0"
+	switch {
+	case len(parts) > 0:
+		return strings.Join(parts, "; ")
+	case pod.Status.Phase == corev1.PodFailed:
+		return unexplained(pod)
 	}
-	return strings.Join(parts, "; ")
+	return "all containers exited with code 0"
+}
+
+// unexplained says what is known of a pod that failed though none of its containers did, such as one whose node is gone.
+func unexplained(pod *corev1.Pod) string {
+	if i := slices.IndexFunc(pod.Status.Conditions, isDisruption); i >= 0 {
+		return joined("pod "+pod.Status.Conditions[i].Reason, pod.Status.Conditions[i].Message)
+	}
+	return "pod Failed"
 }
 
 func joined(text, message string) string {

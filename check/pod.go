@@ -25,7 +25,7 @@ func NewPod(w Workload, run Run, now time.Time) *corev1.Pod {
 	for i := range spec.Containers {
 		spec.Containers[i].Env = injectEnv(spec.Containers[i].Env, run)
 	}
-	backstop := int64((run.Deadline.Sub(now) + deadlineSlack) / time.Second)
+	backstop := max(int64((run.Deadline.Sub(now)+deadlineSlack)/time.Second), 1) // the least that the API server takes
 	if spec.ActiveDeadlineSeconds == nil || *spec.ActiveDeadlineSeconds > backstop {
 		spec.ActiveDeadlineSeconds = &backstop
 	}

@@ -1,7 +1,9 @@
 package check
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +31,8 @@ func DefaultRetention() Retention {
 // own limits. Pods that have not finished are never among them.
 func (r Retention) Surplus(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	newestFirst := slices.SortedFunc(slices.Values(pods), func(a, b *corev1.Pod) int {
-		return finishedAt(b).Compare(finishedAt(a))
+		// Times have whole seconds. The name decides between equals, so that every reaper chooses the same pods.
+		return cmp.Or(finishedAt(b).Compare(finishedAt(a)), strings.Compare(a.Name, b.Name))
 	})
 	limits := map[corev1.PodPhase]int{corev1.PodSucceeded: r.MaxCompletedPods, corev1.PodFailed: r.MaxErrorPods}
 	seen := map[finishedKind]int{}

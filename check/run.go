@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -36,7 +37,7 @@ func (r Run) PodName(check string) string {
 		suffix += fmt.Sprintf("-%d", r.Attempt)
 	}
 	if limit := validation.DNS1123LabelMaxLength - len(suffix); len(check) > limit {
-		check = check[:limit]
+		check = strings.TrimRight(check[:limit], "-.") // a dot before the dash of the suffix is no valid name
 	}
 	return check + suffix
 }

@@ -98,7 +98,11 @@ func (s Schedule) Next(anchor, t time.Time) time.Time {
 func (s Schedule) Nominal(anchor, previous, now time.Time) time.Time {
 	limit := now.Add(tickTolerance)
 	if s.cron == nil {
-		return anchor.Add(limit.Sub(anchor) / s.interval * s.interval)
+		nominal := anchor.Add(limit.Sub(anchor) / s.interval * s.interval)
+		if nominal.Before(previous) {
+			return previous
+		}
+		return nominal
 	}
 	nominal := previous
 	for next := s.cron.Next(nominal); !next.IsZero() && !next.After(limit); next = s.cron.Next(next) {

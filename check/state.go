@@ -79,7 +79,9 @@ func Summarize(states []*khv1.KuberhealthyState, isJob func(*khv1.KuberhealthySt
 		if isJob(state) {
 			details = sum.JobDetails
 		}
-		details[state.Namespace+"/"+state.Name] = state.Spec
+		shown := state.Spec
+		shown.KHWorkload = nil // Kuberhealthy's page says it by the map
+		details[state.Namespace+"/"+state.Name] = shown
 		for _, text := range state.Spec.Errors {
 			if text != "" {
 				sum.Errors = append(sum.Errors, text)

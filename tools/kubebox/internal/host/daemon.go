@@ -69,6 +69,7 @@ func RunDaemon(list []string) error {
 	if err != nil {
 		return err
 	}
+	proc.SetName(Arg0)
 	self, err := proc.Of(os.Getpid())
 	if err != nil {
 		return err

@@ -129,11 +129,19 @@ func waitReady(ctx context.Context, c cluster.Cluster, o cluster.Options, ended 
 	}
 	for _, step := range steps(c, api) {
 		if err := untilUsable(ctx, cancel, step.check); err != nil {
-			return fmt.Errorf("cluster %s: wait for %s: %w\n%s", c.Name, step.name, errors.Join(context.Cause(ctx), err), logTails(c))
+			return explain(ctx, c, step, err)
 		}
 		fmt.Fprintf(progress, "kubebox: %s after %.1f s\n", step.name, time.Since(begin).Seconds())
 	}
 	return nil
+}
+
+// explain adds the ends of the logs, unless the reason is known.
+func explain(ctx context.Context, c cluster.Cluster, s step, err error) error {
+	if stuck, ok := errors.AsType[stuckError](context.Cause(ctx)); ok {
+		return fmt.Errorf("cluster %s: wait for %s: %w", c.Name, s.name, stuck)
+	}
+	return fmt.Errorf("cluster %s: wait for %s: %w\n%s", c.Name, s.name, err, logTails(c))
 }
 
 var errDaemonEnded = errors.New("the cluster's processes ended")
@@ -179,7 +187,11 @@ func steps(c cluster.Cluster, api *kubeapi.Client) []step {
 			if err != nil {
 				return err
 			}
-			return api.NodeReady(ctx, cluster.NodeName, since(st, "kubelet"))
+			kubelet, err := running(st)
+			if err != nil {
+				return err
+			}
+			return api.NodeReady(ctx, cluster.NodeName, kubelet.Since)
 		}},
 		{"default service account ready", func(ctx context.Context) error {
 			return api.Exists(ctx, "/api/v1/namespaces/default/serviceaccounts/default")
@@ -204,11 +216,15 @@ func nodeStatus(ctx context.Context, c cluster.Cluster) (control.NodeStatus, err
 	return st, nil
 }
 
-func since(st control.NodeStatus, component string) time.Time {
+// running returns the kubelet if all components run, and an error that names one that does not.
+func running(st control.NodeStatus) (kubelet control.Component, err error) {
 	for _, comp := range st.Components {
-		if comp.Name == component {
-			return comp.Since
+		if comp.State != control.Running {
+			return control.Component{}, fmt.Errorf("%s is %s", comp.Name, comp.State)
+		}
+		if comp.Name == "kubelet" {
+			kubelet = comp
 		}
 	}
-	return time.Time{}
+	return kubelet, nil
 }

@@ -93,8 +93,12 @@ func (c *Client) Exists(ctx context.Context, path string) error {
 	return err
 }
 
-// Create posts an object to the path of its collection. An object that exists already is left as it is.
-func (c *Client) Create(ctx context.Context, path string, object any) error {
+// Ensure posts an object to the path of its collection, unless there is one of that name. It looks first: a second
+// Service with the same cluster IP is refused as invalid, not as existing.
+func (c *Client) Ensure(ctx context.Context, path, name string, object any) error {
+	if c.Exists(ctx, path+"/"+name) == nil {
+		return nil
+	}
 	body, err := json.Marshal(object)
 	if err != nil {
 		return fmt.Errorf("encode object for %s: %w", path, err)
@@ -126,7 +130,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, want 
 	return nil, fmt.Errorf("%s %s: %s: %.300s", method, path, resp.Status, text)
 }
 
-// Until calls f until it succeeds or ctx ends, and returns the last error of f in that case.
+// Until calls f until it succeeds or ctx ends. Its error is then the cause of the end and the last error of f.
 func Until(ctx context.Context, every time.Duration, f func(context.Context) error) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -141,7 +145,10 @@ func Until(ctx context.Context, every time.Duration, f func(context.Context) err
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), last)
+			if last == nil {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("%w: %w", context.Cause(ctx), last)
 		case <-tick.C:
 		}
 	}

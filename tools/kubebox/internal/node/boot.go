@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	bootLimit = 5 * time.Minute
+	// bootLimit is shorter than the default limit of `kubebox up`, which then can say why.
+	bootLimit = 2 * time.Minute
 	pollEvery = 50 * time.Millisecond
 )
 
@@ -67,8 +68,8 @@ func (n *node) importImages(ctx context.Context) error {
 func (n *node) setUpDNS(ctx context.Context, api *kubeapi.Client) error {
 	err := kubeapi.Until(ctx, pollEvery, func(ctx context.Context) error {
 		return errors.Join(
-			api.Create(ctx, "/api/v1/namespaces/kube-system/services", dnsService()),
-			api.Create(ctx, "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices", dnsEndpoints()),
+			api.Ensure(ctx, "/api/v1/namespaces/kube-system/services", dnsServiceName, dnsService()),
+			api.Ensure(ctx, "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices", dnsSliceName, dnsEndpoints()),
 		)
 	})
 	if err != nil {
@@ -98,13 +99,18 @@ func get(ctx context.Context, url string) error {
 	return nil
 }
 
+const (
+	dnsServiceName = "kube-dns"
+	dnsSliceName   = "kube-dns-node"
+)
+
 type object map[string]any
 
 // dnsService and dnsEndpoints lead the Service kube-dns to CoreDNS, which is a process of the node and no pod.
 func dnsService() object {
 	return object{
 		"apiVersion": "v1", "kind": "Service",
-		"metadata": object{"name": "kube-dns", "labels": object{"k8s-app": "kube-dns"}},
+		"metadata": object{"name": dnsServiceName, "labels": object{"k8s-app": "kube-dns"}},
 		"spec":     object{"clusterIP": cluster.DNSServiceIP, "ports": dnsPorts()},
 	}
 }
@@ -112,7 +118,7 @@ func dnsService() object {
 func dnsEndpoints() object {
 	return object{
 		"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-		"metadata":  object{"name": "kube-dns-node", "labels": object{"kubernetes.io/service-name": "kube-dns"}},
+		"metadata":  object{"name": dnsSliceName, "labels": object{"kubernetes.io/service-name": dnsServiceName}},
 		"ports":     dnsPorts(),
 		"endpoints": []object{{"addresses": []string{cluster.NodeIP}, "conditions": object{"ready": true}}},
 	}

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // children starts processes and collects the exit status of every process of the PID namespace.
@@ -115,7 +117,7 @@ func (c *children) signal(pid int, sig syscall.Signal) bool {
 // describe says in words how a process ended.
 func describe(s syscall.WaitStatus) string {
 	if s.Signaled() {
-		return "killed by " + s.Signal().String()
+		return "killed by " + unix.SignalName(s.Signal())
 	}
 	return fmt.Sprintf("exit code %d", s.ExitStatus())
 }

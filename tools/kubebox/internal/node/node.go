@@ -17,6 +17,7 @@ import (
 
 	"github.com/khronicle/khronicle/tools/kubebox/internal/cluster"
 	"github.com/khronicle/khronicle/tools/kubebox/internal/control"
+	"github.com/khronicle/khronicle/tools/kubebox/internal/proc"
 )
 
 // Arg0 is the name under which this program becomes a node.
@@ -43,6 +44,7 @@ func Run(c cluster.Cluster) error {
 		return fmt.Errorf("%s is started by `kubebox up` only", Arg0)
 	}
 	go diesWithDaemon()
+	proc.SetName(Arg0)
 	options, _, err := c.LoadOptions()
 	if err != nil {
 		return err
@@ -82,10 +84,14 @@ func newNode(c cluster.Cluster, o cluster.Options) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find ctr: %w", err)
 	}
+	list := specs(c, o, containerdPath)
+	if err := linkSelf(list); err != nil {
+		return nil, err
+	}
 	kids := newChildren()
 	return &node{
 		cluster:    c,
-		supervisor: newSupervisor(kids, specs(c, o, containerdPath), c.Log),
+		supervisor: newSupervisor(kids, list, c.Log),
 		importer:   &importer{cluster: c, children: kids, ctr: ctr},
 	}, nil
 }

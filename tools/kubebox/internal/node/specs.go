@@ -3,7 +3,10 @@
 package node
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 
 	"github.com/khronicle/khronicle/tools/kubebox/internal/cluster"
 )
@@ -26,10 +29,30 @@ const (
 	kubeProxyLiveURL = "http://127.0.0.1:10256/healthz"
 )
 
+// selfDir holds links with the names of components to this program. They lead to /proc/self/exe, which stays
+// valid when the file is replaced by a new build while the cluster runs; the names are what ps shows.
+const selfDir = "/run/kubebox"
+
+// linkSelf makes the links of selfDir.
+func linkSelf(list []spec) error {
+	if err := os.MkdirAll(selfDir, 0o755); err != nil {
+		return fmt.Errorf("create %s: %w", selfDir, err)
+	}
+	for _, s := range list {
+		if s.path != "" {
+			continue
+		}
+		if err := os.Symlink("/proc/self/exe", filepath.Join(selfDir, s.name)); err != nil {
+			return fmt.Errorf("link component: %w", err)
+		}
+	}
+	return nil
+}
+
 // spec is the command line of a component.
 type spec struct {
 	name string
-	// path of the executable; empty means this program itself, which becomes the component by its argv[0].
+	// path of the executable; empty means this program itself, which becomes the component by the name it is called.
 	path string
 	args []string
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -103,13 +104,13 @@ func (s *supervisor) launch(c *component) <-chan syscall.WaitStatus {
 	return exit
 }
 
-// command returns the executable and its arguments. The program itself is found by /proc/self/exe,
-// which stays valid when the file is replaced by a new build while the cluster runs.
+// command returns the executable and its arguments.
 func (s spec) command() (path string, args []string) {
-	if s.path == "" {
-		return "/proc/self/exe", append([]string{s.name}, s.args...)
+	path = s.path
+	if path == "" {
+		path = filepath.Join(selfDir, s.name)
 	}
-	return s.path, append([]string{s.path}, s.args...)
+	return path, append([]string{path}, s.args...)
 }
 
 func (c *component) ended(how string) {

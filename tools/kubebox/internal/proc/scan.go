@@ -26,6 +26,11 @@ func Pids() ([]int, error) {
 	return pids, nil
 }
 
+// SetName sets the name that ps and top show for this process. Failing is harmless.
+func SetName(name string) {
+	_ = os.WriteFile("/proc/self/comm", []byte(name), 0o644)
+}
+
 // Args returns the command line of a process, nil if it is gone.
 func Args(pid int) []string {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))

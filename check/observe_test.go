@@ -1,0 +1,275 @@
+package check_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/khronicle/khronicle/check"
+)
+
+func waiting(name, reason, message string) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{
+		Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message},
+	}}
+}
+
+func exited(name string, code int32, reason, message string) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{
+		Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason, Message: message},
+	}}
+}
+
+func runs(name string) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+}
+
+func containers(statuses ...corev1.ContainerStatus) corev1.PodStatus {
+	return corev1.PodStatus{ContainerStatuses: statuses}
+}
+
+func unschedulable(reason, message string) corev1.PodCondition {
+	return corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason, Message: message}
+}
+
+var disruption = corev1.PodCondition{
+	Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI", Message: "Eviction API: evicting",
+}
+
+func TestObserveAPodThatHasNotStarted(t *testing.T) {
+	tests := []struct {
+		name   string
+		status corev1.PodStatus
+		want   check.Observation
+	}{
+		{"new", corev1.PodStatus{}, check.Observation{}},
+		{"creating", containers(waiting("main", "ContainerCreating", "")), check.Observation{Detail: "container main: ContainerCreating"}},
+		{
+			"waits for its init containers",
+			corev1.PodStatus{
+				InitContainerStatuses: []corev1.ContainerStatus{runs("prepare")},
+				ContainerStatuses:     []corev1.ContainerStatus{waiting("main", "PodInitializing", "")},
+			},
+			check.Observation{},
+		},
+		{
+			"unschedulable",
+			corev1.PodStatus{Conditions: []corev1.PodCondition{unschedulable("Unschedulable", "0/3 nodes are available: 3 Insufficient cpu.")}},
+			check.Observation{Detail: "pod is unschedulable: 0/3 nodes are available: 3 Insufficient cpu."},
+		},
+		{
+			"gated",
+			corev1.PodStatus{Conditions: []corev1.PodCondition{unschedulable("SchedulingGated", "")}},
+			check.Observation{Detail: "pod is schedulinggated"},
+		},
+		{
+			"image not found",
+			containers(waiting("main", "ErrImagePull", "\n manifest unknown \n")),
+			check.Observation{Hopeless: "ErrImagePull", Detail: "container main: ErrImagePull: manifest unknown"},
+		},
+		{
+			"image not found, waiting",
+			containers(waiting("main", "ImagePullBackOff", "Back-off pulling image")),
+			check.Observation{Hopeless: "ImagePullBackOff", Detail: "container main: ImagePullBackOff: Back-off pulling image"},
+		},
+		{
+			"image of an init container not found",
+			corev1.PodStatus{
+				InitContainerStatuses: []corev1.ContainerStatus{waiting("prepare", "ErrImagePull", "no such host")},
+				ContainerStatuses:     []corev1.ContainerStatus{waiting("main", "PodInitializing", "")},
+			},
+			check.Observation{Hopeless: "ErrImagePull", Detail: "container prepare: ErrImagePull: no such host"},
+		},
+		{
+			"second container is hopeless",
+			containers(waiting("main", "ContainerCreating", ""), waiting("side", "InvalidImageName", "couldn't parse image name")),
+			check.Observation{Hopeless: "InvalidImageName", Detail: "container side: InvalidImageName: couldn't parse image name"},
+		},
+		{
+			"one runs, one is hopeless",
+			containers(runs("main"), waiting("side", "CreateContainerConfigError", `secret "x" not found`)),
+			check.Observation{Hopeless: "CreateContainerConfigError", Detail: `container side: CreateContainerConfigError: secret "x" not found`},
+		},
+		{"image must not be pulled", containers(waiting("main", "ErrImageNeverPull", "")), check.Observation{Hopeless: "ErrImageNeverPull", Detail: "container main: ErrImageNeverPull"}},
+		{"image cannot be inspected", containers(waiting("main", "ImageInspectError", "")), check.Observation{Hopeless: "ImageInspectError", Detail: "container main: ImageInspectError"}},
+		{"container cannot be created", containers(waiting("main", "CreateContainerError", "")), check.Observation{Hopeless: "CreateContainerError", Detail: "container main: CreateContainerError"}},
+		{"container cannot be run", containers(waiting("main", "RunContainerError", "")), check.Observation{Hopeless: "RunContainerError", Detail: "container main: RunContainerError"}},
+		{"sidecar crashes", corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{waiting("side", "CrashLoopBackOff", "")}}, check.Observation{Hopeless: "CrashLoopBackOff", Detail: "container side: CrashLoopBackOff"}},
+		{
+			"about to be preempted",
+			corev1.PodStatus{Conditions: []corev1.PodCondition{disruption}},
+			check.Observation{Disrupted: true},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, phase := range []corev1.PodPhase{corev1.PodPending, ""} {
+				tt.status.Phase = phase
+				if diff := cmp.Diff(tt.want, check.Observe(&corev1.Pod{Status: tt.status})); diff != "" {
+					t.Errorf("phase %q: observation differs (-want +got):\n%s", phase, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestObserveAPodThatHasStarted(t *testing.T) {
+	failed := func(s corev1.PodStatus) corev1.PodStatus { s.Phase = corev1.PodFailed; return s }
+	ended := func(detail string) check.Observation {
+		return check.Observation{Started: true, Ended: true, Detail: detail}
+	}
+	tests := []struct {
+		name   string
+		status corev1.PodStatus
+		want   check.Observation
+	}{
+		{"running", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{runs("main")}}, check.Observation{Started: true}},
+		{
+			"running with a container that ended",
+			corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{runs("main"), exited("side", 1, "Error", "")}},
+			check.Observation{Started: true},
+		},
+		{"succeeded", corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{exited("main", 0, "Completed", "")}}, ended("all containers exited with code 0")},
+		{"exit code", failed(containers(exited("main", 1, "Error", ""))), ended("container main exited with code 1 (Error)")},
+		{"exit code with message", failed(containers(exited("main", 1, "Error", "no route to host\n"))), ended("container main exited with code 1 (Error): no route to host")},
+		{"out of memory", failed(containers(exited("main", 137, "OOMKilled", ""))), ended("container main exited with code 137 (OOMKilled)")},
+		{
+			"two of three containers failed",
+			failed(containers(exited("a", 2, "Error", "x"), exited("b", 0, "Completed", "fine"), exited("c", 3, "Error", ""))),
+			ended("container a exited with code 2 (Error): x; container c exited with code 3 (Error)"),
+		},
+		{
+			"init container failed",
+			failed(corev1.PodStatus{
+				InitContainerStatuses: []corev1.ContainerStatus{exited("prepare", 5, "Error", "")},
+				ContainerStatuses:     []corev1.ContainerStatus{waiting("main", "PodInitializing", "")},
+			}),
+			ended("container prepare exited with code 5 (Error)"),
+		},
+		{
+			"over its own deadline",
+			failed(corev1.PodStatus{Reason: "DeadlineExceeded", Message: "Pod was active on the node longer than the specified deadline"}),
+			ended("pod DeadlineExceeded: Pod was active on the node longer than the specified deadline"),
+		},
+		{
+			"evicted",
+			failed(corev1.PodStatus{
+				Reason: "Evicted", Message: "The node was low on resource: memory.",
+				ContainerStatuses: []corev1.ContainerStatus{exited("main", 137, "Error", "")},
+			}),
+			check.Observation{
+				Started: true, Ended: true, Disrupted: true,
+				Detail: "pod Evicted: The node was low on resource: memory.; container main exited with code 137 (Error)",
+			},
+		},
+		{
+			"disruption target without a reason of its own",
+			failed(corev1.PodStatus{
+				Conditions:        []corev1.PodCondition{disruption},
+				ContainerStatuses: []corev1.ContainerStatus{exited("main", 143, "Error", "")},
+			}),
+			check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "container main exited with code 143 (Error)"},
+		},
+		{
+			"collected with its node, nothing known of its containers",
+			failed(corev1.PodStatus{Conditions: []corev1.PodCondition{{
+				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByPodGC", Message: "PodGC: node no longer exists",
+			}}}),
+			check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "pod DeletionByPodGC: PodGC: node no longer exists"},
+		},
+		{"failed, nothing else known", failed(corev1.PodStatus{}), ended("pod Failed")},
+		{
+			"disruption that was called off",
+			corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionFalse}}},
+			check.Observation{Started: true},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, check.Observe(&corev1.Pod{Status: tt.status})); diff != "" {
+				t.Errorf("observation differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestObserveKnowsEveryEndByThePlatform(t *testing.T) {
+	for _, reason := range []string{"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "Shutdown"} {
+		if !check.Observe(&corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: reason}}).Disrupted {
+			t.Errorf("%s does not count as a disruption", reason)
+		}
+	}
+	for _, reason := range []string{"", "DeadlineExceeded", "OutOfcpu", "UnexpectedAdmissionError"} {
+		if check.Observe(&corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: reason}}).Disrupted {
+			t.Errorf("%q counts as a disruption", reason)
+		}
+	}
+}
+
+func TestObserveADeletion(t *testing.T) {
+	deleting := metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{Time: now}}
+	running := check.Observe(&corev1.Pod{ObjectMeta: deleting, Status: corev1.PodStatus{Phase: corev1.PodRunning}})
+	if !running.Deleting || running.Ended || running.Removed() {
+		t.Errorf("a running pod that is told to go may still report: %+v", running)
+	}
+	ended := check.Observe(&corev1.Pod{ObjectMeta: deleting, Status: corev1.PodStatus{Phase: corev1.PodFailed}})
+	if !ended.Deleting || !ended.Ended || !ended.Removed() {
+		t.Errorf("a pod that ended because it was deleted was removed: %+v", ended)
+	}
+	if o := (check.Observation{Ended: true}); o.Removed() {
+		t.Error("a pod that ended by itself was not removed")
+	}
+	if o := (check.Observation{Gone: true}); !o.Removed() {
+		t.Error("a pod that is gone was removed")
+	}
+}
+
+func TestObserveNamesTheNode(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeName: "node-1"}}
+	if got := check.Observe(pod).Node; got != "node-1" {
+		t.Errorf("node is %q, want node-1", got)
+	}
+}
+
+func TestUnschedulable(t *testing.T) {
+	tests := []struct {
+		name   string
+		status corev1.PodStatus
+		want   bool
+	}{
+		{"no node takes it", corev1.PodStatus{Conditions: []corev1.PodCondition{unschedulable("Unschedulable", "x")}}, true},
+		{"no node takes it, without a message", corev1.PodStatus{Conditions: []corev1.PodCondition{unschedulable("Unschedulable", "")}}, true},
+		{"held back by a gate", corev1.PodStatus{Conditions: []corev1.PodCondition{unschedulable("SchedulingGated", "x")}}, false},
+		{"placed", corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}}}, false},
+		{"a container that is called so", containers(waiting("unschedulable", "ContainerCreating", "")), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := check.Observe(&corev1.Pod{Status: tt.status}).Unschedulable(); got != tt.want {
+				t.Errorf("got %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestObserveLeavesThePodAlone(t *testing.T) {
+	pod := &corev1.Pod{Status: corev1.PodStatus{
+		Phase:                 corev1.PodFailed,
+		InitContainerStatuses: append(make([]corev1.ContainerStatus, 0, 8), exited("prepare", 0, "Completed", "")),
+		ContainerStatuses:     []corev1.ContainerStatus{exited("main", 1, "Error", " x ")},
+	}}
+	before := pod.DeepCopy()
+	check.Observe(pod)
+	if spare := pod.Status.InitContainerStatuses[:2][1]; spare.Name != "" {
+		t.Error("the spare room of a cached slice was written to")
+	}
+	if diff := cmp.Diff(before, pod); diff != "" {
+		t.Errorf("the pod was changed (-want +got):\n%s", diff)
+	}
+	if strings.TrimSpace(pod.Status.ContainerStatuses[0].State.Terminated.Message) == pod.Status.ContainerStatuses[0].State.Terminated.Message {
+		t.Error("the message was trimmed in place")
+	}
+}

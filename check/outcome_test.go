@@ -1,0 +1,156 @@
+package check_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
+)
+
+// TestFailureTexts is Kuberhealthy's table of what people see for each end of a run without a verdict.
+func TestFailureTexts(t *testing.T) {
+	hopeless := check.Observation{Hopeless: "ErrImagePull", Detail: "container main: ErrImagePull: manifest unknown"}
+	lacksCPU := check.Observation{Detail: "pod is unschedulable: 0/3 nodes are available"}
+	exitedOne := check.Observation{Started: true, Ended: true, Detail: "container main exited with code 1 (Error)"}
+	evicted := check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "pod Evicted: memory"}
+	tests := []struct {
+		name    string
+		failure check.Failure
+		result  check.Result
+		// text follows "Check execution error: " or "Job execution error: "; %s is the name of the check or job.
+		check, job string
+		detail     string
+	}{
+		{
+			"invalid spec", check.InvalidSpec(errors.New("no containers found in checks PodSpec")), check.Failed,
+			"Check execution error: no containers found in checks PodSpec",
+			"Job execution error: no containers found in checks PodSpec", "",
+		},
+		{
+			"creation refused", check.CreateFailed(`pods "x" is forbidden: exceeded quota`), check.InfraFailed,
+			`Check execution error: ns/dns: failed to create pod for checker: pods "x" is forbidden: exceeded quota`,
+			`Job execution error: ns/smoke: failed to create pod for checker: pods "x" is forbidden: exceeded quota`, "",
+		},
+		{
+			"not running in time", check.NotStarted(check.Observation{}), check.TimedOut,
+			"Check execution error: ns/dns: failed to see pod running within timeout",
+			"Job execution error: ns/smoke: failed to see pod running within timeout", "",
+		},
+		{
+			"not running in time, creating", check.NotStarted(check.Observation{Detail: "container main: ContainerCreating"}), check.TimedOut,
+			"Check execution error: ns/dns: failed to see pod running within timeout",
+			"Job execution error: ns/smoke: failed to see pod running within timeout", "container main: ContainerCreating",
+		},
+		{
+			"not running in time, unschedulable", check.NotStarted(lacksCPU), check.InfraFailed,
+			"Check execution error: ns/dns: failed to see pod running within timeout",
+			"Job execution error: ns/smoke: failed to see pod running within timeout", "pod is unschedulable: 0/3 nodes are available",
+		},
+		{
+			"cannot start", check.CannotStart(hopeless), check.InfraFailed,
+			"Check execution error: ns/dns: error when waiting for pod to start: ErrImagePull",
+			"Job execution error: ns/smoke: error when waiting for pod to start: ErrImagePull",
+			"container main: ErrImagePull: manifest unknown",
+		},
+		{
+			"deleted before it ran", check.Removed(check.Observation{Gone: true}), check.Failed,
+			"Check execution error: ns/dns: error when waiting for pod to start: the khcheck check pod is deleted, waiting for start failed",
+			"Job execution error: ns/smoke: error when waiting for pod to start: the khcheck check pod is deleted, waiting for start failed", "",
+		},
+		{
+			"deleted while it ran", check.Removed(check.Observation{Started: true, Gone: true}), check.Failed,
+			"Check execution error: pod deleted unexpectedly",
+			"Job execution error: pod deleted unexpectedly", "",
+		},
+		{
+			"evicted and gone", check.Removed(evicted), check.InfraFailed,
+			"Check execution error: pod deleted expectedly",
+			"Job execution error: pod deleted expectedly", "pod Evicted: memory",
+		},
+		{
+			"preempted before it ran", check.Removed(check.Observation{Gone: true, Disrupted: true}), check.InfraFailed,
+			"Check execution error: pod deleted expectedly",
+			"Job execution error: pod deleted expectedly", "",
+		},
+		{
+			"ended without a report", check.EndedSilently(exitedOne), check.Failed,
+			"Check execution error: ns/dns: checker pod ended without reporting in: container main exited with code 1 (Error)",
+			"Job execution error: ns/smoke: checker pod ended without reporting in: container main exited with code 1 (Error)", "",
+		},
+		{
+			"evicted, still there", check.EndedSilently(evicted), check.InfraFailed,
+			"Check execution error: ns/dns: checker pod ended without reporting in: pod Evicted: memory",
+			"Job execution error: ns/smoke: checker pod ended without reporting in: pod Evicted: memory", "",
+		},
+		{
+			"no report in time", check.NoReport(), check.TimedOut,
+			"Check execution error: ns/dns: timed out waiting for checker pod to report in",
+			"Job execution error: ns/smoke: timed out waiting for checker pod to report in", "",
+		},
+		{
+			"no exit in time", check.NoExit(), check.TimedOut,
+			"Check execution error: ns/dns: timed out waiting for pod to exit",
+			"Job execution error: ns/smoke: timed out waiting for pod to exit", "",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for ref, text := range map[check.Ref]string{checkRef: tt.check, jobRef: tt.job} {
+				outcome := tt.failure.Outcome(ref)
+				want := []string{text}
+				if tt.detail != "" {
+					want = append(want, tt.detail)
+				}
+				// What people see is what stands in the state.
+				state := check.NewState(nil, ref, runUUID, "worker-0", outcome, now)
+				if diff := cmp.Diff(want, state.Spec.Errors); diff != "" {
+					t.Errorf("%s: errors differ (-want +got):\n%s", ref.Kind, diff)
+				}
+				if outcome.Result != tt.result || outcome.OK() || state.Spec.OK || outcome.Reported {
+					t.Errorf("%s: result is %s, OK %t, reported %t, want %s without a verdict", ref.Kind, outcome.Result, state.Spec.OK, outcome.Reported, tt.result)
+				}
+			}
+		})
+	}
+}
+
+func TestFromReport(t *testing.T) {
+	tests := []struct {
+		name   string
+		report status.Report
+		want   check.Outcome
+	}{
+		{"OK", status.NewReport(nil), check.Outcome{Result: check.Succeeded, Errors: []string{}, Reported: true}},
+		{"failed", status.NewReport([]string{"a", "b"}), check.Outcome{Result: check.Failed, Errors: []string{"a", "b"}, Reported: true}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, check.FromReport(tt.report)); diff != "" {
+				t.Errorf("outcome differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOnlySucceededIsOK(t *testing.T) {
+	for _, result := range []check.Result{check.Succeeded, check.Failed, check.TimedOut, check.InfraFailed, check.Canceled, ""} {
+		if got, want := (check.Outcome{Result: result}).OK(), result == check.Succeeded; got != want {
+			t.Errorf("%q: OK is %t", result, got)
+		}
+	}
+}
+
+func TestErrorsInKuberhealthysWords(t *testing.T) {
+	for want, err := range map[string]error{
+		"pod deleted expectedly":                                     check.ErrPodRemovedExpectedly,
+		"pod deleted unexpectedly":                                   check.ErrPodRemovedUnexpectedly,
+		"the khcheck check pod is deleted, waiting for start failed": check.ErrPodDeletedBeforeRunning,
+	} {
+		if err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
+		}
+	}
+}

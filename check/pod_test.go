@@ -1,0 +1,181 @@
+package check_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+)
+
+// userWorkload is a check that uses every field and tries to set what belongs to the contract.
+func userWorkload() check.Workload {
+	return check.Workload{
+		Ref:     checkRef,
+		Timeout: "2m",
+		PodSpec: corev1.PodSpec{
+			RestartPolicy:      corev1.RestartPolicyAlways,
+			ServiceAccountName: "prober",
+			InitContainers: []corev1.Container{{
+				Name: "prepare", Image: "busybox:1", Env: []corev1.EnvVar{{Name: "KH_RUN_UUID", Value: "of the user"}},
+			}},
+			Containers: []corev1.Container{
+				{Name: "main", Image: "dns:1", Env: []corev1.EnvVar{
+					{Name: "KH_REPORTING_URL", Value: "http://of.the.user"},
+					{Name: "HOSTNAME", Value: "example.org"},
+					{Name: "KH_RUN_UUID", Value: "of the user"},
+					{Name: "KH_CHECK_RUN_DEADLINE", Value: "1"},
+					{Name: "KH_POD_NAMESPACE", Value: "of the user"},
+					{Name: "KH_OTHER", Value: "$(HOSTNAME)"},
+				}},
+				{Name: "side", Image: "side:1"},
+			},
+		},
+		ExtraLabels:      map[string]string{"team": "net", "app": "mine", "kuberhealthy-run-id": "mine"},
+		ExtraAnnotations: map[string]string{"note": "kept", "comcast.github.io/check-name": "mine"},
+	}
+}
+
+func testRun() check.Run {
+	return check.Run{
+		UUID: runUUID, Attempt: 1, Deadline: now.Add(2 * time.Minute),
+		ReportingURL: "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus",
+	}
+}
+
+func TestNewPodIsWholeAndOfTheContract(t *testing.T) {
+	text, err := yaml.Marshal(check.NewPod(userWorkload(), testRun(), now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "pod.yaml", text)
+}
+
+func TestNewPodOfASmallJob(t *testing.T) {
+	w := check.Workload{Ref: jobRef, PodSpec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
+	want := &corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:   "ns",
+			Name:        "smoke-" + check.ID(runUUID),
+			Labels:      map[string]string{"kuberhealthy-run-id": runUUID, "kuberhealthy-check-name": "smoke", "app": "kuberhealthy-check"},
+			Annotations: map[string]string{"comcast.github.io/check-name": "smoke"},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyJob", Name: "smoke", UID: "uid-2", Controller: ptr(true),
+			}},
+		},
+		Spec: corev1.PodSpec{
+			RestartPolicy:         corev1.RestartPolicyNever,
+			ActiveDeadlineSeconds: ptr(int64(150)),
+			Containers: []corev1.Container{{Name: "c", Image: "i", Env: []corev1.EnvVar{
+				{Name: "KH_REPORTING_URL", Value: "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"},
+				{Name: "KH_RUN_UUID", Value: runUUID},
+				{Name: "KH_POD_NAMESPACE", ValueFrom: &corev1.EnvVarSource{
+					FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"},
+				}},
+				{Name: "KH_CHECK_RUN_DEADLINE", Value: "1795348920"},
+			}}},
+		},
+	}
+	if diff := cmp.Diff(want, check.NewPod(w, testRun(), now)); diff != "" {
+		t.Errorf("pod differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestNewPodLeavesItsInputAlone(t *testing.T) {
+	w := userWorkload()
+	pod := check.NewPod(w, testRun(), now)
+	if diff := cmp.Diff(userWorkload(), w); diff != "" {
+		t.Errorf("the workload was changed (-want +got):\n%s", diff)
+	}
+	// Nor may the pod share memory with the workload, which is in a cache that others read.
+	pod.Labels["team"], pod.Annotations["note"] = "changed", "changed"
+	pod.Spec.Containers[0].Env[0].Value = "changed"
+	pod.Spec.InitContainers[0].Image = "changed"
+	if diff := cmp.Diff(userWorkload(), w); diff != "" {
+		t.Errorf("the pod shares memory with the workload (-want +got):\n%s", diff)
+	}
+}
+
+func TestNewPodDeadlineBacksUpTheRun(t *testing.T) {
+	tests := []struct {
+		name string
+		user *int64
+		now  time.Time
+		want int64
+	}{
+		{"none of the user", nil, now, 150},
+		{"the user's is shorter", ptr(int64(20)), now, 20},
+		{"the user's is longer", ptr(int64(3600)), now, 150},
+		{"the same", ptr(int64(150)), now, 150},
+		{"part of the run is over", nil, now.Add(90 * time.Second), 60},
+		{"whole seconds", nil, now.Add(500 * time.Millisecond), 149},
+		{"the clocks differ by more than the slack", nil, now.Add(time.Hour), 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := userWorkload()
+			w.PodSpec.ActiveDeadlineSeconds = tt.user
+			got := check.NewPod(w, testRun(), tt.now).Spec.ActiveDeadlineSeconds
+			if got == nil || *got != tt.want {
+				t.Errorf("activeDeadlineSeconds is %v, want %d", got, tt.want)
+			}
+			if tt.user != nil && w.PodSpec.ActiveDeadlineSeconds != tt.user {
+				t.Error("the user's deadline was changed in place")
+			}
+		})
+	}
+}
+
+func TestOwnerOf(t *testing.T) {
+	tests := []struct {
+		name string
+		ref  check.Ref
+		want metav1.OwnerReference
+	}{
+		{"check", checkRef, metav1.OwnerReference{
+			APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyCheck", Name: "dns", UID: "uid-1", Controller: ptr(true),
+		}},
+		{"job", jobRef, metav1.OwnerReference{
+			APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyJob", Name: "smoke", UID: "uid-2", Controller: ptr(true),
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, check.OwnerOf(tt.ref)); diff != "" {
+				t.Errorf("owner differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFromCheckAndFromJob(t *testing.T) {
+	labels, annotations := map[string]string{"a": "1"}, map[string]string{"b": "2"}
+	spec := corev1.PodSpec{NodeName: "n"}
+	c := &khv1.KuberhealthyCheck{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "dns", UID: "uid-1", Generation: 3},
+		Spec: khv1.CheckConfig{
+			RunInterval: "1m", Timeout: "2m", PodSpec: spec, ExtraLabels: labels, ExtraAnnotations: annotations,
+			Schedule: "* * * * *", TimeZone: "UTC",
+		},
+	}
+	j := &khv1.KuberhealthyJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "smoke", UID: "uid-2", Generation: 1},
+		Spec:       khv1.JobConfig{Timeout: "2m", PodSpec: spec, ExtraLabels: labels, ExtraAnnotations: annotations},
+	}
+	want := check.Workload{Timeout: "2m", PodSpec: spec, ExtraLabels: labels, ExtraAnnotations: annotations}
+	wantCheck, wantJob := want, want
+	wantCheck.Ref, wantJob.Ref = checkRef, jobRef
+	wantCheck.Schedule = &check.ScheduleSpec{RunInterval: "1m", Schedule: "* * * * *", TimeZone: "UTC"}
+	if diff := cmp.Diff(wantCheck, check.FromCheck(c)); diff != "" {
+		t.Errorf("check differs (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(wantJob, check.FromJob(j)); diff != "" {
+		t.Errorf("job differs (-want +got):\n%s", diff)
+	}
+}

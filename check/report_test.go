@@ -1,0 +1,116 @@
+package check_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
+)
+
+func TestParseReport(t *testing.T) {
+	ok := status.Report{OK: true, Errors: []string{}}
+	failed := func(errors ...string) status.Report { return status.Report{Errors: errors} }
+	tests := []struct {
+		name, body string
+		want       status.Report
+	}{
+		{"Go client of v2", `{"Errors":[],"OK":true}`, ok},
+		{"Go client of v2, failed", `{"Errors":["a","b"],"OK":false}`, failed("a", "b")},
+		{"Go client of v3", `{"ok":true,"currentUUID":""}`, ok},
+		{"Go client of v3, failed", `{"ok":false,"errors":["a","b"],"currentUUID":""}`, failed("a", "b")},
+		{"null errors", `{"Errors":null,"OK":true}`, ok},
+		{"no errors", `{"OK":true}`, ok},
+		{"no OK is not OK", `{"Errors":["a"]}`, failed("a")},
+		{"null OK is not OK", `{"OK":null,"Errors":["a"]}`, failed("a")},
+		{"keys of any case", `{"oK":false,"eRRORS":["a"]}`, failed("a")},
+		{"further keys", `{"OK":true,"Node":{"x":[1,{}]},"Namespace":"n"}`, ok},
+		{"white space", " \n{ \"OK\" : true }\r\n", ok},
+		{"a blank is a text", `{"OK":false,"Errors":[" "]}`, failed(" ")},
+		{"escapes", `{"OK":false,"Errors":["a\n\"\\\u00e9"]}`, failed("a\n\"\\é")},
+		{"invalid UTF-8 is replaced", "{\"OK\":false,\"Errors\":[\"a\xff\"]}", failed("a\uFFFD")},
+		{"half a surrogate pair is replaced", `{"OK":false,"Errors":["\ud800"]}`, failed("\uFFFD")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := check.ParseReport([]byte(tt.body))
+			if err != nil {
+				t.Fatalf("refused: %v", err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("report differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseReportRefuses(t *testing.T) {
+	tests := []struct {
+		name, body string
+		want       error
+	}{
+		{"nothing", ``, check.ErrReportMalformed},
+		{"no JSON", `OK`, check.ErrReportMalformed},
+		{"broken JSON", `{"OK":true`, check.ErrReportMalformed},
+		{"two documents", `{"OK":true}{"OK":true}`, check.ErrReportMalformed},
+		{"a byte order mark", "\uFEFF" + `{"OK":true}`, check.ErrReportMalformed},
+		{"null", `null`, check.ErrReportMalformed},
+		{"an array", `[{"OK":true}]`, check.ErrReportMalformed},
+		{"a text", `"OK"`, check.ErrReportMalformed},
+		{"an empty object", `{}`, check.ErrReportMalformed},
+		{"neither key", `{"Okay":true,"Error":"a"}`, check.ErrReportMalformed},
+		{"nulls", `{"OK":null,"Errors":null}`, check.ErrReportMalformed},
+		{"OK is a text", `{"OK":"yes"}`, check.ErrReportMalformed},
+		{"OK is a number", `{"OK":1,"Errors":[]}`, check.ErrReportMalformed},
+		{"Errors is a text", `{"OK":false,"Errors":"a"}`, check.ErrReportMalformed},
+		{"Errors has a number", `{"OK":false,"Errors":[1]}`, check.ErrReportMalformed},
+		{"very deep", `{"OK":` + strings.Repeat("[", 20000) + `}`, check.ErrReportMalformed},
+		{"OK with errors", `{"OK":true,"Errors":["a"]}`, check.ErrReportWithErrors},
+		{"not OK without errors", `{"OK":false}`, check.ErrReportWithoutError},
+		{"not OK with no errors", `{"OK":false,"Errors":[]}`, check.ErrReportWithoutError},
+		{"no OK and no errors", `{"Errors":[]}`, check.ErrReportWithoutError},
+		{"an empty error", `{"OK":false,"Errors":["a",""]}`, check.ErrReportBlankError},
+		{"an error that is null", `{"OK":false,"Errors":[null]}`, check.ErrReportBlankError},
+		{"OK with an empty error", `{"OK":true,"Errors":[""]}`, check.ErrReportBlankError},
+	}
+	all := []error{check.ErrReportMalformed, check.ErrReportWithErrors, check.ErrReportWithoutError, check.ErrReportBlankError}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := check.ParseReport([]byte(tt.body))
+			for _, sentinel := range all {
+				if errors.Is(err, sentinel) != (sentinel == tt.want) {
+					t.Errorf("got %v, want %v", err, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// FuzzParseReport: whatever the body is, a report is either refused or fit to be stored.
+func FuzzParseReport(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		report, err := check.ParseReport(body)
+		if err != nil {
+			return
+		}
+		if report.Errors == nil {
+			t.Error("the list of errors is nil: it would be stored as null, which the API server refuses")
+		}
+		if report.OK != (len(report.Errors) == 0) {
+			t.Errorf("OK is %t with %d errors", report.OK, len(report.Errors))
+		}
+		if slices.Contains(report.Errors, "") {
+			t.Error("there is an empty error text")
+		}
+		for _, text := range report.Errors {
+			if !utf8.ValidString(text) {
+				t.Errorf("%q is not UTF-8", text)
+			}
+		}
+	})
+}

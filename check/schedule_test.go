@@ -1,0 +1,206 @@
+package check_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+	_ "time/tzdata" // the zones of the tests, whatever the machine has
+
+	"github.com/google/go-cmp/cmp"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+)
+
+func parseSchedule(t *testing.T, spec check.ScheduleSpec) check.Schedule {
+	t.Helper()
+	schedule, err := check.ParseSchedule(spec)
+	if err != nil {
+		t.Fatalf("parse %+v: %v", spec, err)
+	}
+	return schedule
+}
+
+// at reads a time such as 2026-03-29T01:59:59Z.
+func at(t *testing.T, text string) time.Time {
+	t.Helper()
+	parsed, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+func TestParseScheduleAsTemporalReadsIt(t *testing.T) {
+	tests := []struct {
+		name string
+		spec check.ScheduleSpec
+		want string
+	}{
+		{"nothing is the default interval", check.ScheduleSpec{}, "@every 10m0s"},
+		{"interval", check.ScheduleSpec{RunInterval: "2m"}, "@every 2m0s"},
+		{"interval with fractions", check.ScheduleSpec{RunInterval: "90.9s"}, "@every 1m30s"},
+		{"shortest interval", check.ScheduleSpec{RunInterval: "1s"}, "@every 1s"},
+		{"just over the shortest", check.ScheduleSpec{RunInterval: "1999ms"}, "@every 1s"},
+		{"long interval", check.ScheduleSpec{RunInterval: "8760h"}, "@every 8760h0m0s"},
+		{"cron is UTC", check.ScheduleSpec{Schedule: "*/5 * * * *"}, "CRON_TZ=UTC */5 * * * *"},
+		{"cron with zone", check.ScheduleSpec{Schedule: "0 9 * * 1-5", TimeZone: "Europe/Berlin"}, "CRON_TZ=Europe/Berlin 0 9 * * 1-5"},
+		{"cron goes before the interval", check.ScheduleSpec{Schedule: "@hourly", RunInterval: "nonsense"}, "CRON_TZ=UTC @hourly"},
+		{"leap day", check.ScheduleSpec{Schedule: "0 0 29 2 *"}, "CRON_TZ=UTC 0 0 29 2 *"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := parseSchedule(t, tt.spec).CronSpec(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseScheduleErrorsNameTheField(t *testing.T) {
+	const (
+		wantInterval = `a duration of at least 1s, such as "10m"`
+		wantCron     = `a cron expression of five fields, such as "*/5 * * * *"`
+		wantZone     = `an IANA time zone, such as "Europe/Berlin"`
+	)
+	tests := []struct {
+		name string
+		spec check.ScheduleSpec
+		want check.FieldError
+	}{
+		{"no duration", check.ScheduleSpec{RunInterval: "abc"}, check.FieldError{Field: "spec.runInterval", Value: "abc", Want: wantInterval}},
+		{"no unit", check.ScheduleSpec{RunInterval: "10"}, check.FieldError{Field: "spec.runInterval", Value: "10", Want: wantInterval}},
+		{"zero", check.ScheduleSpec{RunInterval: "0s"}, check.FieldError{Field: "spec.runInterval", Value: "0s", Want: wantInterval}},
+		{"negative", check.ScheduleSpec{RunInterval: "-1m"}, check.FieldError{Field: "spec.runInterval", Value: "-1m", Want: wantInterval}},
+		{"under a second", check.ScheduleSpec{RunInterval: "999ms"}, check.FieldError{Field: "spec.runInterval", Value: "999ms", Want: wantInterval}},
+		{"overflow", check.ScheduleSpec{RunInterval: "99999999h"}, check.FieldError{Field: "spec.runInterval", Value: "99999999h", Want: wantInterval}},
+		{"no cron expression", check.ScheduleSpec{Schedule: "often"}, check.FieldError{Field: "spec.schedule", Value: "often", Want: wantCron}},
+		{"blank", check.ScheduleSpec{Schedule: " "}, check.FieldError{Field: "spec.schedule", Value: " ", Want: wantCron}},
+		{"six fields", check.ScheduleSpec{Schedule: "0 0 * * * *"}, check.FieldError{Field: "spec.schedule", Value: "0 0 * * * *", Want: wantCron}},
+		{"minute 60", check.ScheduleSpec{Schedule: "60 * * * *"}, check.FieldError{Field: "spec.schedule", Value: "60 * * * *", Want: wantCron}},
+		{"30 February", check.ScheduleSpec{Schedule: "0 0 30 2 *"}, check.FieldError{Field: "spec.schedule", Value: "0 0 30 2 *", Want: wantCron}},
+		{"zone in the expression", check.ScheduleSpec{Schedule: "CRON_TZ=Asia/Tokyo 0 9 * * *"}, check.FieldError{
+			Field: "spec.schedule", Value: "CRON_TZ=Asia/Tokyo 0 9 * * *", Want: wantCron + "; the time zone goes into spec.timeZone",
+		}},
+		{"unknown zone", check.ScheduleSpec{Schedule: "0 9 * * *", TimeZone: "Mars/Olympus"}, check.FieldError{Field: "spec.timeZone", Value: "Mars/Olympus", Want: wantZone}},
+		{"zone of the machine", check.ScheduleSpec{Schedule: "0 9 * * *", TimeZone: "Local"}, check.FieldError{Field: "spec.timeZone", Value: "Local", Want: wantZone}},
+		{"zone is a path", check.ScheduleSpec{Schedule: "0 9 * * *", TimeZone: "../../etc/passwd"}, check.FieldError{Field: "spec.timeZone", Value: "../../etc/passwd", Want: wantZone}},
+		{"zone with a field", check.ScheduleSpec{Schedule: "9 * * *", TimeZone: "UTC 0"}, check.FieldError{Field: "spec.timeZone", Value: "UTC 0", Want: wantZone}},
+		{"zone of an interval", check.ScheduleSpec{RunInterval: "1m", TimeZone: "UTC"}, check.FieldError{Field: "spec.timeZone", Value: "UTC", Want: "used without spec.schedule"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := check.ParseSchedule(tt.spec)
+			var got *check.FieldError
+			if !errors.As(err, &got) {
+				t.Fatalf("got %v, want a FieldError", err)
+			}
+			if diff := cmp.Diff(&tt.want, got); diff != "" {
+				t.Errorf("error differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFieldErrorSaysWhatWouldBeRight(t *testing.T) {
+	_, err := check.ParseSchedule(check.ScheduleSpec{RunInterval: "10"})
+	if want := `spec.runInterval: "10" is not a duration of at least 1s, such as "10m"`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestScheduleNext(t *testing.T) {
+	interval := check.ScheduleSpec{RunInterval: "10m"}
+	berlin := func(cron string) check.ScheduleSpec {
+		return check.ScheduleSpec{Schedule: cron, TimeZone: "Europe/Berlin"}
+	}
+	const anchor = "2026-11-22T12:00:00.25Z"
+	tests := []struct {
+		name     string
+		spec     check.ScheduleSpec
+		t, after string
+	}{
+		{"interval: at the anchor", interval, anchor, "2026-11-22T12:10:00.25Z"},
+		{"interval: before the anchor", interval, "2026-11-22T10:00:00Z", "2026-11-22T12:10:00.25Z"},
+		{"interval: between", interval, "2026-11-22T12:34:56Z", "2026-11-22T12:40:00.25Z"},
+		{"interval: at a due time", interval, "2026-11-22T12:20:00.25Z", "2026-11-22T12:30:00.25Z"},
+		{"interval: just before a due time", interval, "2026-11-22T12:20:00.249999999Z", "2026-11-22T12:20:00.25Z"},
+		{"interval: keeps its grid over a change to winter time", interval, "2026-10-25T00:59:00Z", "2026-11-22T12:10:00.25Z"},
+		{"cron: UTC", check.ScheduleSpec{Schedule: "*/15 * * * *"}, "2026-11-22T12:01:00Z", "2026-11-22T12:15:00Z"},
+		{"cron: at a due time", check.ScheduleSpec{Schedule: "*/15 * * * *"}, "2026-11-22T12:15:00Z", "2026-11-22T12:30:00Z"},
+		{"cron: next leap day", check.ScheduleSpec{Schedule: "0 0 29 2 *"}, "2026-11-22T12:00:00Z", "2028-02-29T00:00:00Z"},
+		{"zone: winter", berlin("0 9 * * *"), "2026-01-15T12:00:00Z", "2026-01-16T08:00:00Z"},
+		{"zone: summer", berlin("0 9 * * *"), "2026-07-15T12:00:00Z", "2026-07-16T07:00:00Z"},
+		{"zone: the day summer time begins", berlin("0 9 * * *"), "2026-03-28T08:00:00Z", "2026-03-29T07:00:00Z"},
+		{"zone: the day summer time ends", berlin("0 9 * * *"), "2026-10-24T07:00:00Z", "2026-10-25T08:00:00Z"},
+		{"zone: a time that does not exist is left out", berlin("30 2 * * *"), "2026-03-28T12:00:00Z", "2026-03-30T00:30:00Z"},
+		{"zone: every hour goes on when summer time begins", berlin("0 * * * *"), "2026-03-29T00:00:00Z", "2026-03-29T01:00:00Z"},
+		{"zone: half an hour", check.ScheduleSpec{Schedule: "0 9 * * *", TimeZone: "Asia/Kolkata"}, "2026-01-15T12:00:00Z", "2026-01-16T03:30:00Z"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := parseSchedule(t, tt.spec).Next(at(t, anchor), at(t, tt.t))
+			if want := at(t, tt.after); !got.Equal(want) {
+				t.Errorf("after %s comes %s, want %s", tt.t, got.UTC().Format(time.RFC3339Nano), tt.after)
+			}
+		})
+	}
+}
+
+func TestScheduleNominal(t *testing.T) {
+	const (
+		anchor = "2026-11-22T12:00:00Z"
+		tenth  = "2026-11-22T12:10:00Z"
+	)
+	minutes := check.ScheduleSpec{RunInterval: "10m"}
+	cron := check.ScheduleSpec{Schedule: "*/10 * * * *"}
+	tests := []struct {
+		name          string
+		spec          check.ScheduleSpec
+		previous, now string
+		want          string
+	}{
+		{"interval: on time", minutes, anchor, "2026-11-22T12:10:00Z", tenth},
+		{"interval: 40 ms late", minutes, anchor, "2026-11-22T12:10:00.04Z", tenth},
+		{"interval: a second early", minutes, anchor, "2026-11-22T12:09:59Z", tenth},
+		{"interval: more than a second early", minutes, anchor, "2026-11-22T12:09:58.999Z", anchor},
+		{"interval: late by most of an interval", minutes, anchor, "2026-11-22T12:19:58Z", tenth},
+		{"interval: after an outage", minutes, anchor, "2026-11-22T14:03:00Z", "2026-11-22T14:00:00Z"},
+		{"interval: never before the previous one", minutes, "2026-11-22T12:20:00Z", "2026-11-22T12:18:00Z", "2026-11-22T12:20:00Z"},
+		{"interval: never before the anchor", minutes, anchor, "2026-11-22T11:35:00Z", anchor},
+		{"cron: on time", cron, anchor, "2026-11-22T12:10:00Z", tenth},
+		{"cron: 40 ms late", cron, anchor, "2026-11-22T12:10:00.04Z", tenth},
+		{"cron: a second early", cron, anchor, "2026-11-22T12:09:59Z", tenth},
+		{"cron: more than a second early", cron, anchor, "2026-11-22T12:09:58.999Z", anchor},
+		{"cron: late by most of an interval", cron, anchor, "2026-11-22T12:19:58Z", tenth},
+		{"cron: after an outage", cron, anchor, "2026-11-22T14:03:00Z", "2026-11-22T14:00:00Z"},
+		{"cron: never before the previous one", cron, "2026-11-22T12:20:00Z", "2026-11-22T12:18:00Z", "2026-11-22T12:20:00Z"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := parseSchedule(t, tt.spec).Nominal(at(t, anchor), at(t, tt.previous), at(t, tt.now))
+			if want := at(t, tt.want); !got.Equal(want) {
+				t.Errorf("a tick at %s serves %s, want %s", tt.now, got.UTC().Format(time.RFC3339Nano), tt.want)
+			}
+		})
+	}
+}
+
+// A workflow task may compute for one second at most, and a tick asks for its nominal time inside one. This is what a
+// day of missed minutes costs it.
+func BenchmarkScheduleNominalMinutelyForADay(b *testing.B) {
+	schedule, err := check.ParseSchedule(check.ScheduleSpec{Schedule: "* * * * *", TimeZone: "Europe/Berlin"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		schedule.Nominal(now.AddDate(0, 0, -1), now.AddDate(0, 0, -1), now)
+	}
+}
+
+func TestScheduleOf(t *testing.T) {
+	got := check.ScheduleOf(khv1.CheckConfig{RunInterval: "1m", Schedule: "@daily", TimeZone: "UTC", Timeout: "5s"})
+	if want := (check.ScheduleSpec{RunInterval: "1m", Schedule: "@daily", TimeZone: "UTC"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

@@ -1,0 +1,265 @@
+package check_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+)
+
+// passed is the outcome of a run that reported OK after 3.2 seconds.
+func passed() check.Outcome {
+	return check.Outcome{
+		Result: check.Succeeded, Errors: []string{}, Reported: true, Node: "node-1",
+		Started: now.Add(-10 * time.Second), Judged: now.Add(-6800 * time.Millisecond),
+	}
+}
+
+func timedOut() check.Outcome {
+	outcome := check.NoReport().Outcome(checkRef)
+	outcome.Started, outcome.Judged, outcome.Node = now.Add(-time.Minute), now, "node-2"
+	return outcome
+}
+
+func TestNewState(t *testing.T) {
+	present := &khv1.KuberhealthyState{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "ns", Name: "dns", UID: "uid-of-state", ResourceVersion: "41",
+			Labels:          map[string]string{"team": "net"},
+			Annotations:     map[string]string{"note": "kept", check.AnnotationRunStarted: "2026-11-22T11:00:00Z"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "KuberhealthyCheck", Name: "dns", UID: "of an earlier check"}},
+		},
+		Spec: khv1.WorkloadDetails{
+			OK: true, Errors: []string{"old"}, RunDuration: "9s", Namespace: "old", Node: "old",
+			AuthoritativePod: "old", CurrentUUID: "old", LastRun: &metav1.Time{Time: now.Add(-time.Hour)},
+		},
+	}
+	typeMeta := metav1.TypeMeta{APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyState"}
+	tests := []struct {
+		name    string
+		present *khv1.KuberhealthyState
+		ref     check.Ref
+		outcome check.Outcome
+		want    *khv1.KuberhealthyState
+	}{
+		{"none before, reported", nil, checkRef, passed(), &khv1.KuberhealthyState{
+			TypeMeta: typeMeta,
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "ns", Name: "dns", OwnerReferences: []metav1.OwnerReference{check.OwnerOf(checkRef)},
+				Annotations: map[string]string{check.AnnotationRunStarted: "2026-11-22T11:59:50Z"},
+			},
+			Spec: khv1.WorkloadDetails{
+				OK: true, Errors: []string{}, RunDuration: "3.2s", Namespace: "ns", Node: "node-1",
+				LastRun: &metav1.Time{Time: now}, AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: ptr(khv1.KHCheck),
+			},
+		}},
+		{"of a job", nil, jobRef, passed(), &khv1.KuberhealthyState{
+			TypeMeta: typeMeta,
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "ns", Name: "smoke", OwnerReferences: []metav1.OwnerReference{check.OwnerOf(jobRef)},
+				Annotations: map[string]string{check.AnnotationRunStarted: "2026-11-22T11:59:50Z"},
+			},
+			Spec: khv1.WorkloadDetails{
+				OK: true, Errors: []string{}, RunDuration: "3.2s", Namespace: "ns", Node: "node-1",
+				LastRun: &metav1.Time{Time: now}, AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: ptr(khv1.KHJob),
+			},
+		}},
+		{"one before, no verdict", present, checkRef, timedOut(), &khv1.KuberhealthyState{
+			TypeMeta: typeMeta,
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "ns", Name: "dns", UID: "uid-of-state", ResourceVersion: "41",
+				Labels:          map[string]string{"team": "net"},
+				Annotations:     map[string]string{"note": "kept", check.AnnotationRunStarted: "2026-11-22T11:59:00Z"},
+				OwnerReferences: []metav1.OwnerReference{check.OwnerOf(checkRef)},
+			},
+			Spec: khv1.WorkloadDetails{
+				OK: false, Errors: []string{"Check execution error: ns/dns: timed out waiting for checker pod to report in"},
+				RunDuration: "", Namespace: "ns", Node: "node-2",
+				LastRun: &metav1.Time{Time: now}, AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: ptr(khv1.KHCheck),
+			},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := tt.present.DeepCopy()
+			got := check.NewState(tt.present, tt.ref, runUUID, "worker-0", tt.outcome, now.Add(900*time.Millisecond))
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("state differs (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(before, tt.present); diff != "" {
+				t.Errorf("the present state was changed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNewStateNeverWritesNullErrors(t *testing.T) {
+	state := check.NewState(nil, checkRef, runUUID, "w", check.Outcome{Result: check.Succeeded, Reported: true}, now)
+	text, err := json.Marshal(state.Spec)
+	if err != nil || !strings.Contains(string(text), `"Errors":[]`) {
+		t.Errorf("got %s %v, want an empty list: the API server refuses null", text, err)
+	}
+}
+
+func TestNewStateSharesNothingWithTheOutcome(t *testing.T) {
+	outcome := timedOut()
+	state := check.NewState(nil, checkRef, runUUID, "w", outcome, now)
+	state.Spec.Errors[0] = "changed"
+	if outcome.Errors[0] == "changed" {
+		t.Error("the outcome was changed through the state")
+	}
+}
+
+func TestStateName(t *testing.T) {
+	for name, want := range map[string]string{"dns": "dns", "DNS Status Check": "dns-status-check"} {
+		if got := check.StateName(name); got != want {
+			t.Errorf("state of %q is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestSupersedes(t *testing.T) {
+	tests := []struct {
+		name, shown string
+		started     time.Time
+		want        bool
+	}{
+		{"a later run", "2026-11-22T11:59:59.999999999Z", now, true},
+		{"the same run, amended", "2026-11-22T12:00:00Z", now, true},
+		{"an earlier run", "2026-11-22T12:00:00.000000001Z", now, false},
+		{"another zone", "2026-11-22T13:30:00+02:00", now, true},
+		{"written by Kuberhealthy", "", now, true},
+		{"not a time", "yesterday", now, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			state := &khv1.KuberhealthyState{}
+			if tt.shown != "" {
+				state.Annotations = map[string]string{check.AnnotationRunStarted: tt.shown}
+			}
+			if got := check.Supersedes(state, check.Outcome{Started: tt.started}); got != tt.want {
+				t.Errorf("got %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+// The order of two runs must survive what NewState writes, to the nanosecond.
+func TestSupersedesReadsWhatNewStateWrites(t *testing.T) {
+	later := passed()
+	later.Started = now.Add(time.Nanosecond)
+	earlier := passed()
+	earlier.Started = now
+	if state := check.NewState(nil, checkRef, runUUID, "w", later, now); check.Supersedes(state, earlier) || !check.Supersedes(state, later) {
+		t.Error("the state of the later run gives way to the earlier, or does not take its own amendment")
+	}
+	if state := check.NewState(nil, checkRef, runUUID, "w", earlier, now); !check.Supersedes(state, later) {
+		t.Error("the state of the earlier run does not give way to the later")
+	}
+}
+
+func stateOf(namespace, name string, change func(*khv1.WorkloadDetails)) *khv1.KuberhealthyState {
+	state := &khv1.KuberhealthyState{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: khv1.WorkloadDetails{
+			OK: true, Errors: []string{}, RunDuration: "3.2s", Namespace: namespace, Node: "node-1",
+			LastRun: &metav1.Time{Time: now}, AuthoritativePod: "worker-0", CurrentUUID: runUUID,
+			KHWorkload: ptr(khv1.KHCheck),
+		},
+	}
+	if change != nil {
+		change(&state.Spec)
+	}
+	return state
+}
+
+func fails(errors ...string) func(*khv1.WorkloadDetails) {
+	return func(d *khv1.WorkloadDetails) { d.OK, d.Errors = false, errors }
+}
+
+// cluster has, out of order, three checks that have run, one that has not, and a job.
+func cluster() []*khv1.KuberhealthyState {
+	return []*khv1.KuberhealthyState{
+		stateOf("prod", "web", fails("web is <down> & out", "", "\"quoted\"")),
+		stateOf("ns", "smoke", func(d *khv1.WorkloadDetails) { d.KHWorkload = ptr(khv1.KHJob) }),
+		stateOf("ns", "new", func(d *khv1.WorkloadDetails) { d.AuthoritativePod, d.OK, d.Errors = "", false, []string{"hidden"} }),
+		stateOf("ns", "dns", func(d *khv1.WorkloadDetails) { d.LastRun = nil }),
+		stateOf("prod", "api", fails("api is down")),
+	}
+}
+
+func isJob(state *khv1.KuberhealthyState) bool { return *state.Spec.KHWorkload == khv1.KHJob }
+
+func TestSummaryInKuberhealthysShape(t *testing.T) {
+	sum := check.Summarize(cluster(), isJob, nil)
+	sum.CurrentMaster = "khronicle-0"
+	text, err := json.MarshalIndent(sum, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "summary.json", text)
+}
+
+func TestSummaryOfNothing(t *testing.T) {
+	text, err := json.Marshal(check.Summarize(nil, isJob, nil))
+	want := `{"OK":true,"Errors":[],"CheckDetails":{},"JobDetails":{},"CurrentMaster":"","Metadata":{}}`
+	if err != nil || string(text) != want {
+		t.Errorf("got %s %v, want %s", text, err, want)
+	}
+}
+
+func TestSummarize(t *testing.T) {
+	tests := []struct {
+		name         string
+		states       []*khv1.KuberhealthyState
+		namespaces   []string
+		ok           bool
+		errors       []string
+		checks, jobs []string
+	}{
+		{"all", cluster(), nil, false, []string{"api is down", "web is <down> & out", `"quoted"`}, []string{"ns/dns", "prod/api", "prod/web"}, []string{"ns/smoke"}},
+		{"empty filter is no filter", cluster(), []string{}, false, []string{"api is down", "web is <down> & out", `"quoted"`}, []string{"ns/dns", "prod/api", "prod/web"}, []string{"ns/smoke"}},
+		{"one namespace", cluster(), []string{"ns"}, true, []string{}, []string{"ns/dns"}, []string{"ns/smoke"}},
+		{"two namespaces", cluster(), []string{"prod", "ns"}, false, []string{"api is down", "web is <down> & out", `"quoted"`}, []string{"ns/dns", "prod/api", "prod/web"}, []string{"ns/smoke"}},
+		{"a namespace is not a prefix", cluster(), []string{"pro"}, true, []string{}, nil, nil},
+		{"errors decide, not OK", []*khv1.KuberhealthyState{stateOf("a", "b", func(d *khv1.WorkloadDetails) { d.Errors = []string{"x"} })}, nil, false, []string{"x"}, []string{"a/b"}, nil},
+		{"not OK without errors", []*khv1.KuberhealthyState{stateOf("a", "b", fails())}, nil, true, []string{}, []string{"a/b"}, nil},
+		{"blank errors", []*khv1.KuberhealthyState{stateOf("a", "b", fails("", ""))}, nil, true, []string{}, []string{"a/b"}, nil},
+		{"one name in two namespaces", []*khv1.KuberhealthyState{stateOf("b", "dns", nil), stateOf("a", "dns", nil)}, nil, true, []string{}, []string{"a/dns", "b/dns"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			sum := check.Summarize(tt.states, isJob, tt.namespaces)
+			if sum.OK != tt.ok {
+				t.Errorf("OK is %t, want %t", sum.OK, tt.ok)
+			}
+			if diff := cmp.Diff(tt.errors, sum.Errors); diff != "" {
+				t.Errorf("errors differ (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.checks, keys(sum.CheckDetails)); diff != "" {
+				t.Errorf("checks differ (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.jobs, keys(sum.JobDetails)); diff != "" {
+				t.Errorf("jobs differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSummarizeLeavesTheCachedStatesAlone(t *testing.T) {
+	states := cluster()
+	sum := check.Summarize(states, isJob, nil)
+	if diff := cmp.Diff(cluster(), states); diff != "" {
+		t.Errorf("the states were changed (-want +got):\n%s", diff)
+	}
+	sum.Errors[0] = "changed"
+	if diff := cmp.Diff(cluster(), states); diff != "" {
+		t.Errorf("the summary shares its errors with the states (-want +got):\n%s", diff)
+	}
+}
