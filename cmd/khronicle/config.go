@@ -42,17 +42,23 @@ func defaultConfig() *config {
 	return c
 }
 
-func (c *config) addFlags(f *pflag.FlagSet) {
+// addClusterFlags adds what every command needs.
+func (c *config) addClusterFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig file (default: in-cluster, then $KUBECONFIG, then ~/.kube/config)")
 	f.StringVar(&c.context, "context", "", "context of the kubeconfig (default: its current context)")
+	f.StringSliceVar(&c.targetNamespaces, "target-namespaces", c.targetNamespaces, "namespaces whose checks are run, none for all [TARGET_NAMESPACE]")
+	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.BoolVar(&c.logJSON, "log-json", false, "log JSON lines")
+}
+
+// addFlags adds what the roles need.
+func (c *config) addFlags(f *pflag.FlagSet) {
+	c.addClusterFlags(f)
 	f.StringVar(&c.podName, "pod-name", c.podName, "name of this process [POD_NAME]")
 	f.StringVar(&c.namespace, "namespace", c.namespace, "namespace of this process [POD_NAMESPACE]")
-	f.StringSliceVar(&c.targetNamespaces, "target-namespaces", c.targetNamespaces, "namespaces whose checks are run, none for all [TARGET_NAMESPACE]")
 	f.StringVar(&c.listen, "listen", ":8080", "address of reports, status page and metrics (reportapi, dev)")
 	f.StringVar(&c.operations, "operations-listen", ":8081", "address of /healthz, /readyz and /metrics (worker, starter)")
 	f.StringVar(&c.reportingURL, "reporting-url", c.reportingURL, "where checks report [KH_EXTERNAL_REPORTING_URL]")
-	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
-	f.BoolVar(&c.logJSON, "log-json", false, "log JSON lines")
 	f.DurationVar(&c.reapInterval, "reap-interval", 30*time.Second, "how often old pods and jobs are looked for")
 	f.IntVar(&c.retention.MaxCompletedPods, "max-completed-pods", c.retention.MaxCompletedPods, "Succeeded pods to keep of each check")
 	f.IntVar(&c.retention.MaxErrorPods, "max-error-pods", c.retention.MaxErrorPods, "Failed pods to keep of each check")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,7 +97,7 @@ func TestDeleteWhileRunning(t *testing.T) {
 	})
 	eventually(t, 20*time.Second, "no workflow of the check is open", func() (bool, string) {
 		open := openWorkflows(t, namespace)
-		return len(open) == 0, open[0]
+		return len(open) == 0, strings.Join(open, " ")
 	})
 	if _, err := under.kube.states(namespace).Get(context.Background(), "doomed", metav1.GetOptions{}); !gone(err) {
 		t.Errorf("the deleted check has a state (error %v), want none", err)

@@ -32,9 +32,12 @@ func New(kubectl func()) *cobra.Command {
 		SilenceUsage:     true,
 		SilenceErrors:    true,
 		TraverseChildren: true, // kubebox --name x kubectl …: what comes after kubectl is kubectl's
+		Args:             cobra.NoArgs,
+		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&a.name, "name", fromEnv("KUBEBOX_NAME", cluster.DefaultName), "name of the cluster ($KUBEBOX_NAME)")
 	root.PersistentFlags().StringVar(&a.state, "state", fromEnv("KUBEBOX_STATE", cluster.DefaultState), "state directory ($KUBEBOX_STATE)")
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.kubeconfigCommand(), a.kubectlCommand(),
 		a.execCommand(), a.loadImageCommand(), a.exposeCommand(), a.killCommand(), a.startCommand())
 	return root

@@ -1,0 +1,100 @@
+# Khronicle. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+GO ?= go
+export GOFLAGS ?= -buildvcs=false
+export GOTOOLCHAIN ?= local
+PACKAGES := ./...
+CONTROLLER_GEN := sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Use
+
+.PHONY: run
+run: environment build ## run the demonstration: kubebox, Temporal, Khronicle and the examples (RUN_FOR=90s ends by itself)
+	@tools/run.sh
+
+.PHONY: stop
+stop: ## stop what make run or make e2e left running
+	@for name in dev e2e; do KUBEBOX_STATE=$(CURDIR)/.state/kubebox bin/kubebox down --name $$name 2>/dev/null || true; done
+
+.PHONY: clean
+clean: stop ## remove ./bin and all state; the cache of built tools is kept
+	@rm -rf .state bin
+
+##@ Build
+
+.PHONY: build
+build: ## build khronicle and the checks
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/khronicle ./cmd/khronicle
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/checks ./checks
+
+.PHONY: environment
+environment: go packages ## install and build what kubebox and Temporal need, both side by side
+	@$(MAKE) --no-print-directory -j2 kubebox temporal
+
+.PHONY: go
+go:
+	@command -v $(GO) >/dev/null || { echo "missing: Go 1.26 or later (https://go.dev/dl)" >&2; exit 1; }
+	@$(GO) list -m >/dev/null || { echo "missing: Go 1.26 or later; this is $$($(GO) version)" >&2; exit 1; }
+
+.PHONY: packages
+packages:
+	@tools/packages.sh
+
+.PHONY: kubebox
+kubebox: ## build the one-node Kubernetes (cached)
+	@tools/build.sh kubebox
+
+.PHONY: temporal
+temporal: ## build the Temporal CLI (cached), or take the one on PATH
+	@tools/build.sh temporal
+
+##@ Test
+
+.PHONY: test
+test: go packages ## all tests: unit and replay, then end to end; heavy tools are built meanwhile
+	@$(MAKE) --no-print-directory -j2 environment unit
+	@$(MAKE) --no-print-directory e2e
+
+.PHONY: unit
+unit: ## unit and replay tests
+	$(GO) test $(PACKAGES)
+	cd tools/kubebox && $(GO) test ./internal/...
+	cd test/compose && $(GO) test ./...
+
+.PHONY: e2e
+e2e: environment build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)
+	$(GO) test -tags e2e -count=1 -timeout 30m ./test/e2e $(E2E)
+
+.PHONY: bench
+bench: environment build ## measure Khronicle's own overhead on kubebox
+	$(GO) test -tags e2e -count=1 -timeout 30m -run '^$$' -bench . -benchtime 20x ./test/e2e
+
+##@ Develop
+
+.PHONY: generate
+generate: ## make deepcopy code and CRDs from api/v1
+	$(GO) run $(CONTROLLER_GEN) object paths=./api/... crd:maxDescLen=0 output:crd:dir=deploy/crds
+
+.PHONY: lint
+lint: ## vet, golangci-lint with the import rules of the rooms, workflowcheck
+	$(GO) vet $(PACKAGES)
+	$(GO) vet -tags e2e ./test/e2e
+	@tools/lint.sh $(GOLANGCI_LINT) run $(PACKAGES)
+	@tools/lint.sh $(WORKFLOWCHECK) $(PACKAGES)
+
+.PHONY: verify
+verify: ## format, tidy, generate, lint, look for known vulnerabilities, then fail on a dirty tree
+	gofmt -l -w $$(git ls-files '*.go')
+	$(GO) mod tidy
+	$(MAKE) --no-print-directory generate lint
+	@tools/lint.sh $(GOVULNCHECK) $(PACKAGES) || echo "govulncheck: the vulnerability database was not reached, or it found something (above)"
+	@git diff --exit-code --stat || { echo "make verify changed files: commit them" >&2; exit 1; }

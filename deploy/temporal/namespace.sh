@@ -1,0 +1,21 @@
+#!/bin/sh
+# Creates the Temporal namespace of Khronicle and its search attributes, where they are missing. It may run again at any
+# time. The address and the namespace are TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.
+set -eu
+
+attempts() { # runs a command until it succeeds, for up to two minutes
+  left=60
+  until "$@"; do
+    left=$((left - 1))
+    [ "$left" -gt 0 ] || return 1
+    sleep 2
+  done
+}
+
+attempts temporal operator cluster health
+if ! temporal operator namespace describe >/dev/null 2>&1; then
+  temporal operator namespace create --retention "$RETENTION"
+fi
+# A new namespace is known to the whole server after some seconds.
+attempts temporal operator search-attribute create \
+  --name KhCheck --type Keyword --name KhNamespace --type Keyword --name KhOutcome --type Keyword

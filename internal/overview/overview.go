@@ -1,0 +1,147 @@
+// Package overview shows the checks and jobs of a cluster as a table, for a terminal, and compares them with what was
+// expected.
+package overview
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+// Cluster is what the overview needs of Kubernetes; package kube has it.
+type Cluster interface {
+	Checks() []*khv1.KuberhealthyCheck
+	Jobs() []*khv1.KuberhealthyJob
+	States() []*khv1.KuberhealthyState
+}
+
+// Temporal is what the overview needs of Temporal's client.
+type Temporal interface {
+	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+}
+
+// Row is one check or job.
+type Row struct {
+	Name, State string
+	// LastRun is when its last outcome was recorded, zero if there is none.
+	LastRun time.Time
+	// Duration is how long the last run took to its verdict.
+	Duration string
+	// NextRun says when the next run is due, in words.
+	NextRun string
+	Errors  []string
+}
+
+// The states of a row.
+const (
+	StateOK      = "OK"
+	StateFailed  = "failed"
+	StateWaiting = "waiting"
+)
+
+// Rows returns the checks and then the jobs of the cluster, each in the order of their names.
+func Rows(ctx context.Context, cluster Cluster, temporal Temporal, now time.Time) []Row {
+	states := map[string]*khv1.KuberhealthyState{}
+	for _, state := range cluster.States() {
+		states[state.Namespace+"/"+state.Name] = state
+	}
+	var checks, jobs []Row
+	for _, c := range cluster.Checks() {
+		row := newRow(check.FromCheck(c).Ref, states)
+		row.NextRun = nextRun(ctx, temporal, c, now)
+		checks = append(checks, row)
+	}
+	for _, j := range cluster.Jobs() {
+		row := newRow(check.FromJob(j).Ref, states)
+		row.NextRun = "runs once: " + orDash(string(j.Spec.Phase))
+		jobs = append(jobs, row)
+	}
+	byName := func(a, b Row) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortFunc(checks, byName)
+	slices.SortFunc(jobs, byName)
+	return append(checks, jobs...)
+}
+
+func newRow(ref check.Ref, states map[string]*khv1.KuberhealthyState) Row {
+	row := Row{Name: ref.String(), State: StateWaiting}
+	state, ok := states[ref.Namespace+"/"+check.StateName(ref.Name)]
+	if !ok || state.Spec.LastRun == nil {
+		return row
+	}
+	row.State, row.LastRun, row.Errors = StateFailed, state.Spec.LastRun.Time, state.Spec.Errors
+	if state.Spec.OK {
+		row.State = StateOK
+	}
+	if duration, err := time.ParseDuration(state.Spec.RunDuration); err == nil {
+		row.Duration = duration.Round(10 * time.Millisecond).String()
+	}
+	return row
+}
+
+// nextRun asks the cron workflow of a check: while it waits, its execution time is the next tick.
+func nextRun(ctx context.Context, temporal Temporal, c *khv1.KuberhealthyCheck, now time.Time) string {
+	if c.Spec.Suspend {
+		return "suspended"
+	}
+	described, err := temporal.DescribeWorkflowExecution(ctx, workflows.ScheduledCheckID(c.Namespace, c.Name), "")
+	info := described.GetWorkflowExecutionInfo()
+	switch {
+	case err != nil, info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		return "not scheduled"
+	case len(described.GetPendingChildren()) > 0:
+		return "running"
+	default:
+		return "in " + max(info.GetExecutionTime().AsTime().Sub(now), 0).Round(time.Second).String()
+	}
+}
+
+// Write writes the rows as a table.
+func Write(w io.Writer, rows []Row, now time.Time) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "CHECK\tSTATE\tLAST RUN\tDURATION\tNEXT RUN\tERROR")
+	for _, row := range rows {
+		last := "-"
+		if !row.LastRun.IsZero() {
+			last = max(now.Sub(row.LastRun), 0).Round(time.Second).String() + " ago"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Name, row.State, last, orDash(row.Duration), row.NextRun, firstLine(row.Errors))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write table: %w", err)
+	}
+	return nil
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// firstLine is what of the errors fits into a cell.
+func firstLine(errs []string) string {
+	if len(errs) == 0 {
+		return "-"
+	}
+	line, _, _ := strings.Cut(errs[0], "\n")
+	const limit = 100
+	if runes := []rune(line); len(runes) > limit {
+		line = string(runes[:limit]) + "…"
+	}
+	if len(errs) > 1 {
+		line += fmt.Sprintf(" (+%d)", len(errs)-1)
+	}
+	return line
+}
