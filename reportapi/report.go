@@ -2,6 +2,7 @@ package reportapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -20,7 +21,8 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// maxReport is the largest body of a report, in bytes. Temporal stores it up to three times, 2 MiB each at most.
+// maxReport is the largest body of a report, and the largest report as it is stored, in bytes. Temporal stores it up to
+// three times, 2 MiB each at most; the API server takes 1.5 MiB.
 const maxReport = 512 << 10
 
 // signalTimeout bounds the wait for Temporal to store a report. The client tries again for 30 seconds.
@@ -121,7 +123,21 @@ func readReport(body io.Reader) (status.Report, error) {
 	case len(read) > maxReport:
 		return status.Report{}, errTooLarge
 	}
-	return check.ParseReport(read)
+	report, err := check.ParseReport(read)
+	if err == nil && encodedSize(report) > maxReport {
+		return status.Report{}, errTooLarge
+	}
+	return report, err
+}
+
+// encodedSize is what a report weighs wherever it is stored. JSON writes some characters with six, so that it may be
+// several times what was sent; a report too large for the API server would never be recorded.
+func encodedSize(report status.Report) int {
+	encoded, err := json.Marshal(report)
+	if err != nil { // not possible: it holds nothing but texts
+		return maxReport + 1
+	}
+	return len(encoded)
 }
 
 func signalError(err error) error {

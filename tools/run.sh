@@ -40,8 +40,8 @@ else
   listen=127.0.0.1:$port
 fi
 step "applying the custom resources"
-"${kubectl[@]}" apply --server-side --force-conflicts -f deploy/crds >/dev/null
-"${kubectl[@]}" wait --for=condition=Established --timeout=30s -f deploy/crds >/dev/null
+"${kubectl[@]}" apply --server-side --force-conflicts -k deploy/crds >/dev/null
+"${kubectl[@]}" wait --for=condition=Established --timeout=30s crd/kh{checks,jobs,states}.comcast.github.io >/dev/null
 
 step "starting Temporal and Khronicle (log: ${log#"$PWD"/})"
 bin/khronicle dev "${flags[@]}" --listen "$listen" --reporting-url "$reporting_url" --state-dir "$state/temporal" \

@@ -2,36 +2,37 @@
 package telemetry
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"regexp"
+	"strings"
 
 	"github.com/khronicle/khronicle/check"
 )
 
-var uuidPattern = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+var uuidPattern = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
 // NewLogger returns a logger that writes lines of level and above to w. A run UUID is the credential of its run: wherever
 // one would appear, its short ID is written, which also ends the name of the run's pod.
 func NewLogger(w io.Writer, level slog.Level, json bool) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: hideRunUUID}
+	options := &slog.HandlerOptions{Level: level}
 	if json {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(slog.NewJSONHandler(hidingWriter{w}, options))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(slog.NewTextHandler(hidingWriter{w}, options))
 }
 
-func hideRunUUID(_ []string, attr slog.Attr) slog.Attr {
-	switch attr.Value.Kind() {
-	case slog.KindString, slog.KindAny:
-		if _, isSource := attr.Value.Any().(*slog.Source); isSource {
-			return attr
-		}
-		text := fmt.Sprint(attr.Value.Any())
-		if hidden := uuidPattern.ReplaceAllStringFunc(text, check.ID); hidden != text {
-			return slog.String(attr.Key, hidden)
-		}
+// hidingWriter hides run UUIDs in finished lines, not in attributes: those may hold values that show a UUID only when a
+// handler writes them.
+type hidingWriter struct{ lines io.Writer }
+
+// Write takes one line, as slog's handlers write them.
+func (w hidingWriter) Write(line []byte) (int, error) {
+	hidden := uuidPattern.ReplaceAllFunc(line, func(uuid []byte) []byte {
+		return []byte(check.ID(strings.ToLower(string(uuid))))
+	})
+	if _, err := w.lines.Write(hidden); err != nil {
+		return 0, err //nolint:wrapcheck // the error of the writer is slog's to handle
 	}
-	return attr
+	return len(line), nil
 }

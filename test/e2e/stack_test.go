@@ -108,7 +108,7 @@ func (s *stack) cluster() error {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	s.kubeconfig = lines[len(lines)-1]
 	for _, args := range [][]string{
-		{"kubectl", "apply", "--server-side", "-f", "../../deploy/crds"},
+		{"kubectl", "apply", "--server-side", "-k", "../../deploy/crds"},
 		{"load-image", image, filepath.Join(s.bin, "checks")},
 		{"expose", reportPort},
 	} {
@@ -156,7 +156,8 @@ func (s *stack) start(name string) error {
 	}
 	cmd := s.command(name)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A test binary that dies must not leave its stack behind.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}

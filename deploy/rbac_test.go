@@ -1,0 +1,256 @@
+package deploy_test
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/khronicle/khronicle/activities"
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/kube"
+	"github.com/khronicle/khronicle/reportapi"
+	"github.com/khronicle/khronicle/starter"
+)
+
+// calls makes each method of kube.Cluster that asks the API server do all that it can ask for. The answers, which are
+// those of an API server that has nothing, do not matter.
+var calls = map[string]func(ctx context.Context, c *kube.Cluster){
+	"Start": func(ctx context.Context, c *kube.Cluster) { c.Start(ctx); _ = c.WaitForSync(ctx) },
+	"Ready": func(ctx context.Context, c *kube.Cluster) { _ = c.Ready(ctx) },
+	"CreatePod": func(ctx context.Context, c *kube.Cluster) {
+		_, _ = c.CreatePod(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x"}})
+	},
+	"DeletePod": func(ctx context.Context, c *kube.Cluster) { _ = c.DeletePod(ctx, "ns", "x") },
+	// It asks with the verb with which CreatePod asks, after three seconds.
+	"AwaitPod": func(context.Context, *kube.Cluster) {},
+	"Workload": func(ctx context.Context, c *kube.Cluster) {
+		for _, kind := range []khv1.KHWorkload{khv1.KHCheck, khv1.KHJob} {
+			_, _, _ = c.Workload(ctx, check.Ref{Kind: kind, Namespace: "ns", Name: "x"})
+		}
+	},
+	"WriteState": func(ctx context.Context, c *kube.Cluster) {
+		_ = c.WriteState(ctx, "ns", "x", func(*khv1.KuberhealthyState) *khv1.KuberhealthyState {
+			return &khv1.KuberhealthyState{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x"}}
+		})
+	},
+	"SetJobPhase": func(ctx context.Context, c *kube.Cluster) { _ = c.SetJobPhase(ctx, "ns", "x", khv1.JobRunning) },
+	"DeleteJob":   func(ctx context.Context, c *kube.Cluster) { _ = c.DeleteJob(ctx, "ns", "x") },
+}
+
+// cached are the methods that read what was watched and ask for nothing.
+var cached = []string{
+	"Check", "Checks", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "PodsOf", "States", "WaitForSync",
+}
+
+func methods[T any]() []string {
+	var names []string
+	for i := range reflect.TypeFor[T]().NumMethod() {
+		names = append(names, reflect.TypeFor[T]().Method(i).Name)
+	}
+	return names
+}
+
+func TestEveryMethodOfClusterIsAccountedFor(t *testing.T) {
+	known := slices.Clone(cached)
+	for name := range calls {
+		known = append(known, name)
+	}
+	slices.Sort(known)
+	if diff := cmp.Diff(known, methods[*kube.Cluster]()); diff != "" {
+		t.Errorf("accounted for -, present +:\n%s", diff)
+	}
+}
+
+// A role may do what its calls need, and nothing more.
+func TestRolesMayDoWhatTheyAskFor(t *testing.T) {
+	tests := []struct {
+		role  string
+		watch kube.Options
+		calls []string
+		// unasked is what a role may do although it never asks; its file says why.
+		unasked []string
+	}{
+		{
+			role:    "worker",
+			watch:   kube.Options{Checks: true, Jobs: true, States: true, Pods: true},
+			calls:   append(methods[activities.Cluster](), "DeleteJob"), // the reaper's
+			unasked: []string{"delete khstates"},
+		},
+		{role: "starter", watch: kube.Options{Checks: true, Jobs: true}, calls: methods[starter.Cluster]()},
+		{role: "reportapi", watch: kube.Options{Checks: true, Jobs: true, States: true}, calls: methods[reportapi.States]()},
+	}
+	for _, test := range tests {
+		t.Run(test.role, func(t *testing.T) {
+			server := newAPIServer(t)
+			asked := append(server.asked(t, test.watch, test.calls), test.unasked...)
+			slices.Sort(asked)
+			if diff := cmp.Diff(asked, allowed(t, "khronicle-"+test.role)); diff != "" {
+				t.Errorf("asked for -, allowed +:\n%s", diff)
+			}
+		})
+	}
+}
+
+// allowed returns what a ClusterRole allows, as "verb resource" or "verb /path".
+func allowed(t *testing.T, name string) []string {
+	t.Helper()
+	var all []string
+	for _, role := range of[*rbacv1.ClusterRole](manifests(t)) {
+		if role.Name != name {
+			continue
+		}
+		for _, rule := range role.Rules {
+			for _, object := range slices.Concat(rule.Resources, rule.NonResourceURLs) {
+				for _, verb := range rule.Verbs {
+					all = append(all, verb+" "+object)
+				}
+				if group := resources[object].group; rule.Resources != nil && !slices.Equal(rule.APIGroups, []string{group}) {
+					t.Errorf("%s: %s is in group %q, not in %q", name, object, group, rule.APIGroups)
+				}
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// resources are those that the cluster has: the group and the type of a list of them.
+var resources = map[string]struct {
+	group string
+	list  metav1.TypeMeta
+}{
+	"pods":             {"", metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}},
+	khv1.CheckResource: {khv1.GroupVersion.Group, metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.CheckKind + "List"}},
+	khv1.JobResource:   {khv1.GroupVersion.Group, metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.JobKind + "List"}},
+	khv1.StateResource: {khv1.GroupVersion.Group, metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.StateKind + "List"}},
+}
+
+// apiServer has nothing, and remembers what it was asked. What is created in it turns out to be there.
+type apiServer struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests map[string]bool
+}
+
+func newAPIServer(t *testing.T) *apiServer {
+	s := &apiServer{requests: map[string]bool{}}
+	s.Server = httptest.NewServer(s)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// asked returns what a role asks for when it watches and calls these.
+func (s *apiServer) asked(t *testing.T, watch kube.Options, names []string) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	watch.Config = &rest.Config{Host: s.URL}
+	cluster, err := kube.New(watch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append([]string{"Start", "Ready"}, names...) {
+		if call := calls[name]; call != nil {
+			call(ctx, cluster)
+		}
+	}
+	for !s.watched() { // a watch begins after its list
+		select {
+		case <-ctx.Done():
+			t.Fatal("the calls take too long")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.requests))
+}
+
+// watched is true when everything that was listed is watched.
+func (s *apiServer) watched() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for request := range s.requests {
+		if object, listed := strings.CutPrefix(request, "list "); listed && !s.requests["watch "+object] {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	request := requestOf(r)
+	s.mu.Lock()
+	s.requests[request] = true
+	s.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	switch verb, object, _ := strings.Cut(request, " "); {
+	case verb == "watch" && r.URL.Query().Has("sendInitialEvents"):
+		answer(w, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonInvalid, Code: http.StatusUnprocessableEntity})
+	case verb == "watch":
+		w.WriteHeader(http.StatusOK)
+		http.NewResponseController(w).Flush() //nolint:errcheck // the client waits for this answer or is gone
+		<-r.Context().Done()
+	case verb == "list":
+		_ = json.NewEncoder(w).Encode(metav1.List{TypeMeta: resources[object].list, ListMeta: metav1.ListMeta{ResourceVersion: "1"}})
+	case verb == "create":
+		answer(w, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonAlreadyExists, Code: http.StatusConflict})
+	case object == khv1.StateResource:
+		_ = json.NewEncoder(w).Encode(khv1.KuberhealthyState{
+			TypeMeta:   metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.StateKind},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x", ResourceVersion: "1"},
+		})
+	default:
+		answer(w, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound})
+	}
+}
+
+func answer(w http.ResponseWriter, status metav1.Status) {
+	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+	w.WriteHeader(int(status.Code))
+	_ = json.NewEncoder(w).Encode(status)
+}
+
+// requestOf reads a request as the API server's authorizer does: "verb resource", or "verb /path".
+func requestOf(r *http.Request) string {
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	switch {
+	case parts[0] == "api" && len(parts) > 2:
+		parts = parts[2:]
+	case parts[0] == "apis" && len(parts) > 3:
+		parts = parts[3:]
+	default:
+		return strings.ToLower(r.Method) + " " + r.URL.Path
+	}
+	if parts[0] == "namespaces" && len(parts) > 2 {
+		parts = parts[2:]
+	}
+	verb := map[string]string{
+		http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete",
+	}[r.Method]
+	switch {
+	case verb != "":
+	case r.URL.Query().Get("watch") == "true" || r.URL.Query().Get("watch") == "1":
+		verb = "watch"
+	case len(parts) == 1:
+		verb = "list"
+	default:
+		verb = "get"
+	}
+	return verb + " " + parts[0]
+}

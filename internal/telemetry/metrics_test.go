@@ -1,0 +1,96 @@
+package telemetry_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/khronicle/khronicle/internal/telemetry"
+)
+
+func gather(t *testing.T, m telemetry.Metrics) map[string]*dto.MetricFamily {
+	t.Helper()
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName := map[string]*dto.MetricFamily{}
+	for _, family := range families {
+		byName[family.GetName()] = family
+	}
+	return byName
+}
+
+func newMetrics(t *testing.T) telemetry.Metrics {
+	t.Helper()
+	m, err := telemetry.NewMetrics(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestMetricsOfWorkflows: the names of counters and timers that workflows emit, as Prometheus sees them; dashboards and
+// alert rules know them.
+func TestMetricsOfWorkflows(t *testing.T) {
+	m := newMetrics(t)
+	tagged := m.Temporal.WithTags(map[string]string{"check": "ns/dns", "outcome": "succeeded"})
+	tagged.Counter("khronicle_runs").Inc(2)
+	tagged.Counter("khronicle_runs").Inc(1)
+	m.Temporal.WithTags(map[string]string{"check": "ns/dns"}).Timer("khronicle_run_verdict").Record(3 * time.Second)
+	families := gather(t, m)
+
+	runs := families["khronicle_runs_total"]
+	if runs.GetType() != dto.MetricType_COUNTER || len(runs.GetMetric()) != 1 || runs.GetMetric()[0].GetCounter().GetValue() != 3 {
+		t.Errorf("khronicle_runs_total is %v, want 3", runs)
+	}
+	labels := map[string]string{}
+	for _, label := range runs.GetMetric()[0].GetLabel() {
+		labels[label.GetName()] = label.GetValue()
+	}
+	if diff := cmp.Diff(map[string]string{"check": "ns/dns", "outcome": "succeeded"}, labels); diff != "" {
+		t.Errorf("labels differ (-want +got):\n%s", diff)
+	}
+
+	verdict := families["khronicle_run_verdict_seconds"]
+	if verdict.GetType() != dto.MetricType_HISTOGRAM || len(verdict.GetMetric()) != 1 {
+		t.Fatalf("khronicle_run_verdict_seconds is %v, want a histogram; there are %v", verdict, families)
+	}
+	histogram := verdict.GetMetric()[0].GetHistogram()
+	if histogram.GetSampleCount() != 1 || histogram.GetSampleSum() != 3 {
+		t.Errorf("%d samples of %v seconds, want one of 3", histogram.GetSampleCount(), histogram.GetSampleSum())
+	}
+	var bounds []float64
+	for _, bucket := range histogram.GetBucket() {
+		bounds = append(bounds, bucket.GetUpperBound())
+	}
+	if len(bounds) < 16 || bounds[0] != .005 || bounds[15] != 900 {
+		t.Errorf("bounds are %v, want them from 5 ms to 15 minutes", bounds)
+	}
+}
+
+func TestMetricsOfTheProcess(t *testing.T) {
+	families := gather(t, newMetrics(t))
+	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes"} {
+		if families[name] == nil {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	for name := range families {
+		if strings.HasPrefix(name, "otel_") || name == "target_info" {
+			t.Errorf("%s is of no use to anyone", name)
+		}
+	}
+}
+
+func TestTwoSetsOfMetricsDoNotMeet(t *testing.T) {
+	first, second := newMetrics(t), newMetrics(t)
+	first.Temporal.Counter("khronicle_runs").Inc(1)
+	if gather(t, second)["khronicle_runs_total"] != nil {
+		t.Error("a counter of the one is in the other")
+	}
+}

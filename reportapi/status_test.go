@@ -1,0 +1,124 @@
+package reportapi_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+)
+
+func state(namespace, name string, kind khv1.KHWorkload, errors ...string) *khv1.KuberhealthyState {
+	if errors == nil {
+		errors = []string{}
+	}
+	return &khv1.KuberhealthyState{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: khv1.WorkloadDetails{
+			OK: len(errors) == 0, Errors: errors, RunDuration: "3.25s", Namespace: namespace, Node: "node-1",
+			LastRun:          &metav1.Time{Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)},
+			AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: &kind,
+		},
+	}
+}
+
+// cluster has two checks and a job that have run, and a check that has not.
+func cluster() fakeStates {
+	fresh := state("prod", "fresh", khv1.KHCheck, "not to be seen")
+	fresh.Spec.AuthoritativePod = ""
+	web := state("prod", "web", khv1.KHCheck, "Check execution error: prod/web: timed out waiting for checker pod to report in")
+	web.Spec.RunDuration = ""
+	return fakeStates{web, fresh, state("ns", "smoke", khv1.KHJob), state("ns", "dns", khv1.KHCheck)}
+}
+
+func TestStatusPage(t *testing.T) {
+	r := start(t, options(&fakeTemporal{}, cluster()))
+	got := r.get(t, "/")
+	if got.Status != http.StatusOK {
+		t.Errorf("%d, want 200, also when not OK", got.Status)
+	}
+	if want := "application/json"; got.Header.Get("Content-Type") != want {
+		t.Errorf("content type is %q, want %q", got.Header.Get("Content-Type"), want)
+	}
+	golden(t, "status.json", []byte(got.Body))
+}
+
+func TestStatusPageOfAnEmptyCluster(t *testing.T) {
+	r := start(t, options(&fakeTemporal{}, nil))
+	golden(t, "status-empty.json", []byte(r.get(t, "/").Body))
+}
+
+func TestStatusPageOfNamespaces(t *testing.T) {
+	all := []string{"ns/dns", "ns/smoke", "prod/web"}
+	tests := []struct {
+		name, query string
+		want        []string
+		ok          bool
+	}{
+		{"no filter", "", all, false},
+		{"one", "?namespace=ns", []string{"ns/dns", "ns/smoke"}, true},
+		{"two", "?namespace=prod,ns", all, false},
+		{"empty parts are ignored", "?namespace=,ns,", []string{"ns/dns", "ns/smoke"}, true},
+		{"nothing but commas", "?namespace=,", all, false},
+		{"empty", "?namespace=", all, false},
+		{"unknown", "?namespace=other", nil, true},
+		{"other parameters", "?x=ns", all, false},
+	}
+	r := start(t, options(&fakeTemporal{}, cluster()))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := r.get(t, "/"+tt.query)
+			var page struct {
+				OK                       bool
+				CheckDetails, JobDetails map[string]struct{}
+			}
+			if err := json.Unmarshal([]byte(got.Body), &page); err != nil {
+				t.Fatalf("%d %q: %v", got.Status, got.Body, err)
+			}
+			var names []string
+			for _, name := range all {
+				_, isCheck := page.CheckDetails[name]
+				_, isJob := page.JobDetails[name]
+				if isCheck || isJob {
+					names = append(names, name)
+				}
+			}
+			if diff := cmp.Diff(tt.want, names); diff != "" || page.OK != tt.ok {
+				t.Errorf("OK is %t, want %t; names differ (-want +got):\n%s", page.OK, tt.ok, diff)
+			}
+		})
+	}
+}
+
+func TestStatusPageTakesNoBody(t *testing.T) {
+	r := start(t, options(&fakeTemporal{}, cluster()))
+	sized := r.request(t, http.MethodGet, "/", strings.NewReader("{}"))
+	chunked := r.request(t, http.MethodGet, "/", struct{ *strings.Reader }{strings.NewReader("{}")})
+	chunked.ContentLength = -1
+	for name, request := range map[string]*http.Request{"sized": sized, "chunked": chunked} {
+		if got := r.send(t, request); got.Status != http.StatusBadRequest || got.Body != "" {
+			t.Errorf("%s: %d %q, want 400 and no body", name, got.Status, got.Body)
+		}
+	}
+	// A client that reports to the wrong path must not take the page for a success.
+	if got := r.send(t, r.report(t, "/", runUUID, `{"OK":true}`)); got.Status != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d, want 405", got.Status)
+	}
+}
+
+// The page is made from the states of the moment; there is nothing to go stale.
+func TestStatusPageFollowsTheStates(t *testing.T) {
+	states := cluster()
+	r := start(t, options(&fakeTemporal{}, states))
+	first := r.get(t, "/").Body
+	*states[0] = *state("prod", "web", khv1.KHCheck)
+	second := r.get(t, "/").Body
+	if !strings.Contains(first, `"OK": false,`+"\n  "+`"Errors": [`) || !strings.HasPrefix(second, "{\n  \"OK\": true,\n  \"Errors\": [],") {
+		t.Errorf("first\n%s\nthen\n%s", first, second)
+	}
+}

@@ -1,0 +1,406 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/khronicle/khronicle/activities"
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+const runUUID = "6f6cf0a5-2d3a-4c9b-8f4e-1f5f0f6f7a11"
+
+var (
+	checkRef = check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: "u-1", Generation: 1}
+	jobRef   = check.Ref{Kind: khv1.KHJob, Namespace: "shop", Name: "cart", UID: "u-2", Generation: 1}
+)
+
+// world plays the cluster: it answers the activities of one run and keeps what they did.
+type world struct {
+	env *testsuite.TestWorkflowEnvironment
+
+	create func(activities.Run) (activities.CreatePodResult, error)
+	// start and exit are what the waiting activities see, and when.
+	start, exit           func() (check.Observation, error)
+	startAfter, exitAfter time.Duration
+	// recordErrors are returned by RecordOutcome before it succeeds.
+	recordErrors []error
+	// whileCleaning happens during the clean-up.
+	whileCleaning func()
+
+	created  []activities.Run
+	recorded []check.Outcome
+	cleaned  []activities.CleanUpInput
+	phases   []khv1.JobPhase
+}
+
+func running() (check.Observation, error) {
+	return check.Observation{Started: true, Node: "node-1"}, nil
+}
+
+func exited() (check.Observation, error) {
+	return check.Observation{Started: true, Ended: true, Node: "node-1", Detail: "all containers exited with code 0"}, nil
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	w := &world{env: suite.NewTestWorkflowEnvironment(), start: running, exit: exited, startAfter: time.Second, exitAfter: 10 * time.Second}
+	w.create = func(activities.Run) (activities.CreatePodResult, error) { return activities.CreatePodResult{}, nil }
+	w.env.SetTestTimeout(10 * time.Second)
+	w.env.SetStartWorkflowOptions(startOptions(runUUID))
+	w.env.RegisterActivity(&activities.Activities{})
+	var a *activities.Activities
+	w.env.OnActivity(a.CreatePod, anything, anything).Return(func(_ context.Context, run activities.Run) (activities.CreatePodResult, error) {
+		w.created = append(w.created, run)
+		return w.create(run)
+	})
+	w.env.OnActivity(a.WaitForPodStart, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.start() }).
+		AfterFn(func() time.Duration { return w.startAfter })
+	w.env.OnActivity(a.WaitForPodExit, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.exit() }).
+		AfterFn(func() time.Duration { return w.exitAfter })
+	w.env.OnActivity(a.RecordOutcome, anything, anything).Return(func(_ context.Context, in activities.RecordOutcomeInput) error {
+		if len(w.recordErrors) > 0 {
+			err := w.recordErrors[0]
+			w.recordErrors = w.recordErrors[1:]
+			return err
+		}
+		w.recorded = append(w.recorded, in.Outcome)
+		return nil
+	})
+	w.env.OnActivity(a.CleanUp, anything, anything).Return(func(_ context.Context, in activities.CleanUpInput) error {
+		w.cleaned = append(w.cleaned, in)
+		if w.whileCleaning != nil {
+			w.whileCleaning()
+		}
+		return nil
+	})
+	w.env.OnActivity(a.SetJobPhase, anything, anything).Return(func(_ context.Context, in activities.SetJobPhaseInput) error {
+		w.phases = append(w.phases, in.Phase)
+		return nil
+	})
+	w.env.OnUpsertTypedSearchAttributes(anything).Return(nil).Maybe()
+	return w
+}
+
+// reportAfter sends a report into the run.
+func (w *world) reportAfter(delay time.Duration, errs ...string) {
+	w.env.RegisterDelayedCallback(func() {
+		w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(errs))
+	}, delay)
+}
+
+// execute runs a CheckRun with a timeout of one minute to its end.
+func (w *world) execute(t *testing.T, ref check.Ref) (check.Outcome, error) {
+	t.Helper()
+	w.env.ExecuteWorkflow(workflows.CheckRun, workflows.CheckRunInput{Ref: ref, Trigger: workflows.TriggerSchedule, Timeout: time.Minute})
+	if !w.env.IsWorkflowCompleted() {
+		t.Fatal("the run did not end")
+	}
+	if err := w.env.GetWorkflowError(); err != nil {
+		return check.Outcome{}, err
+	}
+	var outcome check.Outcome
+	if err := w.env.GetWorkflowResult(&outcome); err != nil {
+		t.Fatal(err)
+	}
+	return outcome, nil
+}
+
+func (w *world) texts() [][]string {
+	var all [][]string
+	for _, outcome := range w.recorded {
+		all = append(all, outcome.Errors)
+	}
+	return all
+}
+
+func TestCheckRun(t *testing.T) {
+	const prefix = "Check execution error: shop/cart: "
+	tests := []struct {
+		name  string
+		setup func(w *world)
+		want  check.Result
+		// recorded are the errors of each outcome that was recorded, in turn.
+		recorded [][]string
+		// notes are parts of what the outcome notes.
+		notes []string
+		// kept is true when the run must leave the pod alone, because it has ended by itself.
+		kept bool
+	}{
+		{
+			name:  "report of success",
+			setup: func(w *world) { w.reportAfter(5 * time.Second) },
+			want:  check.Succeeded, recorded: [][]string{nil}, kept: true,
+		},
+		{
+			name:  "report of failure",
+			setup: func(w *world) { w.reportAfter(5*time.Second, "first", "second") },
+			want:  check.Failed, recorded: [][]string{{"first", "second"}}, kept: true,
+		},
+		{
+			name:  "report before the pod is known to run",
+			setup: func(w *world) { w.reportAfter(100*time.Millisecond, "early") },
+			want:  check.Failed, recorded: [][]string{{"early"}}, kept: true,
+		},
+		{
+			name: "second report is noted and changes nothing",
+			setup: func(w *world) {
+				w.reportAfter(5*time.Second, "first verdict")
+				w.reportAfter(5 * time.Second)
+			},
+			want: check.Failed, recorded: [][]string{{"first verdict"}}, notes: []string{"further report was ignored: OK=true"}, kept: true,
+		},
+		{
+			name: "pod ends without a report",
+			setup: func(w *world) {
+				w.exit = func() (check.Observation, error) {
+					return check.Observation{Started: true, Ended: true, Detail: "container main exited with code 1 (Error)"}, nil
+				}
+			},
+			want: check.Failed, kept: true,
+			recorded: [][]string{{prefix + "checker pod ended without reporting in: container main exited with code 1 (Error)"}},
+		},
+		{
+			name:  "report arrives just after the pod's end",
+			setup: func(w *world) { w.reportAfter(11500*time.Millisecond, "in time") },
+			want:  check.Failed, recorded: [][]string{{"in time"}}, kept: true,
+		},
+		{
+			name:  "no report until the deadline",
+			setup: func(w *world) { w.exit, w.exitAfter = running, time.Minute },
+			want:  check.TimedOut, recorded: [][]string{{prefix + "timed out waiting for checker pod to report in"}},
+		},
+		{
+			name: "pod not started at the deadline",
+			setup: func(w *world) {
+				w.start = func() (check.Observation, error) {
+					return check.Observation{Detail: "container main: ContainerCreating"}, nil
+				}
+				w.startAfter = time.Minute // the waiting activity ends with the run
+			},
+			want:     check.TimedOut,
+			recorded: [][]string{{prefix + "failed to see pod running within timeout", "container main: ContainerCreating"}},
+		},
+		{
+			name: "image cannot be pulled",
+			setup: func(w *world) {
+				w.start = func() (check.Observation, error) {
+					return check.Observation{Hopeless: "ErrImagePull", Detail: "container main: ErrImagePull: no such host"}, nil
+				}
+			},
+			want: check.InfraFailed,
+			recorded: [][]string{{
+				prefix + "error when waiting for pod to start: ErrImagePull", "container main: ErrImagePull: no such host",
+			}},
+		},
+		{
+			name: "pod deleted before it ran",
+			setup: func(w *world) {
+				w.start = func() (check.Observation, error) { return check.Observation{Gone: true}, nil }
+			},
+			want: check.Failed, kept: true,
+			recorded: [][]string{{
+				prefix + "error when waiting for pod to start: the khcheck check pod is deleted, waiting for start failed",
+			}},
+		},
+		{
+			name: "pod deleted while it ran",
+			setup: func(w *world) {
+				w.exit = func() (check.Observation, error) { return check.Observation{Started: true, Gone: true}, nil }
+			},
+			want: check.Failed, recorded: [][]string{{"Check execution error: pod deleted unexpectedly"}}, kept: true,
+		},
+		{
+			name: "pod reports and does not exit",
+			setup: func(w *world) {
+				w.reportAfter(5 * time.Second)
+				w.exit, w.exitAfter = running, 59*time.Second
+			},
+			want: check.TimedOut, recorded: [][]string{nil, {prefix + "timed out waiting for pod to exit"}},
+		},
+		{
+			name: "API server refuses the pod",
+			setup: func(w *world) {
+				failure := check.CreateFailed("quota exceeded")
+				w.create = func(activities.Run) (activities.CreatePodResult, error) {
+					return activities.CreatePodResult{Failure: &failure}, nil
+				}
+			},
+			want: check.InfraFailed, recorded: [][]string{{prefix + "failed to create pod for checker: quota exceeded"}},
+		},
+		{
+			name: "API server does not answer until the deadline",
+			setup: func(w *world) {
+				w.create = func(activities.Run) (activities.CreatePodResult, error) {
+					return activities.CreatePodResult{}, errors.New("connection refused")
+				}
+			},
+			want: check.InfraFailed, recorded: [][]string{{prefix + "failed to create pod for checker: connection refused"}},
+		},
+		{
+			name: "API server comes back",
+			setup: func(w *world) {
+				w.reportAfter(5 * time.Second)
+				w.create = func(activities.Run) (activities.CreatePodResult, error) {
+					if len(w.created) < 3 {
+						return activities.CreatePodResult{}, errors.New("connection refused")
+					}
+					return activities.CreatePodResult{}, nil
+				}
+			},
+			want: check.Succeeded, recorded: [][]string{nil}, kept: true,
+		},
+		{
+			name: "state cannot be written at first",
+			setup: func(w *world) {
+				w.reportAfter(5*time.Second, "kept")
+				w.recordErrors = slices.Repeat([]error{errors.New("connection refused")}, 5)
+			},
+			want: check.Failed, recorded: [][]string{{"kept"}}, kept: true,
+		},
+		{
+			name: "evicted pod is replaced once",
+			setup: func(w *world) {
+				w.exit = func() (check.Observation, error) {
+					if len(w.created) == 1 {
+						return check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "pod Evicted"}, nil
+					}
+					return exited()
+				}
+				w.reportAfter(15 * time.Second)
+			},
+			want: check.Succeeded, recorded: [][]string{nil}, notes: []string{"repeated: "}, kept: true,
+		},
+		{
+			name: "evicted twice",
+			setup: func(w *world) {
+				w.exit = func() (check.Observation, error) {
+					return check.Observation{Started: true, Gone: true, Disrupted: true}, nil
+				}
+			},
+			want: check.InfraFailed, recorded: [][]string{{"Check execution error: pod deleted expectedly"}},
+			notes: []string{"repeated: "}, kept: true,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			tt.setup(w)
+			outcome, err := w.execute(t, checkRef)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if outcome.Result != tt.want {
+				t.Errorf("result is %s, want %s", outcome.Result, tt.want)
+			}
+			if diff := cmp.Diff(tt.recorded, w.texts(), cmp.Transformer("empty", emptyIsNil)); diff != "" {
+				t.Errorf("recorded errors (-want +got):\n%s", diff)
+			}
+			for _, note := range tt.notes {
+				if !strings.Contains(strings.Join(outcome.Notes, "\n"), note) {
+					t.Errorf("notes are %q, want one with %q", outcome.Notes, note)
+				}
+			}
+			if len(outcome.Notes) != len(tt.notes) {
+				t.Errorf("%d notes %q, want %d", len(outcome.Notes), outcome.Notes, len(tt.notes))
+			}
+			if last := w.cleaned[len(w.cleaned)-1]; last.Ended != tt.kept {
+				t.Errorf("clean-up of %+v, want Ended=%t", last, tt.kept)
+			}
+		})
+	}
+}
+
+func emptyIsNil(texts []string) []string {
+	if len(texts) == 0 {
+		return nil
+	}
+	return texts
+}
+
+func TestPodsOfAnAttemptDiffer(t *testing.T) {
+	w := newWorld(t)
+	w.exit = func() (check.Observation, error) {
+		return check.Observation{Started: true, Gone: true, Disrupted: true}, nil
+	}
+	if _, err := w.execute(t, checkRef); err != nil {
+		t.Fatal(err)
+	}
+	var attempts []int
+	for _, run := range w.created {
+		if run.UUID != runUUID {
+			t.Errorf("attempt %d has run UUID %s, want %s", run.Attempt, run.UUID, runUUID)
+		}
+		if run.Deadline != w.created[0].Deadline {
+			t.Errorf("attempt %d has deadline %s, want that of the run", run.Attempt, run.Deadline)
+		}
+		attempts = append(attempts, run.Attempt)
+	}
+	if diff := cmp.Diff([]int{1, 2}, attempts); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+}
+
+func TestLateReportBecomesTheOutcome(t *testing.T) {
+	w := newWorld(t)
+	w.exit, w.exitAfter = running, time.Minute
+	w.whileCleaning = func() { w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(nil)) }
+	outcome, err := w.execute(t, checkRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcome.Result != check.Succeeded || len(w.recorded) != 2 || w.recorded[1].Result != check.Succeeded {
+		t.Errorf("outcome is %+v after %d records, want the report that was accepted", outcome, len(w.recorded))
+	}
+}
+
+func TestDeletedCheckEndsItsRun(t *testing.T) {
+	w := newWorld(t)
+	w.exitAfter = time.Minute
+	w.env.RegisterDelayedCallback(w.env.CancelWorkflow, 10*time.Second)
+	_, err := w.execute(t, checkRef)
+	if !temporal.IsCanceledError(err) {
+		t.Errorf("run ends with %v, want it cancelled", err)
+	}
+	if len(w.recorded) != 0 || len(w.cleaned) != 1 || w.cleaned[0].Ended {
+		t.Errorf("recorded %v, cleaned %v; want nothing recorded and the pod deleted", w.recorded, w.cleaned)
+	}
+}
+
+func TestRunOfACheckThatIsGoneMakesNoPod(t *testing.T) {
+	w := newWorld(t)
+	w.create = func(activities.Run) (activities.CreatePodResult, error) {
+		return activities.CreatePodResult{CheckGone: true}, nil
+	}
+	_, err := w.execute(t, checkRef)
+	if !temporal.IsCanceledError(err) || len(w.recorded) != 0 {
+		t.Errorf("run ends with %v and %d records, want it cancelled with none", err, len(w.recorded))
+	}
+}
+
+func TestJobIsCompletedHoweverItEnds(t *testing.T) {
+	for name, errs := range map[string][]string{"passed": nil, "failed": {"broken"}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.reportAfter(5*time.Second, errs...)
+			if _, err := w.execute(t, jobRef); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]khv1.JobPhase{khv1.JobRunning, khv1.JobCompleted}, w.phases); diff != "" {
+				t.Errorf("phases (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
