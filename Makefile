@@ -84,6 +84,10 @@ bench: environment build ## measure Khronicle's own overhead on kubebox
 generate: ## make deepcopy code and CRDs from api/v1
 	$(GO) run $(CONTROLLER_GEN) object paths=./api/... crd:maxDescLen=0 output:crd:dir=deploy/crds
 
+.PHONY: record
+record: environment build ## record the workflow histories that the replay test reads, after a change of the workflows
+	$(GO) test -tags e2e -count=1 -run TestRecordHistories ./test/e2e -args -record $(CURDIR)/workflows/testdata
+
 .PHONY: lint
 lint: ## vet, golangci-lint with the import rules of the rooms, workflowcheck
 	$(GO) vet $(PACKAGES)

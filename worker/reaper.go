@@ -27,7 +27,13 @@ type reaper struct {
 	logger    *slog.Logger
 }
 
+// defaultReapInterval is used for an interval of 0 or less, as in Kuberhealthy.
+const defaultReapInterval = 30 * time.Second
+
 func (r reaper) run(ctx context.Context, every time.Duration) {
+	if every <= 0 {
+		every = defaultReapInterval
+	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {

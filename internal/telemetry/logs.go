@@ -32,7 +32,7 @@ func (w hidingWriter) Write(line []byte) (int, error) {
 		return []byte(check.ID(strings.ToLower(string(uuid))))
 	})
 	if _, err := w.lines.Write(hidden); err != nil {
-		return 0, err //nolint:wrapcheck // the error of the writer is slog's to handle
+		return 0, err
 	}
 	return len(line), nil
 }

@@ -186,6 +186,8 @@ func awaitPod(t testing.TB, namespace, name string, phase corev1.PodPhase) corev
 	return found
 }
 
+var getOptions = metav1.GetOptions{}
+
 func gone(err error) bool { return apierrors.IsNotFound(err) }
 
 // eventually waits until f is true; f also says what it saw, for the failure's text.

@@ -1,0 +1,169 @@
+package starter
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+var anchor = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// aCheck returns revision 3 of a valid check, changed.
+func aCheck(change func(*khv1.KuberhealthyCheck)) *khv1.KuberhealthyCheck {
+	c := &khv1.KuberhealthyCheck{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "dns", UID: "uid-1", Generation: 3},
+		Spec: khv1.CheckConfig{
+			RunInterval: "1m", Timeout: "30s",
+			PodSpec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "dns:1"}}},
+		},
+	}
+	if change != nil {
+		change(c)
+	}
+	return c
+}
+
+func TestPlan(t *testing.T) {
+	var (
+		third     = workflows.Revision{UID: "uid-1", Generation: 3}
+		second    = workflows.Revision{UID: "uid-1", Generation: 2}
+		namesake  = workflows.Revision{UID: "uid-0", Generation: 3}
+		valid     = aCheck(nil)
+		suspended = aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true })
+		invalid   = aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Timeout = "abc" })
+		badSlot   = aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.RunInterval = "0s" })
+		empty     = aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.PodSpec.Containers = nil })
+		asleep    = aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend, c.Spec.Timeout = true, "abc" })
+		run       = []string{"3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"}
+	)
+	tests := []struct {
+		name     string
+		check    *khv1.KuberhealthyCheck
+		schedule schedule
+		want     action
+	}{
+		{"new check", valid, schedule{}, start},
+		{"up to date", valid, schedule{running: true, revision: third}, nothing},
+		{"up to date, a run in flight", valid, schedule{running: true, revision: third, inFlight: run}, nothing},
+		{"edited", valid, schedule{running: true, revision: second}, start},
+		{"edited, a run in flight", valid, schedule{running: true, revision: second, inFlight: run}, wait},
+		{"deleted and made anew", valid, schedule{running: true, revision: namesake}, start},
+		{"schedule of another version of Khronicle", valid, schedule{running: true}, start},
+		{"schedule was terminated by hand", valid, schedule{revision: third}, start},
+
+		{"gone", nil, schedule{running: true, revision: third}, end},
+		{"gone, a run in flight", nil, schedule{running: true, revision: third, inFlight: run}, end},
+		{"gone and ended", nil, schedule{revision: third}, nothing},
+		{"never was", nil, schedule{}, nothing},
+
+		{"suspended", suspended, schedule{running: true, revision: second}, pause},
+		{"suspended at the same revision", suspended, schedule{running: true, revision: third}, pause},
+		{"suspended, a run in flight", suspended, schedule{running: true, revision: second, inFlight: run}, pause},
+		{"suspended from the start", suspended, schedule{}, nothing},
+		{"suspended and paused", suspended, schedule{revision: second}, nothing},
+		{"suspended with a bad spec", asleep, schedule{running: true, revision: second}, pause},
+		{"suspended with a bad spec from the start", asleep, schedule{}, nothing},
+		{"resumed", valid, schedule{revision: second}, start},
+
+		{"bad timeout", invalid, schedule{}, fault},
+		{"bad interval", badSlot, schedule{}, fault},
+		{"no containers", empty, schedule{}, fault},
+		{"edited to a bad spec", invalid, schedule{running: true, revision: second}, fault},
+		{"edited to a bad spec, a run in flight", invalid, schedule{running: true, revision: second, inFlight: run}, wait},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := tt.check.DeepCopy()
+			if got := plan(tt.check, tt.schedule); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			if diff := cmp.Diff(before, tt.check); diff != "" {
+				t.Errorf("the cached check was changed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Once a plan has been carried out, there is nothing left to do: else a schedule would be started again and again.
+func TestPlanComesToRest(t *testing.T) {
+	tests := []struct {
+		name  string
+		check *khv1.KuberhealthyCheck
+		after schedule
+	}{
+		{"started", aCheck(nil), schedule{running: true, revision: workflows.RevisionOf(check.FromCheck(aCheck(nil)).Ref)}},
+		{"paused", aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true }), schedule{revision: workflows.Revision{UID: "uid-1", Generation: 2}}},
+		{"ended", nil, schedule{revision: workflows.Revision{UID: "uid-1", Generation: 3}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := plan(tt.check, tt.after); got != nothing {
+				t.Errorf("got %s, want nothing", got)
+			}
+		})
+	}
+}
+
+func TestInputOfTheTicks(t *testing.T) {
+	c := aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Schedule, c.Spec.TimeZone = "0 9 * * *", "Europe/Berlin" })
+	ref := check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "uid-1", Generation: 3}
+	want := workflows.ScheduledCheckInput{
+		Ref: ref, Trigger: workflows.TriggerSchedule, Timeout: 30 * time.Second, FirstRun: workflows.FirstRunID(ref),
+		Schedule: check.ScheduleSpec{RunInterval: "1m", Schedule: "0 9 * * *", TimeZone: "Europe/Berlin"}, Anchor: anchor,
+	}
+	if diff := cmp.Diff(want, input(c, anchor)); diff != "" {
+		t.Errorf("input differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestInputOfASingleRun(t *testing.T) {
+	job := &khv1.KuberhealthyJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "smoke", UID: "uid-2", Generation: 1},
+		Spec:       khv1.JobConfig{Timeout: "45s"},
+	}
+	tests := []struct {
+		name     string
+		workload check.Workload
+		trigger  workflows.Trigger
+		want     workflows.ScheduledCheckInput
+	}{
+		{"first run of a check", check.FromCheck(aCheck(nil)), workflows.TriggerFirst, workflows.ScheduledCheckInput{
+			Ref:     check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "uid-1", Generation: 3},
+			Trigger: workflows.TriggerFirst, Timeout: 30 * time.Second,
+		}},
+		{"job", check.FromJob(job), workflows.TriggerJob, workflows.ScheduledCheckInput{
+			Ref:     check.Ref{Kind: khv1.KHJob, Namespace: "ns", Name: "smoke", UID: "uid-2", Generation: 1},
+			Trigger: workflows.TriggerJob, Timeout: 45 * time.Second,
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, firstInput(tt.workload, tt.trigger)); diff != "" {
+				t.Errorf("input differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTimeoutOf(t *testing.T) {
+	for value, want := range map[string]time.Duration{"": 5 * time.Minute, "30s": 30 * time.Second, "abc": 5 * time.Minute, "-1s": 5 * time.Minute} {
+		if got := timeoutOf(check.Workload{Timeout: value}); got != want {
+			t.Errorf("timeout of %q is %s, want %s", value, got, want)
+		}
+	}
+}
+
+func TestActionNames(t *testing.T) {
+	for a, want := range map[action]string{nothing: "nothing", end: "end", pause: "pause", wait: "wait", fault: "fault", start: "start"} {
+		if got := a.String(); got != want {
+			t.Errorf("action %d is called %s, want %s", int(a), got, want)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+)
+
+// fakeJanitor is a cluster that lists what was deleted, and refuses to delete what is in refuse.
+type fakeJanitor struct {
+	pods    []*corev1.Pod
+	jobs    []*khv1.KuberhealthyJob
+	refuse  map[string]error
+	deleted []string
+	asked   []string
+}
+
+func (f *fakeJanitor) PodsOf(namespace, name string) []*corev1.Pod {
+	f.asked = append(f.asked, namespace+"/"+name)
+	return f.pods
+}
+
+func (f *fakeJanitor) Jobs() []*khv1.KuberhealthyJob { return f.jobs }
+
+func (f *fakeJanitor) DeletePod(_ context.Context, namespace, name string) error {
+	return f.delete("pod " + namespace + "/" + name)
+}
+
+func (f *fakeJanitor) DeleteJob(_ context.Context, namespace, name string) error {
+	return f.delete("job " + namespace + "/" + name)
+}
+
+func (f *fakeJanitor) delete(what string) error {
+	f.deleted = append(f.deleted, what)
+	return f.refuse[what]
+}
+
+var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func pod(name string, phase corev1.PodPhase, age time.Duration) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "ns", Name: name, CreationTimestamp: metav1.NewTime(now.Add(-age)),
+			Labels: map[string]string{"kuberhealthy-check-name": "dns"},
+		},
+		Status: corev1.PodStatus{Phase: phase},
+	}
+}
+
+func job(name string, phase khv1.JobPhase, age time.Duration) *khv1.KuberhealthyJob {
+	return &khv1.KuberhealthyJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, CreationTimestamp: metav1.NewTime(now.Add(-age))},
+		Spec:       khv1.JobConfig{Phase: phase},
+	}
+}
+
+func TestReap(t *testing.T) {
+	refused := errors.New("forbidden")
+	tests := []struct {
+		name    string
+		cluster fakeJanitor
+		want    []string
+		logged  []string
+	}{
+		{name: "nothing there"},
+		{
+			name: "nothing too old",
+			cluster: fakeJanitor{
+				pods: []*corev1.Pod{pod("a", corev1.PodSucceeded, time.Minute), pod("b", corev1.PodRunning, 100*time.Hour)},
+				jobs: []*khv1.KuberhealthyJob{job("a", khv1.JobCompleted, time.Minute), job("b", khv1.JobRunning, time.Hour)},
+			},
+		},
+		{
+			name: "surplus pods and old jobs",
+			cluster: fakeJanitor{
+				pods: []*corev1.Pod{
+					pod("1", corev1.PodFailed, 1*time.Minute), pod("2", corev1.PodFailed, 2*time.Minute), pod("3", corev1.PodFailed, 3*time.Minute),
+					pod("4", corev1.PodSucceeded, 73*time.Hour),
+				},
+				jobs: []*khv1.KuberhealthyJob{job("old", khv1.JobCompleted, time.Hour), job("new", khv1.JobCompleted, time.Minute)},
+			},
+			want: []string{"pod ns/3", "pod ns/4", "job ns/old"},
+		},
+		{
+			name: "a refusal is logged and the rest goes on",
+			cluster: fakeJanitor{
+				pods:   []*corev1.Pod{pod("a", corev1.PodSucceeded, 74*time.Hour), pod("b", corev1.PodSucceeded, 75*time.Hour)},
+				jobs:   []*khv1.KuberhealthyJob{job("a", khv1.JobCompleted, time.Hour), job("b", khv1.JobCompleted, time.Hour)},
+				refuse: map[string]error{"pod ns/a": refused, "job ns/a": refused},
+			},
+			want:   []string{"pod ns/a", "pod ns/b", "job ns/a", "job ns/b"},
+			logged: []string{`msg="reap pod" namespace=ns pod=a error=forbidden`, `msg="reap job" namespace=ns check=a error=forbidden`},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var log bytes.Buffer
+			r := reaper{
+				cluster:   &tt.cluster,
+				retention: check.Retention{MaxCompletedPods: 4, MaxErrorPods: 2, MaxPodAge: 72 * time.Hour, MaxJobAge: 15 * time.Minute},
+				logger:    slog.New(slog.NewTextHandler(&log, nil)),
+			}
+			r.reap(t.Context(), now)
+			if diff := cmp.Diff(tt.want, tt.cluster.deleted); diff != "" {
+				t.Errorf("deleted differs (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff([]string{"/"}, tt.cluster.asked); diff != "" {
+				t.Errorf("not all pods of all namespaces were looked at (-want +got):\n%s", diff)
+			}
+			for _, want := range tt.logged {
+				if !strings.Contains(log.String(), want) {
+					t.Errorf("the log lacks %q:\n%s", want, &log)
+				}
+			}
+			if got := strings.Count(log.String(), "\n"); got != len(tt.logged) {
+				t.Errorf("%d lines logged, want %d:\n%s", got, len(tt.logged), &log)
+			}
+		})
+	}
+}
+
+func TestReaperRunsAtItsInterval(t *testing.T) {
+	tests := []struct {
+		name         string
+		every, after time.Duration
+		want         int
+	}{
+		{"not at once", time.Minute, 59 * time.Second, 0},
+		{"after the interval", time.Minute, 61 * time.Second, 1},
+		{"again and again", time.Minute, 301 * time.Second, 5},
+		{"0 is the default", 0, 61 * time.Second, 2},
+		{"below 0 is the default", -time.Second, 61 * time.Second, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cluster := &fakeJanitor{}
+				ctx, cancel := context.WithTimeout(t.Context(), tt.after)
+				defer cancel()
+				reaper{cluster: cluster, logger: slog.New(slog.DiscardHandler)}.run(ctx, tt.every)
+				if got := len(cluster.asked); got != tt.want {
+					t.Errorf("looked %d times in %s, want %d", got, tt.after, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// What is too old is judged by the time of the tick.
+func TestReaperSeesTimePass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old := job("a", khv1.JobCompleted, 0)
+		old.CreationTimestamp = metav1.NewTime(time.Now())
+		cluster := &fakeJanitor{jobs: []*khv1.KuberhealthyJob{old}}
+		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
+		defer cancel()
+		reaper{cluster: cluster, retention: check.Retention{MaxJobAge: 90 * time.Second}, logger: slog.New(slog.DiscardHandler)}.run(ctx, time.Minute)
+		if diff := cmp.Diff([]string{"job ns/a"}, cluster.deleted); diff != "" {
+			t.Errorf("deleted differs (-want +got):\n%s", diff)
+		}
+	})
+}
