@@ -5,6 +5,8 @@ GO ?= go
 export GOFLAGS ?= -buildvcs=false
 export GOTOOLCHAIN ?= local
 PACKAGES := ./...
+# Short, because socket paths are; of its own for each clone.
+export KUBEBOX_STATE ?= /var/tmp/kubebox-$(shell printf %s '$(CURDIR)' | sha256sum | cut -c1-8)
 CONTROLLER_GEN := sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
@@ -22,11 +24,11 @@ run: environment build ## run the demonstration: kubebox, Temporal, Khronicle an
 
 .PHONY: stop
 stop: ## stop what make run or make e2e left running
-	@for name in dev e2e; do KUBEBOX_STATE=$(CURDIR)/.state/kubebox bin/kubebox down --name $$name 2>/dev/null || true; done
+	@for name in dev e2e; do bin/kubebox down --name $$name 2>/dev/null || true; done
 
 .PHONY: clean
 clean: stop ## remove ./bin and all state; the cache of built tools is kept
-	@rm -rf .state bin
+	@rm -rf .state bin $(KUBEBOX_STATE)
 
 ##@ Build
 

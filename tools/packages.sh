@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # packages.sh: installs the Debian packages that kubebox needs, where they are missing, or says what is missing.
 set -euo pipefail
-packages=(containerd runc containernetworking-plugins iptables nftables iproute2)
+packages=(containerd runc containernetworking-plugins iptables nftables)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 state=$PWD/.state
 port=${PORT:-8080} ui_port=${UI_PORT:-8233} temporal_port=${TEMPORAL_PORT:-7233}
-export KUBEBOX_STATE=$state/kubebox KUBEBOX_NAME=dev
+export KUBEBOX_NAME=dev
 mkdir -p "$state/run"
 log=$state/run/khronicle.log
 flags=()

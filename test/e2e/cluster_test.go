@@ -71,22 +71,26 @@ func (c *clients) states(namespace string) *gentype.Client[*khv1.KuberhealthySta
 func newNamespace(t testing.TB) string {
 	t.Helper()
 	name := "e2e-" + uuid.NewString()[:8]
-	_, err := under.kube.core.CoreV1().Namespaces().Create(t.Context(),
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		err := under.kube.core.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{})
-		if err != nil {
-			t.Error(err)
-		}
-	})
+	makeNamespace(t, name)
 	eventually(t, 10*time.Second, "the namespace has its service account", func() (bool, string) {
-		_, err := under.kube.core.CoreV1().ServiceAccounts(name).Get(t.Context(), "default", metav1.GetOptions{})
+		_, err := under.kube.core.CoreV1().ServiceAccounts(name).Get(t.Context(), "default", getOptions)
 		return err == nil, fmt.Sprint(err)
 	})
 	return name
+}
+
+func makeNamespace(t testing.TB, name string) {
+	t.Helper()
+	namespaces := under.kube.core.CoreV1().Namespaces()
+	wanted := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if _, err := namespaces.Create(t.Context(), wanted, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := namespaces.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // env is the behaviour of the demo check; see checks/demo.

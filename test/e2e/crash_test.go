@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -166,4 +167,48 @@ func post(t testing.TB, uuid, body string) int {
 	}
 	defer response.Body.Close()
 	return response.StatusCode
+}
+
+// TestWorkerStoppedInOrder: what a stopping worker was waiting for moves at once, not after the heartbeat timeout.
+func TestWorkerStoppedInOrder(t *testing.T) {
+	restart(t, "worker")
+	namespace, uuids := startRuns(t, "10s")
+	began := time.Now()
+	under.stop("worker")
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("the worker stopped after %s, want a bounded stop", took)
+	}
+	if err := under.start("worker"); err != nil {
+		t.Fatal(err)
+	}
+	everyRunHasItsOutcome(t, namespace, uuids, time.Minute)
+}
+
+// TestReadinessTellsWhatIsMissing asks each role while Temporal is down.
+func TestReadinessTellsWhatIsMissing(t *testing.T) {
+	restart(t, "temporal")
+	under.kill("temporal")
+	for name, port := range map[string]string{"worker": workerPort, "starter": starterPort, "reportapi": reportPort} {
+		if status, body := get(t, "http://127.0.0.1:"+port+"/readyz"); status != http.StatusServiceUnavailable ||
+			!strings.Contains(body, `"kubernetes":"ok"`) || strings.Contains(body, `"temporal":"ok"`) {
+			t.Errorf("/readyz of %s is %d %s, want 503 because of Temporal alone", name, status, body)
+		}
+		if status, _ := get(t, "http://127.0.0.1:"+port+"/healthz"); status != http.StatusOK {
+			t.Errorf("/healthz of %s is %d, want 200", name, status)
+		}
+	}
+}
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	read, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(read)
 }

@@ -121,8 +121,7 @@ func (s *stack) cluster() error {
 
 func (s *stack) kubebox(args ...string) (string, error) {
 	cmd := exec.Command(filepath.Join(s.bin, "kubebox"), args...)
-	cmd.Env = append(os.Environ(), "KUBEBOX_NAME=e2e", "KUBECONFIG=",
-		"KUBEBOX_STATE="+filepath.Join(filepath.Dir(s.state), "kubebox"))
+	cmd.Env = append(os.Environ(), "KUBEBOX_NAME=e2e", "KUBECONFIG=")
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
