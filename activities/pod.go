@@ -12,6 +12,10 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
+// leastLook is how long a waiting activity looks at the pod, even when it begins after the deadline: a run that all
+// workers missed must still see how its pod ended.
+const leastLook = 2 * time.Second
+
 // heartbeatEvery is how often a waiting activity says that it is alive. It is well under the heartbeat timeout that the
 // workflow sets.
 const heartbeatEvery = 3 * time.Second
@@ -79,7 +83,8 @@ func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observ
 	defer stop()
 	if !pod.Deadline.IsZero() {
 		var cancel context.CancelFunc
-		bounded, cancel = context.WithDeadlineCause(bounded, pod.Deadline, errDeadline)
+		left := max(time.Until(pod.Deadline), leastLook)
+		bounded, cancel = context.WithTimeoutCause(bounded, left, errDeadline)
 		defer cancel()
 	}
 	var last check.Observation
@@ -87,7 +92,7 @@ func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observ
 		last = o
 		return until(o)
 	})
-	if errors.Is(err, errDeadline) {
+	if err != nil && errors.Is(context.Cause(bounded), errDeadline) { // err itself may be that of a request cut off
 		return last, nil
 	}
 	return observed, err

@@ -204,7 +204,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonInvalid, Code: http.StatusUnprocessableEntity})
 	case verb == "watch":
 		w.WriteHeader(http.StatusOK)
-		http.NewResponseController(w).Flush() //nolint:errcheck // the client waits for this answer or is gone
+		_ = http.NewResponseController(w).Flush() // the client waits for this answer, or is gone
 		<-r.Context().Done()
 	case verb == "list":
 		_ = json.NewEncoder(w).Encode(metav1.List{TypeMeta: resources[object].list, ListMeta: metav1.ListMeta{ResourceVersion: "1"}})

@@ -19,7 +19,7 @@ import (
 var everything = labels.Everything()
 
 // cacheLag is how long a pod that exists may be missing from the cache before the API server is asked.
-const cacheLag = 3 * time.Second
+const cacheLag = 500 * time.Millisecond
 
 // CreatePod creates a checker pod. A pod of this name that carries the same run is a success: the same call was made
 // before.

@@ -1,12 +1,11 @@
-package kube
+package kube_test
 
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,423 +13,402 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
-	"k8s.io/client-go/tools/cache"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/kube"
 )
 
-const runUUID = "3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"
-
-func aPod(name string, phase corev1.PodPhase) *corev1.Pod {
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "ns", Name: name, Labels: map[string]string{"kuberhealthy-run-id": runUUID, "kuberhealthy-check-name": "dns"},
-		},
-		Status: corev1.PodStatus{Phase: phase},
-	}
-}
-
-// testCluster is a cluster whose API server is client-go's fake, and whose cache is filled by the test: cached puts a pod
-// into it as an informer does.
-type testCluster struct {
-	*Cluster
-	api *fake.Clientset
-}
-
-func newTestCluster(onServer ...runtime.Object) *testCluster {
-	api := fake.NewClientset(onServer...)
-	c := &testCluster{Cluster: &Cluster{core: api, podWaiters: newWaiters()}, api: api}
-	c.pods.add(&cache.ListWatch{}, &corev1.Pod{})
-	return c
-}
-
-func (c *testCluster) cached(t *testing.T, pod *corev1.Pod) {
-	t.Helper()
-	if err := c.pods.informers[0].GetStore().Update(pod); err != nil {
-		t.Fatal(err)
-	}
-	c.podWaiters.OnUpdate(nil, pod)
-}
-
-func (c *testCluster) uncached(t *testing.T, pod *corev1.Pod) {
-	t.Helper()
-	if err := c.pods.informers[0].GetStore().Delete(pod); err != nil {
-		t.Fatal(err)
-	}
-	c.podWaiters.OnDelete(pod)
-}
-
-// requests are those that reached the API server, such as "get pods".
-func (c *testCluster) requests() []string {
-	var all []string
-	for _, action := range c.api.Actions() {
-		all = append(all, action.GetVerb()+" "+action.GetResource().Resource)
-	}
-	return all
-}
-
-// refuse lets the API server answer a verb with err.
-func (c *testCluster) refuse(verb string, err error) {
-	c.api.PrependReactor(verb, "pods", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, err })
-}
+var podResource = schema.GroupResource{Resource: "pods"}
 
 func TestCreatePod(t *testing.T) {
-	forbidden := apierrors.NewForbidden(corev1.Resource("pods"), "dns", errors.New("quota"))
+	otherRun := checkerPod("cart-1")
+	otherRun.Labels["kuberhealthy-run-id"] = "run-2"
+	started := in(checkerPod("cart-1"), corev1.PodRunning)
 	tests := []struct {
-		name     string
-		onServer *corev1.Pod
-		refuse   error
-		is       func(error) bool
-		requests []string
+		name    string
+		present []runtime.Object
+		answer  func(*http.Request) *apierrors.StatusError
+		node    string // of the returned pod
+		err     func(error) bool
+		calls   []string
 	}{
-		{"none before", nil, nil, nil, []string{"create pods"}},
-		{"the same run created it before", aPod("dns", corev1.PodRunning), nil, nil, []string{"create pods", "get pods"}},
-		{"another run has the name", func() *corev1.Pod {
-			p := aPod("dns", corev1.PodRunning)
-			p.Labels["kuberhealthy-run-id"] = "another"
-			return p
-		}(), nil, apierrors.IsAlreadyExists, []string{"create pods", "get pods"}},
-		{"refused", nil, forbidden, apierrors.IsForbidden, []string{"create pods"}},
+		{name: "created", calls: []string{"POST pods shop/cart-1"}},
+		{
+			name: "was created by an earlier call", present: []runtime.Object{started}, node: "node-1",
+			calls: []string{"POST pods shop/cart-1", "GET pods shop/cart-1"},
+		},
+		{
+			name: "name is taken by another run", present: []runtime.Object{otherRun}, err: apierrors.IsAlreadyExists,
+			calls: []string{"POST pods shop/cart-1", "GET pods shop/cart-1"},
+		},
+		{
+			name: "name was taken and is free again",
+			answer: func(r *http.Request) *apierrors.StatusError {
+				if r.Method == http.MethodPost {
+					return apierrors.NewAlreadyExists(podResource, "cart-1")
+				}
+				return nil
+			},
+			err: apierrors.IsAlreadyExists, calls: []string{"POST pods shop/cart-1", "GET pods shop/cart-1"},
+		},
+		{
+			name: "forbidden",
+			answer: func(*http.Request) *apierrors.StatusError {
+				return apierrors.NewForbidden(podResource, "cart-1", errors.New("exceeded quota"))
+			},
+			err: apierrors.IsForbidden, calls: []string{"POST pods shop/cart-1"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newTestCluster()
-			if tt.onServer != nil {
-				c = newTestCluster(tt.onServer)
+			api := newAPIServer(tt.present...)
+			api.answer = tt.answer
+			pod, err := connect(t, api, watching).CreatePod(t.Context(), checkerPod("cart-1"))
+			switch {
+			case tt.err != nil:
+				if !tt.err(err) {
+					t.Errorf("error %v", err)
+				}
+			case err != nil:
+				t.Error(err)
+			case pod.Name != "cart-1" || pod.Labels["kuberhealthy-run-id"] != "run-1" || pod.Spec.NodeName != tt.node:
+				t.Errorf("pod is %+v", pod)
 			}
-			if tt.refuse != nil {
-				c.refuse("create", tt.refuse)
-			}
-			got, err := c.CreatePod(t.Context(), aPod("dns", ""))
-			if tt.is == nil && (err != nil || got.Name != "dns" || got.Labels["kuberhealthy-run-id"] != runUUID) {
-				t.Errorf("got %v %v, want the pod", got, err)
-			}
-			if tt.is != nil && !tt.is(err) {
-				t.Errorf("got %v", err)
-			}
-			if diff := cmp.Diff(tt.requests, c.requests()); diff != "" {
+			if diff := cmp.Diff(tt.calls, api.calls()); diff != "" {
 				t.Errorf("requests differ (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestCreatePodSaysWhoWrites(t *testing.T) {
+	api := newAPIServer()
+	if _, err := connect(t, api, watching).CreatePod(t.Context(), checkerPod("cart-1")); err != nil {
+		t.Fatal(err)
+	}
+	sent := api.sent()[0]
+	if sent.FieldManager != "khronicle" || sent.UserAgent != "khronicle/test" {
+		t.Errorf("field manager %q and user agent %q", sent.FieldManager, sent.UserAgent)
 	}
 }
 
 func TestDeletePod(t *testing.T) {
-	c := newTestCluster(aPod("dns", corev1.PodRunning))
-	for _, step := range []string{"there", "gone"} {
-		if err := c.DeletePod(t.Context(), "ns", "dns"); err != nil {
-			t.Errorf("%s: %v", step, err)
-		}
+	tests := []struct {
+		name    string
+		present []runtime.Object
+		answer  *apierrors.StatusError
+		want    string
+	}{
+		{"deleted", []runtime.Object{checkerPod("cart-1")}, nil, ""},
+		{"is gone", nil, nil, ""},
+		{"refused", nil, apierrors.NewServiceUnavailable("down"), "delete pod shop/cart-1: down"},
 	}
-	c.refuse("delete", apierrors.NewInternalError(errors.New("etcd")))
-	if err := c.DeletePod(t.Context(), "ns", "dns"); !apierrors.IsInternalError(err) || !strings.HasPrefix(err.Error(), "delete pod ns/dns: ") {
-		t.Errorf("got %v, want the server's error with the pod's name", err)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			api := newAPIServer(tt.present...)
+			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+			if err := connect(t, api, watching).DeletePod(t.Context(), "shop", "cart-1"); text(err) != tt.want {
+				t.Errorf("error %q, want %q", text(err), tt.want)
+			}
+			if len(api.objects["pods"]) != 0 {
+				t.Error("the pod is still there")
+			}
+			if diff := cmp.Diff([]string{"DELETE pods shop/cart-1"}, api.calls()); diff != "" {
+				t.Errorf("requests differ (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
 func TestPodsOf(t *testing.T) {
-	c := newTestCluster()
-	other, elsewhere := aPod("web-1", ""), aPod("dns-3", "")
-	other.Labels["kuberhealthy-check-name"] = "web"
-	elsewhere.Namespace = "other"
-	for _, pod := range []*corev1.Pod{aPod("dns-1", ""), aPod("dns-2", ""), other, elsewhere} {
-		c.cached(t, pod)
+	pod := func(namespace, checkName, name string) *corev1.Pod {
+		p := checkerPod(name)
+		p.Namespace, p.Labels["kuberhealthy-check-name"] = namespace, checkName
+		return p
 	}
 	tests := []struct {
-		name, namespace, check string
-		want                   []string
+		name             string
+		namespace, check string
+		want             []string
 	}{
-		{"of a check", "ns", "dns", []string{"ns/dns-1", "ns/dns-2"}},
-		{"of a namespace", "ns", "", []string{"ns/dns-1", "ns/dns-2", "ns/web-1"}},
-		{"of all", "", "", []string{"ns/dns-1", "ns/dns-2", "ns/web-1", "other/dns-3"}},
-		{"of a check without any", "other", "web", nil},
+		{"of a check", "shop", "cart", []string{"cart-1", "cart-2"}},
+		{"of a namespace", "shop", "", []string{"cart-1", "cart-2", "till-1"}},
+		{"all", "", "", []string{"cart-1", "cart-2", "cart-3", "till-1"}},
+		{"of a check that has none", "shop", "door", nil},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := synced(t, newAPIServer(
+			pod("shop", "cart", "cart-1"), pod("shop", "cart", "cart-2"), pod("shop", "till", "till-1"), pod("bank", "cart", "cart-3"),
+		), watching)
+		for _, tt := range tests {
 			var got []string
-			for _, pod := range c.PodsOf(tt.namespace, tt.check) {
-				got = append(got, pod.Namespace+"/"+pod.Name)
+			for _, p := range cluster.PodsOf(tt.namespace, tt.check) {
+				got = append(got, p.Name)
 			}
 			slices.Sort(got)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("pods differ (-want +got):\n%s", diff)
+				t.Errorf("%s: pods differ (-want +got):\n%s", tt.name, diff)
 			}
-		})
-	}
-	if got := c.requests(); got != nil {
-		t.Errorf("the API server was asked: %v", got)
-	}
+		}
+	})
 }
 
-// waited is what AwaitPod returned, and when.
-type waited struct {
-	check.Observation
-	err  error
-	took time.Duration
-}
-
-// await starts AwaitPod in a bubble; the answer arrives at the channel.
-func (c *testCluster) await(ctx context.Context, until func(check.Observation) bool) <-chan waited {
-	answer := make(chan waited, 1)
-	began := time.Now()
-	go func() {
-		seen, err := c.AwaitPod(ctx, "ns", "dns", until)
-		answer <- waited{seen, err, time.Since(began)}
-	}()
-	synctest.Wait()
-	return answer
-}
+func started(o check.Observation) bool { return o.Started }
 
 func ended(o check.Observation) bool { return o.Ended }
 
-func TestAwaitPodSeesWhatIsCached(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newTestCluster()
-		c.cached(t, aPod("dns", corev1.PodSucceeded))
-		got := <-c.await(t.Context(), ended)
-		if got.err != nil || !got.Ended || got.took != 0 {
-			t.Errorf("got %+v, want the end at once", got)
-		}
-		if requests := c.requests(); requests != nil {
-			t.Errorf("the API server was asked: %v", requests)
-		}
-	})
+// unlisted is a pod that exists and is not in the cache.
+func unlisted() *corev1.Pod {
+	pod := checkerPod("cart-1")
+	pod.Labels = nil
+	return pod
 }
 
-func TestAwaitPodFollowsThePod(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newTestCluster()
-		var phases []bool
-		answer := c.await(t.Context(), func(o check.Observation) bool {
-			phases = append(phases, o.Started)
-			return o.Ended
-		})
-		for _, phase := range []corev1.PodPhase{corev1.PodPending, corev1.PodRunning} {
-			c.cached(t, aPod("dns", phase))
-			synctest.Wait()
-			time.Sleep(time.Second)
-		}
-		c.cached(t, aPod("other", corev1.PodFailed)) // of no interest
-		time.Sleep(time.Hour)
-		if len(answer) > 0 {
-			t.Fatalf("ended too early: %+v", <-answer)
-		}
-		c.cached(t, aPod("dns", corev1.PodSucceeded))
-		if got := <-answer; got.err != nil || !got.Ended || got.Gone {
-			t.Errorf("got %+v, want the end", got)
-		}
-		if diff := cmp.Diff([]bool{false, true, true}, phases); diff != "" {
-			t.Errorf("observations differ (-want +got):\n%s", diff)
-		}
-		if requests := c.requests(); requests != nil {
-			t.Errorf("the API server was asked: %v", requests)
-		}
-	})
-}
-
-func TestAwaitPodEndsWhenThePodIsGone(t *testing.T) {
+func TestAwaitPod(t *testing.T) {
+	pending := func() *corev1.Pod { return checkerPod("cart-1") }
+	running := func() *corev1.Pod { return in(checkerPod("cart-1"), corev1.PodRunning) }
+	succeeded := func() *corev1.Pod { return in(checkerPod("cart-1"), corev1.PodSucceeded) }
+	const done = "all containers exited with code 0"
 	tests := []struct {
-		name   string
-		delete func(*testCluster, *corev1.Pod)
+		name    string
+		present []runtime.Object
+		until   func(check.Observation) bool
+		later   map[time.Duration]func(*apiServer)
+		want    check.Observation
+		took    time.Duration
+		gets    int
 	}{
-		{"seen", func(c *testCluster, pod *corev1.Pod) { c.podWaiters.OnDelete(pod) }},
-		{"missed by the watch", func(c *testCluster, pod *corev1.Pod) {
-			c.podWaiters.OnDelete(cache.DeletedFinalStateUnknown{Key: "ns/dns", Obj: pod})
-		}},
+		{
+			name: "condition holds already", present: []runtime.Object{running()}, until: started,
+			want: check.Observation{Started: true, Node: "node-1"},
+		},
+		{
+			name: "condition holds later", present: []runtime.Object{pending()}, until: ended,
+			later: map[time.Duration]func(*apiServer){
+				20 * time.Second: func(a *apiServer) { a.put(running()) },
+				40 * time.Second: func(a *apiServer) { a.put(succeeded()) },
+			},
+			want: check.Observation{Started: true, Ended: true, Node: "node-1", Detail: done}, took: 40 * time.Second,
+		},
+		{
+			name: "pod comes into the cache late", until: started,
+			later: map[time.Duration]func(*apiServer){2 * time.Second: func(a *apiServer) { a.put(running()) }},
+			want:  check.Observation{Started: true, Node: "node-1"}, took: 2 * time.Second,
+		},
+		{
+			name: "deleted: gone with its last status", present: []runtime.Object{running()}, until: ended,
+			later: map[time.Duration]func(*apiServer){20 * time.Second: func(a *apiServer) { a.remove("pods", "shop/cart-1") }},
+			want:  check.Observation{Started: true, Gone: true, Node: "node-1"}, took: 20 * time.Second,
+		},
+		{
+			name: "deleted once it had ended", present: []runtime.Object{running()}, until: func(check.Observation) bool { return false },
+			later: map[time.Duration]func(*apiServer){20 * time.Second: func(a *apiServer) {
+				a.put(succeeded())
+				a.remove("pods", "shop/cart-1")
+			}},
+			want: check.Observation{Started: true, Ended: true, Gone: true, Node: "node-1", Detail: done}, took: 20 * time.Second,
+		},
+		{
+			name: "never there", until: started,
+			want: check.Observation{Gone: true}, took: 3 * time.Second, gets: 1,
+		},
+		{
+			name: "missing in the cache, and there: asked again until it is gone", present: []runtime.Object{unlisted()}, until: started,
+			later: map[time.Duration]func(*apiServer){7 * time.Second: func(a *apiServer) { a.remove("pods", "shop/cart-1") }},
+			want:  check.Observation{Gone: true}, took: 9 * time.Second, gets: 3,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newTestCluster()
-				pod := aPod("dns", corev1.PodRunning)
-				pod.Spec.NodeName = "node-1"
-				c.cached(t, pod)
-				answer := c.await(t.Context(), ended)
-				tt.delete(c, pod)
-				got := <-answer
-				if diff := cmp.Diff(check.Observation{Started: true, Gone: true, Node: "node-1"}, got.Observation); diff != "" || got.err != nil {
-					t.Errorf("error %v; observation differs (-want +got):\n%s", got.err, diff)
+				api := newAPIServer(tt.present...)
+				cluster := synced(t, api, watching)
+				began := time.Now()
+				for after, happens := range tt.later {
+					time.AfterFunc(after, func() { happens(api) })
+				}
+				got, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", tt.until)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Errorf("observation differs (-want +got):\n%s", diff)
+				}
+				if took := time.Since(began); took != tt.took {
+					t.Errorf("took %s, want %s", took, tt.took)
+				}
+				if calls := api.calls(); len(calls) != tt.gets {
+					t.Errorf("requests %v, want %d", calls, tt.gets)
 				}
 			})
 		})
 	}
 }
 
-// A pod that the watch never shows was deleted before anyone looked, or the watch is behind.
-func TestAwaitPodAsksForAPodThatIsNotCached(t *testing.T) {
-	t.Run("it is gone", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := newTestCluster()
-			got := <-c.await(t.Context(), ended)
-			if got.err != nil || !got.Gone || got.took != 3*time.Second {
-				t.Errorf("got %+v, want that it is gone, after 3s", got)
-			}
-			if diff := cmp.Diff([]string{"get pods"}, c.requests()); diff != "" {
-				t.Errorf("requests differ (-want +got):\n%s", diff)
-			}
-		})
+// The watch was broken while the pod went away: its last status is what the cache had.
+func TestAwaitPodThatWentAwayUnseen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newAPIServer(in(checkerPod("cart-1"), corev1.PodRunning))
+		cluster := synced(t, api, watching)
+		time.AfterFunc(10*time.Second, func() { api.lose("pods", "shop/cart-1") })
+		got, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", ended)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(check.Observation{Started: true, Gone: true, Node: "node-1"}, got); diff != "" {
+			t.Errorf("observation differs (-want +got):\n%s", diff)
+		}
 	})
-	t.Run("the watch is behind", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := newTestCluster(aPod("dns", corev1.PodRunning))
-			answer := c.await(t.Context(), ended)
-			time.Sleep(10 * time.Second)
-			if len(answer) > 0 {
-				t.Fatalf("ended too early: %+v", <-answer)
+}
+
+// Who looks away while the pod changes sees what it is now, not what it was.
+func TestAwaitPodSeesTheNewestStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newAPIServer(checkerPod("cart-1"))
+		cluster := synced(t, api, watching)
+		var seen []check.Observation
+		_, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", func(o check.Observation) bool {
+			seen = append(seen, o)
+			if len(seen) == 1 {
+				for _, phase := range []corev1.PodPhase{corev1.PodPending, corev1.PodRunning, corev1.PodSucceeded} {
+					api.put(in(checkerPod("cart-1"), phase))
+					synctest.Wait()
+				}
 			}
-			c.cached(t, aPod("dns", corev1.PodRunning))
-			time.Sleep(time.Hour)
-			if got := len(c.requests()); got != 3 {
-				t.Errorf("%d requests, want 3, and none once it is cached", got)
-			}
-			c.cached(t, aPod("dns", corev1.PodFailed))
-			if got := <-answer; got.err != nil || !got.Ended {
-				t.Errorf("got %+v, want the end", got)
-			}
+			return o.Ended
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []check.Observation{{}, {Started: true, Ended: true, Node: "node-1", Detail: "all containers exited with code 0"}}
+		if diff := cmp.Diff(want, seen); diff != "" {
+			t.Errorf("observations differ (-want +got):\n%s", diff)
+		}
 	})
-	t.Run("the API server is away", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := newTestCluster()
-			c.refuse("get", apierrors.NewServiceUnavailable("away"))
-			got := <-c.await(t.Context(), ended)
-			if !apierrors.IsServiceUnavailable(got.err) || !strings.HasPrefix(got.err.Error(), "get pod ns/dns: ") || got.Gone {
-				t.Errorf("got %+v, want the server's error with the pod's name", got)
+}
+
+func TestAwaitPodIsNotDisturbedByOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := checkerPod("cart-1")
+		other.Namespace = "bank"
+		api := newAPIServer(checkerPod("cart-1"), checkerPod("cart-2"), other)
+		cluster := synced(t, api, watching)
+		type answer struct {
+			who string
+			check.Observation
+		}
+		answers := make(chan answer, 4)
+		for _, who := range []string{"first of cart-1", "second of cart-1", "of cart-2"} {
+			go func() {
+				name := who[len(who)-len("cart-1"):]
+				o, err := cluster.AwaitPod(t.Context(), "shop", name, started)
+				if err == nil {
+					answers <- answer{who, o}
+				}
+			}()
+		}
+		api.put(in(other, corev1.PodRunning))
+		synctest.Wait()
+		if len(answers) != 0 {
+			t.Fatalf("answer %+v, want none: it was another pod that started", <-answers)
+		}
+		api.put(in(checkerPod("cart-1"), corev1.PodRunning))
+		synctest.Wait()
+		if len(answers) != 2 {
+			t.Fatalf("%d answers, want one for each who waits for cart-1", len(answers))
+		}
+		for range 2 {
+			if a := <-answers; !strings.HasSuffix(a.who, "cart-1") || !a.Started {
+				t.Errorf("answer %+v", a)
 			}
-		})
+		}
+	})
+}
+
+func TestAwaitPodThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newAPIServer()
+		cluster := synced(t, api, watching)
+		api.answer = func(*http.Request) *apierrors.StatusError { return apierrors.NewServiceUnavailable("down") }
+		_, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", started)
+		if text(err) != "get pod shop/cart-1: down" {
+			t.Errorf("error %v", err)
+		}
 	})
 }
 
 func TestAwaitPodEndsWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newTestCluster()
-		c.cached(t, aPod("dns", corev1.PodRunning))
-		deadline := errors.New("deadline of the run")
-		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, deadline)
-		defer cancel()
-		if got := <-c.await(ctx, ended); !errors.Is(got.err, deadline) || got.took != time.Minute {
-			t.Errorf("got %+v, want the cause of the context's end", got)
-		}
-	})
-}
-
-func TestAwaitPodLeavesNothingBehind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newTestCluster()
-		ctx, cancel := context.WithCancel(t.Context())
-		first, second := c.await(t.Context(), ended), c.await(ctx, ended)
-		cancel()
-		<-second
-		c.cached(t, aPod("dns", corev1.PodSucceeded))
-		if got := <-first; got.err != nil || !got.Ended {
-			t.Errorf("the other waiter got %+v, want the end", got)
-		}
-		c.podWaiters.mu.Lock()
-		defer c.podWaiters.mu.Unlock()
-		if len(c.podWaiters.byID) > 0 {
-			t.Errorf("waiters are left: %v", c.podWaiters.byID)
-		}
-	})
-}
-
-// A waiter that is slow sees the newest status, and holds up nobody.
-func TestWaiterKeepsTheNewest(t *testing.T) {
-	all := newWaiters()
-	slow := all.add("ns/dns")
-	defer all.remove(slow)
-	for _, phase := range []corev1.PodPhase{corev1.PodPending, corev1.PodRunning, corev1.PodSucceeded} {
-		all.OnUpdate(nil, aPod("dns", phase))
-	}
-	if got := <-slow.observations; !got.Ended {
-		t.Errorf("got %+v, want the end", got)
-	}
-	if len(slow.observations) > 0 {
-		t.Error("an older one was kept as well")
-	}
-}
-
-func TestWaitersIgnoreWhatIsNoPod(t *testing.T) {
-	all := newWaiters()
-	waiting := all.add("ns/dns")
-	all.OnDelete(cache.DeletedFinalStateUnknown{Key: "ns/dns"})
-	all.OnDelete("?")
-	if len(waiting.observations) > 0 {
-		t.Errorf("got %+v", <-waiting.observations)
-	}
-}
-
-func TestWaitersAreSafeForConcurrentUse(t *testing.T) {
-	c := newTestCluster()
-	const pods = 50
-	var group sync.WaitGroup
-	for i := range pods {
-		name := fmt.Sprintf("dns-%d", i)
-		group.Go(func() {
-			got, err := c.AwaitPod(t.Context(), "ns", name, ended)
-			if err != nil || !got.Ended {
-				t.Errorf("%s: %+v %v", name, got, err)
-			}
-		})
-		group.Go(func() {
-			for _, phase := range []corev1.PodPhase{corev1.PodPending, corev1.PodRunning, corev1.PodSucceeded} {
-				c.cached(t, aPod(name, phase))
-			}
-		})
-	}
-	group.Wait()
-}
-
-// behindStore hands out the pod as it is cached, and lets something happen before the caller can use it.
-type behindStore struct {
-	cache.Store
-	then func()
-}
-
-func (s behindStore) GetByKey(key string) (any, bool, error) {
-	obj, ok, err := s.Store.GetByKey(key)
-	s.then()
-	return obj, ok, err
-}
-
-type behindInformer struct {
-	cache.SharedIndexInformer
-	store behindStore
-}
-
-func (i behindInformer) GetStore() cache.Store { return i.store }
-
-// A change that arrives while the first look at the cache is under way is newer than what the look found.
-func TestAwaitPodDoesNotLoseAChangeDuringItsFirstLook(t *testing.T) {
+	stopped := errors.New("stopped")
 	tests := []struct {
-		name   string
-		change func(*testCluster)
-		want   check.Observation
+		name    string
+		present []runtime.Object
+		slow    bool // the API server does not answer
+		after   time.Duration
+		want    error
 	}{
-		{"end", func(c *testCluster) { c.podWaiters.OnUpdate(nil, aPod("dns", corev1.PodSucceeded)) }, check.Observation{
-			Started: true, Ended: true, Detail: "all containers exited with code 0",
-		}},
-		{"deletion", func(c *testCluster) { c.podWaiters.OnDelete(aPod("dns", corev1.PodRunning)) }, check.Observation{
-			Started: true, Gone: true,
-		}},
+		{"pod in the cache", []runtime.Object{checkerPod("cart-1")}, false, time.Minute, stopped},
+		{"pod missing in the cache", []runtime.Object{unlisted()}, false, time.Minute, stopped},
+		{"before the API server is asked", nil, false, time.Second, stopped},
+		{"while the API server is asked", nil, true, time.Minute, context.DeadlineExceeded},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newTestCluster()
-				c.cached(t, aPod("dns", corev1.PodRunning))
-				informer := c.pods.informers[0]
-				c.pods.informers[0] = behindInformer{informer, behindStore{informer.GetStore(), func() { tt.change(c) }}}
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				api := newAPIServer(tt.present...)
+				cluster := synced(t, api, watching)
+				if tt.slow {
+					api.answer = func(r *http.Request) *apierrors.StatusError { <-r.Context().Done(); return nil }
+				}
+				ctx, cancel := context.WithTimeoutCause(t.Context(), tt.after, stopped)
 				defer cancel()
-				got := <-c.await(ctx, ended)
-				if diff := cmp.Diff(tt.want, got.Observation); diff != "" || got.err != nil {
-					t.Errorf("error %v; observation differs (-want +got):\n%s", got.err, diff)
+				began := time.Now()
+				if _, err := cluster.AwaitPod(ctx, "shop", "cart-1", started); !errors.Is(err, tt.want) {
+					t.Errorf("error %v, want %v", err, tt.want)
+				}
+				if took := time.Since(began); took != tt.after {
+					t.Errorf("took %s, want %s", took, tt.after)
 				}
 			})
 		})
 	}
+}
+
+// A worker that takes over a wait at the deadline still says what the pod is doing: each time, not by chance.
+func TestAwaitPodLooksOnceAlthoughItsContextHasEnded(t *testing.T) {
+	tests := []struct {
+		name  string
+		phase corev1.PodPhase
+		holds bool
+	}{
+		{"condition holds", corev1.PodRunning, true},
+		{"condition does not hold", corev1.PodPending, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cluster := synced(t, newAPIServer(in(checkerPod("cart-1"), tt.phase)), watching)
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				for range 20 {
+					looked := 0
+					o, err := cluster.AwaitPod(ctx, "shop", "cart-1", func(o check.Observation) bool { looked++; return o.Started })
+					if looked != 1 || (err == nil) != tt.holds || o.Started != tt.holds {
+						t.Fatalf("looked %d times, observation %+v, error %v", looked, o, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestAwaitPodWithoutACacheOfPods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := synced(t, newAPIServer(), kube.Options{Checks: true})
+		o, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", started)
+		if err != nil || !o.Gone {
+			t.Errorf("observation %+v, error %v, want gone", o, err)
+		}
+	})
 }

@@ -45,8 +45,10 @@ type checkRun struct {
 	// seen is the last that is known of the pod.
 	seen check.Observation
 	// exit is the end of the pod, from its start on.
-	exit  workflow.Future
-	notes []string
+	exit workflow.Future
+	// reported is true once a report was taken as the verdict, whatever came of the run later.
+	reported bool
+	notes    []string
 }
 
 func newCheckRun(ctx workflow.Context, in CheckRunInput) *checkRun {
@@ -119,7 +121,7 @@ func (r *checkRun) awaitVerdict(ctx workflow.Context) check.Outcome {
 	selector.AddReceive(r.reports, func(reports workflow.ReceiveChannel, _ bool) {
 		var report status.Report
 		reports.Receive(ctx, &report)
-		decide(check.FromReport(report))
+		decide(r.take(report))
 	})
 	selector.AddFuture(start, func(workflow.Future) {
 		if r.observe(ctx, start); r.over() || r.seen.Hopeless != "" {
@@ -138,6 +140,12 @@ func (r *checkRun) awaitVerdict(ctx workflow.Context) check.Outcome {
 		selector.Select(ctx)
 	}
 	return *verdict
+}
+
+// take makes a report the verdict of the run.
+func (r *checkRun) take(report status.Report) check.Outcome {
+	r.reported = true
+	return check.FromReport(report)
 }
 
 // watchExit waits for the end of the pod, once an attempt.
@@ -170,7 +178,7 @@ func (r *checkRun) withoutReport(ctx workflow.Context) check.Outcome {
 	if r.over() {
 		var report status.Report
 		if ok, _ := r.reports.ReceiveWithTimeout(ctx, reportGrace, &report); ok {
-			return check.FromReport(report)
+			return r.take(report)
 		}
 	}
 	failure := check.EndedSilently(r.seen)
@@ -186,7 +194,7 @@ func (r *checkRun) withoutReport(ctx workflow.Context) check.Outcome {
 // atDeadline is the outcome of a run without a report at its deadline. A pod that had not started by then is asked why:
 // the waiting activity ends at the same moment.
 func (r *checkRun) atDeadline(ctx workflow.Context, start workflow.Future) check.Outcome {
-	if ok, _ := workflow.AwaitWithTimeout(ctx, reportGrace, start.IsReady); ok {
+	if ok, _ := workflow.AwaitWithTimeout(ctx, lastLook, start.IsReady); ok {
 		r.observe(ctx, start)
 	}
 	failure := check.NotStarted(r.seen)
@@ -202,7 +210,8 @@ func (r *checkRun) conclude(ctx workflow.Context, outcome check.Outcome) (check.
 	if err := r.record(ctx, outcome); err != nil {
 		return outcome, err
 	}
-	if outcome.Reported && !r.exits(ctx) {
+	if r.reported && !r.exits(ctx) {
+		r.notes = append(r.notes, fmt.Sprintf("before the deadline the check reported: %s %q", outcome.Result, outcome.Errors))
 		outcome = r.complete(ctx, check.NoExit().Outcome(r.in.Ref))
 		if err := r.record(ctx, outcome); err != nil {
 			return outcome, err
@@ -232,12 +241,12 @@ func (r *checkRun) exits(ctx workflow.Context) bool {
 func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
 	var report status.Report
 	for r.reports.ReceiveAsync(&report) {
-		if outcome.Reported || outcome.Result == check.Canceled {
+		if r.reported || outcome.Result == check.Canceled {
 			r.notes = append(r.notes, fmt.Sprintf("a further report was ignored: OK=%t, %d errors", report.OK, len(report.Errors)))
 			continue
 		}
 		r.notes = append(r.notes, "the report came late; before it: "+outcome.Errors[0])
-		outcome = r.complete(ctx, check.FromReport(report))
+		outcome = r.complete(ctx, r.take(report))
 		if err := r.record(ctx, outcome); err != nil {
 			return outcome, err
 		}

@@ -229,6 +229,17 @@ func TestCheckRun(t *testing.T) {
 				w.exit, w.exitAfter = running, 59*time.Second
 			},
 			want: check.TimedOut, recorded: [][]string{nil, {prefix + "timed out waiting for pod to exit"}},
+			notes: []string{"before the deadline the check reported: succeeded"},
+		},
+		{
+			name: "pod reports, does not exit, and reports again",
+			setup: func(w *world) {
+				w.reportAfter(5 * time.Second)
+				w.exit, w.exitAfter = running, 59*time.Second
+				w.whileCleaning = func() { w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(nil)) }
+			},
+			want: check.TimedOut, recorded: [][]string{nil, {prefix + "timed out waiting for pod to exit"}},
+			notes: []string{"before the deadline the check reported: succeeded", "further report was ignored"},
 		},
 		{
 			name: "API server refuses the pod",

@@ -17,8 +17,9 @@ import (
 const (
 	// heartbeatTimeout is how long after a worker's death another takes over what it was waiting for.
 	heartbeatTimeout = 10 * time.Second
-	// lastLook is how long after the deadline a waiting activity may still say what it saw.
-	lastLook = 2 * time.Second
+	// lastLook is how long after the deadline a waiting activity may still say what it saw. It is well above the least
+	// time that such an activity looks, so that one which begins late is heard.
+	lastLook = 15 * time.Second
 	// requestTimeout bounds one call to the API server.
 	requestTimeout = 10 * time.Second
 	// cleanUpTimeout bounds the wait for the end of a deleted pod, and all of the clean-up.

@@ -120,6 +120,7 @@ func TestStopWaitsForARequestInFlight(t *testing.T) {
 		})
 		connection := network.dial()
 		send(t, connection, get)
+		synctest.Wait() // a request that has not been read yet is cut off
 		stop()
 		response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 		if err != nil || response.StatusCode != http.StatusOK {

@@ -4,11 +4,14 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -185,4 +188,50 @@ func settle(b *testing.B, namespace string) {
 		open := workflowIDs(b, fmt.Sprintf("KhNamespace = '%s' AND WorkflowType = 'CheckRun' AND ExecutionStatus = 'Running'", namespace))
 		return len(open) == 0, fmt.Sprint(open)
 	})
+}
+
+// BenchmarkBarePod is the floor below BenchmarkNewCheckToFirstResult: from the creation of the same pod, without
+// Khronicle's doing, to its report. Nobody knows its run, so the report is refused, which ends the check all the same.
+func BenchmarkBarePod(b *testing.B) {
+	namespace := newNamespace(b)
+	pods := under.kube.core.CoreV1().Pods(namespace)
+	var floor samples
+	for i := range b.N {
+		spec := demoPod(env{
+			protocol.EnvReportingURL: reportURL, protocol.EnvRunUUID: uuid.NewString(),
+			protocol.EnvDeadline: fmt.Sprint(time.Now().Add(time.Minute).Unix()),
+		})
+		spec.RestartPolicy = corev1.RestartPolicyNever
+		name := fmt.Sprintf("bare-%d", i)
+		created := time.Now()
+		if _, err := pods.Create(b.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}, metav1.CreateOptions{}); err != nil {
+			b.Fatal(err)
+		}
+		eventually(b, 20*time.Second, "the pod has ended", func() (bool, string) {
+			pod, err := pods.Get(b.Context(), name, getOptions)
+			return err == nil && pod.Status.Phase == corev1.PodSucceeded, fmt.Sprint(err)
+		})
+		floor.add(reportedAt(b, namespace, name).Sub(created))
+	}
+	floor.report(b, "bare-pod-to-report")
+}
+
+// reportedAt reads, in the log of a demo pod, when its report was answered.
+func reportedAt(b *testing.B, namespace, name string) time.Time {
+	b.Helper()
+	log, err := under.kube.core.CoreV1().Pods(namespace).GetLogs(name, &corev1.PodLogOptions{}).DoRaw(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		var event struct {
+			Time   time.Time
+			Status int `json:"http_status"`
+		}
+		if json.Unmarshal([]byte(line), &event) == nil && event.Status != 0 {
+			return event.Time
+		}
+	}
+	b.Fatalf("no report in the log: %s", log)
+	return time.Time{}
 }

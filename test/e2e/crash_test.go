@@ -82,6 +82,28 @@ func TestReportWhileNoWorkerRuns(t *testing.T) {
 	}
 }
 
+// TestWorkerBackAfterTheDeadline: the check reported and exited in time, and nobody was there to see it.
+func TestWorkerBackAfterTheDeadline(t *testing.T) {
+	restart(t, "worker")
+	namespace := newNamespace(t)
+	c := demoCheck(namespace, "unseen", env{"REPORT_DELAY": "3s"})
+	c.Spec.Timeout = "10s"
+	apply(t, c)
+	pod := awaitPod(t, namespace, "unseen", corev1.PodRunning)
+	under.kill("worker")
+	awaitPod(t, namespace, "unseen", corev1.PodSucceeded)
+	time.Sleep(time.Until(pod.CreationTimestamp.Add(12 * time.Second)))
+	if err := under.start("worker"); err != nil {
+		t.Fatal(err)
+	}
+	runUUID := pod.Labels["kuberhealthy-run-id"]
+	settled(t, runUUID)
+	state := awaitState(t, namespace, "unseen", time.Second, "an outcome", anyState)
+	if !state.OK || state.CurrentUUID != runUUID {
+		t.Errorf("state is %+v, want the success that was reported", state)
+	}
+}
+
 // TestStarterRestartTriggersNothing: what runs is in Temporal, so a new starter finds everything in step.
 func TestStarterRestartTriggersNothing(t *testing.T) {
 	restart(t, "starter")

@@ -1,0 +1,186 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
+)
+
+var podResource = schema.GroupResource{Resource: "pods"}
+
+func TestCreatePodFromASpecThatIsNotValid(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*check.Workload)
+		want   string
+	}{
+		{"timeout", func(w *check.Workload) { w.Timeout = "soon" }, `spec.timeout: "soon" is not a duration above 0, such as "5m"`},
+		{"interval", func(w *check.Workload) { w.Schedule.RunInterval = "often" }, `spec.runInterval: "often" is not a duration of at least 1s, such as "10m"`},
+		{"no container", func(w *check.Workload) { w.PodSpec.Containers = nil }, "no containers found in checks PodSpec"},
+		{"no image", func(w *check.Workload) { w.PodSpec.Containers[0].Image = "" }, "no image found in check's PodSpec for container main."},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := validCheck()
+			tt.change(&w)
+			a, env := worker(&fakeCluster{workload: present(w)}) // a request to create a pod would panic
+			encoded, err := env.ExecuteActivity(a.CreatePod, attempt(1))
+			want := activities.CreatePodResult{Failure: &check.Failure{Result: check.Failed, Text: tt.want, Bare: true}}
+			if diff := cmp.Diff(want, value[activities.CreatePodResult](t, encoded, err)); diff != "" {
+				t.Errorf("result differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What the API server will answer again to the same request is data; anything else is an error, to be tried again.
+func TestCreatePodThatTheClusterDoesNotTake(t *testing.T) {
+	tests := []struct {
+		name      string
+		answer    error
+		permanent bool
+	}{
+		{"forbidden", apierrors.NewForbidden(podResource, "cart", errors.New("exceeded quota")), true},
+		{"invalid", apierrors.NewInvalid(schema.GroupKind{Kind: "Pod"}, "cart", nil), true},
+		{"bad request", apierrors.NewBadRequest("strict decoding error"), true},
+		{"namespace not found", apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "shop"), true},
+		{"pod of another run", apierrors.NewAlreadyExists(podResource, "cart"), true},
+		{"too large", apierrors.NewRequestEntityTooLargeError("limit is 3145728"), true},
+		{"method not supported", apierrors.NewMethodNotSupported(podResource, "create"), true},
+		{"wrapped", fmt.Errorf("create pod: %w", apierrors.NewForbidden(podResource, "cart", errors.New("no"))), true},
+
+		{"conflict", apierrors.NewConflict(podResource, "cart", errors.New("again")), false},
+		{"server timeout", apierrors.NewServerTimeout(podResource, "create", 1), false},
+		{"timeout", apierrors.NewTimeoutError("too slow", 1), false},
+		{"too many requests", apierrors.NewTooManyRequests("slow down", 1), false},
+		{"internal error", apierrors.NewInternalError(errors.New("etcd")), false},
+		{"unavailable", apierrors.NewServiceUnavailable("starting"), false},
+		{"unauthorized", apierrors.NewUnauthorized("token expired"), false},
+		{"connection refused", fmt.Errorf("dial tcp 10.96.0.1:443: %w", syscall.ECONNREFUSED), false},
+		{"deadline of the request", context.DeadlineExceeded, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a, env := worker(&fakeCluster{
+				workload:  present(validCheck()),
+				createPod: func(*corev1.Pod) (*corev1.Pod, error) { return nil, tt.answer },
+			})
+			encoded, err := env.ExecuteActivity(a.CreatePod, attempt(1))
+			if !tt.permanent {
+				if err == nil || !strings.Contains(err.Error(), tt.answer.Error()) {
+					t.Errorf("error %v, want %v to be tried again", err, tt.answer)
+				}
+				return
+			}
+			want := activities.CreatePodResult{Failure: &check.Failure{
+				Result: check.InfraFailed, Text: "failed to create pod for checker: " + tt.answer.Error(),
+			}}
+			if diff := cmp.Diff(want, value[activities.CreatePodResult](t, encoded, err)); diff != "" {
+				t.Errorf("result differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCreatePodOfACheckThatCannotBeRead(t *testing.T) {
+	tests := []struct {
+		name     string
+		workload func(check.Ref) (check.Workload, bool, error)
+		gone     bool
+	}{
+		// The cluster says so too of a check that was replaced by another of its name: it compares the UID.
+		{"gone", absent, true},
+		{"API server is down", func(check.Ref) (check.Workload, bool, error) {
+			return check.Workload{}, false, errors.New("connection refused")
+		}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a, env := worker(&fakeCluster{workload: tt.workload})
+			encoded, err := env.ExecuteActivity(a.CreatePod, attempt(1))
+			if !tt.gone {
+				if err == nil || !strings.Contains(err.Error(), "connection refused") {
+					t.Errorf("error %v, want one to be tried again", err)
+				}
+				return
+			}
+			if diff := cmp.Diff(activities.CreatePodResult{CheckGone: true}, value[activities.CreatePodResult](t, encoded, err)); diff != "" {
+				t.Errorf("result differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCreatePodAsksForTheRevisionOfTheRun(t *testing.T) {
+	var asked []check.Ref
+	a, env := worker(&fakeCluster{workload: func(ref check.Ref) (check.Workload, bool, error) {
+		asked = append(asked, ref)
+		return check.Workload{}, false, nil
+	}})
+	if _, err := env.ExecuteActivity(a.CreatePod, attempt(1)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]check.Ref{checkRef}, asked); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+}
+
+// created runs CreatePod and returns the pods that were asked for.
+func created(t *testing.T, runs ...activities.Run) []*corev1.Pod {
+	t.Helper()
+	var pods []*corev1.Pod
+	a, env := worker(&fakeCluster{
+		workload:  present(validCheck()),
+		createPod: func(pod *corev1.Pod) (*corev1.Pod, error) { pods = append(pods, pod); return pod, nil },
+	})
+	for _, run := range runs {
+		encoded, err := env.ExecuteActivity(a.CreatePod, run)
+		if got := value[activities.CreatePodResult](t, encoded, err); got != (activities.CreatePodResult{}) {
+			t.Fatalf("result is %+v, want an empty one", got)
+		}
+	}
+	return pods
+}
+
+// An activity whose answer was lost is called again: the name makes both calls ask for the same pod.
+func TestCreatePodTwiceAsksForTheSamePod(t *testing.T) {
+	other := attempt(1)
+	other.UUID = "f2a7f7d5-4b55-4c3b-a7a4-b9b1c1d4e222"
+	pods := created(t, attempt(1), attempt(1), attempt(2), other)
+	first := "shop/" + check.Run{UUID: runUUID, Attempt: 1}.PodName("cart")
+	names := map[string]int{}
+	for _, pod := range pods {
+		names[pod.Namespace+"/"+pod.Name]++
+	}
+	if len(names) != 3 || names[first] != 2 {
+		t.Errorf("pods %v, want %s twice, and one other for the second attempt and the other run each", names, first)
+	}
+}
+
+func TestCreatePodTellsThePodItsRun(t *testing.T) {
+	pod := created(t, attempt(1))[0]
+	env := map[string]string{}
+	for _, v := range pod.Spec.Containers[0].Env {
+		env[v.Name] = v.Value
+	}
+	want := map[string]string{
+		"KH_REPORTING_URL": reportingURL, "KH_RUN_UUID": runUUID, "KH_CHECK_RUN_DEADLINE": "1798859045", "KH_POD_NAMESPACE": "",
+	}
+	if diff := cmp.Diff(want, env); diff != "" {
+		t.Errorf("environment differs (-want +got):\n%s", diff)
+	}
+	if owner := pod.OwnerReferences[0]; owner.UID != checkRef.UID || owner.Kind != "KuberhealthyCheck" {
+		t.Errorf("owner is %+v, want the check", owner)
+	}
+}

@@ -1,0 +1,175 @@
+package activities_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/khronicle/khronicle/activities"
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+)
+
+var began = time.Date(2026, 11, 22, 12, 0, 0, 500, time.UTC)
+
+func failedRun() activities.RecordOutcomeInput {
+	return activities.RecordOutcomeInput{Ref: checkRef, UUID: runUUID, Outcome: check.Outcome{
+		Result: check.Failed, Errors: []string{"cart is empty"}, Reported: true, Node: "node-1",
+		Started: began, Judged: began.Add(1500 * time.Millisecond),
+	}}
+}
+
+// stateOf is a state that shows a run which began then.
+func stateOf(started time.Time) *khv1.KuberhealthyState {
+	return &khv1.KuberhealthyState{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "cart", ResourceVersion: "41", Labels: map[string]string{"team": "shop"},
+		Annotations: map[string]string{check.AnnotationRunStarted: started.Format(time.RFC3339Nano)},
+	}}
+}
+
+// states runs the activity on a cluster with that state, and returns what it writes, nil for nothing.
+func states(t *testing.T, present *khv1.KuberhealthyState, in activities.RecordOutcomeInput) (written *khv1.KuberhealthyState) {
+	t.Helper()
+	cluster := &fakeCluster{workload: func(check.Ref) (check.Workload, bool, error) { return validCheck(), true, nil }}
+	cluster.writeState = func(namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
+		if namespace != "shop" || name != "cart" {
+			t.Errorf("writes state %s/%s, want shop/cart", namespace, name)
+		}
+		written = build(present)
+		return nil
+	}
+	a, env := worker(cluster)
+	if _, err := env.ExecuteActivity(a.RecordOutcome, in); err != nil {
+		t.Fatal(err)
+	}
+	return written
+}
+
+// recorded is the state that shows failedRun.
+func recorded() *khv1.KuberhealthyState {
+	now, kind, controller := metav1.NewTime(time.Now().Truncate(time.Second)), khv1.KHCheck, true
+	return &khv1.KuberhealthyState{
+		TypeMeta: metav1.TypeMeta{APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyState"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: "cart",
+			Annotations: map[string]string{check.AnnotationRunStarted: "2026-11-22T12:00:00.0000005Z"},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyCheck", Name: "cart", UID: "u-1", Controller: &controller,
+			}},
+		},
+		Spec: khv1.WorkloadDetails{
+			Errors: []string{"cart is empty"}, RunDuration: "1.5s", Namespace: "shop", Node: "node-1", LastRun: &now,
+			AuthoritativePod: recorder, CurrentUUID: runUUID, KHWorkload: &kind,
+		},
+	}
+}
+
+func TestRecordOutcome(t *testing.T) {
+	kept := func(s *khv1.KuberhealthyState) *khv1.KuberhealthyState {
+		s.ResourceVersion, s.Labels = "41", map[string]string{"team": "shop"}
+		return s
+	}
+	unchanged := func(s *khv1.KuberhealthyState) *khv1.KuberhealthyState { return s }
+	nothing := func(*khv1.KuberhealthyState) *khv1.KuberhealthyState { return nil }
+	tests := []struct {
+		name    string
+		present *khv1.KuberhealthyState
+		want    func(*khv1.KuberhealthyState) *khv1.KuberhealthyState
+	}{
+		{"first outcome", nil, unchanged},
+		{"state shows an earlier run", stateOf(began.Add(-time.Hour)), kept},
+		{"state shows this run: its outcome is amended", stateOf(began), kept},
+		{"state shows a later run", stateOf(began.Add(time.Nanosecond)), nothing},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // for a clock that stands still
+				if diff := cmp.Diff(tt.want(recorded()), states(t, tt.present, failedRun())); diff != "" {
+					t.Errorf("written state differs (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestRecordOutcomeDoesNotChangeTheCachedState(t *testing.T) {
+	present := stateOf(began)
+	states(t, present, failedRun())
+	if diff := cmp.Diff(stateOf(began), present); diff != "" {
+		t.Errorf("the cached state changed (-before +after):\n%s", diff)
+	}
+}
+
+// Kuberhealthy writes the names of states in lower case without blanks, although no object can have another name today.
+func TestRecordOutcomeNamesTheStateAsKuberhealthyDoes(t *testing.T) {
+	in := failedRun()
+	in.Ref.Name = "Cart"
+	if got := states(t, nil, in); got.Name != "cart" {
+		t.Errorf("state is named %q, want cart", got.Name)
+	}
+}
+
+// A check that was replaced by another of its name is gone too: its outcome is not the new one's.
+func TestRecordOutcomeOfACheckThatIsGoneWritesNothing(t *testing.T) {
+	a, env := worker(&fakeCluster{workload: absent}) // writing would panic
+	if _, err := env.ExecuteActivity(a.RecordOutcome, failedRun()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRecordOutcomeThatFailsIsTriedAgain(t *testing.T) {
+	refused := errors.New("connection refused")
+	tests := []struct {
+		name    string
+		cluster fakeCluster
+	}{
+		{"check cannot be read", fakeCluster{workload: func(check.Ref) (check.Workload, bool, error) {
+			return check.Workload{}, false, refused
+		}}},
+		{"state cannot be written", fakeCluster{
+			workload: present(validCheck()),
+			writeState: func(string, string, func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
+				return refused
+			},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a, env := worker(&tt.cluster)
+			if _, err := env.ExecuteActivity(a.RecordOutcome, failedRun()); err == nil || !strings.Contains(err.Error(), "connection refused") {
+				t.Errorf("error %v, want one to be tried again", err)
+			}
+		})
+	}
+}
+
+func TestSetJobPhase(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer error
+	}{
+		{"written", nil},
+		{"API server is down", errors.New("connection refused")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			a, env := worker(&fakeCluster{setJobPhase: func(namespace, name string, phase khv1.JobPhase) error {
+				got = append(got, namespace+"/"+name+" "+string(phase))
+				return tt.answer
+			}})
+			_, err := env.ExecuteActivity(a.SetJobPhase, activities.SetJobPhaseInput{Ref: jobRef, Phase: khv1.JobCompleted})
+			if (err != nil) != (tt.answer != nil) {
+				t.Errorf("error %v, want %v", err, tt.answer)
+			}
+			if diff := cmp.Diff([]string{"shop/smoke Completed"}, got); diff != "" {
+				t.Errorf("written phases differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,386 @@
+package kube_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/kube"
+)
+
+var (
+	stateResource = schema.GroupResource{Group: "comcast.github.io", Resource: "khstates"}
+	cartRef       = check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: "uid-of-cart", Generation: 1}
+	smokeRef      = check.Ref{Kind: khv1.KHJob, Namespace: "shop", Name: "smoke", UID: "uid-of-smoke", Generation: 1}
+)
+
+// edited is the check cart in its second revision.
+func edited() *khv1.KuberhealthyCheck {
+	c := khcheck("cart")
+	c.Generation, c.Spec.Timeout = 2, "2m"
+	return c
+}
+
+func TestWorkload(t *testing.T) {
+	replaced := khcheck("cart")
+	replaced.UID = "uid-of-another"
+	second := cartRef
+	second.Generation = 2
+	down := apierrors.NewServiceUnavailable("down")
+	tests := []struct {
+		name   string
+		cached []runtime.Object
+		live   []runtime.Object
+		answer *apierrors.StatusError
+		ref    check.Ref
+		want   *check.Workload // nil: it is gone
+		err    string
+		calls  []string
+	}{
+		{name: "check in the cache", cached: []runtime.Object{khcheck("cart")}, ref: cartRef, want: workload(cartRef, "")},
+		{name: "job in the cache", cached: []runtime.Object{khjob("smoke")}, ref: smokeRef, want: workload(smokeRef, "")},
+		{name: "cache is ahead", cached: []runtime.Object{edited()}, ref: cartRef, want: workload(second, "2m")},
+		{
+			name: "cache is behind", cached: []runtime.Object{khcheck("cart")}, live: []runtime.Object{edited()}, ref: second,
+			want: workload(second, "2m"), calls: []string{"GET khchecks shop/cart"},
+		},
+		{
+			name: "not yet in the cache", live: []runtime.Object{khcheck("cart")}, ref: cartRef,
+			want: workload(cartRef, ""), calls: []string{"GET khchecks shop/cart"},
+		},
+		{
+			name: "job is not yet in the cache", live: []runtime.Object{khjob("smoke")}, ref: smokeRef,
+			want: workload(smokeRef, ""), calls: []string{"GET khjobs shop/smoke"},
+		},
+		{
+			name: "cache has the one before", cached: []runtime.Object{replaced}, live: []runtime.Object{khcheck("cart")}, ref: cartRef,
+			want: workload(cartRef, ""), calls: []string{"GET khchecks shop/cart"},
+		},
+		{
+			name: "replaced by another of its name", cached: []runtime.Object{replaced}, live: []runtime.Object{replaced}, ref: cartRef,
+			calls: []string{"GET khchecks shop/cart"},
+		},
+		{name: "check is gone", ref: cartRef, calls: []string{"GET khchecks shop/cart"}},
+		{name: "job is gone", ref: smokeRef, calls: []string{"GET khjobs shop/smoke"}},
+		{name: "a job is no check", cached: []runtime.Object{khjob("cart")}, live: []runtime.Object{khjob("cart")}, ref: cartRef, calls: []string{"GET khchecks shop/cart"}},
+		{name: "API server is down", answer: down, ref: cartRef, err: "get KHCheck shop/cart: down", calls: []string{"GET khchecks shop/cart"}},
+		{name: "API server is down, but the cache is there", cached: []runtime.Object{khcheck("cart")}, answer: down, ref: cartRef, want: workload(cartRef, "")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := newAPIServer(tt.cached...)
+				cluster := synced(t, api, watching)
+				api.silently(tt.live...)
+				api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+				got, ok, err := cluster.Workload(t.Context(), tt.ref)
+				if text(err) != tt.err {
+					t.Fatalf("error %q, want %q", text(err), tt.err)
+				}
+				if ok != (tt.want != nil) {
+					t.Fatalf("found: %t, want %t", ok, tt.want != nil)
+				}
+				if tt.want != nil {
+					if diff := cmp.Diff(*tt.want, got); diff != "" {
+						t.Errorf("workload differs (-want +got):\n%s", diff)
+					}
+				}
+				if diff := cmp.Diff(tt.calls, api.calls()); diff != "" {
+					t.Errorf("requests differ (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func workload(ref check.Ref, timeout string) *check.Workload {
+	w := check.Workload{Ref: ref, Timeout: timeout}
+	if ref.Kind == khv1.KHCheck {
+		w.Schedule = &check.ScheduleSpec{}
+	}
+	return &w
+}
+
+// silently makes these objects the only ones of all, without telling those who watch.
+func (a *apiServer) silently(objects ...runtime.Object) {
+	behind := newAPIServer(objects...)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.objects = behind.objects
+}
+
+// showing returns what a writer of the run uuid does, and notes the runs that it saw, - for no state.
+func showing(uuid string, saw *[]string) func(*khv1.KuberhealthyState) *khv1.KuberhealthyState {
+	return func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState {
+		if present == nil {
+			*saw = append(*saw, "-")
+			return state("cart", uuid)
+		}
+		*saw = append(*saw, present.Spec.CurrentUUID)
+		wanted := present.DeepCopy()
+		wanted.Spec.CurrentUUID = uuid
+		return wanted
+	}
+}
+
+func TestWriteState(t *testing.T) {
+	tests := []struct {
+		name   string
+		cached []runtime.Object
+		live   func(*apiServer) // what has happened that the cache has not seen
+		saw    []string
+		calls  []string
+	}{
+		{name: "create", saw: []string{"-"}, calls: []string{"POST khstates shop/cart"}},
+		{name: "update", cached: []runtime.Object{state("cart", "run-1")}, saw: []string{"run-1"}, calls: []string{"PUT khstates shop/cart"}},
+		{
+			name: "another writer was faster", cached: []runtime.Object{state("cart", "run-1")},
+			live:  func(a *apiServer) { a.behind(state("cart", "run-2")) },
+			saw:   []string{"run-1", "run-2"},
+			calls: []string{"PUT khstates shop/cart", "GET khstates shop/cart", "PUT khstates shop/cart"},
+		},
+		{
+			name:  "another writer created it first",
+			live:  func(a *apiServer) { a.behind(state("cart", "run-2")) },
+			saw:   []string{"-", "run-2"},
+			calls: []string{"POST khstates shop/cart", "GET khstates shop/cart", "PUT khstates shop/cart"},
+		},
+		{
+			name: "deleted meanwhile", cached: []runtime.Object{state("cart", "run-1")},
+			live:  func(a *apiServer) { a.silently() },
+			saw:   []string{"run-1", "-"},
+			calls: []string{"PUT khstates shop/cart", "GET khstates shop/cart", "POST khstates shop/cart"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := newAPIServer(tt.cached...)
+				cluster := synced(t, api, watching)
+				if tt.live != nil {
+					tt.live(api)
+				}
+				var saw []string
+				if err := cluster.WriteState(t.Context(), "shop", "cart", showing("run-3", &saw)); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tt.saw, saw); diff != "" {
+					t.Errorf("states that it was built from differ (-want +got):\n%s", diff)
+				}
+				for _, r := range api.requests {
+					if r.Method != http.MethodGet && r.FieldManager != "khronicle" {
+						t.Errorf("%s with field manager %q", r.Method, r.FieldManager)
+					}
+				}
+				if diff := cmp.Diff(tt.calls, api.calls()); diff != "" {
+					t.Errorf("requests differ (-want +got):\n%s", diff)
+				}
+				spec := api.objects[khv1.StateResource]["shop/cart"].Object["spec"].(map[string]any)
+				if spec["uuid"] != "run-3" {
+					t.Errorf("state shows %v, want run-3", spec["uuid"])
+				}
+			})
+		})
+	}
+}
+
+// behind stores an object without telling those who watch.
+func (a *apiServer) behind(object runtime.Object) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.version += 100
+	content := unstructuredOf(object)
+	content.SetResourceVersion("live")
+	a.objects[khv1.StateResource]["shop/"+content.GetName()] = content
+}
+
+func TestWriteStateThatIsLeftAsItIsSendsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newAPIServer(state("cart", "run-1"))
+		cluster := synced(t, api, watching)
+		err := cluster.WriteState(t.Context(), "shop", "cart", func(*khv1.KuberhealthyState) *khv1.KuberhealthyState { return nil })
+		if calls := api.calls(); err != nil || len(calls) != 0 {
+			t.Errorf("error %v, requests %v, want none", err, calls)
+		}
+	})
+}
+
+// What another writer wrote may be newer: then there is nothing more to write.
+func TestWriteStateThatLosesToALaterRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newAPIServer(state("cart", "run-1"))
+		cluster := synced(t, api, watching)
+		api.behind(state("cart", "run-9"))
+		err := cluster.WriteState(t.Context(), "shop", "cart", func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState {
+			if present.Spec.CurrentUUID == "run-9" {
+				return nil
+			}
+			return present.DeepCopy()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"PUT khstates shop/cart", "GET khstates shop/cart"}, api.calls()); diff != "" {
+			t.Errorf("requests differ (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestWriteStateThatFails(t *testing.T) {
+	conflict := apierrors.NewConflict(stateResource, "cart", errors.New("modified"))
+	tests := []struct {
+		name   string
+		answer func(*http.Request) *apierrors.StatusError
+		want   string
+		writes int
+	}{
+		{"refused", func(*http.Request) *apierrors.StatusError {
+			return apierrors.NewForbidden(stateResource, "cart", errors.New("no"))
+		}, `write khstate shop/cart: khstates.comcast.github.io "cart" is forbidden: no`, 1},
+		{"loses again and again", func(r *http.Request) *apierrors.StatusError {
+			if r.Method == http.MethodPut {
+				return conflict
+			}
+			return nil
+		}, "write khstate shop/cart: " + conflict.Error(), 5},
+		{"loses and cannot read", func(r *http.Request) *apierrors.StatusError {
+			if r.Method == http.MethodPut {
+				return conflict
+			}
+			return apierrors.NewServiceUnavailable("down")
+		}, "write khstate shop/cart: down", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := newAPIServer(state("cart", "run-1"))
+				cluster := synced(t, api, watching)
+				api.answer = tt.answer
+				var saw []string
+				if err := cluster.WriteState(t.Context(), "shop", "cart", showing("run-3", &saw)); text(err) != tt.want {
+					t.Errorf("error %q, want %q", text(err), tt.want)
+				}
+				if len(saw) != tt.writes {
+					t.Errorf("tried %d times, want %d", len(saw), tt.writes)
+				}
+			})
+		})
+	}
+}
+
+func TestSetJobPhase(t *testing.T) {
+	tests := []struct {
+		name    string
+		present []runtime.Object
+		answer  *apierrors.StatusError
+		want    string
+	}{
+		{"written", []runtime.Object{khjob("smoke")}, nil, ""},
+		{"job is gone", nil, nil, ""},
+		{"refused", nil, apierrors.NewServiceUnavailable("down"), "set phase of khjob shop/smoke to Completed: down"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			api := newAPIServer(tt.present...)
+			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+			cluster := connect(t, api, watching)
+			if err := cluster.SetJobPhase(t.Context(), "shop", "smoke", khv1.JobCompleted); text(err) != tt.want {
+				t.Errorf("error %q, want %q", text(err), tt.want)
+			}
+			want := []request{{
+				Method: "PATCH", Resource: "khjobs", Name: "shop/smoke", FieldManager: "khronicle", UserAgent: "khronicle/test",
+				ContentType: "application/merge-patch+json", Body: `{"spec":{"phase":"Completed"}}`,
+			}}
+			if diff := cmp.Diff(want, api.sent()); diff != "" {
+				t.Errorf("requests differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSetJobPhaseLeavesTheRestOfTheJob(t *testing.T) {
+	job := khjob("smoke")
+	job.Spec.Timeout = "1m"
+	job.Spec.PodSpec.Containers = []corev1.Container{{Name: "main", Image: "smoke:1"}}
+	api := newAPIServer(job)
+	if err := connect(t, api, watching).SetJobPhase(t.Context(), "shop", "smoke", khv1.JobRunning); err != nil {
+		t.Fatal(err)
+	}
+	want := job.DeepCopy()
+	want.Spec.Phase = khv1.JobRunning
+	got := &khv1.KuberhealthyJob{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(api.objects[khv1.JobResource]["shop/smoke"].Object, got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Spec, got.Spec); diff != "" {
+		t.Errorf("job differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestDeleteJob(t *testing.T) {
+	tests := []struct {
+		name    string
+		present []runtime.Object
+		answer  *apierrors.StatusError
+		want    string
+	}{
+		{"deleted", []runtime.Object{khjob("smoke")}, nil, ""},
+		{"is gone", nil, nil, ""},
+		{"refused", nil, apierrors.NewServiceUnavailable("down"), "delete khjob shop/smoke: down"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			api := newAPIServer(tt.present...)
+			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+			if err := connect(t, api, watching).DeleteJob(t.Context(), "shop", "smoke"); text(err) != tt.want {
+				t.Errorf("error %q, want %q", text(err), tt.want)
+			}
+			if len(api.objects[khv1.JobResource]) != 0 {
+				t.Error("the job is still there")
+			}
+		})
+	}
+}
+
+func TestIsJob(t *testing.T) {
+	of := func(kind khv1.KHWorkload) *khv1.KuberhealthyState {
+		s := state("cart", "run-1")
+		if kind != "" {
+			s.Spec.KHWorkload = &kind
+		}
+		return s
+	}
+	both := []runtime.Object{khcheck("cart"), khjob("cart")}
+	tests := []struct {
+		name    string
+		present []runtime.Object
+		state   *khv1.KuberhealthyState
+		want    bool
+	}{
+		{"says that it is a job's", nil, of(khv1.KHJob), true},
+		{"says that it is a check's", both, of(khv1.KHCheck), false},
+		{"says nothing, there is a job", []runtime.Object{khjob("cart")}, of(""), true},
+		{"says nothing, there is a check", []runtime.Object{khcheck("cart")}, of(""), false},
+		{"says nothing, there are both", both, of(""), false},
+		{"says nothing, there is neither", nil, of(""), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cluster := synced(t, newAPIServer(tt.present...), kube.Options{Checks: true, Jobs: true})
+				if got := cluster.IsJob(tt.state); got != tt.want {
+					t.Errorf("%t, want %t", got, tt.want)
+				}
+			})
+		})
+	}
+}
