@@ -24,6 +24,7 @@ run: environment build ## run the demonstration: kubebox, Temporal, Khronicle an
 
 .PHONY: stop
 stop: ## stop what make run or make e2e left running
+	@tools/stop.sh
 	@for name in dev e2e; do bin/kubebox down --name $$name 2>/dev/null || true; done
 
 .PHONY: clean

@@ -18,7 +18,7 @@ type Cluster interface {
 	DeletePod(ctx context.Context, namespace, name string) error
 	PodsOf(namespace, checkName string) []*corev1.Pod
 	WriteState(ctx context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
-	SetJobPhase(ctx context.Context, namespace, name string, phase khv1.JobPhase) error
+	SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error
 }
 
 // Activities carries the clients and settings of the activities.

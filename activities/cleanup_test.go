@@ -124,12 +124,29 @@ func TestCleanUpThatCannotDelete(t *testing.T) {
 	}
 }
 
+// A pod on a lost node, or with a finalizer, does not hold up the next run.
+func TestCleanUpDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := podThat(event{time.Second, deleting})
+		cluster.deletePod = func(string) error { return nil }
+		a, env := worker(cluster)
+		began := time.Now()
+		in := activities.CleanUpInput{Ref: checkRef, Pod: activities.Pod{Namespace: "shop", Name: "cart-1", Deadline: began.Add(time.Second)}}
+		if _, err := env.ExecuteActivity(a.CleanUp, in); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("took %s, want a minute, whatever the deadline of the run", took)
+		}
+	})
+}
+
 func TestCleanUpEndsWhenItIsCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := podThat(event{time.Second, deleting})
 		cluster.deletePod = func(string) error { return nil }
 		a, env := worker(cluster)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		env.SetWorkerOptions(sdkworker.Options{BackgroundActivityContext: ctx})
 		in := activities.CleanUpInput{Ref: checkRef, Pod: activities.Pod{Namespace: "shop", Name: "cart-1"}}

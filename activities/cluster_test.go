@@ -36,7 +36,7 @@ type fakeCluster struct {
 	deletePod   func(name string) error
 	pods        []*corev1.Pod
 	writeState  func(namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
-	setJobPhase func(namespace, name string, phase khv1.JobPhase) error
+	setJobPhase func(check.Ref, khv1.JobPhase) error
 }
 
 func (f *fakeCluster) Workload(_ context.Context, ref check.Ref) (check.Workload, bool, error) {
@@ -59,8 +59,8 @@ func (f *fakeCluster) WriteState(_ context.Context, namespace, name string, buil
 	return f.writeState(namespace, name, build)
 }
 
-func (f *fakeCluster) SetJobPhase(_ context.Context, namespace, name string, phase khv1.JobPhase) error {
-	return f.setJobPhase(namespace, name, phase)
+func (f *fakeCluster) SetJobPhase(_ context.Context, ref check.Ref, phase khv1.JobPhase) error {
+	return f.setJobPhase(ref, phase)
 }
 
 // worker returns the activities of a worker on that cluster, and an environment that runs them.

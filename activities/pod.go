@@ -70,6 +70,11 @@ func (a *Activities) WaitForPodExit(ctx context.Context, pod Pod) (check.Observa
 	return a.await(ctx, pod, func(o check.Observation) bool { return o.Ended })
 }
 
+// LookAtPod returns how the pod is now.
+func (a *Activities) LookAtPod(ctx context.Context, pod Pod) (check.Observation, error) {
+	return a.Cluster.AwaitPod(ctx, pod.Namespace, pod.Name, func(check.Observation) bool { return true })
+}
+
 var (
 	errDeadline = errors.New("deadline of the run")
 	// errStopping makes the server hand a wait to another worker at once, and not only after the heartbeat timeout.
@@ -129,6 +134,10 @@ type CleanUpInput struct {
 	Ended bool
 }
 
+// longestExit bounds the wait for the end of a deleted pod. A pod that takes longer, on a lost node or with a finalizer,
+// goes without being watched, so that it does not hold up the next run.
+const longestExit = time.Minute
+
 // CleanUp deletes the pod of a run if it has not ended, waits for its end, and deletes the finished pods of the check
 // that the retention does not keep.
 func (a *Activities) CleanUp(ctx context.Context, in CleanUpInput) error {
@@ -136,6 +145,7 @@ func (a *Activities) CleanUp(ctx context.Context, in CleanUpInput) error {
 		if err := a.Cluster.DeletePod(ctx, in.Pod.Namespace, in.Pod.Name); err != nil {
 			return err
 		}
+		in.Pod.Deadline = time.Now().Add(longestExit)
 		if _, err := a.WaitForPodExit(ctx, in.Pod); err != nil {
 			return err
 		}

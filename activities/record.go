@@ -38,5 +38,5 @@ type SetJobPhaseInput struct {
 
 // SetJobPhase writes the phase of a job.
 func (a *Activities) SetJobPhase(ctx context.Context, in SetJobPhaseInput) error {
-	return a.Cluster.SetJobPhase(ctx, in.Ref.Namespace, in.Ref.Name, in.Phase)
+	return a.Cluster.SetJobPhase(ctx, in.Ref, in.Phase)
 }

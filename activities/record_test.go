@@ -158,16 +158,17 @@ func TestSetJobPhase(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var got []string
-			a, env := worker(&fakeCluster{setJobPhase: func(namespace, name string, phase khv1.JobPhase) error {
-				got = append(got, namespace+"/"+name+" "+string(phase))
+			var got []activities.SetJobPhaseInput
+			a, env := worker(&fakeCluster{setJobPhase: func(ref check.Ref, phase khv1.JobPhase) error {
+				got = append(got, activities.SetJobPhaseInput{Ref: ref, Phase: phase})
 				return tt.answer
 			}})
-			_, err := env.ExecuteActivity(a.SetJobPhase, activities.SetJobPhaseInput{Ref: jobRef, Phase: khv1.JobCompleted})
+			in := activities.SetJobPhaseInput{Ref: jobRef, Phase: khv1.JobCompleted}
+			_, err := env.ExecuteActivity(a.SetJobPhase, in)
 			if (err != nil) != (tt.answer != nil) {
 				t.Errorf("error %v, want %v", err, tt.answer)
 			}
-			if diff := cmp.Diff([]string{"shop/smoke Completed"}, got); diff != "" {
+			if diff := cmp.Diff([]activities.SetJobPhaseInput{in}, got); diff != "" {
 				t.Errorf("written phases differ (-want +got):\n%s", diff)
 			}
 		})

@@ -123,6 +123,23 @@ func TestWaitForPodWhoseLastRequestIsCutOffByTheDeadline(t *testing.T) {
 	}
 }
 
+// A worker that takes a wait over when its time is up still looks at the pod.
+func TestWaitForPodThatBeginsAfterTheDeadlineStillLooks(t *testing.T) {
+	for name, wait := range map[string]wait{"start": forStart, "exit": forExit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, env := worker(podThat(event{time.Second, ended}))
+				late := onPod()
+				late.Deadline = time.Now().Add(-time.Hour)
+				encoded, err := env.ExecuteActivity(wait(a), late)
+				if diff := cmp.Diff(ended, value[check.Observation](t, encoded, err)); diff != "" {
+					t.Errorf("observation differs (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 func TestWaitForPodWithoutADeadlineWaitsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, env := worker(podThat(event{5 * time.Minute, ended}))
@@ -255,4 +272,24 @@ func TestWaitForPodReturnsTheCauseOfItsEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestLookAtPod(t *testing.T) {
+	tests := []struct {
+		name  string
+		shows check.Observation
+	}{
+		{"pending", pending},
+		{"running", running},
+		{"gone", gone},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a, env := worker(podThat(event{0, tt.shows}))
+			encoded, err := env.ExecuteActivity(a.LookAtPod, onPod())
+			if diff := cmp.Diff(tt.shows, value[check.Observation](t, encoded, err)); diff != "" {
+				t.Errorf("observation differs (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

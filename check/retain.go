@@ -52,6 +52,26 @@ func (r Retention) Surplus(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	return surplus
 }
 
+// overdueGrace is how long a pod may outlive its own deadline before it counts as left behind.
+const overdueGrace = 5 * time.Minute
+
+// Overdue returns the pods that should have ended long ago and were not told to go: those whose run could not delete
+// them, and those that never started, which no deadline of the kubelet ends.
+func Overdue(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
+	var overdue []*corev1.Pod
+	for _, pod := range pods {
+		finished := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+		limit := pod.Spec.ActiveDeadlineSeconds
+		if finished || limit == nil || pod.DeletionTimestamp != nil {
+			continue
+		}
+		if now.Sub(pod.CreationTimestamp.Time) > time.Duration(*limit)*time.Second+overdueGrace {
+			overdue = append(overdue, pod)
+		}
+	}
+	return overdue
+}
+
 // finishedKind is what a retention limit counts: the pods of one check that ended the same way.
 type finishedKind struct {
 	namespace, check string

@@ -139,6 +139,43 @@ func TestSurplusIsTheSameForEveryReaper(t *testing.T) {
 	}
 }
 
+func TestOverdue(t *testing.T) {
+	// Five minutes of its own, and five of grace.
+	const limit = 10 * time.Minute
+	pod := func(name string, phase corev1.PodPhase, age time.Duration) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, CreationTimestamp: metav1.NewTime(now.Add(-age))},
+			Spec:       corev1.PodSpec{ActiveDeadlineSeconds: ptr(int64(300))},
+			Status:     corev1.PodStatus{Phase: phase},
+		}
+	}
+	unlimited, deleting := pod("unlimited", corev1.PodRunning, 100*time.Hour), pod("deleting", corev1.PodRunning, time.Hour)
+	unlimited.Spec.ActiveDeadlineSeconds = nil
+	deleting.DeletionTimestamp = &metav1.Time{Time: now}
+	tests := []struct {
+		name string
+		pod  *corev1.Pod
+		want bool
+	}{
+		{"running too long", pod("a", corev1.PodRunning, limit+time.Second), true},
+		{"never started", pod("a", corev1.PodPending, limit+time.Second), true},
+		{"on a lost node", pod("a", corev1.PodUnknown, limit+time.Second), true},
+		{"in its grace", pod("a", corev1.PodRunning, limit), false},
+		{"young", pod("a", corev1.PodPending, time.Minute), false},
+		{"succeeded", pod("a", corev1.PodSucceeded, time.Hour), false},
+		{"failed", pod("a", corev1.PodFailed, time.Hour), false},
+		{"without a deadline", unlimited, false},
+		{"being deleted", deleting, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := check.Overdue([]*corev1.Pod{tt.pod}, now); (len(got) == 1) != tt.want {
+				t.Errorf("got %v, want overdue %t", names(got), tt.want)
+			}
+		})
+	}
+}
+
 func TestJobExpired(t *testing.T) {
 	deleted := metav1.NewTime(now)
 	tests := []struct {

@@ -32,8 +32,8 @@ type Schedule struct {
 	spec     string
 }
 
-// ParseSchedule reads spec.schedule and spec.timeZone, or else spec.runInterval. An empty runInterval means
-// DefaultInterval.
+// ParseSchedule reads spec.schedule and spec.timeZone, or else spec.runInterval, of which whole seconds count. An empty
+// runInterval means DefaultInterval.
 func ParseSchedule(spec ScheduleSpec) (Schedule, error) {
 	if spec.Schedule != "" {
 		return parseCron(spec.Schedule, spec.TimeZone)
@@ -105,7 +105,7 @@ func (s Schedule) Nominal(anchor, previous, now time.Time) time.Time {
 		return nominal
 	}
 	nominal := previous
-	for next := s.cron.Next(nominal); !next.IsZero() && !next.After(limit); next = s.cron.Next(next) {
+	for next := s.Next(anchor, nominal); !next.IsZero() && !next.After(limit); next = s.Next(anchor, next) {
 		nominal = next
 	}
 	return nominal

@@ -44,10 +44,11 @@ func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, o
 		Node:             outcome.Node,
 		LastRun:          &lastRun,
 		AuthoritativePod: recorder,
-		CurrentUUID:      uuid,
 		KHWorkload:       &ref.Kind,
 	}
 	if outcome.Reported {
+		// Without a report, the UUID could still be used to send one.
+		state.Spec.CurrentUUID = uuid
 		state.Spec.RunDuration = outcome.Judged.Sub(outcome.Started).String()
 	}
 	return state

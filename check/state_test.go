@@ -81,7 +81,7 @@ func TestNewState(t *testing.T) {
 			Spec: khv1.WorkloadDetails{
 				OK: false, Errors: []string{"Check execution error: ns/dns: timed out waiting for checker pod to report in"},
 				RunDuration: "", Namespace: "ns", Node: "node-2",
-				LastRun: &metav1.Time{Time: now}, AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: ptr(khv1.KHCheck),
+				LastRun: &metav1.Time{Time: now}, AuthoritativePod: "worker-0", KHWorkload: ptr(khv1.KHCheck),
 			},
 		}},
 	}
@@ -96,6 +96,21 @@ func TestNewState(t *testing.T) {
 				t.Errorf("the present state was changed (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A run that ended without a report still takes a late one, for which its UUID is the credential. It must not be where
+// all may read it, nor may the UUID of the run before stand for it.
+func TestNewStateShowsNoUUIDThatIsStillGood(t *testing.T) {
+	present := check.NewState(nil, checkRef, runUUID, "w", passed(), now)
+	const silent = "b1946ac9-2f4e-4f7c-8d0e-0d9c5c7f1a22"
+	text, err := json.Marshal(check.NewState(present, checkRef, silent, "w", timedOut(), now))
+	if err != nil || strings.Contains(string(text), silent) || strings.Contains(string(text), runUUID) {
+		t.Errorf("got %s %v, want no UUID", text, err)
+	}
+	amended := check.NoExit().Outcome(checkRef)
+	if got := check.NewState(present, checkRef, runUUID, "w", amended, now).Spec.CurrentUUID; got != "" {
+		t.Errorf("after an amendment the UUID is %q", got)
 	}
 }
 

@@ -107,7 +107,7 @@ func TestKustomizationsListEveryFile(t *testing.T) {
 }
 
 func TestEveryRoleRunsTwiceAndUnprivileged(t *testing.T) {
-	source := read(t, "../cmd/khronicle/config.go") + read(t, "../cmd/khronicle/main.go")
+	source := sources(t, "../cmd/khronicle")
 	deployments := of[*appsv1.Deployment](manifests(t))
 	if len(deployments) != len(roles) {
 		t.Fatalf("got %d Deployments, want %d", len(deployments), len(roles))
@@ -131,6 +131,20 @@ func TestEveryRoleRunsTwiceAndUnprivileged(t *testing.T) {
 			checkProbes(t, c)
 		})
 	}
+}
+
+// sources returns the Go files of a folder as one text.
+func sources(t *testing.T, folder string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s: %d files, error %v", folder, len(files), err)
+	}
+	var text strings.Builder
+	for _, file := range files {
+		text.WriteString(read(t, file))
+	}
+	return text.String()
 }
 
 // flagsAndVariables are the words by which a container configures its role.
@@ -166,8 +180,12 @@ func checkProbes(t *testing.T, c corev1.Container) {
 	t.Helper()
 	port := c.Ports[0].Name
 	for path, probe := range map[string]*corev1.Probe{"/healthz": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
-		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.String() != port {
-			t.Errorf("probe of %s is %+v", path, probe)
+		if probe == nil || probe.HTTPGet == nil {
+			t.Fatalf("no probe of %s", path)
+		}
+		got, _, _ := strings.Cut(probe.HTTPGet.Path, "?")
+		if got != path || probe.HTTPGet.Port.String() != port {
+			t.Errorf("probe of %s asks for %s at port %s", path, got, probe.HTTPGet.Port.String())
 		}
 	}
 }
@@ -207,8 +225,8 @@ func TestDefaultReportingURLIsServed(t *testing.T) {
 	service := of[*corev1.Service](objects)[0]
 	port := service.Spec.Ports[0]
 	url := "http://" + service.Name + "." + service.Namespace + ".svc.cluster.local" + protocol.PathReport
-	if url != protocol.DefaultReportingURL || port.Port != 80 {
-		t.Errorf("serves %s on port %d, want %s on 80", url, port.Port, protocol.DefaultReportingURL)
+	if url != protocol.ReportingURL("kuberhealthy") || port.Port != 80 {
+		t.Errorf("serves %s on port %d, want %s on 80", url, port.Port, protocol.ReportingURL("kuberhealthy"))
 	}
 	for _, d := range of[*appsv1.Deployment](objects) {
 		served := labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(d.Spec.Template.Labels))

@@ -30,13 +30,14 @@ import (
 // calls makes each method of kube.Cluster that asks the API server do all that it can ask for. The answers, which are
 // those of an API server that has nothing, do not matter.
 var calls = map[string]func(ctx context.Context, c *kube.Cluster){
-	"Start": func(ctx context.Context, c *kube.Cluster) { c.Start(ctx); _ = c.WaitForSync(ctx) },
-	"Ready": func(ctx context.Context, c *kube.Cluster) { _ = c.Ready(ctx) },
+	"Start":     func(ctx context.Context, c *kube.Cluster) { c.Start(ctx); _ = c.WaitForSync(ctx) },
+	"Reachable": func(ctx context.Context, c *kube.Cluster) { _ = c.Reachable(ctx) },
+	"LiveCheck": func(ctx context.Context, c *kube.Cluster) { _, _ = c.LiveCheck(ctx, "ns", "x") },
 	"CreatePod": func(ctx context.Context, c *kube.Cluster) {
 		_, _ = c.CreatePod(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x"}})
 	},
 	"DeletePod": func(ctx context.Context, c *kube.Cluster) { _ = c.DeletePod(ctx, "ns", "x") },
-	// It asks with the verb with which CreatePod asks, after three seconds.
+	// It asks with the verb with which CreatePod asks, after a while.
 	"AwaitPod": func(context.Context, *kube.Cluster) {},
 	"Workload": func(ctx context.Context, c *kube.Cluster) {
 		for _, kind := range []khv1.KHWorkload{khv1.KHCheck, khv1.KHJob} {
@@ -48,13 +49,18 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 			return &khv1.KuberhealthyState{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x"}}
 		})
 	},
-	"SetJobPhase": func(ctx context.Context, c *kube.Cluster) { _ = c.SetJobPhase(ctx, "ns", "x", khv1.JobRunning) },
-	"DeleteJob":   func(ctx context.Context, c *kube.Cluster) { _ = c.DeleteJob(ctx, "ns", "x") },
+	"SetJobPhase": func(ctx context.Context, c *kube.Cluster) {
+		_ = c.SetJobPhase(ctx, check.Ref{Kind: khv1.KHJob, Namespace: "ns", Name: "x"}, khv1.JobRunning)
+	},
+	"DeleteJob": func(ctx context.Context, c *kube.Cluster) {
+		_ = c.DeleteJob(ctx, &khv1.KuberhealthyJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x"}})
+	},
 }
 
 // cached are the methods that read what was watched and ask for nothing.
 var cached = []string{
-	"Check", "Checks", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "PodsOf", "States", "WaitForSync",
+	"Check", "Checks", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "PodsOf", "States", "Synced",
+	"WaitForSync", "Watches",
 }
 
 func methods[T any]() []string {
@@ -164,7 +170,7 @@ func (s *apiServer) asked(t *testing.T, watch kube.Options, names []string) []st
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range append([]string{"Start", "Ready"}, names...) {
+	for _, name := range append([]string{"Start", "Reachable"}, names...) {
 		if call := calls[name]; call != nil {
 			call(ctx, cluster)
 		}

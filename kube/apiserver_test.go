@@ -171,7 +171,7 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, apierrors.NewBadRequest(err.Error()))
 		return
 	}
-	if name == "" && object != nil {
+	if r.Method == http.MethodPost && object != nil {
 		name = object.GetName()
 	}
 	a.note(r, resource, namespace, name, body)
@@ -209,9 +209,15 @@ func (a *apiServer) note(r *http.Request, resource, namespace, name, body string
 	})
 }
 
-// decode reads the object in the body of a request, which client-go sends as protobuf where it can.
+func preconditionHolds(options, present *unstructured.Unstructured) bool {
+	uid, wanted, err := unstructured.NestedString(options.Object, "preconditions", "uid")
+	return err == nil && (!wanted || uid == string(present.GetUID()))
+}
+
+// decode reads the object in the body of a request, which client-go sends as protobuf where it can, as it does with the
+// options of a deletion of pods, which say nothing here.
 func decode(r *http.Request, kind schema.GroupVersionKind) (*unstructured.Unstructured, string, error) {
-	if r.Body == nil || r.Method == http.MethodDelete {
+	if r.Body == nil || r.Method == http.MethodDelete && kind.Group == "" {
 		return nil, "", nil
 	}
 	body, err := io.ReadAll(r.Body)
@@ -260,6 +266,10 @@ func (a *apiServer) serve(method, resource, namespace, name string, object *unst
 		return nil, apierrors.NewConflict(group, name, errors.New("the object has been modified"))
 	case method == http.MethodPut:
 		return a.store(resource, object), nil
+	case method == http.MethodPatch && object.GetUID() != "" && object.GetUID() != present.GetUID():
+		return nil, apierrors.NewInvalid(resources[resource].GroupKind(), name, nil) // the UID is immutable
+	case method == http.MethodDelete && object != nil && !preconditionHolds(object, present):
+		return nil, apierrors.NewConflict(group, name, errors.New("precondition failed: UID"))
 	case method == http.MethodPatch:
 		merged := present.DeepCopy()
 		merge(merged.Object, object.Object)

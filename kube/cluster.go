@@ -2,7 +2,9 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,6 +52,7 @@ type Cluster struct {
 	pods   store[*corev1.Pod]
 
 	podWaiters *waiters
+	namespaces []string
 }
 
 // New returns a cluster that is not yet watching; see Start.
@@ -70,7 +73,7 @@ func New(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make client of %s: %w", khv1.GroupVersion, err)
 	}
-	c := &Cluster{core: core, rest: client, par: runtime.NewParameterCodec(scheme), podWaiters: newWaiters()}
+	c := &Cluster{core: core, rest: client, par: runtime.NewParameterCodec(scheme), podWaiters: newWaiters(), namespaces: o.Namespaces}
 	return c, c.watch(o)
 }
 
@@ -113,13 +116,25 @@ func (c *Cluster) WaitForSync(ctx context.Context) error {
 	return nil
 }
 
-// Ready returns nil when the API server answers and everything that is watched has been read.
-func (c *Cluster) Ready(ctx context.Context) error {
+// Watches is true when the resources of a namespace are among those that are watched.
+func (c *Cluster) Watches(namespace string) bool {
+	return len(c.namespaces) == 0 || slices.Contains(c.namespaces, namespace)
+}
+
+// Synced returns nil when everything that is watched has been read.
+func (c *Cluster) Synced(context.Context) error {
 	for _, informer := range c.informers() {
 		if !informer.HasSynced() {
-			return fmt.Errorf("the watched resources have not been read yet")
+			return errNotSynced
 		}
 	}
+	return nil
+}
+
+var errNotSynced = errors.New("the watched resources have not been read yet")
+
+// Reachable returns nil when the API server answers.
+func (c *Cluster) Reachable(ctx context.Context) error {
 	if err := c.core.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
 		return fmt.Errorf("ask the API server whether it is ready: %w", err)
 	}

@@ -207,33 +207,48 @@ func TestWaitForSync(t *testing.T) {
 	})
 }
 
-func TestReady(t *testing.T) {
+func TestSynced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := connect(t, newAPIServer(), watching)
+		if err := cluster.Synced(t.Context()); text(err) != "the watched resources have not been read yet" {
+			t.Errorf("error %v before the first list", err)
+		}
+		cluster.Start(t.Context())
+		synctest.Wait()
+		if err := cluster.Synced(t.Context()); err != nil {
+			t.Errorf("error %v after the first list", err)
+		}
+	})
+}
+
+func TestReachable(t *testing.T) {
+	api := newAPIServer()
+	cluster := connect(t, api, watching)
+	if err := cluster.Reachable(t.Context()); err != nil {
+		t.Error(err)
+	}
+	api.answer = func(*http.Request) *apierrors.StatusError { return apierrors.NewServiceUnavailable("down") }
+	if err := cluster.Reachable(t.Context()); text(err) != "ask the API server whether it is ready: down" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestWatches(t *testing.T) {
 	tests := []struct {
-		name  string
-		start bool
-		down  bool
-		want  string
+		name       string
+		namespaces []string
+		want       bool
 	}{
-		{"synced", true, false, ""},
-		{"not yet synced", false, false, "the watched resources have not been read yet"},
-		{"API server is down", true, true, "ask the API server whether it is ready: down"},
+		{"all namespaces", nil, true},
+		{"this one among others", []string{"post", "shop"}, true},
+		{"others", []string{"post", "bank"}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				api := newAPIServer()
-				cluster := connect(t, api, watching)
-				if tt.start {
-					cluster.Start(t.Context())
-					synctest.Wait()
-				}
-				if tt.down {
-					api.answer = func(*http.Request) *apierrors.StatusError { return apierrors.NewServiceUnavailable("down") }
-				}
-				if err := cluster.Ready(t.Context()); text(err) != tt.want {
-					t.Errorf("error %q, want %q", text(err), tt.want)
-				}
-			})
+			cluster := connect(t, newAPIServer(), kube.Options{Checks: true, Namespaces: tt.namespaces})
+			if got := cluster.Watches("shop"); got != tt.want {
+				t.Errorf("%t, want %t", got, tt.want)
+			}
 		})
 	}
 }
@@ -294,7 +309,7 @@ func TestOnChangeNamesWhatAppearsChangesAndGoes(t *testing.T) {
 		api.remove(khv1.CheckResource, "shop/cart")
 		expect("check shop/cart")
 		api.lose(khv1.CheckResource, "shop/till")
-		time.Sleep(time.Minute) // of fake time: the watch begins anew
-		expect("check shop/till")
+		time.Sleep(time.Minute)                     // of fake time: the watch begins anew
+		expect("check shop/till", "job shop/smoke") // the job was listed again
 	})
 }

@@ -30,10 +30,15 @@ func (c *Cluster) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, 
 		return created, err
 	}
 	present, getErr := pods.Get(ctx, pod.Name, metav1.GetOptions{})
-	if getErr == nil && present.Labels[protocol.LabelRunID] == pod.Labels[protocol.LabelRunID] {
-		return present, nil
+	switch {
+	case apierrors.IsNotFound(getErr): // it was there, and is gone: another try may create it
+		return nil, fmt.Errorf("create pod %s/%s: it went while it was looked at", pod.Namespace, pod.Name)
+	case getErr != nil:
+		return nil, getErr
+	case present.Labels[protocol.LabelRunID] != pod.Labels[protocol.LabelRunID]:
+		return nil, err
 	}
-	return nil, err
+	return present, nil
 }
 
 // DeletePod deletes a pod with its own grace period. A pod that is gone is a success.
@@ -62,12 +67,16 @@ func (c *Cluster) PodsOf(namespace, name string) []*corev1.Pod {
 func (c *Cluster) AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error) {
 	wait := c.podWaiters.add(namespace + "/" + name)
 	defer c.podWaiters.remove(wait)
-	if pod, ok := c.pods.get(namespace, name); ok {
-		wait.offer(check.Observe(pod))
+	pod, seen := c.pods.get(namespace, name)
+	if seen {
+		// Not by way of the channel, where it could take the place of something newer.
+		if observed := check.Observe(pod); until(observed) {
+			return observed, nil
+		}
 	}
 	lag := time.NewTimer(cacheLag)
 	defer lag.Stop()
-	for seen := false; ; {
+	for {
 		select {
 		case observed := <-wait.observations:
 			if until(observed) || observed.Gone {

@@ -22,6 +22,11 @@ import (
 
 var podResource = schema.GroupResource{Resource: "pods"}
 
+// retried is true for an error that says nothing for good: the next try may create the pod.
+func retried(err error) bool {
+	return err != nil && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err)
+}
+
 func TestCreatePod(t *testing.T) {
 	otherRun := checkerPod("cart-1")
 	otherRun.Labels["kuberhealthy-run-id"] = "run-2"
@@ -51,7 +56,17 @@ func TestCreatePod(t *testing.T) {
 				}
 				return nil
 			},
-			err: apierrors.IsAlreadyExists, calls: []string{"POST pods shop/cart-1", "GET pods shop/cart-1"},
+			err: retried, calls: []string{"POST pods shop/cart-1", "GET pods shop/cart-1"},
+		},
+		{
+			name: "name is taken, and it cannot be seen by whom", present: []runtime.Object{otherRun},
+			answer: func(r *http.Request) *apierrors.StatusError {
+				if r.Method == http.MethodGet {
+					return apierrors.NewServiceUnavailable("down")
+				}
+				return nil
+			},
+			err: apierrors.IsServiceUnavailable, calls: []string{"POST pods shop/cart-1", "GET pods shop/cart-1"},
 		},
 		{
 			name: "forbidden",
@@ -194,8 +209,8 @@ func TestAwaitPod(t *testing.T) {
 		},
 		{
 			name: "pod comes into the cache late", until: started,
-			later: map[time.Duration]func(*apiServer){2 * time.Second: func(a *apiServer) { a.put(running()) }},
-			want:  check.Observation{Started: true, Node: "node-1"}, took: 2 * time.Second,
+			later: map[time.Duration]func(*apiServer){400 * time.Millisecond: func(a *apiServer) { a.put(running()) }},
+			want:  check.Observation{Started: true, Node: "node-1"}, took: 400 * time.Millisecond,
 		},
 		{
 			name: "deleted: gone with its last status", present: []runtime.Object{running()}, until: ended,
@@ -212,12 +227,12 @@ func TestAwaitPod(t *testing.T) {
 		},
 		{
 			name: "never there", until: started,
-			want: check.Observation{Gone: true}, took: 3 * time.Second, gets: 1,
+			want: check.Observation{Gone: true}, took: 500 * time.Millisecond, gets: 1,
 		},
 		{
 			name: "missing in the cache, and there: asked again until it is gone", present: []runtime.Object{unlisted()}, until: started,
-			later: map[time.Duration]func(*apiServer){7 * time.Second: func(a *apiServer) { a.remove("pods", "shop/cart-1") }},
-			want:  check.Observation{Gone: true}, took: 9 * time.Second, gets: 3,
+			later: map[time.Duration]func(*apiServer){1200 * time.Millisecond: func(a *apiServer) { a.remove("pods", "shop/cart-1") }},
+			want:  check.Observation{Gone: true}, took: 1500 * time.Millisecond, gets: 3,
 		},
 	}
 	for _, tt := range tests {
@@ -349,8 +364,8 @@ func TestAwaitPodEndsWithItsContext(t *testing.T) {
 		want    error
 	}{
 		{"pod in the cache", []runtime.Object{checkerPod("cart-1")}, false, time.Minute, stopped},
-		{"pod missing in the cache", []runtime.Object{unlisted()}, false, time.Minute, stopped},
-		{"before the API server is asked", nil, false, time.Second, stopped},
+		{"pod missing in the cache", []runtime.Object{unlisted()}, false, 1200 * time.Millisecond, stopped},
+		{"before the API server is asked", nil, false, 400 * time.Millisecond, stopped},
 		{"while the API server is asked", nil, true, time.Minute, context.DeadlineExceeded},
 	}
 	for _, tt := range tests {

@@ -148,21 +148,37 @@ func writeState(ctx context.Context, states stateWriter, present *khv1.Kuberheal
 	return err
 }
 
-// SetJobPhase writes the phase of a job and nothing else. A job that is gone is a success.
-func (c *Cluster) SetJobPhase(ctx context.Context, namespace, name string, phase khv1.JobPhase) error {
-	patch := fmt.Appendf(nil, `{"spec":{"phase":%q}}`, phase)
-	_, err := c.jobsIn(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("set phase of khjob %s/%s to %s: %w", namespace, name, phase, err)
+// LiveCheck asks the API server for a check; it returns nil when there is none.
+func (c *Cluster) LiveCheck(ctx context.Context, namespace, name string) (*khv1.KuberhealthyCheck, error) {
+	found, err := c.checksIn(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("get khcheck %s/%s: %w", namespace, name, err)
+	}
+	return found, nil
 }
 
-// DeleteJob deletes a job. A job that is gone is a success.
-func (c *Cluster) DeleteJob(ctx context.Context, namespace, name string) error {
-	err := c.jobsIn(namespace).Delete(ctx, name, metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete khjob %s/%s: %w", namespace, name, err)
+// SetJobPhase writes the phase of a job and nothing else. A job that is gone, or was replaced by another of the same
+// name, is a success.
+func (c *Cluster) SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error {
+	patch := fmt.Appendf(nil, `{"metadata":{"uid":%q},"spec":{"phase":%q}}`, ref.UID, phase)
+	_, err := c.jobsIn(ref.Namespace).Patch(ctx, ref.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+	if err == nil || apierrors.IsNotFound(err) {
+		return nil
+	}
+	if present, getErr := c.liveWorkload(ctx, ref); getErr == nil && present.UID != ref.UID {
+		return nil
+	}
+	return fmt.Errorf("set phase of khjob %s to %s: %w", ref, phase, err)
+}
+
+// DeleteJob deletes a job. A job that is gone, or was replaced by another of the same name, is a success.
+func (c *Cluster) DeleteJob(ctx context.Context, job *khv1.KuberhealthyJob) error {
+	err := c.jobsIn(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &job.UID}})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("delete khjob %s/%s: %w", job.Namespace, job.Name, err)
 	}
 	return nil
 }

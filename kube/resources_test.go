@@ -277,6 +277,44 @@ func TestWriteStateThatFails(t *testing.T) {
 	}
 }
 
+func TestLiveCheck(t *testing.T) {
+	tests := []struct {
+		name   string
+		live   []runtime.Object
+		answer *apierrors.StatusError
+		found  bool
+		err    string
+	}{
+		{name: "there", live: []runtime.Object{edited()}, found: true},
+		{name: "gone"},
+		{name: "API server is down", answer: apierrors.NewServiceUnavailable("down"), err: "get khcheck shop/cart: down"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := newAPIServer(khcheck("cart"))
+				cluster := synced(t, api, watching)
+				api.silently(tt.live...)
+				api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+				got, err := cluster.LiveCheck(t.Context(), "shop", "cart")
+				if text(err) != tt.err || (got != nil) != tt.found {
+					t.Errorf("check %+v, error %q, want found %t, error %q", got, text(err), tt.found, tt.err)
+				}
+				if tt.found && got.Generation != 2 {
+					t.Errorf("generation %d, want that of the API server and not that of the cache", got.Generation)
+				}
+			})
+		})
+	}
+}
+
+// replacement is another job of the name smoke.
+func replacement() *khv1.KuberhealthyJob {
+	job := khjob("smoke")
+	job.UID = "uid-of-another"
+	return job
+}
+
 func TestSetJobPhase(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -286,6 +324,7 @@ func TestSetJobPhase(t *testing.T) {
 	}{
 		{"written", []runtime.Object{khjob("smoke")}, nil, ""},
 		{"job is gone", nil, nil, ""},
+		{"job was replaced by another of its name", []runtime.Object{replacement()}, nil, ""},
 		{"refused", nil, apierrors.NewServiceUnavailable("down"), "set phase of khjob shop/smoke to Completed: down"},
 	}
 	for _, tt := range tests {
@@ -293,15 +332,15 @@ func TestSetJobPhase(t *testing.T) {
 			api := newAPIServer(tt.present...)
 			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
 			cluster := connect(t, api, watching)
-			if err := cluster.SetJobPhase(t.Context(), "shop", "smoke", khv1.JobCompleted); text(err) != tt.want {
+			if err := cluster.SetJobPhase(t.Context(), smokeRef, khv1.JobCompleted); text(err) != tt.want {
 				t.Errorf("error %q, want %q", text(err), tt.want)
 			}
-			want := []request{{
+			want := request{
 				Method: "PATCH", Resource: "khjobs", Name: "shop/smoke", FieldManager: "khronicle", UserAgent: "khronicle/test",
-				ContentType: "application/merge-patch+json", Body: `{"spec":{"phase":"Completed"}}`,
-			}}
-			if diff := cmp.Diff(want, api.sent()); diff != "" {
-				t.Errorf("requests differ (-want +got):\n%s", diff)
+				ContentType: "application/merge-patch+json", Body: `{"metadata":{"uid":"uid-of-smoke"},"spec":{"phase":"Completed"}}`,
+			}
+			if diff := cmp.Diff(want, api.sent()[0]); diff != "" {
+				t.Errorf("request differs (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -312,7 +351,7 @@ func TestSetJobPhaseLeavesTheRestOfTheJob(t *testing.T) {
 	job.Spec.Timeout = "1m"
 	job.Spec.PodSpec.Containers = []corev1.Container{{Name: "main", Image: "smoke:1"}}
 	api := newAPIServer(job)
-	if err := connect(t, api, watching).SetJobPhase(t.Context(), "shop", "smoke", khv1.JobRunning); err != nil {
+	if err := connect(t, api, watching).SetJobPhase(t.Context(), smokeRef, khv1.JobRunning); err != nil {
 		t.Fatal(err)
 	}
 	want := job.DeepCopy()
@@ -332,20 +371,22 @@ func TestDeleteJob(t *testing.T) {
 		present []runtime.Object
 		answer  *apierrors.StatusError
 		want    string
+		left    int
 	}{
-		{"deleted", []runtime.Object{khjob("smoke")}, nil, ""},
-		{"is gone", nil, nil, ""},
-		{"refused", nil, apierrors.NewServiceUnavailable("down"), "delete khjob shop/smoke: down"},
+		{"deleted", []runtime.Object{khjob("smoke")}, nil, "", 0},
+		{"is gone", nil, nil, "", 0},
+		{"was replaced by another of its name", []runtime.Object{replacement()}, nil, "", 1},
+		{"refused", nil, apierrors.NewServiceUnavailable("down"), "delete khjob shop/smoke: down", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			api := newAPIServer(tt.present...)
 			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
-			if err := connect(t, api, watching).DeleteJob(t.Context(), "shop", "smoke"); text(err) != tt.want {
+			if err := connect(t, api, watching).DeleteJob(t.Context(), khjob("smoke")); text(err) != tt.want {
 				t.Errorf("error %q, want %q", text(err), tt.want)
 			}
-			if len(api.objects[khv1.JobResource]) != 0 {
-				t.Error("the job is still there")
+			if left := len(api.objects[khv1.JobResource]); left != tt.left {
+				t.Errorf("%d jobs are left, want %d", left, tt.left)
 			}
 		})
 	}

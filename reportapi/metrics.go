@@ -1,6 +1,7 @@
 package reportapi
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -12,14 +13,9 @@ import (
 
 // statusCollector shows the state of the cluster under Kuberhealthy's metric names. It reads the cached states at each
 // scrape and asks the API server nothing.
-type statusCollector struct {
-	states States
-	name   string
-}
+type statusCollector struct{ Options }
 
-func newStatusCollector(states States, name string) prometheus.Collector {
-	return statusCollector{states: states, name: name}
-}
+func newStatusCollector(o Options) prometheus.Collector { return statusCollector{o} }
 
 // Kuberhealthy's metrics.
 var (
@@ -54,8 +50,11 @@ func (c statusCollector) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c statusCollector) Collect(metrics chan<- prometheus.Metric) {
-	summary := check.Summarize(c.states.States(), c.states.IsJob, nil)
-	metrics <- gauge(runningDesc, 1, c.name)
+	if c.Synced(context.Background()) != nil {
+		return // no status is better than one that is guessed
+	}
+	summary := check.Summarize(c.States.States(), c.States.IsJob, nil)
+	metrics <- gauge(runningDesc, 1, c.Name)
 	metrics <- gauge(clusterDesc, boolValue(summary.OK))
 	checkDescs.collect(metrics, summary.CheckDetails)
 	jobDescs.collect(metrics, summary.JobDetails)

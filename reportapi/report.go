@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -118,6 +119,8 @@ func runUUID(header http.Header) (string, error) {
 func readReport(body io.Reader) (status.Report, error) {
 	read, err := io.ReadAll(io.LimitReader(body, maxReport+1))
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return status.Report{}, err // 503: a 400 would count as delivered
 	case err != nil:
 		return status.Report{}, errBody
 	case len(read) > maxReport:
@@ -142,12 +145,8 @@ func encodedSize(report status.Report) int {
 
 func signalError(err error) error {
 	var notFound *serviceerror.NotFound
-	var tooLarge *serviceerror.InvalidArgument
-	switch {
-	case errors.As(err, &notFound):
+	if errors.As(err, &notFound) {
 		return errUnknownRun
-	case errors.As(err, &tooLarge):
-		return errTooLarge
 	}
 	return err
 }

@@ -275,7 +275,7 @@ func TestWrappedErrorsOfTemporal(t *testing.T) {
 	}{
 		{"not found", serviceerror.NewNotFound("x"), http.StatusBadRequest},
 		{"namespace not found", serviceerror.NewNamespaceNotFound("khronicle"), http.StatusServiceUnavailable},
-		{"too large for Temporal", serviceerror.NewInvalidArgument("blob size exceeds limit"), http.StatusRequestEntityTooLarge},
+		{"invalid argument", serviceerror.NewInvalidArgument("x"), http.StatusServiceUnavailable},
 		{"no permission", serviceerror.NewPermissionDenied("x", ""), http.StatusServiceUnavailable},
 	}
 	for _, tt := range tests {

@@ -37,6 +37,8 @@ type Options struct {
 	Address  string
 	Signaler Signaler
 	States   States
+	// Synced returns nil once the states have been read; until then there is no status to show.
+	Synced func(context.Context) error
 	// Name is the name of this process, shown where Kuberhealthy shows its master.
 	Name string
 	// Registry holds the metrics; the server adds its own.
@@ -59,7 +61,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for reports: %w", err)
 	}
 	s := &Server{Options: o, listener: listener, reports: newReportCounter()}
-	for _, collector := range []prometheus.Collector{s.reports, newStatusCollector(o.States, o.Name)} {
+	for _, collector := range []prometheus.Collector{s.reports, newStatusCollector(o)} {
 		if err := o.Registry.Register(collector); err != nil {
 			return nil, errors.Join(fmt.Errorf("register metrics: %w", err), listener.Close())
 		}
@@ -72,7 +74,7 @@ func (s *Server) routes() http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.POST(protocol.PathReport, s.handleReport)
 	e.POST(protocol.PathReportAlias, s.handleReport, requireJSON)
-	e.GET("/", s.handleStatus)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/", s.handleStatus)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelError),
 	})))

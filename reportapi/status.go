@@ -12,10 +12,14 @@ import (
 )
 
 // handleStatus serves GET /, optionally with ?namespace=a,b.
-// 200: the state of the cluster in Kuberhealthy's JSON, also when it is not OK. 400: the request has a body.
+// 200: the state of the cluster in Kuberhealthy's JSON, also when it is not OK. 400: the request has a body. 503: the
+// states have not been read yet.
 func (s *Server) handleStatus(c echo.Context) error {
 	if c.Request().ContentLength != 0 {
 		return c.NoContent(http.StatusBadRequest)
+	}
+	if err := s.Synced(c.Request().Context()); err != nil {
+		return c.String(http.StatusServiceUnavailable, err.Error()+"\n")
 	}
 	summary := check.Summarize(s.States.States(), s.States.IsJob, namespaces(c.QueryParam("namespace")))
 	summary.CurrentMaster = s.Name

@@ -1,9 +1,14 @@
 package reportapi_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,6 +113,36 @@ func TestStatusPageTakesNoBody(t *testing.T) {
 	// A client that reports to the wrong path must not take the page for a success.
 	if got := r.send(t, r.report(t, "/", runUUID, `{"OK":true}`)); got.Status != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d, want 405", got.Status)
+	}
+}
+
+// Before the states have been read, an empty page would say that all is well.
+func TestNoStatusBeforeTheStatesHaveBeenRead(t *testing.T) {
+	o := options(&fakeTemporal{}, cluster())
+	var behind atomic.Bool
+	behind.Store(true)
+	o.Synced = func(context.Context) error {
+		if behind.Load() {
+			return errors.New("not read yet")
+		}
+		return nil
+	}
+	r := start(t, o)
+	if got := r.get(t, "/"); got.Status != http.StatusServiceUnavailable || got.Body != "not read yet\n" {
+		t.Errorf("%d %q, want 503 and the reason", got.Status, got.Body)
+	}
+	if got := slices.Sorted(maps.Keys(scrape(t, r))); !slices.Equal(got, []string{"khronicle_reports_total"}) {
+		t.Errorf("metrics are %v, want none of the status", got)
+	}
+	if got := r.send(t, r.report(t, "/check", runUUID, `{"OK":true}`)); got.Status != http.StatusOK {
+		t.Errorf("report: %d, want 200", got.Status)
+	}
+	behind.Store(false)
+	if got := r.get(t, "/"); got.Status != http.StatusOK {
+		t.Errorf("%d once they are read, want 200", got.Status)
+	}
+	if scrape(t, r)["kuberhealthy_cluster_state"] == nil {
+		t.Error("no status in the metrics once they are read")
 	}
 }
 

@@ -29,7 +29,9 @@ const (
 type schedule struct {
 	running  bool
 	revision workflows.Revision
-	// inFlight are the workflow IDs of open runs that the schedule, or its start, began.
+	// children are the workflow IDs of the runs that the schedule began; some may have ended.
+	children []string
+	// inFlight are the workflow IDs of the open runs that the schedule, or its start, began.
 	inFlight []string
 }
 
@@ -42,7 +44,7 @@ func plan(c *khv1.KuberhealthyCheck, s schedule) action {
 		return nothing
 	case c.Spec.Suspend && s.running:
 		return pause
-	case c.Spec.Suspend, s.running && s.revision == workflows.RevisionOf(check.FromCheck(c).Ref):
+	case c.Spec.Suspend, s.running && inStep(c, s.revision):
 		return nothing
 	case len(s.inFlight) > 0:
 		return wait
@@ -51,6 +53,12 @@ func plan(c *khv1.KuberhealthyCheck, s schedule) action {
 	default:
 		return start
 	}
+}
+
+// inStep is true when the schedule is that of the check's present spec, or of a later one that the cache does not know
+// yet.
+func inStep(c *khv1.KuberhealthyCheck, revision workflows.Revision) bool {
+	return revision.UID == string(c.UID) && revision.Generation >= c.Generation
 }
 
 // input is that of a check's ticks.

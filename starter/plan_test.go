@@ -55,6 +55,9 @@ func TestPlan(t *testing.T) {
 		{"edited", valid, schedule{running: true, revision: second}, start},
 		{"edited, a run in flight", valid, schedule{running: true, revision: second, inFlight: run}, wait},
 		{"deleted and made anew", valid, schedule{running: true, revision: namesake}, start},
+		{"schedule is ahead of the cache", valid, schedule{running: true, revision: workflows.Revision{UID: "uid-1", Generation: 4}}, nothing},
+		{"made anew, with a lower revision", valid, schedule{running: true, revision: workflows.Revision{UID: "uid-0", Generation: 9}}, start},
+		{"ended runs do not count", valid, schedule{running: true, revision: second, children: run}, start},
 		{"schedule of another version of Khronicle", valid, schedule{running: true}, start},
 		{"schedule was terminated by hand", valid, schedule{revision: third}, start},
 
@@ -70,6 +73,7 @@ func TestPlan(t *testing.T) {
 		{"suspended and paused", suspended, schedule{revision: second}, nothing},
 		{"suspended with a bad spec", asleep, schedule{running: true, revision: second}, pause},
 		{"suspended with a bad spec from the start", asleep, schedule{}, nothing},
+		{"resumed, a run in flight", valid, schedule{revision: second, inFlight: run}, wait},
 		{"resumed", valid, schedule{revision: second}, start},
 
 		{"bad timeout", invalid, schedule{}, fault},

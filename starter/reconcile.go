@@ -31,8 +31,15 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 	if err != nil {
 		return 0, err
 	}
-	if plan(c, present) != nothing && present.running {
-		if err := s.addFirstRun(ctx, id, &present); err != nil {
+	if c == nil && present.running {
+		// Before a schedule is ended, the API server is asked: the cache may be behind.
+		live, err := s.Cluster.LiveCheck(ctx, k.namespace, k.name)
+		if err != nil || live != nil {
+			return lookAgain, err
+		}
+	}
+	if plan(c, present) != nothing {
+		if err := s.addRunsInFlight(ctx, id, &present); err != nil {
 			return 0, err
 		}
 	}
@@ -67,7 +74,7 @@ func (s *starter) describe(ctx context.Context, id string) (schedule, error) {
 	}
 	found := schedule{running: open(described)}
 	for _, child := range described.GetPendingChildren() {
-		found.inFlight = append(found.inFlight, child.GetWorkflowId())
+		found.children = append(found.children, child.GetWorkflowId())
 	}
 	revision := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[workflows.MemoRevision]
 	if err := converter.GetDefaultDataConverter().FromPayload(revision, &found.revision); err != nil || revision == nil {
@@ -76,18 +83,23 @@ func (s *starter) describe(ctx context.Context, id string) (schedule, error) {
 	return found, nil
 }
 
-// addFirstRun looks whether the run that was started together with the schedule is still open.
-func (s *starter) addFirstRun(ctx context.Context, id string, found *schedule) error {
-	firstID := workflows.FirstRunOf(id, found.revision)
-	first, err := s.Temporal.DescribeWorkflowExecution(ctx, firstID, "")
-	var notFound *serviceerror.NotFound
-	switch {
-	case errors.As(err, &notFound):
-		return nil
-	case err != nil:
-		return fmt.Errorf("describe workflow %s: %w", firstID, err)
-	case open(first):
-		found.inFlight = append(found.inFlight, firstID)
+// addRunsInFlight finds which runs of the schedule are open: those of its ticks, and the one that was started together
+// with it. A closed schedule names its children for ever, so each is asked.
+func (s *starter) addRunsInFlight(ctx context.Context, id string, found *schedule) error {
+	candidates := found.children
+	if found.revision != (workflows.Revision{}) {
+		candidates = append(candidates, workflows.FirstRunOf(id, found.revision))
+	}
+	for _, run := range candidates {
+		described, err := s.Temporal.DescribeWorkflowExecution(ctx, run, "")
+		var notFound *serviceerror.NotFound
+		switch {
+		case errors.As(err, &notFound):
+		case err != nil:
+			return fmt.Errorf("describe a run of %s: %w", id, err)
+		case open(described):
+			found.inFlight = append(found.inFlight, run)
+		}
 	}
 	return nil
 }
@@ -187,7 +199,7 @@ func (s *starter) enqueueOrphans(ctx context.Context) error {
 		}
 		for _, execution := range page.GetExecutions() {
 			namespace, name, ok := workflows.CheckOfSchedule(execution.GetExecution().GetWorkflowId())
-			if _, exists := s.Cluster.Check(namespace, name); ok && !exists {
+			if _, exists := s.Cluster.Check(namespace, name); ok && !exists && s.Cluster.Watches(namespace) {
 				s.enqueue(khv1.KHCheck)(namespace, name)
 			}
 		}

@@ -20,6 +20,10 @@ import (
 // Cluster is what the starter needs of Kubernetes; package kube has it.
 type Cluster interface {
 	Check(namespace, name string) (*khv1.KuberhealthyCheck, bool)
+	// LiveCheck asks the API server; it returns nil when there is no such check.
+	LiveCheck(ctx context.Context, namespace, name string) (*khv1.KuberhealthyCheck, error)
+	// Watches is true when the checks of a namespace are among those that Check knows.
+	Watches(namespace string) bool
 	Checks() []*khv1.KuberhealthyCheck
 	Job(namespace, name string) (*khv1.KuberhealthyJob, bool)
 	Jobs() []*khv1.KuberhealthyJob

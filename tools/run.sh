@@ -15,6 +15,7 @@ pid=
 finish() {
   trap - EXIT INT TERM
   if [ -n "$pid" ] && kill -TERM "$pid" 2>/dev/null; then wait "$pid" || true; fi
+  rm -f "$state/run/khronicle.pid"
   [ -n "${CONTEXT:-}" ] || bin/kubebox down >/dev/null 2>&1 || true
 }
 trap finish EXIT
@@ -47,8 +48,9 @@ step "starting Temporal and Khronicle (log: ${log#"$PWD"/})"
 bin/khronicle dev "${flags[@]}" --listen "$listen" --reporting-url "$reporting_url" --state-dir "$state/temporal" \
   --temporal-port "$temporal_port" --temporal-ui-port "$ui_port" >"$log" 2>&1 &
 pid=$!
+echo "$pid" >"$state/run/khronicle.pid"
 for ((i = 0; ; i++)); do
-  if curl -sf -o /dev/null "http://127.0.0.1:$port/readyz"; then break; fi
+  if kill -0 "$pid" 2>/dev/null && curl -sf -o /dev/null "http://127.0.0.1:$port/readyz"; then break; fi
   if ! kill -0 "$pid" 2>/dev/null || [ "$i" -ge 300 ]; then
     echo "Khronicle did not become ready; the end of its log:" >&2
     tail -n 5 "$log" >&2

@@ -16,10 +16,11 @@ type janitor interface {
 	PodsOf(namespace, checkName string) []*corev1.Pod
 	DeletePod(ctx context.Context, namespace, name string) error
 	Jobs() []*khv1.KuberhealthyJob
-	DeleteJob(ctx context.Context, namespace, name string) error
+	DeleteJob(ctx context.Context, job *khv1.KuberhealthyJob) error
 }
 
-// reaper deletes finished pods and completed jobs that are too old, also those whose check runs no more. Everything it
+// reaper deletes finished pods and completed jobs that are too old, also those whose check runs no more, and pods that
+// outlived their run. Everything it
 // looks at is cached, so that looking costs no request; several reapers do no harm to one another.
 type reaper struct {
 	cluster   janitor
@@ -47,7 +48,8 @@ func (r reaper) run(ctx context.Context, every time.Duration) {
 }
 
 func (r reaper) reap(ctx context.Context, now time.Time) {
-	for _, pod := range r.retention.Surplus(r.cluster.PodsOf("", ""), now) {
+	pods := r.cluster.PodsOf("", "")
+	for _, pod := range append(r.retention.Surplus(pods, now), check.Overdue(pods, now)...) {
 		if err := r.cluster.DeletePod(ctx, pod.Namespace, pod.Name); err != nil {
 			r.logger.Warn("reap pod", "namespace", pod.Namespace, "pod", pod.Name, "error", err)
 		}
@@ -56,7 +58,7 @@ func (r reaper) reap(ctx context.Context, now time.Time) {
 		if !r.retention.JobExpired(job, now) {
 			continue
 		}
-		if err := r.cluster.DeleteJob(ctx, job.Namespace, job.Name); err != nil {
+		if err := r.cluster.DeleteJob(ctx, job); err != nil {
 			r.logger.Warn("reap job", "namespace", job.Namespace, "check", job.Name, "error", err)
 		}
 	}

@@ -38,8 +38,8 @@ func (f *fakeJanitor) DeletePod(_ context.Context, namespace, name string) error
 	return f.delete("pod " + namespace + "/" + name)
 }
 
-func (f *fakeJanitor) DeleteJob(_ context.Context, namespace, name string) error {
-	return f.delete("job " + namespace + "/" + name)
+func (f *fakeJanitor) DeleteJob(_ context.Context, job *khv1.KuberhealthyJob) error {
+	return f.delete("job " + job.Namespace + "/" + job.Name)
 }
 
 func (f *fakeJanitor) delete(what string) error {
@@ -57,6 +57,13 @@ func pod(name string, phase corev1.PodPhase, age time.Duration) *corev1.Pod {
 		},
 		Status: corev1.PodStatus{Phase: phase},
 	}
+}
+
+// limited gives a pod a deadline of its own, five minutes after its start.
+func limited(pod *corev1.Pod) *corev1.Pod {
+	limit := int64(300)
+	pod.Spec.ActiveDeadlineSeconds = &limit
+	return pod
 }
 
 func job(name string, phase khv1.JobPhase, age time.Duration) *khv1.KuberhealthyJob {
@@ -92,6 +99,13 @@ func TestReap(t *testing.T) {
 				jobs: []*khv1.KuberhealthyJob{job("old", khv1.JobCompleted, time.Hour), job("new", khv1.JobCompleted, time.Minute)},
 			},
 			want: []string{"pod ns/3", "pod ns/4", "job ns/old"},
+		},
+		{
+			name: "pods that outlived their run",
+			cluster: fakeJanitor{pods: []*corev1.Pod{
+				limited(pod("stuck", corev1.PodRunning, 11*time.Minute)), limited(pod("new", corev1.PodPending, time.Minute)),
+			}},
+			want: []string{"pod ns/stuck"},
 		},
 		{
 			name: "a refusal is logged and the rest goes on",

@@ -4,6 +4,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -59,7 +60,7 @@ func Run(ctx context.Context, o Options) error {
 	defer w.Stop()
 	r := reaper{cluster: o.Cluster, retention: o.Retention, logger: o.Logger}
 	r.run(ctx, o.ReapInterval)
-	if err := context.Cause(ctx); err != context.Canceled { //nolint:errorlint // the plain end of ctx, not a wrapped one
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil

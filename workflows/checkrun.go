@@ -63,9 +63,7 @@ func newCheckRun(ctx workflow.Context, in CheckRunInput) *checkRun {
 }
 
 func (r *checkRun) run(ctx workflow.Context) (check.Outcome, error) {
-	if err := r.setJobPhase(ctx, khv1.JobRunning); err != nil && ctx.Err() == nil {
-		return check.Outcome{}, err
-	}
+	r.begin(ctx)
 	outcome := r.verdict(ctx)
 	// From here on the run ends in order, even when it was cancelled meanwhile.
 	after, cancel := workflow.NewDisconnectedContext(ctx)
@@ -82,8 +80,11 @@ func (r *checkRun) verdict(ctx workflow.Context) check.Outcome {
 		if !taken || r.attempt == maxAttempts || !workflow.Now(ctx).Before(r.deadline) {
 			return outcome
 		}
-		r.notes = append(r.notes, "repeated: "+outcome.Errors[0])
 		r.cleanUp(ctx)
+		if ctx.Err() != nil || !workflow.Now(ctx).Before(r.deadline) {
+			return outcome
+		}
+		r.notes = append(r.notes, "repeated: "+outcome.Errors[0])
 	}
 }
 
@@ -120,8 +121,9 @@ func (r *checkRun) awaitVerdict(ctx workflow.Context) check.Outcome {
 	selector := workflow.NewSelector(ctx)
 	selector.AddReceive(r.reports, func(reports workflow.ReceiveChannel, _ bool) {
 		var report status.Report
-		reports.Receive(ctx, &report)
-		decide(r.take(report))
+		if reports.ReceiveAsync(&report) { // false for a signal that is no report
+			decide(r.take(report))
+		}
 	})
 	selector.AddFuture(start, func(workflow.Future) {
 		if r.observe(ctx, start); r.over() || r.seen.Hopeless != "" {
@@ -134,7 +136,7 @@ func (r *checkRun) awaitVerdict(ctx workflow.Context) check.Outcome {
 			}
 		})
 	})
-	selector.AddFuture(r.timer, func(workflow.Future) { decide(r.atDeadline(ctx, start)) })
+	selector.AddFuture(r.timer, func(workflow.Future) { decide(r.atDeadline(ctx)) })
 	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) { decide(check.Outcome{Result: check.Canceled}) })
 	for verdict == nil {
 		selector.Select(ctx)
@@ -191,17 +193,18 @@ func (r *checkRun) withoutReport(ctx workflow.Context) check.Outcome {
 	return failure.Outcome(r.in.Ref)
 }
 
-// atDeadline is the outcome of a run without a report at its deadline. A pod that had not started by then is asked why:
-// the waiting activity ends at the same moment.
-func (r *checkRun) atDeadline(ctx workflow.Context, start workflow.Future) check.Outcome {
-	if ok, _ := workflow.AwaitWithTimeout(ctx, lastLook, start.IsReady); ok {
-		r.observe(ctx, start)
+// atDeadline is the outcome of a run without a report at its deadline. The pod is looked at once more: what a waiting
+// activity should have seen may have been missed, when no worker was there.
+func (r *checkRun) atDeadline(ctx workflow.Context) check.Outcome {
+	r.look(ctx)
+	switch {
+	case r.over() || r.seen.Hopeless != "":
+		return r.withoutReport(ctx)
+	case r.seen.Started:
+		return check.NoReport().Outcome(r.in.Ref)
+	default:
+		return check.NotStarted(r.seen).Outcome(r.in.Ref)
 	}
-	failure := check.NotStarted(r.seen)
-	if r.seen.Started {
-		failure = check.NoReport()
-	}
-	return failure.Outcome(r.in.Ref)
 }
 
 // conclude records the outcome, sees the pod off, and takes in what still arrived until the end of the run.
@@ -232,7 +235,9 @@ func (r *checkRun) complete(ctx workflow.Context, outcome check.Outcome) check.O
 // exits waits for the end of a pod that has reported, until the deadline.
 func (r *checkRun) exits(ctx workflow.Context) bool {
 	r.details(ctx, "reported; waiting for pod %s to exit", r.pod.Name)
-	r.observe(ctx, r.watchExit(ctx))
+	if r.observe(ctx, r.watchExit(ctx)); !r.over() {
+		r.look(ctx)
+	}
 	return r.over()
 }
 

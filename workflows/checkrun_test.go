@@ -32,7 +32,9 @@ type world struct {
 
 	create func(activities.Run) (activities.CreatePodResult, error)
 	// start and exit are what the waiting activities see, and when.
-	start, exit           func() (check.Observation, error)
+	start, exit func() (check.Observation, error)
+	// look is how the pod is found at the deadline.
+	look                  func() (check.Observation, error)
 	startAfter, exitAfter time.Duration
 	// recordErrors are returned by RecordOutcome before it succeeds.
 	recordErrors []error
@@ -56,7 +58,7 @@ func exited() (check.Observation, error) {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	w := &world{env: suite.NewTestWorkflowEnvironment(), start: running, exit: exited, startAfter: time.Second, exitAfter: 10 * time.Second}
+	w := &world{env: suite.NewTestWorkflowEnvironment(), start: running, exit: exited, look: running, startAfter: time.Second, exitAfter: 10 * time.Second}
 	w.create = func(activities.Run) (activities.CreatePodResult, error) { return activities.CreatePodResult{}, nil }
 	w.env.SetTestTimeout(10 * time.Second)
 	w.env.SetStartWorkflowOptions(startOptions(runUUID))
@@ -70,6 +72,7 @@ func newWorld(t *testing.T) *world {
 		AfterFn(func() time.Duration { return w.startAfter })
 	w.env.OnActivity(a.WaitForPodExit, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.exit() }).
 		AfterFn(func() time.Duration { return w.exitAfter })
+	w.env.OnActivity(a.LookAtPod, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.look() }).Maybe()
 	w.env.OnActivity(a.RecordOutcome, anything, anything).Return(func(_ context.Context, in activities.RecordOutcomeInput) error {
 		if len(w.recordErrors) > 0 {
 			err := w.recordErrors[0]
@@ -188,7 +191,7 @@ func TestCheckRun(t *testing.T) {
 				w.start = func() (check.Observation, error) {
 					return check.Observation{Detail: "container main: ContainerCreating"}, nil
 				}
-				w.startAfter = time.Minute // the waiting activity ends with the run
+				w.startAfter, w.look = time.Minute, w.start // the waiting activity ends with the run
 			},
 			want:     check.TimedOut,
 			recorded: [][]string{{prefix + "failed to see pod running within timeout", "container main: ContainerCreating"}},
@@ -230,6 +233,33 @@ func TestCheckRun(t *testing.T) {
 			},
 			want: check.TimedOut, recorded: [][]string{nil, {prefix + "timed out waiting for pod to exit"}},
 			notes: []string{"before the deadline the check reported: succeeded"},
+		},
+		{
+			name: "pod reported and exited while no worker was there until after the deadline",
+			setup: func(w *world) {
+				w.reportAfter(5*time.Second, "seen late")
+				w.exit = func() (check.Observation, error) { return check.Observation{}, errUnanswered }
+				w.look = exited
+			},
+			want: check.Failed, recorded: [][]string{{"seen late"}}, kept: true,
+		},
+		{
+			name: "pod crashed while no worker was there until after the deadline",
+			setup: func(w *world) {
+				w.exitAfter, w.look = 2*time.Minute, func() (check.Observation, error) {
+					return check.Observation{Started: true, Ended: true, Detail: "container main exited with code 2 (Error)"}, nil
+				}
+			},
+			want: check.Failed, kept: true,
+			recorded: [][]string{{prefix + "checker pod ended without reporting in: container main exited with code 2 (Error)"}},
+		},
+		{
+			name: "API server is away at the deadline",
+			setup: func(w *world) {
+				w.exitAfter = 2 * time.Minute
+				w.look = func() (check.Observation, error) { return check.Observation{}, errUnanswered }
+			},
+			want: check.TimedOut, recorded: [][]string{{prefix + "timed out waiting for checker pod to report in"}},
 		},
 		{
 			name: "pod reports, does not exit, and reports again",
@@ -333,6 +363,9 @@ func TestCheckRun(t *testing.T) {
 		})
 	}
 }
+
+// errUnanswered ends an activity for good, as its timeouts would.
+var errUnanswered = temporal.NewNonRetryableApplicationError("no answer", "Unanswered", nil)
 
 func emptyIsNil(texts []string) []string {
 	if len(texts) == 0 {

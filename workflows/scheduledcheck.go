@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/khronicle/khronicle/check"
@@ -52,7 +53,7 @@ func (t *tick) due(ctx workflow.Context) error {
 	}
 	now := workflow.Now(ctx)
 	t.result.Nominal = schedule.Nominal(t.in.Anchor, previous, now)
-	metricsFor(ctx, t.in.Ref).Timer("khronicle_run_start_delay").Record(max(now.Sub(t.result.Nominal), 0))
+	workflow.GetMetricsHandler(ctx).Timer("khronicle_run_start_delay").Record(max(now.Sub(t.result.Nominal), 0))
 	return nil
 }
 
@@ -74,7 +75,11 @@ func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
 	run := workflow.ExecuteChildWorkflow(t.childOptions(ctx, runUUID), CheckRun,
 		CheckRunInput{Ref: t.in.Ref, Trigger: t.in.Trigger, Timeout: t.in.Timeout})
 	workflow.SetCurrentDetails(ctx, "run in progress")
-	if err := run.Get(ctx, &outcome); err != nil {
+	err = run.Get(ctx, &outcome)
+	switch {
+	case temporal.IsCanceledError(err) && ctx.Err() == nil:
+		outcome.Result = check.Canceled // that run alone was cancelled: the schedule goes on
+	case err != nil:
 		return t.result, fmt.Errorf("run %s: %w", t.in.Ref, err)
 	}
 	t.result.Runs++

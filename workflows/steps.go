@@ -20,6 +20,8 @@ const (
 	// lastLook is how long after the deadline a waiting activity may still say what it saw. It is well above the least
 	// time that such an activity looks, so that one which begins late is heard.
 	lastLook = 15 * time.Second
+	// lookGivenUpAt bounds a look at the pod at the deadline, when the API server does not answer.
+	lookGivenUpAt = 30 * time.Second
 	// requestTimeout bounds one call to the API server.
 	requestTimeout = 10 * time.Second
 	// cleanUpTimeout bounds the wait for the end of a deleted pod, and all of the clean-up.
@@ -53,6 +55,16 @@ func (r *checkRun) waitOptions(ctx workflow.Context, what string) workflow.Conte
 	})
 }
 
+// look sees how the pod is now. When it cannot, what was seen before stands.
+func (r *checkRun) look(ctx workflow.Context) {
+	r.observe(ctx, workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary:                r.summary("look at the pod"),
+		StartToCloseTimeout:    requestTimeout,
+		ScheduleToCloseTimeout: lookGivenUpAt,
+		RetryPolicy:            retryPolicy(200*time.Millisecond, 5*time.Second),
+	}), a.LookAtPod, r.pod))
+}
+
 // record writes the outcome, and tries until it is written. A cancelled run has no outcome to write.
 func (r *checkRun) record(ctx workflow.Context, outcome check.Outcome) error {
 	if outcome.Result == check.Canceled {
@@ -66,6 +78,14 @@ func (r *checkRun) record(ctx workflow.Context, outcome check.Outcome) error {
 		return fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
 	}
 	return nil
+}
+
+// begin shows that a job runs. That this cannot be shown in time is no reason not to run it.
+func (r *checkRun) begin(ctx workflow.Context) {
+	bounded := workflow.WithScheduleToCloseTimeout(ctx, requestTimeout)
+	if err := r.setJobPhase(bounded, khv1.JobRunning); err != nil && ctx.Err() == nil {
+		r.notes = append(r.notes, "phase "+string(khv1.JobRunning)+" was not set")
+	}
 }
 
 func (r *checkRun) setJobPhase(ctx workflow.Context, phase khv1.JobPhase) error {
@@ -100,12 +120,14 @@ func (r *checkRun) cleanUp(ctx workflow.Context) {
 	}
 }
 
-// persistently returns options of a short call that must succeed in the end.
+// persistently returns options of a short call that is tried until it succeeds, or until the schedule-to-close timeout
+// that ctx may have.
 func persistently(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		Summary:             summary,
-		StartToCloseTimeout: requestTimeout,
-		RetryPolicy:         retryPolicy(200*time.Millisecond, 10*time.Second),
+		Summary:                summary,
+		StartToCloseTimeout:    requestTimeout,
+		ScheduleToCloseTimeout: workflow.GetActivityOptions(ctx).ScheduleToCloseTimeout,
+		RetryPolicy:            retryPolicy(200*time.Millisecond, 10*time.Second),
 	})
 }
 
@@ -124,11 +146,13 @@ func (r *checkRun) details(ctx workflow.Context, format string, args ...any) {
 func (r *checkRun) measure(ctx workflow.Context, outcome check.Outcome) {
 	metrics := metricsFor(ctx, r.in.Ref)
 	metrics.WithTags(map[string]string{"outcome": string(outcome.Result)}).Counter("khronicle_runs").Inc(1)
-	metrics.Timer("khronicle_run_verdict").Record(outcome.Judged.Sub(outcome.Started))
-	metrics.Timer("khronicle_run").Record(workflow.Now(ctx).Sub(r.started))
+	durations := workflow.GetMetricsHandler(ctx)
+	durations.Timer("khronicle_run_verdict").Record(outcome.Judged.Sub(outcome.Started))
+	durations.Timer("khronicle_run").Record(workflow.Now(ctx).Sub(r.started))
 }
 
-// metricsFor returns metrics with the labels of a check. The label namespace is taken by Temporal's.
+// metricsFor returns metrics with the labels of a check, for counters: a histogram for each check would be too much. The
+// label namespace is taken by Temporal's.
 func metricsFor(ctx workflow.Context, ref check.Ref) client.MetricsHandler {
 	return workflow.GetMetricsHandler(ctx).WithTags(map[string]string{
 		"check": ref.String(), "check_namespace": ref.Namespace, "workload": string(ref.Kind),

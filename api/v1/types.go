@@ -163,7 +163,7 @@ type WorkloadDetails struct {
 	LastRun *metav1.Time `json:"LastRun,omitempty"`
 	// AuthoritativePod is the worker that recorded the outcome.
 	AuthoritativePod string `json:"AuthoritativePod"`
-	// CurrentUUID is the run UUID of the last finished run. A run in flight is never shown here.
+	// CurrentUUID is the run UUID of the last run whose check reported. It is empty while it could be used to report.
 	CurrentUUID string `json:"uuid"`
 	// KHWorkload says whether the state is a check's or a job's.
 	// +optional

@@ -24,8 +24,10 @@ type config struct {
 	reportingURL        string
 	logLevel            string
 	logJSON             bool
-	reapInterval        time.Duration
-	retention           check.Retention
+	// devServer is the address of the Temporal server that this process started itself, if it did.
+	devServer    string
+	reapInterval time.Duration
+	retention    check.Retention
 }
 
 func defaultConfig() *config {
@@ -44,20 +46,32 @@ func defaultConfig() *config {
 
 // addClusterFlags adds what every command needs.
 func (c *config) addClusterFlags(f *pflag.FlagSet) {
-	f.StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig file (default: in-cluster, then $KUBECONFIG, then ~/.kube/config)")
+	f.StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config, then in-cluster)")
 	f.StringVar(&c.context, "context", "", "context of the kubeconfig (default: its current context)")
 	f.StringSliceVar(&c.targetNamespaces, "target-namespaces", c.targetNamespaces, "namespaces whose checks are run, none for all [TARGET_NAMESPACE]")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.BoolVar(&c.logJSON, "log-json", false, "log JSON lines")
 }
 
-// addFlags adds what the roles need.
-func (c *config) addFlags(f *pflag.FlagSet) {
+// addNameFlags adds what every role needs.
+func (c *config) addNameFlags(f *pflag.FlagSet) {
 	c.addClusterFlags(f)
 	f.StringVar(&c.podName, "pod-name", c.podName, "name of this process [POD_NAME]")
-	f.StringVar(&c.namespace, "namespace", c.namespace, "namespace of this process [POD_NAMESPACE]")
-	f.StringVar(&c.listen, "listen", ":8080", "address of reports, status page and metrics (reportapi, dev)")
-	f.StringVar(&c.operations, "operations-listen", ":8081", "address of /healthz, /readyz and /metrics (worker, starter)")
+}
+
+// addReportFlags adds what the report API needs.
+func (c *config) addReportFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.listen, "listen", ":8080", "address of reports, status page, metrics and health")
+}
+
+// addOperationsFlags adds what a role without the report API needs.
+func (c *config) addOperationsFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.operations, "operations-listen", ":8081", "address of /healthz, /readyz and /metrics")
+}
+
+// addRunFlags adds what the worker needs.
+func (c *config) addRunFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.namespace, "namespace", c.namespace, "namespace of this process, in the default reporting URL [POD_NAMESPACE]")
 	f.StringVar(&c.reportingURL, "reporting-url", c.reportingURL, "where checks report [KH_EXTERNAL_REPORTING_URL]")
 	f.DurationVar(&c.reapInterval, "reap-interval", 30*time.Second, "how often old pods and jobs are looked for")
 	f.IntVar(&c.retention.MaxCompletedPods, "max-completed-pods", c.retention.MaxCompletedPods, "Succeeded pods to keep of each check")
@@ -74,7 +88,7 @@ func (c *config) level() (level slog.Level, err error) {
 }
 
 func (c *config) reportTo() string {
-	return cmp.Or(c.reportingURL, "http://kuberhealthy."+c.namespace+".svc.cluster.local"+protocol.PathReport)
+	return cmp.Or(c.reportingURL, protocol.ReportingURL(c.namespace))
 }
 
 func (c *config) restConfig() (*rest.Config, error) {

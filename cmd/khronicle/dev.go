@@ -20,8 +20,10 @@ func devCommand() *cobra.Command {
 		Use: "dev", Short: "Run all roles and a Temporal server of their own, on this machine", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDev(cmd.Context(), c, server) },
 	}
-	c.addFlags(command.Flags())
 	f := command.Flags()
+	c.addNameFlags(f)
+	c.addReportFlags(f)
+	c.addRunFlags(f)
 	f.StringVar(&server.Binary, "temporal", "", "Temporal CLI (default: temporal beside this program, else on PATH)")
 	f.StringVar(&server.StateDir, "state-dir", ".state/temporal", "where Temporal keeps its database and log")
 	f.IntVar(&server.Port, "temporal-port", 7233, "port of Temporal on 127.0.0.1")
@@ -37,9 +39,7 @@ func runDev(ctx context.Context, c *config, server devserver.Options) error {
 		}
 		server.Binary = found
 	}
-	if err := os.Setenv("TEMPORAL_ADDRESS", fmt.Sprintf("127.0.0.1:%d", server.Port)); err != nil {
-		return err
-	}
+	c.devServer = fmt.Sprintf("127.0.0.1:%d", server.Port)
 	// Temporal ends after the roles, so that they can say goodbye.
 	serverCtx, stopServer := context.WithCancel(context.WithoutCancel(ctx))
 	group, ctx := errgroup.WithContext(ctx)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func main() { os.Exit(run()) }
@@ -30,21 +31,27 @@ func rootCommand() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.AddCommand(
-		roleCommand("worker", "Run checks: poll Temporal and do what the runs need", workerRole),
-		roleCommand("starter", "Keep the schedules in step with the KHChecks and KHJobs of the cluster", starterRole),
-		roleCommand("reportapi", "Serve reports, the status page and the metrics", reportRole),
+		roleCommand("Run checks: poll Temporal and do what the runs need", workerRole,
+			(*config).addOperationsFlags, (*config).addRunFlags),
+		roleCommand("Keep the schedules in step with the KHChecks and KHJobs of the cluster", starterRole,
+			(*config).addOperationsFlags),
+		roleCommand("Serve reports, the status page and the metrics", reportRole,
+			(*config).addReportFlags),
 		devCommand(),
 		watchCommand(),
 	)
 	return root
 }
 
-func roleCommand(name, short string, r role) *cobra.Command {
+func roleCommand(short string, r role, flags ...func(*config, *pflag.FlagSet)) *cobra.Command {
 	c := defaultConfig()
 	command := &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs,
+		Use: r.name, Short: short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRoles(cmd.Context(), c, r) },
 	}
-	c.addFlags(command.Flags())
+	c.addNameFlags(command.Flags())
+	for _, add := range flags {
+		add(c, command.Flags())
+	}
 	return command
 }

@@ -51,9 +51,9 @@ func newProcess(c *config, watch kube.Options) (*process, error) {
 
 // connectTemporal makes a client that connects at its first use, so that the process can say that Temporal is not there.
 func (p *process) connectTemporal() error {
-	options, err := envconfig.LoadDefaultClientOptions()
+	options, err := p.temporalOptions()
 	if err != nil {
-		return fmt.Errorf("read the TEMPORAL_* settings: %w", err)
+		return err
 	}
 	options.Logger = log.NewStructuredLogger(p.logger)
 	options.MetricsHandler = p.metrics.Temporal
@@ -65,9 +65,22 @@ func (p *process) connectTemporal() error {
 	if p.temporalNamespace == "" {
 		p.temporalNamespace = client.DefaultNamespace
 	}
-	p.ready.Add("kubernetes", p.cluster.Ready)
+	p.ready.Add("informers", p.cluster.Synced)
+	p.ready.Add("kubernetes", p.cluster.Reachable)
 	p.ready.Add("temporal", p.temporalReady)
 	return nil
+}
+
+// temporalOptions are those of the TEMPORAL_* variables and profile, or of the server that `khronicle dev` started.
+func (p *process) temporalOptions() (client.Options, error) {
+	if p.devServer != "" {
+		return client.Options{HostPort: p.devServer}, nil
+	}
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return options, fmt.Errorf("read the TEMPORAL_* settings: %w", err)
+	}
+	return options, nil
 }
 
 func (p *process) temporalReady(ctx context.Context) error {

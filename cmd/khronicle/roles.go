@@ -88,7 +88,7 @@ func (p *process) serve(ctx context.Context, roles []role) error {
 func (p *process) serveReports(ctx context.Context) error {
 	server, err := reportapi.New(reportapi.Options{
 		Address: p.listen, Signaler: p.temporal, States: p.cluster, Name: p.podName,
-		Registry: p.metrics.Registry, Ready: p.ready, Logger: p.logger,
+		Synced: p.cluster.Synced, Registry: p.metrics.Registry, Ready: p.ready, Logger: p.logger,
 	})
 	if err != nil {
 		return err

@@ -19,6 +19,9 @@ import (
 // restartPause is the time between the death of the server and its next start.
 const restartPause = time.Second
 
+// startTimeout is how long a server must live for its death to be an accident, after which it is started again.
+const startTimeout = 5 * time.Second
+
 // stopTimeout bounds the graceful stop.
 const stopTimeout = 10 * time.Second
 
@@ -66,10 +69,14 @@ func Run(ctx context.Context, o Options) error {
 		server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 		server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
 		server.WaitDelay = stopTimeout
+		began := time.Now()
 		if err := server.Start(); err != nil {
 			return fmt.Errorf("start Temporal: %w", err)
 		}
-		_ = server.Wait() // whatever ended it, it is started again
+		err := server.Wait()
+		if ctx.Err() == nil && time.Since(began) < startTimeout {
+			return fmt.Errorf("Temporal ended at once: %w; see %s (is port %d or %d taken?)", err, log.Name(), o.Port, o.UIPort)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(restartPause):

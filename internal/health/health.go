@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -34,7 +35,7 @@ func (r *Readiness) Add(name string, c Check) {
 }
 
 // run returns the answer of each check, "ok" or an error text, and whether all are ok.
-func (r *Readiness) run(ctx context.Context) (answers map[string]string, ready bool) {
+func (r *Readiness) run(ctx context.Context, excluded []string) (answers map[string]string, ready bool) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	r.mu.Lock()
@@ -42,6 +43,9 @@ func (r *Readiness) run(ctx context.Context) (answers map[string]string, ready b
 	r.mu.Unlock()
 	answers, ready = map[string]string{}, true
 	for name, probe := range checks {
+		if slices.Contains(excluded, name) {
+			continue
+		}
 		answers[name] = "ok"
 		if err := probe(ctx); err != nil {
 			answers[name], ready = err.Error(), false
@@ -50,9 +54,10 @@ func (r *Readiness) run(ctx context.Context) (answers map[string]string, ready b
 	return answers, ready
 }
 
-// ServeHTTP answers /readyz: 200 when every check is ok, else 503, with the answer of each check as JSON.
+// ServeHTTP answers /readyz: 200 when every check is ok, else 503, with the answer of each check as JSON. As with the
+// Kubernetes API server, ?exclude=NAME leaves a check out.
 func (r *Readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	answers, ready := r.run(req.Context())
+	answers, ready := r.run(req.Context(), req.URL.Query()["exclude"])
 	w.Header().Set("Content-Type", "application/json")
 	if !ready {
 		w.WriteHeader(http.StatusServiceUnavailable)

@@ -62,6 +62,33 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
+func TestChecksCanBeLeftOut(t *testing.T) {
+	ready := &health.Readiness{}
+	ready.Add("a", wrong("x"))
+	ready.Add("b", wrong("y"))
+	ready.Add("c", fine)
+	tests := []struct {
+		query string
+		code  int
+		want  string
+	}{
+		{"", http.StatusServiceUnavailable, `{"a":"x","b":"y","c":"ok"}`},
+		{"?exclude=a", http.StatusServiceUnavailable, `{"b":"y","c":"ok"}`},
+		{"?exclude=a&exclude=b", http.StatusOK, `{"c":"ok"}`},
+		{"?exclude=unknown", http.StatusServiceUnavailable, `{"a":"x","b":"y","c":"ok"}`},
+		{"?exclude=a&exclude=b&exclude=c", http.StatusOK, `{}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.query, func(t *testing.T) {
+			recorder := httptest.NewRecorder()
+			ready.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz"+tt.query, nil))
+			if recorder.Code != tt.code || recorder.Body.String() != tt.want+"\n" {
+				t.Errorf("%d %s, want %d %s", recorder.Code, recorder.Body, tt.code, tt.want)
+			}
+		})
+	}
+}
+
 func TestAddReplacesTheCheckOfThatName(t *testing.T) {
 	ready := &health.Readiness{}
 	ready.Add("a", wrong("old"))

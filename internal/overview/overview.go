@@ -4,6 +4,7 @@ package overview
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
@@ -96,8 +98,13 @@ func nextRun(ctx context.Context, temporal Temporal, c *khv1.KuberhealthyCheck, 
 	}
 	described, err := temporal.DescribeWorkflowExecution(ctx, workflows.ScheduledCheckID(c.Namespace, c.Name), "")
 	info := described.GetWorkflowExecutionInfo()
+	var notFound *serviceerror.NotFound
 	switch {
-	case err != nil, info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+	case errors.As(err, &notFound):
+		return "not scheduled"
+	case err != nil:
+		return "unknown: Temporal does not answer"
+	case info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
 		return "not scheduled"
 	case len(described.GetPendingChildren()) > 0:
 		return "running"

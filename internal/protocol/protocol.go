@@ -34,5 +34,7 @@ const (
 	AnnotationCheckName = "comcast.github.io/check-name"
 )
 
-// DefaultReportingURL is where checks report when nothing else is configured.
-const DefaultReportingURL = "http://kuberhealthy.kuberhealthy.svc.cluster.local" + PathReport
+// ReportingURL returns where checks report when nothing else is configured: the Service of Khronicle in its namespace.
+func ReportingURL(namespace string) string {
+	return "http://kuberhealthy." + namespace + ".svc.cluster.local" + PathReport
+}

@@ -124,6 +124,46 @@ func TestSuspendAndResume(t *testing.T) {
 	})
 }
 
+// TestSuspendDuringATick: the run in flight ends by itself, and then the resumed check runs.
+func TestSuspendDuringATick(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	c := demoCheck(namespace, "napping", env{"REPORT_DELAY": "5s"})
+	c.Spec.RunInterval = "8s"
+	apply(t, c)
+	first := awaitState(t, namespace, "napping", 20*time.Second, "the first run", anyState)
+	eventually(t, 20*time.Second, "a tick is in progress", func() (bool, string) {
+		for _, pod := range podsOf(t, namespace, "napping") {
+			if pod.Status.Phase == corev1.PodRunning && pod.Labels["kuberhealthy-run-id"] != first.CurrentUUID {
+				return true, ""
+			}
+		}
+		return false, "no second pod"
+	})
+	edit(t, namespace, "napping", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true })
+	second := awaitState(t, namespace, "napping", 20*time.Second, "the run in flight", func(s khv1.WorkloadDetails) bool {
+		return s.CurrentUUID != first.CurrentUUID
+	})
+	edit(t, namespace, "napping", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = false })
+	awaitState(t, namespace, "napping", 20*time.Second, "a run of the resumed check", func(s khv1.WorkloadDetails) bool {
+		return s.CurrentUUID != second.CurrentUUID
+	})
+}
+
+// TestRecreateDuringATick: the new check of the same name runs once the old one's run is over.
+func TestRecreateDuringATick(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	c := demoCheck(namespace, "phoenix", env{"REPORT_DELAY": "5m"})
+	apply(t, c)
+	awaitPod(t, namespace, "phoenix", corev1.PodRunning)
+	if err := under.kube.checks(namespace).Delete(t.Context(), "phoenix", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, demoCheck(namespace, "phoenix", nil))
+	awaitState(t, namespace, "phoenix", 60*time.Second, "OK, from the new check", func(s khv1.WorkloadDetails) bool { return s.OK })
+}
+
 func TestScheduleRunsAtOnceAndByTheClock(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)

@@ -137,10 +137,13 @@ func (s *stack) command(name string) *exec.Cmd {
 		o := devserver.Options{StateDir: filepath.Join(s.state, "temporal"), Port: temporalPort, UIPort: temporalUIPort}
 		return exec.Command(filepath.Join(s.bin, "temporal"), o.Args()...)
 	}
-	port := map[string]string{"worker": workerPort, "starter": starterPort}[name]
-	cmd := exec.Command(filepath.Join(s.bin, "khronicle"), name,
-		"--kubeconfig", s.kubeconfig, "--pod-name", name, "--listen", "127.0.0.1:"+reportPort,
-		"--operations-listen", "127.0.0.1:"+port, "--reporting-url", reportURL)
+	flags := map[string][]string{
+		"worker":    {"--operations-listen", "127.0.0.1:" + workerPort, "--reporting-url", reportURL},
+		"starter":   {"--operations-listen", "127.0.0.1:" + starterPort},
+		"reportapi": {"--listen", "127.0.0.1:" + reportPort},
+	}
+	args := append([]string{name, "--kubeconfig", s.kubeconfig, "--pod-name", name}, flags[name]...)
+	cmd := exec.Command(filepath.Join(s.bin, "khronicle"), args...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("TEMPORAL_ADDRESS=127.0.0.1:%d", temporalPort))
 	return cmd
 }
