@@ -40,16 +40,22 @@ func TestCleanUp(t *testing.T) {
 		{"pod has ended and is kept", activities.CleanUpInput{Ref: checkRef, Pod: pod, Ended: true}, []string{"cart-1"}, nil},
 		{"pod has not ended", activities.CleanUpInput{Ref: checkRef, Pod: pod}, nil, []string{"delete cart-1", "await cart-1"}},
 		{
-			"surplus is deleted", activities.CleanUpInput{Ref: checkRef, Pod: pod, Ended: true},
-			[]string{"cart-1", "cart-0", "cart-9"}, []string{"delete cart-0", "delete cart-9"},
+			"surplus is deleted",
+			activities.CleanUpInput{Ref: checkRef, Pod: pod, Ended: true},
+			[]string{"cart-1", "cart-0", "cart-9"},
+			[]string{"delete cart-0", "delete cart-9"},
 		},
 		{
-			"pod has not ended, and there is a surplus", activities.CleanUpInput{Ref: checkRef, Pod: pod},
-			[]string{"cart-0", "cart-9"}, []string{"delete cart-1", "await cart-1", "delete cart-9"},
+			"pod has not ended, and there is a surplus",
+			activities.CleanUpInput{Ref: checkRef, Pod: pod},
+			[]string{"cart-0", "cart-9"},
+			[]string{"delete cart-1", "await cart-1", "delete cart-9"},
 		},
 		{
-			"run without a pod", activities.CleanUpInput{Ref: checkRef, Pod: activities.Pod{Namespace: "shop"}},
-			[]string{"cart-0", "cart-9"}, []string{"delete cart-9"},
+			"run without a pod",
+			activities.CleanUpInput{Ref: checkRef, Pod: activities.Pod{Namespace: "shop"}},
+			[]string{"cart-0", "cart-9"},
+			[]string{"delete cart-9"},
 		},
 	}
 	for _, tt := range tests {

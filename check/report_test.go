@@ -83,7 +83,7 @@ func TestParseReportRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := check.ParseReport([]byte(tt.body))
 			for _, sentinel := range all {
-				if errors.Is(err, sentinel) != (sentinel == tt.want) {
+				if errors.Is(err, sentinel) != errors.Is(tt.want, sentinel) {
 					t.Errorf("got %v, want %v", err, tt.want)
 				}
 			}

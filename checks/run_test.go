@@ -67,22 +67,26 @@ func TestRunReportsOnce(t *testing.T) {
 	}{
 		{"http passes", "http", map[string]string{"CHECK_URL": shop.URL}, []string{success}},
 		{
-			"http fails", "http", map[string]string{"CHECK_URL": shop.URL + "/x"},
+			"http fails", "http",
+			map[string]string{"CHECK_URL": shop.URL + "/x"},
 			failed("GET " + shop.URL + "/x: status 404, want 200"),
 		},
 		{"dns passes", "dns", map[string]string{"HOSTNAME": "localhost"}, []string{success}},
 		{"demo passes", "demo", nil, []string{success}},
 		{"demo fails", "demo", map[string]string{"REPORT_FAILURE": "true"}, failed("Test has failed!")},
 		{
-			"wrong configuration", "http", map[string]string{"CHECK_URL": shop.URL, "COUNT": "many"},
+			"wrong configuration", "http",
+			map[string]string{"CHECK_URL": shop.URL, "COUNT": "many"},
 			failed(`COUNT=\"many\": want a whole number from 1 to 10000`),
 		},
 		{
-			"wrong configuration of demo", "demo", map[string]string{"EXIT_CODE": "x"},
+			"wrong configuration of demo", "demo",
+			map[string]string{"EXIT_CODE": "x"},
 			failed(`EXIT_CODE=\"x\": want a whole number from 0 to 255`),
 		},
 		{
-			"no deadline", "http", map[string]string{"CHECK_URL": shop.URL, "KH_CHECK_RUN_DEADLINE": ""},
+			"no deadline", "http",
+			map[string]string{"CHECK_URL": shop.URL, "KH_CHECK_RUN_DEADLINE": ""},
 			failed("fetched KH_CHECK_RUN_DEADLINE environment variable but it was blank"),
 		},
 		{

@@ -31,21 +31,9 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 	if err != nil {
 		return 0, err
 	}
-	if c == nil && present.running {
-		// Before a schedule is ended, the API server is asked: the cache may be behind.
-		live, err := s.Cluster.LiveCheck(ctx, k.namespace, k.name)
-		if err != nil || live != nil {
-			return lookAgain, err
-		}
-	}
-	if plan(c, present) != nothing {
-		if err := s.addRunsInFlight(ctx, id, &present); err != nil {
-			return 0, err
-		}
-	}
-	todo := plan(c, present)
-	if todo != nothing && todo != wait {
-		s.Logger.Info("schedule changes", "namespace", k.namespace, "check", k.name, "action", todo.String())
+	todo, err := s.decide(ctx, k, id, c, &present)
+	if err != nil {
+		return 0, err
 	}
 	switch todo {
 	case end:
@@ -57,9 +45,31 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 	case fault:
 		return 0, errors.Join(s.stop(ctx, id, "the check's spec is not valid"), s.startOnce(ctx, check.FromCheck(c), workflows.TriggerFirst))
 	case start:
-		return 0, s.start(ctx, id, c)
+		return 0, s.start(ctx, id, c, present.running)
 	}
 	return 0, nil
+}
+
+// decide plans with what the cache and the description say; when something is to change, it looks more closely first.
+func (s *starter) decide(ctx context.Context, k key, id string, c *khv1.KuberhealthyCheck, present *schedule) (action, error) {
+	if plan(c, *present) == nothing {
+		return nothing, nil
+	}
+	if c == nil {
+		// Before a schedule is ended, the API server is asked: the cache may be behind.
+		live, err := s.Cluster.LiveCheck(ctx, k.namespace, k.name)
+		if err != nil || live != nil {
+			return wait, err
+		}
+	}
+	if err := s.addRunsInFlight(ctx, id, present); err != nil {
+		return nothing, err
+	}
+	todo := plan(c, *present)
+	if todo != nothing && todo != wait {
+		s.Logger.Info("schedule changes", "namespace", k.namespace, "check", k.name, "action", todo.String())
+	}
+	return todo, nil
 }
 
 // describe reads a check's cron workflow and finds the runs in flight.
@@ -110,7 +120,8 @@ func open(described *workflowservice.DescribeWorkflowExecutionResponse) bool {
 
 // start begins the schedule with a first run at once. The order matters: when the process dies between the two, the next
 // start finds the first run started and goes on.
-func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyCheck) error {
+// A schedule of an older revision is replaced; without one, a second starter that does the same finds it done.
+func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyCheck, replace bool) error {
 	parsed, err := check.ParseSchedule(check.ScheduleOf(c.Spec))
 	if err != nil {
 		return err
@@ -119,15 +130,21 @@ func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyChec
 		return err
 	}
 	ref := check.FromCheck(c).Ref
+	conflict := enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+	if replace {
+		conflict = enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
+	}
 	_, err = s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: id, TaskQueue: workflows.TaskQueue, CronSchedule: parsed.CronSpec(),
-		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
-		TypedSearchAttributes:    workflows.SearchAttributesOf(ref),
-		Memo:                     map[string]any{workflows.MemoRevision: workflows.RevisionOf(ref)},
-		StaticSummary:            fmt.Sprintf("%s %s, %s", ref.Kind, ref, parsed.CronSpec()),
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy:                 conflict,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    workflows.SearchAttributesOf(ref),
+		Memo:                                     map[string]any{workflows.MemoRevision: workflows.RevisionOf(ref)},
+		StaticSummary:                            fmt.Sprintf("%s %s, %s", ref.Kind, ref, parsed.CronSpec()),
 	}, workflows.ScheduledCheck, input(c, time.Now()))
-	if err != nil {
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	if err != nil && !errors.As(err, &started) {
 		return fmt.Errorf("start workflow %s: %w", id, err)
 	}
 	return nil

@@ -115,7 +115,8 @@ func TestFromEnvSaysWhatIsWrong(t *testing.T) {
 		{"no name", nil, []string{`HOSTNAME="": ` + hosts}},
 		{"the pod's own name, as runtimes set it", map[string]string{"HOSTNAME": own}, []string{`HOSTNAME="` + own + `": ` + hosts}},
 		{
-			"addresses and server", map[string]string{
+			"addresses and server",
+			map[string]string{
 				"HOSTNAME": "shop", "EXPECTED_ADDRESSES": "10.0.0.1,shop", "NAMESERVER": "10.0.0.1:53:53",
 			},
 			[]string{

@@ -33,7 +33,7 @@ func shop(t *testing.T) *httptest.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ok", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "all is ok here") })
 	mux.HandleFunc("/busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
-	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", 301) })
+	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusMovedPermanently) })
 	mux.HandleFunc("/flaky", func(w http.ResponseWriter, _ *http.Request) {
 		if requests.Add(1)%2 == 0 {
 			w.WriteHeader(503)
@@ -56,16 +56,19 @@ func TestRun(t *testing.T) {
 		{"status 200", map[string]string{"CHECK_URL": url + "/ok"}, nil},
 		{"wanted text", map[string]string{"CHECK_URL": url + "/ok", "TARGET_STRING": "is ok"}, nil},
 		{
-			"wanted text is missing", map[string]string{"CHECK_URL": url + "/ok", "TARGET_STRING": "sold out"},
+			"wanted text is missing",
+			map[string]string{"CHECK_URL": url + "/ok", "TARGET_STRING": "sold out"},
 			[]string{"GET " + url + `/ok: body does not contain "sold out"; it begins with "all is ok here"`},
 		},
 		{
-			"wrong status", map[string]string{"CHECK_URL": url + "/busy"},
+			"wrong status",
+			map[string]string{"CHECK_URL": url + "/busy"},
 			[]string{"GET " + url + "/busy: status 503, want 200"},
 		},
 		{"expected status", map[string]string{"CHECK_URL": url + "/busy", "EXPECTED_STATUS_CODE": "503"}, nil},
 		{
-			"one of several", map[string]string{"CHECK_URL": url + "/busy", "EXPECTED_STATUS_CODE": "200, 404"},
+			"one of several",
+			map[string]string{"CHECK_URL": url + "/busy", "EXPECTED_STATUS_CODE": "200, 404"},
 			[]string{"GET " + url + "/busy: status 503, want 200 or 404"},
 		},
 		{"redirect is followed", map[string]string{"CHECK_URL": url + "/moved", "TARGET_STRING": "ok"}, nil},
@@ -153,7 +156,8 @@ func TestFromEnvSaysWhatIsWrong(t *testing.T) {
 			[]string{`CHECK_URL="": want a URL such as http://shop.default.svc.cluster.local/healthz`},
 		},
 		{
-			"URL without scheme", map[string]string{"CHECK_URL": "shop/healthz"},
+			"URL without scheme",
+			map[string]string{"CHECK_URL": "shop/healthz"},
 			[]string{`CHECK_URL="shop/healthz": want a URL such as http://shop.default.svc.cluster.local/healthz`},
 		},
 		{

@@ -159,11 +159,15 @@ func TestFromEnv(t *testing.T) {
 	}{
 		{"defaults", nil, podstatus.Config{Patience: 10 * time.Minute}, nil},
 		{
-			"set", map[string]string{"TARGET_NAMESPACE": "shop", "SKIP_DURATION": "0s"},
-			podstatus.Config{Namespace: "shop"}, nil,
+			"set",
+			map[string]string{"TARGET_NAMESPACE": "shop", "SKIP_DURATION": "0s"},
+			podstatus.Config{Namespace: "shop"},
+			nil,
 		},
 		{
-			"wrong", map[string]string{"SKIP_DURATION": "ten"}, podstatus.Config{Patience: 10 * time.Minute},
+			"wrong",
+			map[string]string{"SKIP_DURATION": "ten"},
+			podstatus.Config{Patience: 10 * time.Minute},
 			[]string{`SKIP_DURATION="ten": want a duration that is not negative, such as 90s, 10m or 1h30m`},
 		},
 	}

@@ -88,6 +88,6 @@ func lookup(name string) (string, error) {
 // debug logs when Debug is set. The run UUID is a credential and is never logged.
 func debug(message string, args ...any) {
 	if Debug {
-		slog.Info(message, args...)
+		slog.Info(message, args...) //nolint:sloglint // callers pass constants
 	}
 }

@@ -75,7 +75,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 		err := server.Wait()
 		if ctx.Err() == nil && time.Since(began) < startTimeout {
-			return fmt.Errorf("Temporal ended at once: %w; see %s (is port %d or %d taken?)", err, log.Name(), o.Port, o.UIPort)
+			return fmt.Errorf("run Temporal: it ended at once (%w); see %s; is port %d or %d taken?", err, log.Name(), o.Port, o.UIPort)
 		}
 		select {
 		case <-ctx.Done():

@@ -35,7 +35,7 @@ func TestRunUUIDsAreHidden(t *testing.T) {
 		name string
 		log  func(*slog.Logger)
 	}{
-		{"message", func(l *slog.Logger) { l.Info("run " + runUUID + " began") }}, //nolint:sloglint // what if
+		{"message", func(l *slog.Logger) { l.Info("run " + runUUID + " began") }},
 		{"text", func(l *slog.Logger) { l.Info("x", "run_uuid", runUUID) }},
 		{"inside a text", func(l *slog.Logger) { l.Info("x", "pod", "a "+runUUID+" b "+runUUID) }},
 		{"in capitals", func(l *slog.Logger) { l.Info("x", "run_uuid", strings.ToUpper(runUUID)) }},
@@ -82,7 +82,7 @@ func TestRunUUIDsAreHidden(t *testing.T) {
 func TestTheShortIDIsShownInstead(t *testing.T) {
 	for _, text := range []string{runUUID, strings.ToUpper(runUUID)} {
 		var out bytes.Buffer
-		telemetry.NewLogger(&out, slog.LevelInfo, false).Info("run "+text, "run_uuid", text) //nolint:sloglint // what if
+		telemetry.NewLogger(&out, slog.LevelInfo, false).Info("run "+text, "run_uuid", text)
 		id := check.ID(runUUID)
 		if want := `msg="run ` + id + `" run_uuid=` + id + "\n"; !strings.HasSuffix(out.String(), want) {
 			t.Errorf("got %q, want %q at its end", out.String(), want)

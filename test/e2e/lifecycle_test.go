@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -25,7 +26,11 @@ func TestSameNameInTwoNamespaces(t *testing.T) {
 	awaitState(t, good, "twin", 20*time.Second, "OK", func(s khv1.WorkloadDetails) bool { return s.OK })
 	awaitState(t, bad, "twin", 20*time.Second, "failed", func(s khv1.WorkloadDetails) bool { return !s.OK })
 
-	page := statusPage(t, "?namespace="+good+","+bad)
+	var page check.Summary
+	eventually(t, 5*time.Second, "both twins on the status page", func() (bool, string) {
+		page = statusPage(t, "?namespace="+good+","+bad)
+		return len(page.CheckDetails) == 2, fmt.Sprintf("%d", len(page.CheckDetails))
+	})
 	if got := page.CheckDetails[good+"/twin"]; !got.OK || got.Namespace != good {
 		t.Errorf("status page shows %+v for the good twin", got)
 	}

@@ -6,9 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"sigs.k8s.io/yaml"
+
 	"github.com/khronicle/khronicle/tools/kubebox/internal/cluster"
 	"github.com/khronicle/khronicle/tools/kubebox/internal/config"
-	"sigs.k8s.io/yaml"
 )
 
 func render(t *testing.T) (cluster.Cluster, map[string][]byte) {

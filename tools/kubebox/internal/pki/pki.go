@@ -38,9 +38,11 @@ func Specs(node, nodeIP, apiServiceIP string) []Spec {
 	server, client := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth
 	masters := []string{"system:masters"}
 	return []Spec{
-		{File: "apiserver", CommonName: "kube-apiserver", Usage: server,
+		{
+			File: "apiserver", CommonName: "kube-apiserver", Usage: server,
 			DNSNames: []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
-			IPs:      []net.IP{loopback, net.IPv6loopback, net.ParseIP(apiServiceIP), net.ParseIP(nodeIP)}},
+			IPs:      []net.IP{loopback, net.IPv6loopback, net.ParseIP(apiServiceIP), net.ParseIP(nodeIP)},
+		},
 		{File: "kubelet", CommonName: node, Usage: server, DNSNames: []string{node, "localhost"}, IPs: []net.IP{loopback, net.ParseIP(nodeIP)}},
 		{File: "apiserver-kubelet-client", CommonName: "kube-apiserver-kubelet-client", Organization: masters, Usage: client},
 		{File: "front-proxy-client", CommonName: "front-proxy-client", Usage: client},

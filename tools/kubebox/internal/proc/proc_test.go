@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/khronicle/khronicle/tools/kubebox/internal/proc"
 	"golang.org/x/sys/unix"
+
+	"github.com/khronicle/khronicle/tools/kubebox/internal/proc"
 )
 
 // sleeper starts a process that does nothing and is gone when the test ends.
