@@ -1,11 +1,13 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/protocol"
 )
 
 // RecordOutcomeInput is the outcome of one run.
@@ -21,13 +23,26 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) e
 	if _, ok, err := a.Cluster.Workload(ctx, in.Ref); err != nil || !ok {
 		return err
 	}
+	outcome := in.Outcome
+	// A report may be faster than the news that the pod runs.
+	outcome.Node = cmp.Or(outcome.Node, a.nodeOf(in.Ref, in.UUID))
 	return a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),
 		func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState {
 			if present != nil && !check.Supersedes(present, in.Outcome) {
 				return nil
 			}
-			return check.NewState(present, in.Ref, in.UUID, a.Recorder, in.Outcome, time.Now())
+			return check.NewState(present, in.Ref, in.UUID, a.Recorder, outcome, time.Now())
 		})
+}
+
+// nodeOf finds in the cache where the pod of a run was placed, or returns nothing.
+func (a *Activities) nodeOf(ref check.Ref, uuid string) string {
+	for _, pod := range a.Cluster.PodsOf(ref.Namespace, ref.Name) {
+		if pod.Labels[protocol.LabelRunID] == uuid && pod.Spec.NodeName != "" {
+			return pod.Spec.NodeName
+		}
+	}
+	return ""
 }
 
 // SetJobPhaseInput is the progress of a job.

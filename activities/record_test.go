@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/khronicle/khronicle/activities"
@@ -33,9 +34,9 @@ func stateOf(started time.Time) *khv1.KuberhealthyState {
 }
 
 // states runs the activity on a cluster with that state, and returns what it writes, nil for nothing.
-func states(t *testing.T, present *khv1.KuberhealthyState, in activities.RecordOutcomeInput) (written *khv1.KuberhealthyState) {
+func states(t *testing.T, present *khv1.KuberhealthyState, in activities.RecordOutcomeInput, pods ...*corev1.Pod) (written *khv1.KuberhealthyState) {
 	t.Helper()
-	cluster := &fakeCluster{workload: func(check.Ref) (check.Workload, bool, error) { return validCheck(), true, nil }}
+	cluster := &fakeCluster{pods: pods, workload: func(check.Ref) (check.Workload, bool, error) { return validCheck(), true, nil }}
 	cluster.writeState = func(namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
 		if namespace != "shop" || name != "cart" {
 			t.Errorf("writes state %s/%s, want shop/cart", namespace, name)
@@ -93,6 +94,31 @@ func TestRecordOutcome(t *testing.T) {
 					t.Errorf("written state differs (-want +got):\n%s", diff)
 				}
 			})
+		})
+	}
+}
+
+// A report may come before the news that the pod runs; the cache knows by then where it was placed.
+func TestRecordOutcomeFindsTheNodeOfTheRunsPod(t *testing.T) {
+	podOf := func(uuid, node string) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kuberhealthy-run-id": uuid}},
+			Spec:       corev1.PodSpec{NodeName: node},
+		}
+	}
+	in := failedRun()
+	in.Outcome.Node = ""
+	for name, tt := range map[string]struct {
+		pods []*corev1.Pod
+		want string
+	}{
+		"pod of another run": {[]*corev1.Pod{podOf("another", "node-9")}, ""},
+		"pod of this run":    {[]*corev1.Pod{podOf("another", "node-9"), podOf(runUUID, "node-2")}, "node-2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := states(t, nil, in, tt.pods...); got.Spec.Node != tt.want {
+				t.Errorf("node is %q, want %q", got.Spec.Node, tt.want)
+			}
 		})
 	}
 }

@@ -30,46 +30,59 @@ import (
 
 // fakeCluster holds checks and jobs, by namespace/name, and says when they change, as informers do.
 type fakeCluster struct {
-	mu           sync.Mutex
-	checks       map[string]*khv1.KuberhealthyCheck
-	jobs         map[string]*khv1.KuberhealthyJob
-	onCheck      []func(namespace, name string)
-	onJob        []func(namespace, name string)
-	refuse       error                              // answer to OnCheckChange
-	refuseJobs   error                              // answer to OnJobChange
-	live         map[string]*khv1.KuberhealthyCheck // what the cache does not know yet
-	liveErrors   []error
-	namespaces   []string // empty means all
-	liveRequests int
+	mu         sync.Mutex
+	checks     map[string]*khv1.KuberhealthyCheck
+	jobs       map[string]*khv1.KuberhealthyJob
+	onCheck    []func(namespace, name string)
+	onJob      []func(namespace, name string)
+	refuse     error                   // answer to OnCheckChange
+	refuseJobs error                   // answer to OnJobChange
+	live       *khv1.KuberhealthyCheck // what the API server has and the cache has not
+	liveErrors []error
+	namespaces []string // empty means all
+	looks      map[string]int
 }
 
 func newCluster() *fakeCluster {
 	return &fakeCluster{
-		checks: map[string]*khv1.KuberhealthyCheck{}, jobs: map[string]*khv1.KuberhealthyJob{},
-		live: map[string]*khv1.KuberhealthyCheck{},
+		checks: map[string]*khv1.KuberhealthyCheck{}, jobs: map[string]*khv1.KuberhealthyJob{}, looks: map[string]int{},
 	}
 }
 
 func (f *fakeCluster) Check(namespace, name string) (*khv1.KuberhealthyCheck, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.looks[name]++
 	c, ok := f.checks[namespace+"/"+name]
 	return c, ok
+}
+
+// asked returns how often a check was looked at since its last change.
+func (f *fakeCluster) asked(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.looks[name]
 }
 
 func (f *fakeCluster) LiveCheck(_ context.Context, namespace, name string) (*khv1.KuberhealthyCheck, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.liveRequests++
 	if len(f.liveErrors) > 0 {
 		err := f.liveErrors[0]
 		f.liveErrors = f.liveErrors[1:]
 		return nil, err
 	}
-	if c, ok := f.live[namespace+"/"+name]; ok {
-		return c, nil
+	if f.live != nil {
+		return f.live, nil
 	}
 	return f.checks[namespace+"/"+name], nil
+}
+
+// keepLive makes the API server have a check that the cache has not. nil makes the two agree.
+func (f *fakeCluster) keepLive(c *khv1.KuberhealthyCheck) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.live = c
 }
 
 func (f *fakeCluster) Watches(namespace string) bool {
@@ -133,6 +146,7 @@ func (f *fakeCluster) apply(object any) {
 			o.Generation = present.Generation + 1
 		}
 		f.checks[o.Namespace+"/"+o.Name] = o
+		f.looks[o.Name] = 0
 		tell(f.onCheck, o.Namespace, o.Name)
 	case *khv1.KuberhealthyJob:
 		f.jobs[o.Namespace+"/"+o.Name] = o

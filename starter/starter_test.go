@@ -324,10 +324,10 @@ func TestDeletedCheck(t *testing.T) {
 	t.Run("says a cache that is behind", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.cluster.live["shop/cart"] = cart()
+			w.cluster.keepLive(cart())
 			w.cluster.forget("shop", "cart")
 			w.expect(t, time.Minute)
-			delete(w.cluster.live, "shop/cart")
+			w.cluster.keepLive(nil)
 			w.expect(t, time.Second, "terminate "+cartID+why, "cancel "+first)
 		})
 	})

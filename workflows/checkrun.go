@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -261,7 +262,7 @@ func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) 
 
 // close ends the workflow. A cancelled run ends as cancelled.
 func (r *checkRun) close(ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
-	outcome.Notes = r.notes
+	outcome.Notes, outcome.Node = r.notes, cmp.Or(outcome.Node, r.seen.Node)
 	workflow.SetCurrentDetails(ctx, summary(outcome))
 	if err := workflow.UpsertTypedSearchAttributes(ctx, SearchAttributeOutcome.ValueSet(string(outcome.Result))); err != nil {
 		return outcome, fmt.Errorf("set search attribute: %w", err)

@@ -106,9 +106,12 @@ func TestOutcomes(t *testing.T) {
 				tt.change(&c.Spec)
 			}
 			apply(t, c)
-			awaitState(t, namespace, tt.name, tt.within, "the wanted texts", func(got khv1.WorkloadDetails) bool {
+			state := awaitState(t, namespace, tt.name, tt.within, "the wanted texts", func(got khv1.WorkloadDetails) bool {
 				return got.OK == tt.ok && sameTexts(tt.errors, got.Errors, namespace, tt.name)
 			})
+			if tt.ok && state.Node != "kubebox" {
+				t.Errorf("node is %q, want that of the pod", state.Node)
+			}
 		})
 	}
 }
