@@ -1,0 +1,162 @@
+package overview_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/overview"
+)
+
+var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// world is a cluster and a Temporal server that answer from memory.
+type world struct {
+	checks    []*khv1.KuberhealthyCheck
+	jobs      []*khv1.KuberhealthyJob
+	states    []*khv1.KuberhealthyState
+	schedules map[string]*workflowservice.DescribeWorkflowExecutionResponse
+	err       error
+}
+
+func (w world) Checks() []*khv1.KuberhealthyCheck { return w.checks }
+func (w world) Jobs() []*khv1.KuberhealthyJob     { return w.jobs }
+func (w world) States() []*khv1.KuberhealthyState { return w.states }
+
+func (w world) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	if found := w.schedules[id]; found != nil || w.err != nil {
+		return found, w.err
+	}
+	return nil, serviceerror.NewNotFound("no such workflow")
+}
+
+func named(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: "shop", Name: name} }
+
+func newCheck(name string) *khv1.KuberhealthyCheck {
+	return &khv1.KuberhealthyCheck{ObjectMeta: named(name)}
+}
+
+func stateOf(name, duration string, errs ...string) *khv1.KuberhealthyState {
+	at := metav1.NewTime(now.Add(-12 * time.Second))
+	return &khv1.KuberhealthyState{ObjectMeta: named(name), Spec: khv1.WorkloadDetails{
+		OK: len(errs) == 0, Errors: errs, LastRun: &at, RunDuration: duration,
+	}}
+}
+
+func scheduled(status enumspb.WorkflowExecutionStatus, next time.Time, children ...*workflowpb.PendingChildExecutionInfo) *workflowservice.DescribeWorkflowExecutionResponse {
+	return &workflowservice.DescribeWorkflowExecutionResponse{
+		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: status, ExecutionTime: timestamppb.New(next)},
+		PendingChildren:       children,
+	}
+}
+
+func TestTable(t *testing.T) {
+	const running = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	asleep := newCheck("asleep")
+	asleep.Spec.Suspend = true
+	w := world{
+		checks: []*khv1.KuberhealthyCheck{newCheck("pay"), newCheck("cart"), asleep, newCheck("new"), newCheck("lost")},
+		jobs:   []*khv1.KuberhealthyJob{{ObjectMeta: named("once"), Spec: khv1.JobConfig{Phase: khv1.JobCompleted}}},
+		states: []*khv1.KuberhealthyState{
+			stateOf("cart", "1.23456s"), stateOf("once", ""),
+			stateOf("pay", "", "first line\nsecond line", "another"), stateOf("asleep", "2s", strings.Repeat("x", 200)),
+		},
+		schedules: map[string]*workflowservice.DescribeWorkflowExecutionResponse{
+			"khcheck/shop/cart": scheduled(running, now.Add(48*time.Second)),
+			"khcheck/shop/pay":  scheduled(running, now, &workflowpb.PendingChildExecutionInfo{}),
+			"khcheck/shop/new":  scheduled(running, now.Add(-time.Second)),
+			"khcheck/shop/lost": scheduled(enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, now),
+		},
+	}
+	want := strings.Join([]string{
+		"CHECK        STATE    LAST RUN  DURATION  NEXT RUN              ERROR",
+		"shop/asleep  failed   12s ago   2s        suspended             " + strings.Repeat("x", 100) + "…",
+		"shop/cart    OK       12s ago   1.23s     in 48s                -",
+		"shop/lost    waiting  -         -         not scheduled         -",
+		"shop/new     waiting  -         -         in 0s                 -",
+		"shop/pay     failed   12s ago   -         running               first line (+1)",
+		"shop/once    OK       12s ago   -         runs once: Completed  -",
+		"",
+	}, "\n")
+	var got strings.Builder
+	if err := overview.Write(&got, overview.Rows(t.Context(), w, w, now), now); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+func TestTemporalThatDoesNotAnswerIsNotAnUnscheduledCheck(t *testing.T) {
+	w := world{checks: []*khv1.KuberhealthyCheck{newCheck("cart")}, err: errors.New("connection refused")}
+	if got := overview.Rows(t.Context(), w, w, now)[0].NextRun; got != "unknown: Temporal does not answer" {
+		t.Errorf("next run is %q", got)
+	}
+}
+
+func TestParseExpectation(t *testing.T) {
+	tests := []struct {
+		text string
+		want overview.Expectation
+		ok   bool
+	}{
+		{"shop/cart=ok", overview.Expectation{Name: "shop/cart", State: overview.StateOK}, true},
+		{"shop/cart=failed", overview.Expectation{Name: "shop/cart", State: overview.StateFailed}, true},
+		{"shop/cart=failed:a: b", overview.Expectation{Name: "shop/cart", State: overview.StateFailed, Error: "a: b"}, true},
+		{"cart=ok", overview.Expectation{}, false},
+		{"shop/cart", overview.Expectation{}, false},
+		{"shop/cart=fine", overview.Expectation{}, false},
+		{"shop/cart=ok:text", overview.Expectation{}, false},
+	}
+	for _, tt := range tests {
+		got, err := overview.ParseExpectation(tt.text)
+		if got != tt.want || (err == nil) != tt.ok {
+			t.Errorf("ParseExpectation(%q) = %+v, %v", tt.text, got, err)
+		}
+	}
+}
+
+func TestCompare(t *testing.T) {
+	rows := []overview.Row{
+		{Name: "shop/cart", State: overview.StateOK, LastRun: now},
+		{Name: "shop/pay", State: overview.StateFailed, LastRun: now, Errors: []string{"card refused"}},
+	}
+	tests := []struct {
+		name, expectation string
+		since             time.Time
+		want              string
+	}{
+		{"ok", "shop/cart=ok", now, ""},
+		{"failed with the text", "shop/pay=failed:refused", now, ""},
+		{"failed with another text", "shop/pay=failed:stolen", now, `shop/pay: errors are ["card refused"], expected "stolen"`},
+		{"wrong state", "shop/pay=ok", now, `shop/pay: is failed, expected OK; errors: ["card refused"]`},
+		{"from before", "shop/cart=ok", now.Add(time.Second), "shop/cart: no outcome since 2026-11-22T12:00:01Z"},
+		{"not there", "shop/gone=ok", now, "shop/gone: no such check or job"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			expectation, err := overview.ParseExpectation(tt.expectation)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			if err := overview.Compare([]overview.Expectation{expectation}, rows, tt.since); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
