@@ -181,9 +181,10 @@ func (s *starter) stop(ctx context.Context, id, why string) error {
 	return nil
 }
 
-// end ends the schedule of a check that is gone, and cancels its runs, which then delete their pods.
+// end cancels the runs of a check that is gone, which then delete their pods, and ends its schedule. The order matters:
+// as long as the schedule is there, what could not be done is tried again.
 func (s *starter) end(ctx context.Context, id string, present schedule) error {
-	errs := []error{s.stop(ctx, id, "the check was deleted")}
+	var errs []error
 	for _, run := range present.inFlight {
 		err := s.Temporal.CancelWorkflow(ctx, run, "")
 		var notFound *serviceerror.NotFound
@@ -191,7 +192,10 @@ func (s *starter) end(ctx context.Context, id string, present schedule) error {
 			errs = append(errs, fmt.Errorf("cancel a run of %s: %w", id, err))
 		}
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return s.stop(ctx, id, "the check was deleted")
 }
 
 // reconcileJob starts a job that has no phase yet.

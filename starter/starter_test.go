@@ -286,7 +286,7 @@ func TestDeletedCheck(t *testing.T) {
 			w.expect(t, atOnce, "start "+first, "start "+cartID)
 			w.temporal.begin("run-1", cartID)
 			w.cluster.forget("shop", "cart")
-			w.expect(t, time.Hour, "terminate "+cartID+why, "cancel run-1", "cancel "+first)
+			w.expect(t, time.Hour, "cancel run-1", "cancel "+first, "terminate "+cartID+why)
 		})
 	})
 	t.Run("its run ends at that moment", func(t *testing.T) {
@@ -304,7 +304,7 @@ func TestDeletedCheck(t *testing.T) {
 			w.temporal.complete(first)
 			w.temporal.begin("run-1", cartID)
 			w.cluster.forget("shop", "cart")
-			w.expect(t, atOnce, "terminate "+cartID+why, "cancel run-1")
+			w.expect(t, atOnce, "cancel run-1", "terminate "+cartID+why)
 			w.cluster.apply(cart(anew))
 			w.expect(t, time.Minute)
 			w.temporal.complete("run-1")
@@ -328,7 +328,7 @@ func TestDeletedCheck(t *testing.T) {
 			w.cluster.forget("shop", "cart")
 			w.expect(t, time.Minute)
 			w.cluster.keepLive(nil)
-			w.expect(t, time.Second, "terminate "+cartID+why, "cancel "+first)
+			w.expect(t, time.Second, "cancel "+first, "terminate "+cartID+why)
 		})
 	})
 	t.Run("and the API server is down", func(t *testing.T) {
@@ -337,7 +337,7 @@ func TestDeletedCheck(t *testing.T) {
 			w.cluster.liveErrors = []error{errDown, errDown}
 			w.cluster.forget("shop", "cart")
 			w.expect(t, atOnce)
-			w.expect(t, time.Minute, "terminate "+cartID+why, "cancel "+first)
+			w.expect(t, time.Minute, "cancel "+first, "terminate "+cartID+why)
 		})
 	})
 }
@@ -522,14 +522,15 @@ func remove(w *world) { w.cluster.forget("shop", "cart") }
 func pause(w *world)  { w.cluster.apply(cart(suspended)) }
 func job(w *world)    { w.cluster.apply(smoke("")) }
 
-// One run that cannot be cancelled does not keep the others, and is reported.
+// A run that cannot be cancelled does not keep the others, and is not forgotten: its schedule stays until it could be.
 func TestRunThatCannotBeCancelled(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		w.expect(t, atOnce, "start "+first, "start "+cartID)
 		w.temporal.begin("run-1", cartID)
 		w.temporal.errors["cancel run-1"] = []error{errDown}
 		w.cluster.forget("shop", "cart")
-		w.expect(t, atOnce, "terminate "+cartID+": the check was deleted", "cancel "+first)
+		w.expect(t, atOnce, "cancel "+first)
+		w.expect(t, time.Second, "cancel run-1", "cancel "+first, "terminate "+cartID+": the check was deleted")
 	})
 }
 
