@@ -104,5 +104,5 @@ verify: ## format, tidy, generate, lint, look for known vulnerabilities, then fa
 	gofmt -l -w $$(git ls-files '*.go')
 	$(GO) mod tidy
 	$(MAKE) --no-print-directory generate lint
-	@tools/lint.sh $(GOVULNCHECK) $(PACKAGES) || echo "govulncheck: the vulnerability database was not reached, or it found something (above)"
+	@tools/lint.sh $(GOVULNCHECK) $(PACKAGES) || { [ $$? -ne 3 ] && echo "govulncheck: the vulnerability database was not reached" >&2; } # 3 is a finding
 	@git diff --exit-code --stat || { echo "make verify changed files: commit them" >&2; exit 1; }

@@ -70,7 +70,7 @@ func Run(ctx context.Context, o Options) error {
 		server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
 		server.WaitDelay = stopTimeout
 		began := time.Now()
-		if err := server.Start(); err != nil {
+		if err := server.Start(); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("start Temporal: %w", err)
 		}
 		err := server.Wait()
