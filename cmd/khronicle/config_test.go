@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// isolate takes away what the environment and the home of the developer say. Temporal is at an address where nobody is.
+func isolate(t *testing.T) {
+	t.Helper()
+	home := t.TempDir()
+	settings := filepath.Join(home, "temporal.toml")
+	if err := os.WriteFile(settings, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"POD_NAME", "POD_NAMESPACE", "TARGET_NAMESPACE", "KH_EXTERNAL_REPORTING_URL", "KUBERNETES_SERVICE_HOST"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("KUBECONFIG", filepath.Join(home, "missing"))
+	t.Setenv("TEMPORAL_CONFIG_FILE", settings)
+	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+}
+
+// execute runs a command line and returns what it writes.
+func execute(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(&out)
+	root.SetErr(&out)
+	err := root.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+// command finds a command and reads its flags.
+func command(t *testing.T, args ...string) *cobra.Command {
+	t.Helper()
+	found, rest, err := rootCommand().Find(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := found.ParseFlags(rest); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
+	hostname, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		env  map[string]string
+		args []string
+		flag string
+		want string
+	}{
+		{"name", nil, nil, "pod-name", hostname},
+		{"name by the environment", map[string]string{"POD_NAME": "worker-1"}, nil, "pod-name", "worker-1"},
+		{"name by the flag", map[string]string{"POD_NAME": "worker-1"}, []string{"--pod-name", "mine"}, "pod-name", "mine"},
+		{"namespace", nil, nil, "namespace", "kuberhealthy"},
+		{"namespace by the environment", map[string]string{"POD_NAMESPACE": "health"}, nil, "namespace", "health"},
+		{"namespace by the flag", map[string]string{"POD_NAMESPACE": "health"}, []string{"--namespace", "mine"}, "namespace", "mine"},
+		{"target namespaces", nil, nil, "target-namespaces", "[]"},
+		{"target namespace by the environment", map[string]string{"TARGET_NAMESPACE": "shop"}, nil, "target-namespaces", "[shop]"},
+		{"target namespaces by the flag", map[string]string{"TARGET_NAMESPACE": "shop"}, []string{"--target-namespaces", "a,b"}, "target-namespaces", "[a,b]"},
+		{"reporting URL", nil, nil, "reporting-url", ""},
+		{"reporting URL by the environment", map[string]string{"KH_EXTERNAL_REPORTING_URL": "http://a/"}, nil, "reporting-url", "http://a/"},
+		{"reporting URL by the flag", map[string]string{"KH_EXTERNAL_REPORTING_URL": "http://a/"}, []string{"--reporting-url=http://b/"}, "reporting-url", "http://b/"},
+		{"log level", nil, nil, "log-level", "info"},
+		{"completed pods, as in Kuberhealthy's chart", nil, nil, "max-completed-pods", "4"},
+		{"error pods, as in Kuberhealthy's chart", nil, nil, "max-error-pods", "4"},
+		{"pod age, as in Kuberhealthy's chart", nil, nil, "max-check-pod-age", "72h0m0s"},
+		{"job age, as in Kuberhealthy's chart", nil, nil, "max-job-age", "15m0s"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			isolate(t)
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			worker := command(t, append([]string{"worker"}, tt.args...)...)
+			if got := worker.Flags().Lookup(tt.flag).Value.String(); got != tt.want {
+				t.Errorf("--%s is %q, want %q", tt.flag, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWhereChecksReport(t *testing.T) {
+	tests := []struct {
+		name string
+		env  map[string]string
+		want string
+	}{
+		{"default, as in Kuberhealthy", nil, "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"},
+		{"in another namespace", map[string]string{"POD_NAMESPACE": "health"}, "http://kuberhealthy.health.svc.cluster.local/externalCheckStatus"},
+		{
+			"where the environment says", map[string]string{"POD_NAMESPACE": "health", "KH_EXTERNAL_REPORTING_URL": "https://example/check"},
+			"https://example/check",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			isolate(t)
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			if got := defaultConfig().reportTo(); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// The commands and their flags are what manifests and scripts rely on.
+func TestCommandsAndTheirFlags(t *testing.T) {
+	cluster := []string{"context", "kubeconfig", "log-json", "log-level", "target-namespaces"}
+	runs := []string{
+		"max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
+	}
+	tests := map[string][]string{
+		"worker":    slices.Concat(cluster, runs, []string{"operations-listen", "pod-name"}),
+		"starter":   slices.Concat(cluster, []string{"operations-listen", "pod-name"}),
+		"reportapi": slices.Concat(cluster, []string{"listen", "pod-name"}),
+		"dev": slices.Concat(cluster, runs, []string{
+			"listen", "pod-name", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
+		}),
+		"watch": slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
+	}
+	names := []string{}
+	for _, c := range rootCommand().Commands() {
+		names = append(names, c.Name())
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(tests)), names); diff != "" {
+		t.Errorf("commands differ (-want +got):\n%s", diff)
+	}
+	for name, want := range tests {
+		t.Run(name, func(t *testing.T) {
+			isolate(t)
+			var got []string
+			command(t, name).LocalFlags().VisitAll(func(f *pflag.Flag) { got = append(got, f.Name) })
+			slices.Sort(want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("flags differ (-want +got):\n%s", diff)
+			}
+			help, err := execute(t, name, "--help")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, flag := range want {
+				if !strings.Contains(help, "--"+flag+" ") {
+					t.Errorf("the help does not name --%s:\n%s", flag, help)
+				}
+			}
+		})
+	}
+}
+
+func TestHelpNamesTheCommands(t *testing.T) {
+	help, err := execute(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"worker", "starter", "reportapi", "dev", "watch"} {
+		if !strings.Contains(help, "\n  "+name+" ") {
+			t.Errorf("the help does not name %s:\n%s", name, help)
+		}
+	}
+}
+
+func TestCommandLineThatIsWrong(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(kubeconfig, []byte(emptyKubeconfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const cluster = "find the cluster (set --kubeconfig or KUBECONFIG): "
+	tests := []struct {
+		name string
+		args []string // of each command
+		want string
+	}{
+		{"log level", []string{"--log-level", "loud"}, `--log-level: "loud" is not debug, info, warn or error`},
+		{"no kubeconfig", nil, cluster + "invalid configuration: no configuration has been provided"},
+		{"kubeconfig that is missing", []string{"--kubeconfig", "/nowhere/config"}, cluster + "stat /nowhere/config: no such file or directory"},
+		{"unknown context", []string{"--kubeconfig", kubeconfig, "--context", "moon"}, cluster + `context "moon" does not exist`},
+		{"unknown flag", []string{"--moon"}, "unknown flag: --moon"},
+		{"argument", []string{"moon"}, `unknown command "moon" for "khronicle `},
+	}
+	for _, tt := range tests {
+		for _, name := range []string{"worker", "starter", "reportapi", "watch", "dev"} {
+			t.Run(tt.name+"/"+name, func(t *testing.T) {
+				isolate(t)
+				args := append([]string{name}, tt.args...)
+				if name == "dev" {
+					args = append(args, "--temporal", idleServer(t), "--state-dir", t.TempDir())
+				}
+				if _, err := execute(t, args...); err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("error %v, want %s", err, tt.want)
+				}
+			})
+		}
+	}
+}
+
+const emptyKubeconfig = "apiVersion: v1\nkind: Config\n"
+
+// idleServer stands in for Temporal's CLI: it runs and serves nobody.
+func idleServer(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "temporal")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nexec sleep 600\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestTemporalSettingsThatAreWrong(t *testing.T) {
+	isolate(t)
+	t.Setenv("TEMPORAL_PROFILE", "moon")
+	t.Setenv("KUBECONFIG", kubeconfigOf(t, "http://127.0.0.1:1"))
+	if _, err := execute(t, "worker"); err == nil || !strings.HasPrefix(err.Error(), "read the TEMPORAL_* settings: ") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestWatchWithAnExpectationThatCannotBeRead(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"expectation", []string{"--expect", "shop/cart=fine"}, `--expect: "shop/cart=fine" is not NAMESPACE/NAME=ok`},
+		{"time", []string{"--since", "yesterday"}, `--since: parsing time "yesterday"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			isolate(t)
+			if _, err := execute(t, append([]string{"watch"}, tt.args...)...); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("error %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestFindTemporal(t *testing.T) {
+	t.Run("on PATH", func(t *testing.T) {
+		path := idleServer(t)
+		t.Setenv("PATH", filepath.Dir(path))
+		if got, err := findTemporal(); err != nil || got != path {
+			t.Errorf("found %q, error %v, want %s", got, err, path)
+		}
+	})
+	t.Run("nowhere", func(t *testing.T) {
+		isolate(t)
+		t.Setenv("PATH", t.TempDir())
+		_, err := execute(t, "dev")
+		if err == nil || !strings.Contains(err.Error(), "build it with `make temporal`, or name it with --temporal") {
+			t.Errorf("error %v, want one that says what to do", err)
+		}
+	})
+}

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+// apiServer is an API server with one check and its state.
+func apiServer(t *testing.T) string {
+	t.Helper()
+	lastRun := metav1.NewTime(time.Now())
+	cart := metav1.ObjectMeta{Namespace: "shop", Name: "cart"}
+	return serve(t,
+		[]khv1.KuberhealthyCheck{{TypeMeta: khType(khv1.CheckKind), ObjectMeta: cart}},
+		[]khv1.KuberhealthyState{{TypeMeta: khType(khv1.StateKind), ObjectMeta: cart, Spec: khv1.WorkloadDetails{
+			Errors: []string{"cart is empty"}, Namespace: "shop", AuthoritativePod: "worker-1", LastRun: &lastRun,
+		}}})
+}
+
+func khType(kind string) metav1.TypeMeta {
+	return metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: kind}
+}
+
+// serve answers the lists of a cluster, in which nothing ever changes.
+func serve(t *testing.T, checks []khv1.KuberhealthyCheck, states []khv1.KuberhealthyState) (url string) {
+	t.Helper()
+	lists := map[string]any{
+		"/apis/comcast.github.io/v1/khchecks": khv1.KuberhealthyCheckList{TypeMeta: khType("KuberhealthyCheckList"), Items: checks},
+		"/apis/comcast.github.io/v1/khjobs":   khv1.KuberhealthyJobList{TypeMeta: khType("KuberhealthyJobList")},
+		"/apis/comcast.github.io/v1/khstates": khv1.KuberhealthyStateList{TypeMeta: khType("KuberhealthyStateList"), Items: states},
+		"/api/v1/pods":                        metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}},
+		"/readyz":                             "ok",
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		w.Header().Set("Content-Type", "application/json")
+		switch list, ok := lists[r.URL.Path]; {
+		case !ok:
+			http.NotFound(w, r)
+		case query.Get("sendInitialEvents") != "": // which an API server need not know
+			status := apierrors.NewInvalid(khv1.GroupVersion.WithKind(khv1.CheckKind).GroupKind(), "", nil).Status()
+			status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_ = json.NewEncoder(w).Encode(status)
+		case query.Get("watch") != "":
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		default:
+			_ = json.NewEncoder(w).Encode(list)
+		}
+	}))
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return server.URL
+}
+
+// kubeconfigOf returns the path of a kubeconfig for that API server.
+func kubeconfigOf(t *testing.T, url string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	content := fmt.Sprintf(emptyKubeconfig+`current-context: test
+contexts: [{name: test, context: {cluster: test, user: test}}]
+clusters: [{name: test, cluster: {server: %q}}]
+users: [{name: test, user: {}}]
+`, url)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// free returns an address on which nobody listens.
+func free(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// launch runs a command until the test ends; stop returns what it returned.
+func launch(t *testing.T, args ...string) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(io.Discard)
+	ended := make(chan error, 1)
+	go func() { ended <- root.ExecuteContext(ctx) }()
+	t.Cleanup(cancel)
+	return func() error { cancel(); return <-ended }
+}
+
+// get asks again until the process answers with that status, and returns the body.
+func get(t *testing.T, url string, status int) string {
+	t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(time.Minute)
+	last := "no answer"
+	for {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			body, err := io.ReadAll(response.Body)
+			response.Body.Close()
+			if err == nil && response.StatusCode == status {
+				return string(body)
+			}
+			last = fmt.Sprintf("%s: %s", response.Status, body)
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("GET %s: %s, want %d", url, last, status)
+		}
+	}
+}
+
+// A process without Temporal runs, and says what it waits for; it ends in order when it is told to.
+func TestRolesSayThatTheyWaitForTemporal(t *testing.T) {
+	for name, flag := range map[string]string{"worker": "--operations-listen", "starter": "--operations-listen", "reportapi": "--listen"} {
+		t.Run(name, func(t *testing.T) {
+			isolate(t)
+			address := free(t)
+			stop := launch(t, name, "--kubeconfig", kubeconfigOf(t, apiServer(t)), flag, address, "--log-level", "error")
+			get(t, "http://"+address+"/healthz", http.StatusOK)
+			get(t, "http://"+address+"/readyz?exclude=temporal", http.StatusOK)
+			var answers map[string]string
+			if err := json.Unmarshal([]byte(get(t, "http://"+address+"/readyz", http.StatusServiceUnavailable)), &answers); err != nil {
+				t.Fatal(err)
+			}
+			if answers["kubernetes"] != "ok" || answers["informers"] != "ok" || answers["temporal"] == "ok" || answers["temporal"] == "" {
+				t.Errorf("readiness %v, want that of Temporal alone to fail", answers)
+			}
+			if metrics := get(t, "http://"+address+"/metrics", http.StatusOK); !strings.Contains(metrics, "go_goroutines") {
+				t.Errorf("metrics without those of the process:\n%.500s", metrics)
+			}
+			if err := stop(); err != nil {
+				t.Errorf("ended with %v, want an orderly end", err)
+			}
+		})
+	}
+}
+
+// The page shows the cluster although Temporal is down: it needs the API server alone.
+func TestReportAPIServesTheStatusPageWithoutTemporal(t *testing.T) {
+	isolate(t)
+	address := free(t)
+	stop := launch(t, "reportapi", "--kubeconfig", kubeconfigOf(t, apiServer(t)), "--listen", address, "--pod-name", "api-1", "--log-level", "error")
+	get(t, "http://"+address+"/readyz?exclude=temporal", http.StatusOK)
+	var page struct {
+		OK            bool
+		Errors        []string
+		CurrentMaster string
+	}
+	if err := json.Unmarshal([]byte(get(t, "http://"+address+"/", http.StatusOK)), &page); err != nil {
+		t.Fatal(err)
+	}
+	if page.OK || !cmp.Equal(page.Errors, []string{"cart is empty"}) || page.CurrentMaster != "api-1" {
+		t.Errorf("page %+v", page)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestRoleWhoseAddressIsTaken(t *testing.T) {
+	tests := []struct{ role, flag, want string }{
+		{"worker", "--operations-listen", "listen for /healthz: "},
+		{"starter", "--operations-listen", "listen for /healthz: "},
+		{"reportapi", "--listen", "listen for reports: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.role, func(t *testing.T) {
+			isolate(t)
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			_, err = execute(t, tt.role, "--kubeconfig", kubeconfigOf(t, apiServer(t)), tt.flag, listener.Addr().String(), "--log-level", "error")
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("error %v, want %s…", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestWatch(t *testing.T) {
+	tests := []struct {
+		name   string
+		expect string
+		want   string
+	}{
+		{"as expected", "shop/cart=failed:empty", ""},
+		{"not as expected", "shop/cart=ok", `shop/cart: is failed, expected OK; errors: ["cart is empty"]`},
+		{"not there", "shop/till=ok", "shop/till: no such check or job"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			isolate(t)
+			out, err := execute(t, "watch", "--kubeconfig", kubeconfigOf(t, apiServer(t)), "--for", "1ms", "--every", "1ms",
+				"--expect", tt.expect, "--footer", "press ctrl-c", "--log-level", "error")
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("error %q, want %q", got, tt.want)
+			}
+			lines := strings.Split(out, "\n")
+			if len(lines) != 4 || !strings.HasPrefix(lines[0], "CHECK ") || !strings.HasPrefix(lines[1], "shop/cart  failed ") ||
+				lines[2] != "press ctrl-c" {
+				t.Errorf("wrote, where no terminal is, not one table and its footer:\n%s", out)
+			}
+		})
+	}
+}
+
+func TestOutputThatIsNoTerminal(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if isTerminal(file) || isTerminal(&bytes.Buffer{}) {
+		t.Error("a file or a buffer is taken for a terminal")
+	}
+}
+
+// All roles and a Temporal server in one process: it is ready as soon as that server is, and takes it along at its end.
+func TestDev(t *testing.T) {
+	binary, err := filepath.Abs("../../bin/temporal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Skipf("needs a real Temporal server, and there is none: %v (make temporal builds it)", err)
+	}
+	isolate(t)
+	address, temporal, ui := free(t), free(t), free(t)
+	port := func(address string) string { return address[strings.LastIndex(address, ":")+1:] }
+	stop := launch(t, "dev", "--kubeconfig", kubeconfigOf(t, serve(t, nil, nil)), "--listen", address, "--log-level", "error",
+		"--temporal", binary, "--state-dir", t.TempDir(), "--temporal-port", port(temporal), "--temporal-ui-port", port(ui))
+	ready := get(t, "http://"+address+"/readyz", http.StatusOK)
+	if want := `{"informers":"ok","kubernetes":"ok","temporal":"ok"}`; strings.TrimSpace(ready) != want {
+		t.Errorf("ready with %s, want %s", ready, want)
+	}
+	awaitWorker(t, temporal)
+	if err := stop(); err != nil {
+		t.Errorf("ended with %v, want an orderly end", err)
+	}
+	if connection, err := net.Dial("tcp", temporal); err == nil {
+		connection.Close()
+		t.Error("Temporal is still there")
+	}
+}
+
+// awaitWorker waits until a worker asks Temporal for work.
+func awaitWorker(t *testing.T, address string) {
+	t.Helper()
+	c, err := client.Dial(client.Options{HostPort: address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(time.Minute)
+	for {
+		queue, err := c.DescribeTaskQueue(t.Context(), workflows.TaskQueue, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(queue.GetPollers()) > 0 {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatal("no worker polls")
+		}
+	}
+}
