@@ -256,6 +256,8 @@ func (a *apiServer) serve(method, resource, namespace, name string, object *unst
 		return a.list(resource, namespace, selector), nil
 	case method == http.MethodPost && exists:
 		return nil, apierrors.NewAlreadyExists(group, name)
+	case method == http.MethodPost && object.GetResourceVersion() != "":
+		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
 	case method == http.MethodPost:
 		return a.store(resource, object), nil
 	case !exists:

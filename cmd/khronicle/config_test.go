@@ -107,10 +107,7 @@ func TestWhereChecksReport(t *testing.T) {
 	}{
 		{"default, as in Kuberhealthy", nil, "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"},
 		{"in another namespace", map[string]string{"POD_NAMESPACE": "health"}, "http://kuberhealthy.health.svc.cluster.local/externalCheckStatus"},
-		{
-			"where the environment says", map[string]string{"POD_NAMESPACE": "health", "KH_EXTERNAL_REPORTING_URL": "https://example/check"},
-			"https://example/check",
-		},
+		{"where the environment says", map[string]string{"POD_NAMESPACE": "health", "KH_EXTERNAL_REPORTING_URL": "https://a/b"}, "https://a/b"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
