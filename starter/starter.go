@@ -114,6 +114,7 @@ func (s *starter) next(ctx context.Context) bool {
 		s.Logger.Error("reconcile", "kind", k.kind, "namespace", k.namespace, "check", k.name, "error", err)
 		s.queue.AddRateLimited(k)
 	case after > 0:
+		s.queue.Forget(k)
 		s.queue.AddAfter(k, after)
 	default:
 		s.queue.Forget(k)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
@@ -103,9 +104,26 @@ func runWorker(ctx context.Context, p *process) error {
 	})
 }
 
-func runStarter(ctx context.Context, p *process) error {
-	if err := starter.EnsureSearchAttributes(ctx, p.temporal, p.temporalNamespace); err != nil {
-		return err
+// ensureSearchAttributes tries until Temporal has them. Where the starter may not add them, someone else has to; until
+// then its workflows are refused and tried again.
+func (p *process) ensureSearchAttributes(ctx context.Context) {
+	for {
+		err := starter.EnsureSearchAttributes(ctx, p.temporal, p.temporalNamespace)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		p.logger.Warn("search attributes are not ensured; add KhCheck, KhNamespace and KhOutcome (Keyword) by hand if this stays", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(searchAttributesPause):
+		}
 	}
+}
+
+// searchAttributesPause is the time between two tries to register the search attributes.
+const searchAttributesPause = 10 * time.Second
+
+func runStarter(ctx context.Context, p *process) error {
+	go p.ensureSearchAttributes(ctx)
 	return starter.Run(ctx, starter.Options{Cluster: p.cluster, Temporal: p.temporal, Logger: p.logger})
 }

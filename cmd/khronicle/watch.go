@@ -15,6 +15,9 @@ import (
 	"github.com/khronicle/khronicle/kube"
 )
 
+// firstLook bounds the first read of the cluster.
+const firstLook = 30 * time.Second
+
 // watchOptions say what to show, for how long, and what is expected at the end.
 type watchOptions struct {
 	every, duration time.Duration
@@ -51,7 +54,9 @@ func runWatch(ctx context.Context, c *config, o watchOptions, out io.Writer) err
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	p.cluster.Start(watching)
-	if err := p.cluster.WaitForSync(ctx); err != nil {
+	first, cancelFirst := context.WithTimeout(ctx, firstLook)
+	defer cancelFirst()
+	if err := p.cluster.WaitForSync(first); err != nil {
 		return err
 	}
 	if o.duration > 0 {
