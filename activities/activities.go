@@ -38,6 +38,15 @@ type Run struct {
 	UUID     string
 	Attempt  int
 	Deadline time.Time
+	// Given is the workload of a run that was started with one of its own.
+	Given *Given `json:",omitempty"`
+}
+
+// Given is a workload that who started the run brought along, in place of the check or job in the cluster.
+type Given struct {
+	Workload check.Workload
+	// ReportingURL is where the check reports. Empty means where all others do.
+	ReportingURL string
 }
 
 // Pod names the pod of a run.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/khronicle/khronicle/activities"
+	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 )
 
@@ -146,8 +147,8 @@ func created(t *testing.T, runs ...activities.Run) []*corev1.Pod {
 	})
 	for _, run := range runs {
 		encoded, err := env.ExecuteActivity(a.CreatePod, run)
-		if got := value[activities.CreatePodResult](t, encoded, err); got != (activities.CreatePodResult{}) {
-			t.Fatalf("result is %+v, want an empty one", got)
+		if got := value[activities.CreatePodResult](t, encoded, err); got != (activities.CreatePodResult{Containers: 1}) {
+			t.Fatalf("result is %+v, want one pod of one container", got)
 		}
 	}
 	return pods
@@ -182,5 +183,35 @@ func TestCreatePodTellsThePodItsRun(t *testing.T) {
 	}
 	if owner := pod.OwnerReferences[0]; owner.UID != checkRef.UID || owner.Kind != "KuberhealthyCheck" {
 		t.Errorf("owner is %+v, want the check", owner)
+	}
+}
+
+// A run that brings its workload along has no need of one in the cluster: neither for its pod nor for its outcome.
+func TestGivenWorkload(t *testing.T) {
+	var pod *corev1.Pod
+	var state *khv1.KuberhealthyState
+	a, env := worker(&fakeCluster{ // without Workload: asking for it fails the activity
+		createPod: func(p *corev1.Pod) (*corev1.Pod, error) { pod = p; return p, nil },
+		writeState: func(_, _ string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
+			state = build(nil)
+			return nil
+		},
+	})
+	run := attempt(1)
+	run.Ref.UID = ""
+	run.Given = &activities.Given{Workload: validCheck(), ReportingURL: "http://elsewhere/externalCheckStatus"}
+	run.Given.Workload.Ref = run.Ref
+	encoded, err := env.ExecuteActivity(a.CreatePod, run)
+	if got := value[activities.CreatePodResult](t, encoded, err); got.Failure != nil || got.CheckGone || pod == nil {
+		t.Fatalf("result is %+v, want a pod", got)
+	}
+	if got := pod.Spec.Containers[0].Env[0].Value; got != run.Given.ReportingURL {
+		t.Errorf("reporting URL is %q, want the one that was given", got)
+	}
+	if len(pod.OwnerReferences) != 0 {
+		t.Errorf("owners are %+v, want none", pod.OwnerReferences)
+	}
+	if _, err := env.ExecuteActivity(a.RecordOutcome, activities.RecordOutcomeInput{Ref: run.Ref, UUID: runUUID}); err != nil || state == nil {
+		t.Errorf("state is %v, error %v, want the outcome recorded", state, err)
 	}
 }

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -26,12 +27,14 @@ type CreatePodResult struct {
 	CheckGone bool
 	// Failure is why there is no pod, when another try would end the same.
 	Failure *check.Failure
+	// Containers is how many containers the pod has, besides those that run before the others start.
+	Containers int
 }
 
 // CreatePod makes the pod of a run from the present spec of its check. It may be called again: the same run and attempt
 // have one pod.
 func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, error) {
-	workload, ok, err := a.Cluster.Workload(ctx, run.Ref)
+	workload, reportingURL, ok, err := a.workload(ctx, run)
 	if err != nil || !ok {
 		return CreatePodResult{CheckGone: !ok && err == nil}, err
 	}
@@ -40,7 +43,7 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 		return CreatePodResult{Failure: &failure}, nil
 	}
 	pod := check.NewPod(workload, check.Run{
-		UUID: run.UUID, Attempt: run.Attempt, Deadline: run.Deadline, ReportingURL: a.ReportingURL,
+		UUID: run.UUID, Attempt: run.Attempt, Deadline: run.Deadline, ReportingURL: reportingURL,
 	}, time.Now())
 	if _, err := a.Cluster.CreatePod(ctx, pod); err != nil {
 		if !permanent(err) {
@@ -49,7 +52,16 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 		failure := check.CreateFailed(err.Error())
 		return CreatePodResult{Failure: &failure}, nil
 	}
-	return CreatePodResult{}, nil
+	return CreatePodResult{Containers: len(pod.Spec.Containers)}, nil
+}
+
+// workload returns what the run is to run, and where its check reports.
+func (a *Activities) workload(ctx context.Context, run Run) (w check.Workload, reportingURL string, ok bool, err error) {
+	if run.Given != nil {
+		return run.Given.Workload, cmp.Or(run.Given.ReportingURL, a.ReportingURL), true, nil
+	}
+	w, ok, err = a.Cluster.Workload(ctx, run.Ref)
+	return w, a.ReportingURL, ok, err
 }
 
 // permanent is true for an answer of the API server that the same request will get again.
@@ -68,6 +80,21 @@ func (a *Activities) WaitForPodStart(ctx context.Context, pod Pod) (check.Observ
 // WaitForPodExit waits until the pod has ended or is gone. At the deadline it returns what it saw last.
 func (a *Activities) WaitForPodExit(ctx context.Context, pod Pod) (check.Observation, error) {
 	return a.await(ctx, pod, func(o check.Observation) bool { return o.Ended })
+}
+
+// sidecarsLeave is how long the other containers may go on once the first one has ended after the report.
+const sidecarsLeave = 2 * time.Second
+
+// WaitForReporterExit waits for the end of the container that reported, in a pod of several: until the pod has ended or is
+// gone, or until one container has ended and the others have had a moment to follow. Which of them reported is not known,
+// but a pod in which none has ended is certainly not done.
+func (a *Activities) WaitForReporterExit(ctx context.Context, pod Pod) (check.Observation, error) {
+	seen, err := a.await(ctx, pod, func(o check.Observation) bool { return o.Ended || o.PartlyEnded })
+	if err != nil || seen.Ended || seen.Gone || !seen.PartlyEnded {
+		return seen, err
+	}
+	pod.Deadline = time.Now().Add(sidecarsLeave)
+	return a.WaitForPodExit(ctx, pod)
 }
 
 // LookAtPod returns how the pod is now.

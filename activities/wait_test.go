@@ -46,6 +46,7 @@ var (
 	pending  = check.Observation{Detail: "container main: ContainerCreating"}
 	hopeless = check.Observation{Hopeless: "ErrImagePull", Detail: "container main: ErrImagePull"}
 	running  = check.Observation{Started: true, Node: "node-1"}
+	partly   = check.Observation{Started: true, PartlyEnded: true, Node: "node-1"}
 	deleting = check.Observation{Started: true, Deleting: true, Node: "node-1"}
 	ended    = check.Observation{Started: true, Ended: true, Node: "node-1", Detail: "all containers exited with code 0"}
 	gone     = check.Observation{Gone: true, Node: "node-1"}
@@ -60,6 +61,10 @@ func forStart(a *activities.Activities) func(context.Context, activities.Pod) (c
 
 func forExit(a *activities.Activities) func(context.Context, activities.Pod) (check.Observation, error) {
 	return a.WaitForPodExit
+}
+
+func forReporter(a *activities.Activities) func(context.Context, activities.Pod) (check.Observation, error) {
+	return a.WaitForReporterExit
 }
 
 // onPod is a pod to be watched for a minute.
@@ -85,6 +90,11 @@ func TestWaitForPod(t *testing.T) {
 		{"exit: gone", forExit, []event{{time.Second, running}, {time.Second, gone}}, gone, 2 * time.Second},
 		{"exit: a pod that is told to go still runs", forExit, []event{{time.Second, deleting}, {time.Second, ended}}, ended, 2 * time.Second},
 		{"exit: a hopeless container does not end the pod", forExit, []event{{time.Second, hopeless}}, hopeless, time.Minute},
+		{"exit: a container has ended", forExit, []event{{time.Second, partly}}, partly, time.Minute},
+		{"reporter: all have ended", forReporter, []event{{time.Second, running}, {time.Second, ended}}, ended, 2 * time.Second},
+		{"reporter: one has ended, the others stay", forReporter, []event{{time.Second, partly}}, partly, 3 * time.Second},
+		{"reporter: gone", forReporter, []event{{time.Second, gone}}, gone, time.Second},
+		{"reporter: none has ended at the deadline", forReporter, []event{{time.Second, running}}, running, time.Minute},
 		{"exit: running at the deadline", forExit, []event{{time.Second, pending}, {time.Second, running}}, running, time.Minute},
 	}
 	for _, tt := range tests {

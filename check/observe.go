@@ -24,6 +24,8 @@ type Observation struct {
 	Started bool
 	// Ended is true once the pod has Succeeded or Failed.
 	Ended bool
+	// PartlyEnded is true when some containers have ended and others still run, such as sidecars that never exit.
+	PartlyEnded bool
 	// Deleting is true when the pod was told to go: it may still run, report and end.
 	Deleting bool
 	// Gone is true when the pod object is no longer there.
@@ -46,6 +48,8 @@ func Observe(pod *corev1.Pod) Observation {
 		o.Started, o.Ended, o.Detail = true, true, endDetail(pod)
 	case corev1.PodRunning:
 		o.Started = true
+		o.PartlyEnded = slices.ContainsFunc(pod.Status.ContainerStatuses, ended)
+		o.Detail = strings.Join(exits(pod), "; ")
 	default:
 		o.Hopeless, o.Detail = waitDetail(pod)
 	}
@@ -96,12 +100,7 @@ func endDetail(pod *corev1.Pod) string {
 	if pod.Status.Reason != "" {
 		parts = append(parts, joined("pod "+pod.Status.Reason, pod.Status.Message))
 	}
-	for _, status := range statuses(pod) {
-		if end := status.State.Terminated; end != nil && end.ExitCode != 0 {
-			text := fmt.Sprintf("container %s exited with code %d (%s)", status.Name, end.ExitCode, end.Reason)
-			parts = append(parts, joined(text, end.Message))
-		}
-	}
+	parts = append(parts, exits(pod)...)
 	switch {
 	case len(parts) > 0:
 		return strings.Join(parts, "; ")
@@ -110,6 +109,20 @@ func endDetail(pod *corev1.Pod) string {
 	}
 	return "all containers exited with code 0"
 }
+
+// exits says which containers ended with an error.
+func exits(pod *corev1.Pod) []string {
+	var texts []string
+	for _, status := range statuses(pod) {
+		if end := status.State.Terminated; end != nil && end.ExitCode != 0 {
+			text := fmt.Sprintf("container %s exited with code %d (%s)", status.Name, end.ExitCode, end.Reason)
+			texts = append(texts, joined(text, end.Message))
+		}
+	}
+	return texts
+}
+
+func ended(status corev1.ContainerStatus) bool { return status.State.Terminated != nil }
 
 // unexplained says what is known of a pod that failed though none of its containers did, such as one whose node is gone.
 func unexplained(pod *corev1.Pod) string {

@@ -130,7 +130,7 @@ func TestObserveAPodThatHasStarted(t *testing.T) {
 		{
 			"running with a container that ended",
 			corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{runs("main"), exited("side", 1, "Error", "")}},
-			check.Observation{Started: true},
+			check.Observation{Started: true, PartlyEnded: true, Detail: "container side exited with code 1 (Error)"},
 		},
 		{"succeeded", corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{exited("main", 0, "Completed", "")}}, ended("all containers exited with code 0")},
 		{"exit code", failed(containers(exited("main", 1, "Error", ""))), ended("container main exited with code 1 (Error)")},
@@ -271,5 +271,39 @@ func TestObserveLeavesThePodAlone(t *testing.T) {
 	}
 	if strings.TrimSpace(pod.Status.ContainerStatuses[0].State.Terminated.Message) == pod.Status.ContainerStatuses[0].State.Terminated.Message {
 		t.Error("the message was trimmed in place")
+	}
+}
+
+func TestObserveAPodOfSeveralContainers(t *testing.T) {
+	tests := []struct {
+		name   string
+		status corev1.PodStatus
+		want   check.Observation
+	}{
+		{"all run", containers(runs("main"), runs("proxy")), check.Observation{Started: true}},
+		{
+			"the check has ended beside a sidecar", containers(exited("main", 0, "Completed", ""), runs("proxy")),
+			check.Observation{Started: true, PartlyEnded: true},
+		},
+		{
+			"the check has crashed beside a sidecar", containers(exited("main", 2, "Error", ""), runs("proxy")),
+			check.Observation{Started: true, PartlyEnded: true, Detail: "container main exited with code 2 (Error)"},
+		},
+		{
+			"an init container that has ended is no part of it",
+			corev1.PodStatus{
+				InitContainerStatuses: []corev1.ContainerStatus{exited("prepare", 0, "Completed", "")},
+				ContainerStatuses:     []corev1.ContainerStatus{runs("main")},
+			},
+			check.Observation{Started: true},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.status.Phase = corev1.PodRunning
+			if diff := cmp.Diff(tt.want, check.Observe(&corev1.Pod{Status: tt.status})); diff != "" {
+				t.Errorf("observation differs (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

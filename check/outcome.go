@@ -2,7 +2,7 @@ package check
 
 import (
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
@@ -51,6 +51,22 @@ type Outcome struct {
 // OK is true when the run found nothing wrong.
 func (o Outcome) OK() bool { return o.Result == Succeeded }
 
+// ExecutionError returns what kept the check of ref from giving its own verdict, without the words that a state puts
+// before it; ok is false when the check gave one.
+func (o Outcome) ExecutionError(ref Ref) (text string, ok bool) {
+	if len(o.Errors) == 0 {
+		return "", false
+	}
+	return strings.CutPrefix(o.Errors[0], executionErrorPrefix(ref))
+}
+
+func executionErrorPrefix(ref Ref) string {
+	if ref.Kind == khv1.KHJob {
+		return "Job execution error: "
+	}
+	return "Check execution error: "
+}
+
 // FromReport returns the outcome of a run whose check reported.
 func FromReport(report status.Report) Outcome {
 	outcome := Outcome{Result: Succeeded, Errors: report.Errors, Reported: true}
@@ -77,11 +93,7 @@ func (f Failure) Outcome(ref Ref) Outcome {
 	if !f.Bare {
 		text = ref.String() + ": " + text
 	}
-	prefix := "Check"
-	if ref.Kind == khv1.KHJob {
-		prefix = "Job"
-	}
-	outcome := Outcome{Result: f.Result, Errors: []string{fmt.Sprintf("%s execution error: %s", prefix, text)}}
+	outcome := Outcome{Result: f.Result, Errors: []string{executionErrorPrefix(ref) + text}}
 	if f.Detail != "" {
 		outcome.Errors = append(outcome.Errors, f.Detail)
 	}
@@ -133,12 +145,17 @@ func EndedSilently(o Observation) Failure {
 	return failure
 }
 
-// NoReport is the failure of a pod that had not reported at the deadline.
-func NoReport() Failure {
-	return Failure{Result: TimedOut, Text: "timed out waiting for checker pod to report in"}
+// NoReport is the failure of a pod that had not reported at the deadline. A container of it that has failed is named.
+func NoReport(o Observation) Failure {
+	return Failure{Result: TimedOut, Text: "timed out waiting for checker pod to report in", Detail: o.Detail}
 }
 
 // NoExit is the failure of a pod that reported, but was still running at the deadline.
 func NoExit() Failure {
 	return Failure{Result: TimedOut, Text: "timed out waiting for pod to exit"}
+}
+
+// Lost is the failure of a run of which Temporal has no record any more: whether its pod reported is not known.
+func Lost() Failure {
+	return Failure{Result: InfraFailed, Text: "the run was lost: Temporal has no record of it any more"}
 }

@@ -86,9 +86,19 @@ func TestFailureTexts(t *testing.T) {
 			"Job execution error: ns/smoke: checker pod ended without reporting in: pod Evicted: memory", "",
 		},
 		{
-			"no report in time", check.NoReport(), check.TimedOut,
+			"no report in time", check.NoReport(check.Observation{}), check.TimedOut,
 			"Check execution error: ns/dns: timed out waiting for checker pod to report in",
 			"Job execution error: ns/smoke: timed out waiting for checker pod to report in", "",
+		},
+		{
+			"no report in time from a pod in which a container failed", check.NoReport(check.Observation{Started: true, PartlyEnded: true, Detail: "container main exited with code 1 (Error)"}), check.TimedOut,
+			"Check execution error: ns/dns: timed out waiting for checker pod to report in",
+			"Job execution error: ns/smoke: timed out waiting for checker pod to report in", "container main exited with code 1 (Error)",
+		},
+		{
+			"run lost", check.Lost(), check.InfraFailed,
+			"Check execution error: ns/dns: the run was lost: Temporal has no record of it any more",
+			"Job execution error: ns/smoke: the run was lost: Temporal has no record of it any more", "",
 		},
 		{
 			"no exit in time", check.NoExit(), check.TimedOut,
@@ -109,6 +119,9 @@ func TestFailureTexts(t *testing.T) {
 				if diff := cmp.Diff(want, state.Spec.Errors); diff != "" {
 					t.Errorf("%s: errors differ (-want +got):\n%s", ref.Kind, diff)
 				}
+				if got, ok := outcome.ExecutionError(ref); !ok || "Check execution error: "+got != tt.check && "Job execution error: "+got != tt.job {
+					t.Errorf("%s: execution error is %q (%t)", ref.Kind, got, ok)
+				}
 				if outcome.Result != tt.result || outcome.OK() || state.Spec.OK || outcome.Reported {
 					t.Errorf("%s: result is %s, OK %t, reported %t, want %s without a verdict", ref.Kind, outcome.Result, state.Spec.OK, outcome.Reported, tt.result)
 				}
@@ -128,6 +141,9 @@ func TestFromReport(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			if text, ok := check.FromReport(tt.report).ExecutionError(checkRef); ok {
+				t.Errorf("a verdict of the check's own is taken for the execution error %q", text)
+			}
 			if diff := cmp.Diff(tt.want, check.FromReport(tt.report)); diff != "" {
 				t.Errorf("outcome differs (-want +got):\n%s", diff)
 			}

@@ -36,23 +36,26 @@ func NewPod(w Workload, run Run, now time.Time) *corev1.Pod {
 			Name:            run.PodName(w.Name),
 			Labels:          podLabels(w, run),
 			Annotations:     podAnnotations(w),
-			OwnerReferences: []metav1.OwnerReference{OwnerOf(w.Ref)},
+			OwnerReferences: OwnersOf(w.Ref),
 		},
 		Spec: spec,
 	}
 }
 
-// OwnerOf returns the reference by which a pod or a state belongs to its check or job, so that deleting the one deletes
-// the other.
-func OwnerOf(ref Ref) metav1.OwnerReference {
+// OwnersOf returns the reference by which a pod or a state belongs to its check or job, so that deleting the one deletes
+// the other. A workload that is not in the cluster owns nothing.
+func OwnersOf(ref Ref) []metav1.OwnerReference {
+	if ref.UID == "" {
+		return nil
+	}
 	kind := khv1.CheckKind
 	if ref.Kind == khv1.KHJob {
 		kind = khv1.JobKind
 	}
 	isController := true
-	return metav1.OwnerReference{
+	return []metav1.OwnerReference{{
 		APIVersion: khv1.GroupVersion.String(), Kind: kind, Name: ref.Name, UID: ref.UID, Controller: &isController,
-	}
+	}}
 }
 
 func podLabels(w Workload, run Run) map[string]string {

@@ -132,22 +132,23 @@ func TestNewPodDeadlineBacksUpTheRun(t *testing.T) {
 	}
 }
 
-func TestOwnerOf(t *testing.T) {
+func TestOwnersOf(t *testing.T) {
 	tests := []struct {
 		name string
 		ref  check.Ref
-		want metav1.OwnerReference
+		want []metav1.OwnerReference
 	}{
-		{"check", checkRef, metav1.OwnerReference{
+		{"check", checkRef, []metav1.OwnerReference{{
 			APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyCheck", Name: "dns", UID: "uid-1", Controller: ptr(true),
-		}},
-		{"job", jobRef, metav1.OwnerReference{
+		}}},
+		{"job", jobRef, []metav1.OwnerReference{{
 			APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyJob", Name: "smoke", UID: "uid-2", Controller: ptr(true),
-		}},
+		}}},
+		{"a check that is not in the cluster", check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns"}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, check.OwnerOf(tt.ref)); diff != "" {
+			if diff := cmp.Diff(tt.want, check.OwnersOf(tt.ref)); diff != "" {
 				t.Errorf("owner differs (-want +got):\n%s", diff)
 			}
 		})

@@ -93,6 +93,12 @@ func (s Schedule) Next(anchor, t time.Time) time.Time {
 	return anchor.Add((t.Sub(anchor)/s.interval + 1) * s.interval)
 }
 
+// Interval returns the time between the first two ticks after t.
+func (s Schedule) Interval(t time.Time) time.Duration {
+	first := s.Next(t, t)
+	return s.Next(t, first).Sub(first)
+}
+
 // Nominal returns the due time that a tick starting at now serves: the last one not after now, but for the tolerance
 // of one second that a cron workflow takes. The previous due time, or the anchor, is a lower bound.
 func (s Schedule) Nominal(anchor, previous, now time.Time) time.Time {

@@ -19,9 +19,13 @@ func StateName(name string) string {
 	return strings.ReplaceAll(strings.ToLower(name), " ", "-")
 }
 
-// Supersedes is true when an outcome may replace what the state shows: the state shows no later run.
+// Supersedes is true when an outcome may replace what the state shows: the state shows no later run. For a state that
+// Kuberhealthy wrote, its last run stands for the start of that.
 func Supersedes(state *khv1.KuberhealthyState, outcome Outcome) bool {
 	shown, err := time.Parse(time.RFC3339Nano, state.Annotations[AnnotationRunStarted])
+	if err != nil && state.Spec.LastRun != nil {
+		shown, err = state.Spec.LastRun.Time, nil
+	}
 	return err != nil || !shown.After(outcome.Started)
 }
 
@@ -34,7 +38,7 @@ func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, o
 	}
 	state.TypeMeta = metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.StateKind}
 	state.Namespace, state.Name = ref.Namespace, StateName(ref.Name)
-	state.OwnerReferences = []metav1.OwnerReference{OwnerOf(ref)}
+	state.OwnerReferences = OwnersOf(ref)
 	metav1.SetMetaDataAnnotation(&state.ObjectMeta, AnnotationRunStarted, outcome.Started.UTC().Format(time.RFC3339Nano))
 	lastRun := metav1.NewTime(now.Truncate(time.Second))
 	state.Spec = khv1.WorkloadDetails{

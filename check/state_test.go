@@ -22,7 +22,7 @@ func passed() check.Outcome {
 }
 
 func timedOut() check.Outcome {
-	outcome := check.NoReport().Outcome(checkRef)
+	outcome := check.NoReport(check.Observation{}).Outcome(checkRef)
 	outcome.Started, outcome.Judged, outcome.Node = now.Add(-time.Minute), now, "node-2"
 	return outcome
 }
@@ -51,7 +51,7 @@ func TestNewState(t *testing.T) {
 		{"none before, reported", nil, checkRef, passed(), &khv1.KuberhealthyState{
 			TypeMeta: typeMeta,
 			ObjectMeta: metav1.ObjectMeta{
-				Namespace: "ns", Name: "dns", OwnerReferences: []metav1.OwnerReference{check.OwnerOf(checkRef)},
+				Namespace: "ns", Name: "dns", OwnerReferences: check.OwnersOf(checkRef),
 				Annotations: map[string]string{check.AnnotationRunStarted: "2026-11-22T11:59:50Z"},
 			},
 			Spec: khv1.WorkloadDetails{
@@ -62,7 +62,7 @@ func TestNewState(t *testing.T) {
 		{"of a job", nil, jobRef, passed(), &khv1.KuberhealthyState{
 			TypeMeta: typeMeta,
 			ObjectMeta: metav1.ObjectMeta{
-				Namespace: "ns", Name: "smoke", OwnerReferences: []metav1.OwnerReference{check.OwnerOf(jobRef)},
+				Namespace: "ns", Name: "smoke", OwnerReferences: check.OwnersOf(jobRef),
 				Annotations: map[string]string{check.AnnotationRunStarted: "2026-11-22T11:59:50Z"},
 			},
 			Spec: khv1.WorkloadDetails{
@@ -76,7 +76,7 @@ func TestNewState(t *testing.T) {
 				Namespace: "ns", Name: "dns", UID: "uid-of-state", ResourceVersion: "41",
 				Labels:          map[string]string{"team": "net"},
 				Annotations:     map[string]string{"note": "kept", check.AnnotationRunStarted: "2026-11-22T11:59:00Z"},
-				OwnerReferences: []metav1.OwnerReference{check.OwnerOf(checkRef)},
+				OwnerReferences: check.OwnersOf(checkRef),
 			},
 			Spec: khv1.WorkloadDetails{
 				OK: false, Errors: []string{"Check execution error: ns/dns: timed out waiting for checker pod to report in"},

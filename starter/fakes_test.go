@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -173,6 +174,7 @@ type execution struct {
 	client.StartWorkflowOptions
 	input    workflows.ScheduledCheckInput
 	status   enumspb.WorkflowExecutionStatus
+	closed   time.Time
 	memo     *commonpb.Memo
 	children []string
 }
@@ -260,6 +262,9 @@ func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string
 	described := &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
 		Status: found.status, Memo: found.memo,
 	}}
+	if !found.closed.IsZero() {
+		described.WorkflowExecutionInfo.CloseTime = timestamppb.New(found.closed)
+	}
 	for _, child := range found.children {
 		described.PendingChildren = append(described.PendingChildren, &workflowpb.PendingChildExecutionInfo{WorkflowId: child})
 	}
@@ -330,7 +335,7 @@ func (f *fakeTemporal) begin(id string, parent ...string) {
 func (f *fakeTemporal) complete(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.workflows[id].status = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	f.workflows[id].status, f.workflows[id].closed = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, time.Now()
 	for _, w := range f.workflows {
 		if w.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 			w.children = slices.DeleteFunc(w.children, func(child string) bool { return child == id })

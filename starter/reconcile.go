@@ -35,6 +35,20 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 	if err != nil {
 		return 0, err
 	}
+	if todo == start {
+		if later := s.spread.wait(k, c, time.Now()); later > 0 {
+			return later, nil
+		}
+	} else if todo != wait {
+		s.spread.forget(k)
+	}
+	return s.act(ctx, todo, id, c, present)
+}
+
+func (s *starter) act(ctx context.Context, todo action, id string, c *khv1.KuberhealthyCheck, present schedule) (after time.Duration, err error) {
+	if todo != nothing && todo != wait {
+		s.Logger.Info("schedule changes", "workflow", id, "action", todo.String())
+	}
 	switch todo {
 	case end:
 		return 0, s.end(ctx, id, present)
@@ -65,11 +79,7 @@ func (s *starter) decide(ctx context.Context, k key, id string, c *khv1.Kuberhea
 	if err := s.addRunsInFlight(ctx, id, present); err != nil {
 		return nothing, err
 	}
-	todo := plan(c, *present)
-	if todo != nothing && todo != wait {
-		s.Logger.Info("schedule changes", "namespace", k.namespace, "check", k.name, "action", todo.String())
-	}
-	return todo, nil
+	return plan(c, *present), nil
 }
 
 // describe reads a check's cron workflow and finds the runs in flight.
@@ -156,13 +166,17 @@ func (s *starter) startOnce(ctx context.Context, w check.Workload, trigger workf
 	if trigger == workflows.TriggerJob {
 		id = workflows.JobRunID(w.Ref)
 	}
+	return s.startSingle(ctx, id, firstInput(w, trigger))
+}
+
+func (s *starter) startSingle(ctx context.Context, id string, in workflows.ScheduledCheckInput) error {
 	_, err := s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: id, TaskQueue: workflows.TaskQueue,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    workflows.SearchAttributesOf(w.Ref),
-		StaticSummary:                            fmt.Sprintf("%s %s (%s)", w.Kind, w.Ref, trigger),
-	}, workflows.ScheduledCheck, firstInput(w, trigger))
+		TypedSearchAttributes:                    workflows.SearchAttributesOf(in.Ref),
+		StaticSummary:                            fmt.Sprintf("%s %s (%s)", in.Ref.Kind, in.Ref, in.Trigger),
+	}, workflows.ScheduledCheck, in)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	if err != nil && !errors.As(err, &started) {
 		return fmt.Errorf("start workflow %s: %w", id, err)
@@ -198,13 +212,41 @@ func (s *starter) end(ctx context.Context, id string, present schedule) error {
 	return s.stop(ctx, id, "the check was deleted")
 }
 
-// reconcileJob starts a job that has no phase yet.
-func (s *starter) reconcileJob(ctx context.Context, k key) error {
+// reconcileJob starts a job that has no phase yet, and ends one that is Running though nothing runs it.
+func (s *starter) reconcileJob(ctx context.Context, k key) (after time.Duration, err error) {
 	job, ok := s.Cluster.Job(k.namespace, k.name)
-	if !ok || job.Spec.Phase != "" {
-		return nil
+	switch {
+	case !ok:
+		return 0, nil
+	case job.Spec.Phase == "":
+		return 0, s.startOnce(ctx, check.FromJob(job), workflows.TriggerJob)
+	case job.Spec.Phase == khv1.JobRunning:
+		return s.recordLostRun(ctx, job)
 	}
-	return s.startOnce(ctx, check.FromJob(job), workflows.TriggerJob)
+	return 0, nil
+}
+
+// settled is how long after the end of its run a job may still be seen Running in the cache.
+const settled = 30 * time.Second
+
+// recordLostRun starts a run that records the loss of the job's own, when that is not there any more: Temporal's data went,
+// someone terminated it, or Kuberhealthy left the job behind. It is not run again: nobody knows how far it came.
+func (s *starter) recordLostRun(ctx context.Context, job *khv1.KuberhealthyJob) (after time.Duration, err error) {
+	w := check.FromJob(job)
+	described, err := s.Temporal.DescribeWorkflowExecution(ctx, workflows.JobRunID(w.Ref), "")
+	var notFound *serviceerror.NotFound
+	switch {
+	case errors.As(err, &notFound):
+	case err != nil:
+		return 0, fmt.Errorf("describe the run of khjob %s: %w", w.Ref, err)
+	case open(described):
+		return 0, nil
+	case time.Since(described.GetWorkflowExecutionInfo().GetCloseTime().AsTime()) < settled:
+		return settled, nil
+	}
+	in := firstInput(w, workflows.TriggerJob)
+	in.LostSince = &job.CreationTimestamp.Time
+	return 0, s.startSingle(ctx, workflows.LostJobRunID(w.Ref), in)
 }
 
 // enqueueOrphans enqueues the checks of all open schedules that have no check: they were deleted while no starter was

@@ -47,6 +47,8 @@ type Options struct {
 	Logger   *slog.Logger
 	// Workers is how many checks are reconciled at the same time. 0 means 8.
 	Workers int
+	// Burst is how many checks may start at the same moment before further ones are spread over their intervals. 0 means 20.
+	Burst int
 	// Resync is how often every check is compared with its workflow again. 0 means 10 minutes.
 	Resync time.Duration
 }
@@ -54,6 +56,9 @@ type Options struct {
 func (o *Options) setDefaults() {
 	if o.Workers == 0 {
 		o.Workers = 8
+	}
+	if o.Burst == 0 {
+		o.Burst = 20
 	}
 	if o.Resync == 0 {
 		o.Resync = 10 * time.Minute
@@ -68,13 +73,14 @@ type key struct {
 
 type starter struct {
 	Options
-	queue workqueue.TypedRateLimitingInterface[key]
+	queue  workqueue.TypedRateLimitingInterface[key]
+	spread *spread
 }
 
 // Run reconciles until ctx ends. The cluster must be synced before.
 func Run(ctx context.Context, o Options) error {
 	o.setDefaults()
-	s := &starter{Options: o, queue: workqueue.NewTypedRateLimitingQueue(
+	s := &starter{Options: o, spread: newSpread(o.Burst), queue: workqueue.NewTypedRateLimitingQueue(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[key](200*time.Millisecond, 30*time.Second))}
 	defer s.queue.ShutDown()
 	if err := s.Cluster.OnCheckChange(s.enqueue(khv1.KHCheck)); err != nil {
@@ -124,7 +130,7 @@ func (s *starter) next(ctx context.Context) bool {
 
 func (s *starter) reconcile(ctx context.Context, k key) (after time.Duration, err error) {
 	if k.kind == khv1.KHJob {
-		return 0, s.reconcileJob(ctx, k)
+		return s.reconcileJob(ctx, k)
 	}
 	return s.reconcileCheck(ctx, k)
 }

@@ -375,7 +375,6 @@ func TestJob(t *testing.T) {
 		want  []string
 	}{
 		{"new", "", []string{"start " + run}},
-		{"running", khv1.JobRunning, nil},
 		{"completed", khv1.JobCompleted, nil},
 	}
 	for _, tt := range tests {
@@ -385,6 +384,30 @@ func TestJob(t *testing.T) {
 			})
 		})
 	}
+	t.Run("runs", func(t *testing.T) {
+		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
+			w.expect(t, atOnce, "start "+run)
+			w.cluster.apply(smoke(khv1.JobRunning))
+			w.expect(t, time.Hour)
+		})
+	})
+	t.Run("is Running and its run is lost", func(t *testing.T) {
+		inWorld(t, []any{smoke(khv1.JobRunning)}, func(t *testing.T, w *world) {
+			w.expect(t, time.Hour, "start "+run+"/lost")
+			if since := w.temporal.get(t, run+"/lost").input.LostSince; since == nil {
+				t.Error("the workflow would run the job again, want it to record the loss")
+			}
+		})
+	})
+	t.Run("is Running and its run was terminated", func(t *testing.T) {
+		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
+			w.expect(t, atOnce, "start "+run)
+			w.temporal.complete(run)
+			w.cluster.apply(smoke(khv1.JobRunning)) // the cache is behind
+			w.expect(t, 20*time.Second)
+			w.expect(t, time.Hour, "start "+run+"/lost")
+		})
+	})
 	t.Run("is started once", func(t *testing.T) {
 		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
 			w.expect(t, atOnce, "start "+run)

@@ -43,6 +43,8 @@ type checkRun struct {
 	// pod is the pod of the present attempt; it is empty before it exists.
 	pod     activities.Pod
 	attempt int
+	// containers is how many containers the pod has.
+	containers int
 	// seen is the last that is known of the pod.
 	seen check.Observation
 	// exit is the end of the pod, from its start on.
@@ -54,13 +56,17 @@ type checkRun struct {
 
 func newCheckRun(ctx workflow.Context, in CheckRunInput) *checkRun {
 	now := workflow.Now(ctx)
-	return &checkRun{
+	r := &checkRun{
 		in: in, uuid: workflow.GetInfo(ctx).WorkflowExecution.ID,
 		started: now, deadline: now.Add(in.Timeout),
 		timer: workflow.NewTimerWithOptions(ctx, in.Timeout, workflow.TimerOptions{Summary: "deadline of the run"}),
 		// Asking for the channel before anything else keeps a report that comes early.
 		reports: workflow.GetSignalChannel(ctx, ReportSignal),
 	}
+	if in.LostSince != nil {
+		r.started = *in.LostSince // so that an outcome which was recorded after it stands
+	}
+	return r
 }
 
 func (r *checkRun) run(ctx workflow.Context) (check.Outcome, error) {
@@ -74,6 +80,9 @@ func (r *checkRun) run(ctx workflow.Context) (check.Outcome, error) {
 
 // verdict runs the pod until its outcome is known. When the platform takes the pod away, a second one is tried.
 func (r *checkRun) verdict(ctx workflow.Context) check.Outcome {
+	if r.in.LostSince != nil {
+		return check.Lost().Outcome(r.in.Ref)
+	}
 	for {
 		r.attempt++
 		outcome := r.tryPod(ctx)
@@ -109,6 +118,7 @@ func (r *checkRun) tryPod(ctx workflow.Context) check.Outcome {
 		r.pod.Name = ""
 		return created.Failure.Outcome(r.in.Ref)
 	}
+	r.containers = created.Containers
 	return r.awaitVerdict(ctx)
 }
 
@@ -202,7 +212,7 @@ func (r *checkRun) atDeadline(ctx workflow.Context) check.Outcome {
 	case r.over() || r.seen.Hopeless != "":
 		return r.withoutReport(ctx)
 	case r.seen.Started:
-		return check.NoReport().Outcome(r.in.Ref)
+		return check.NoReport(r.seen).Outcome(r.in.Ref)
 	default:
 		return check.NotStarted(r.seen).Outcome(r.in.Ref)
 	}
@@ -233,13 +243,18 @@ func (r *checkRun) complete(ctx workflow.Context, outcome check.Outcome) check.O
 	return outcome
 }
 
-// exits waits for the end of a pod that has reported, until the deadline.
+// exits waits for the end of a pod that has reported, until the deadline. In a pod of several containers, those that go on
+// after the first has ended are sidecars: nobody waits for them.
 func (r *checkRun) exits(ctx workflow.Context) bool {
 	r.details(ctx, "reported; waiting for pod %s to exit", r.pod.Name)
-	if r.observe(ctx, r.watchExit(ctx)); !r.over() {
+	exit := r.watchExit(ctx)
+	if r.containers > 1 {
+		exit = workflow.ExecuteActivity(r.waitOptions(ctx, "wait for the container that reported"), a.WaitForReporterExit, r.pod)
+	}
+	if r.observe(ctx, exit); !r.over() && !r.seen.PartlyEnded {
 		r.look(ctx)
 	}
-	return r.over()
+	return r.over() || r.seen.PartlyEnded
 }
 
 // takeLateReports reads what arrived after the verdict. A report that was answered with success is never lost: the first

@@ -33,6 +33,8 @@ type world struct {
 	create func(activities.Run) (activities.CreatePodResult, error)
 	// start and exit are what the waiting activities see, and when.
 	start, exit func() (check.Observation, error)
+	// reporterExit is what is seen of a pod of several containers after its report.
+	reporterExit func() (check.Observation, error)
 	// look is how the pod is found at the deadline.
 	look                  func() (check.Observation, error)
 	startAfter, exitAfter time.Duration
@@ -58,7 +60,7 @@ func exited() (check.Observation, error) {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	w := &world{env: suite.NewTestWorkflowEnvironment(), start: running, exit: exited, look: running, startAfter: time.Second, exitAfter: 10 * time.Second}
+	w := &world{env: suite.NewTestWorkflowEnvironment(), start: running, exit: exited, reporterExit: running, look: running, startAfter: time.Second, exitAfter: 10 * time.Second}
 	w.create = func(activities.Run) (activities.CreatePodResult, error) { return activities.CreatePodResult{}, nil }
 	w.env.SetTestTimeout(10 * time.Second)
 	w.env.SetStartWorkflowOptions(startOptions(runUUID))
@@ -72,6 +74,8 @@ func newWorld(t *testing.T) *world {
 		AfterFn(func() time.Duration { return w.startAfter })
 	w.env.OnActivity(a.WaitForPodExit, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.exit() }).
 		AfterFn(func() time.Duration { return w.exitAfter })
+	w.env.OnActivity(a.WaitForReporterExit, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.reporterExit() }).
+		AfterFn(func() time.Duration { return time.Second }).Maybe()
 	w.env.OnActivity(a.LookAtPod, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.look() }).Maybe()
 	w.env.OnActivity(a.RecordOutcome, anything, anything).Return(func(_ context.Context, in activities.RecordOutcomeInput) error {
 		if len(w.recordErrors) > 0 {
@@ -107,7 +111,12 @@ func (w *world) reportAfter(delay time.Duration, errs ...string) {
 // execute runs a CheckRun with a timeout of one minute to its end.
 func (w *world) execute(t *testing.T, ref check.Ref) (check.Outcome, error) {
 	t.Helper()
-	w.env.ExecuteWorkflow(workflows.CheckRun, workflows.CheckRunInput{Ref: ref, Trigger: workflows.TriggerSchedule, Timeout: time.Minute})
+	return w.executeInput(t, workflows.CheckRunInput{Ref: ref, Trigger: workflows.TriggerSchedule, Timeout: time.Minute})
+}
+
+func (w *world) executeInput(t *testing.T, in workflows.CheckRunInput) (check.Outcome, error) {
+	t.Helper()
+	w.env.ExecuteWorkflow(workflows.CheckRun, in)
 	if !w.env.IsWorkflowCompleted() {
 		t.Fatal("the run did not end")
 	}
@@ -233,6 +242,45 @@ func TestCheckRun(t *testing.T) {
 			},
 			want: check.TimedOut, recorded: [][]string{nil, {prefix + "timed out waiting for pod to exit"}},
 			notes: []string{"before the deadline the check reported: succeeded"},
+		},
+		{
+			name: "pod reports, and a sidecar never exits",
+			setup: func(w *world) {
+				w.reportAfter(5*time.Second, "from the first container")
+				w.create = func(activities.Run) (activities.CreatePodResult, error) {
+					return activities.CreatePodResult{Containers: 2}, nil
+				}
+				w.exit, w.exitAfter = running, 59*time.Second
+				w.reporterExit = func() (check.Observation, error) {
+					return check.Observation{Started: true, PartlyEnded: true}, nil
+				}
+			},
+			want: check.Failed, recorded: [][]string{{"from the first container"}},
+		},
+		{
+			name: "pod of two containers reports, and none exits",
+			setup: func(w *world) {
+				w.reportAfter(5 * time.Second)
+				w.create = func(activities.Run) (activities.CreatePodResult, error) {
+					return activities.CreatePodResult{Containers: 2}, nil
+				}
+				w.exit, w.exitAfter = running, 59*time.Second
+			},
+			want: check.TimedOut, recorded: [][]string{nil, {prefix + "timed out waiting for pod to exit"}},
+			notes: []string{"before the deadline the check reported: succeeded"},
+		},
+		{
+			name: "pod whose check has crashed beside a sidecar",
+			setup: func(w *world) {
+				w.exit, w.exitAfter = running, time.Minute
+				w.look = func() (check.Observation, error) {
+					return check.Observation{Started: true, PartlyEnded: true, Detail: "container main exited with code 1 (Error)"}, nil
+				}
+			},
+			want: check.TimedOut,
+			recorded: [][]string{{
+				prefix + "timed out waiting for checker pod to report in", "container main exited with code 1 (Error)",
+			}},
 		},
 		{
 			name: "pod reported and exited while no worker was there until after the deadline",
@@ -446,5 +494,37 @@ func TestJobIsCompletedHoweverItEnds(t *testing.T) {
 				t.Errorf("phases (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A run that brings its own workload makes its pod from that, and leaves the phase of a job of that name alone.
+func TestGivenWorkload(t *testing.T) {
+	w := newWorld(t)
+	w.reportAfter(5 * time.Second)
+	given := &activities.Given{Workload: check.Workload{Ref: jobRef, Timeout: "1m"}, ReportingURL: "http://elsewhere/externalCheckStatus"}
+	outcome, err := w.executeInput(t, workflows.CheckRunInput{Ref: jobRef, Trigger: workflows.TriggerExternal, Timeout: time.Minute, Given: given})
+	if err != nil || !outcome.OK() {
+		t.Fatalf("outcome is %+v, error %v, want success", outcome, err)
+	}
+	if diff := cmp.Diff(given, w.created[0].Given); diff != "" {
+		t.Errorf("workload of the pod (-want +got):\n%s", diff)
+	}
+	if len(w.phases) != 0 {
+		t.Errorf("phases %v were set, want none", w.phases)
+	}
+}
+
+func TestLostRunIsRecordedAndRunsNothing(t *testing.T) {
+	w, created := newWorld(t), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	outcome, err := w.executeInput(t, workflows.CheckRunInput{Ref: jobRef, Trigger: workflows.TriggerJob, Timeout: time.Minute, LostSince: &created})
+	if err != nil || outcome.Result != check.InfraFailed || !outcome.Started.Equal(created) {
+		t.Fatalf("outcome is %+v, error %v, want an infrastructure failure", outcome, err)
+	}
+	want := [][]string{{"Job execution error: shop/cart: the run was lost: Temporal has no record of it any more"}}
+	if diff := cmp.Diff(want, w.texts()); diff != "" {
+		t.Errorf("recorded errors (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]khv1.JobPhase{khv1.JobCompleted}, w.phases); diff != "" || len(w.created) != 0 {
+		t.Errorf("%d pods, phases (-want +got):\n%s", len(w.created), diff)
 	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/khronicle/khronicle/activities"
+	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 )
 
@@ -52,7 +54,10 @@ func RevisionOf(ref check.Ref) Revision {
 }
 
 // Workflow IDs.
-const scheduledCheckPrefix = "khcheck/"
+const (
+	scheduledCheckPrefix = "khcheck/"
+	scheduledJobPrefix   = "khjob/"
+)
 
 // ScheduledCheckID returns the workflow ID of the cron workflow of a check.
 func ScheduledCheckID(namespace, name string) string {
@@ -79,7 +84,20 @@ func FirstRunOf(scheduleID string, revision Revision) string {
 
 // JobRunID returns the workflow ID of the one run of a job.
 func JobRunID(ref check.Ref) string {
-	return "khjob/" + ref.Namespace + "/" + ref.Name + "/" + check.ID(string(ref.UID))
+	return scheduledJobPrefix + ref.Namespace + "/" + ref.Name + "/" + check.ID(string(ref.UID))
+}
+
+// LostJobRunID returns the workflow ID under which the loss of the one run of a job is recorded.
+func LostJobRunID(ref check.Ref) string { return JobRunID(ref) + "/lost" }
+
+// ExternalRunID returns the workflow ID of the run of a check or job that a program asks for. There is one at a time: who
+// asks while it is open gets the same run.
+func ExternalRunID(ref check.Ref) string {
+	prefix := scheduledCheckPrefix
+	if ref.Kind == khv1.KHJob {
+		prefix = scheduledJobPrefix
+	}
+	return prefix + ref.Namespace + "/" + ref.Name + "/external"
 }
 
 // Trigger is why a run was started.
@@ -90,6 +108,8 @@ const (
 	TriggerSchedule Trigger = "schedule"
 	TriggerFirst    Trigger = "first"
 	TriggerJob      Trigger = "job"
+	// TriggerExternal is that of a run which a program asked for, by package external.
+	TriggerExternal Trigger = "external"
 )
 
 // ScheduledCheckInput is the input of each tick of a check. It stays the same as long as the check's spec does.
@@ -104,6 +124,12 @@ type ScheduledCheckInput struct {
 	// Schedule says when the ticks are due, counted from Anchor. It is empty for a run that is started by hand.
 	Schedule check.ScheduleSpec
 	Anchor   time.Time
+	// RunUUID is the run UUID to use. Empty means a new one.
+	RunUUID string `json:",omitempty"`
+	// Given is the workload to run in place of the one in the cluster.
+	Given *activities.Given `json:",omitempty"`
+	// LostSince is set to record the loss of an earlier run, and to run nothing: the earliest time at which that began.
+	LostSince *time.Time `json:",omitempty"`
 }
 
 // ScheduledCheckResult is the result of each tick, and is handed to the next one.
@@ -116,6 +142,9 @@ type ScheduledCheckResult struct {
 	Nominal time.Time
 	// Result is the result of the run, empty when the tick was skipped.
 	Result check.Result
+	// RunUUID and Outcome are those of a run that a program asked for.
+	RunUUID string         `json:",omitempty"`
+	Outcome *check.Outcome `json:",omitempty"`
 }
 
 // CheckRunInput is the input of one run.
@@ -124,4 +153,8 @@ type CheckRunInput struct {
 	Trigger Trigger
 	// Timeout is the time that the run may take, from its start.
 	Timeout time.Duration
+	// Given is the workload to run in place of the one in the cluster.
+	Given *activities.Given `json:",omitempty"`
+	// LostSince is set to record the loss of an earlier run, and to run nothing: the earliest time at which that began.
+	LostSince *time.Time `json:",omitempty"`
 }

@@ -67,13 +67,14 @@ func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
 		return t.result, nil
 	}
 	t.result.FirstRunOver = true
-	runUUID, err := newUUID(ctx)
+	runUUID, err := t.runUUID(ctx)
 	if err != nil {
 		return t.result, err
 	}
 	var outcome check.Outcome
-	run := workflow.ExecuteChildWorkflow(t.childOptions(ctx, runUUID), CheckRun,
-		CheckRunInput{Ref: t.in.Ref, Trigger: t.in.Trigger, Timeout: t.in.Timeout})
+	run := workflow.ExecuteChildWorkflow(t.childOptions(ctx, runUUID), CheckRun, CheckRunInput{
+		Ref: t.in.Ref, Trigger: t.in.Trigger, Timeout: t.in.Timeout, Given: t.in.Given, LostSince: t.in.LostSince,
+	})
 	workflow.SetCurrentDetails(ctx, "run in progress")
 	err = run.Get(ctx, &outcome)
 	switch {
@@ -84,8 +85,19 @@ func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
 	}
 	t.result.Runs++
 	t.result.Result = outcome.Result
+	if t.in.Trigger == TriggerExternal {
+		t.result.RunUUID, t.result.Outcome = runUUID, &outcome
+	}
 	workflow.SetCurrentDetails(ctx, "last run: "+string(outcome.Result))
 	return t.result, nil
+}
+
+// runUUID is the one that the input names, or a new one.
+func (t *tick) runUUID(ctx workflow.Context) (string, error) {
+	if t.in.RunUUID != "" {
+		return t.in.RunUUID, nil
+	}
+	return newUUID(ctx)
 }
 
 // firstRunOpen is true when the run that was started together with this schedule has not ended.
@@ -112,12 +124,14 @@ func newUUID(ctx workflow.Context) (string, error) {
 	return id, nil
 }
 
-// childOptions let a run outlive its tick: ending or replacing the schedule of a check does not touch a run in flight.
+// childOptions let a run outlive its tick: ending or replacing the schedule of a check does not touch a run in flight. A
+// program that cancels the run it asked for waits until the pod is gone.
 func (t *tick) childOptions(ctx workflow.Context, runUUID string) workflow.Context {
 	return workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            runUUID,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
+		WaitForCancellation:   t.in.Trigger == TriggerExternal,
 		TypedSearchAttributes: SearchAttributesOf(t.in.Ref),
 		StaticSummary:         fmt.Sprintf("%s %s (%s)", t.in.Ref.Kind, t.in.Ref, t.in.Trigger),
 	})

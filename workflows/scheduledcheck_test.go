@@ -5,10 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
 )
@@ -104,5 +106,30 @@ func TestCheckOfScheduleIsTheInverseOfScheduledCheckID(t *testing.T) {
 		if ok != tt.ok || ok && (namespace != tt.namespace || name != tt.name) {
 			t.Errorf("CheckOfSchedule(%q) = %q, %q, %t", tt.id, namespace, name, ok)
 		}
+	}
+}
+
+// A program that asks for a run learns its UUID and outcome.
+func TestRunThatAProgramAskedFor(t *testing.T) {
+	in := workflows.ScheduledCheckInput{
+		Ref: checkRef, Trigger: workflows.TriggerExternal, Timeout: time.Minute, RunUUID: runUUID,
+		Given: &activities.Given{Workload: check.Workload{Ref: checkRef}},
+	}
+	outcome := check.Outcome{Result: check.Failed, Errors: []string{"broken"}, Reported: true}
+	result, runs := runTick(t, in, nil, nil, outcome)
+	if diff := cmp.Diff([]string{runUUID}, runs); diff != "" {
+		t.Errorf("runs (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(workflows.ScheduledCheckResult{Runs: 1, FirstRunOver: true, Result: check.Failed, RunUUID: runUUID, Outcome: &outcome}, result); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+}
+
+func TestExternalRunsOfACheckAndAJobOfOneNameDiffer(t *testing.T) {
+	if a, b := workflows.ExternalRunID(checkRef), workflows.ExternalRunID(jobRef); a == b {
+		t.Errorf("both have workflow ID %q", a)
+	}
+	if _, _, ok := workflows.CheckOfSchedule(workflows.ExternalRunID(checkRef)); ok {
+		t.Error("an external run is taken for a schedule")
 	}
 }

@@ -38,7 +38,7 @@ func (r *checkRun) createPod(ctx workflow.Context) (activities.CreatePodResult, 
 		StartToCloseTimeout:    min(left, requestTimeout),
 		ScheduleToCloseTimeout: left,
 		RetryPolicy:            retryPolicy(200*time.Millisecond, 5*time.Second),
-	}), a.CreatePod, activities.Run{Ref: r.in.Ref, UUID: r.uuid, Attempt: r.attempt, Deadline: r.deadline}).Get(ctx, &created)
+	}), a.CreatePod, activities.Run{Ref: r.in.Ref, UUID: r.uuid, Attempt: r.attempt, Deadline: r.deadline, Given: r.in.Given}).Get(ctx, &created)
 	return created, err
 }
 
@@ -82,6 +82,9 @@ func (r *checkRun) record(ctx workflow.Context, outcome check.Outcome) error {
 
 // begin shows that a job runs. That this cannot be shown in time is no reason not to run it.
 func (r *checkRun) begin(ctx workflow.Context) {
+	if r.in.LostSince != nil {
+		return
+	}
 	bounded := workflow.WithScheduleToCloseTimeout(ctx, requestTimeout)
 	if err := r.setJobPhase(bounded, khv1.JobRunning); err != nil && ctx.Err() == nil {
 		r.notes = append(r.notes, "phase "+string(khv1.JobRunning)+" was not set")
@@ -89,7 +92,7 @@ func (r *checkRun) begin(ctx workflow.Context) {
 }
 
 func (r *checkRun) setJobPhase(ctx workflow.Context, phase khv1.JobPhase) error {
-	if r.in.Ref.Kind != khv1.KHJob {
+	if r.in.Ref.Kind != khv1.KHJob || r.in.Given != nil { // a program's run is not the job's one run
 		return nil
 	}
 	err := workflow.ExecuteActivity(
@@ -146,6 +149,9 @@ func (r *checkRun) details(ctx workflow.Context, format string, args ...any) {
 func (r *checkRun) measure(ctx workflow.Context, outcome check.Outcome) {
 	metrics := metricsFor(ctx, r.in.Ref)
 	metrics.WithTags(map[string]string{"outcome": string(outcome.Result)}).Counter("khronicle_runs").Inc(1)
+	if r.in.LostSince != nil {
+		return
+	}
 	durations := workflow.GetMetricsHandler(ctx)
 	durations.Timer("khronicle_run_verdict").Record(outcome.Judged.Sub(outcome.Started))
 	durations.Timer("khronicle_run").Record(workflow.Now(ctx).Sub(r.started))
