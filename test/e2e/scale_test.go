@@ -1,0 +1,114 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+)
+
+var (
+	manyChecks   = flag.Int("many", 60, "how many checks TestManyChecksAtOnce applies")
+	manyInterval = flag.Duration("many-interval", time.Minute, "their interval")
+)
+
+// exitSlack is how long after its interval the outcome of a check's first run may be there: the run itself.
+const exitSlack = 20 * time.Second
+
+// TestManyChecksAtOnce applies many checks together. Each runs within its interval, their starts are spread, every run that
+// was begun ends in one outcome, and the edit of one disturbs no other.
+func TestManyChecksAtOnce(t *testing.T) {
+	namespace := newNamespace(t)
+	applied := time.Now()
+	for i := range *manyChecks {
+		c := demoCheck(namespace, fmt.Sprintf("many-%03d", i), nil)
+		c.Spec.RunInterval = manyInterval.String()
+		apply(t, c)
+	}
+	t.Logf("applied %d checks in %s", *manyChecks, time.Since(applied).Round(time.Millisecond))
+	edited, schedules := "many-000", map[string]string{}
+	awaitState(t, namespace, edited, *manyInterval+exitSlack, "an outcome", anyState)
+	for _, id := range workflowIDs(t, scheduleQuery(namespace)) {
+		schedules[id] = scheduleRun(t, id)
+	}
+	edit(t, namespace, edited, func(c *khv1.KuberhealthyCheck) { c.Spec.ExtraLabels = map[string]string{"edited": "true"} })
+
+	var late []string
+	for i := range *manyChecks {
+		name := fmt.Sprintf("many-%03d", i)
+		state := awaitState(t, namespace, name, time.Until(applied.Add(*manyInterval+exitSlack))+time.Second, "OK", func(s khv1.WorkloadDetails) bool { return s.OK })
+		if state.LastRun.After(applied.Add(*manyInterval + exitSlack)) {
+			late = append(late, name)
+		}
+	}
+	if len(late) > 0 {
+		t.Errorf("first outcome after the interval: %v", late)
+	}
+	checkSpread(t, namespace, applied)
+	for id, run := range schedules {
+		if now := scheduleRun(t, id); now != run && id != "khcheck/"+namespace+"/"+edited {
+			t.Errorf("the edit of %s restarted the schedule %s", edited, id)
+		}
+	}
+	eventually(t, exitSlack, "all first runs have ended in an outcome", func() (bool, string) {
+		n, err := temporal(t).CountWorkflow(t.Context(), countRequest(fmt.Sprintf(
+			"KhNamespace = '%s' AND WorkflowType = 'CheckRun' AND KhOutcome = 'succeeded'", namespace)))
+		return err == nil && n.GetCount() > int64(*manyChecks), fmt.Sprintf("%d, error %v", n.GetCount(), err)
+	})
+	others := workflowIDs(t, fmt.Sprintf("KhNamespace = '%s' AND WorkflowType = 'CheckRun' AND ExecutionStatus != 'Running' AND KhOutcome != 'succeeded'", namespace))
+	if len(others) > 0 {
+		t.Errorf("%d runs ended otherwise than in success", len(others))
+	}
+}
+
+// checkSpread looks at when the first pod of each check was made.
+func checkSpread(t *testing.T, namespace string, applied time.Time) {
+	t.Helper()
+	pods, err := under.kube.core.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := map[string]time.Time{}
+	for _, p := range pods.Items {
+		name, at := p.Labels["kuberhealthy-check-name"], p.CreationTimestamp.Time
+		if known, ok := first[name]; !ok || at.Before(known) {
+			first[name] = at
+		}
+	}
+	const buckets = 10
+	var counts [buckets + 1]int
+	for _, at := range first {
+		bucket := int(at.Sub(applied) * buckets / *manyInterval)
+		counts[max(0, min(bucket, buckets))]++
+	}
+	t.Logf("first pods in each tenth of the interval, and after it: %v", counts)
+	if len(first) != *manyChecks {
+		t.Errorf("%d of %d checks have a pod", len(first), *manyChecks)
+	}
+	// A burst of 20 starts at once; the rest is spread evenly, but for chance.
+	if mean := *manyChecks / buckets; slices.Max(counts[1:buckets]) > 3*mean || counts[0] > 20+3*mean {
+		t.Errorf("starts are not spread: %v, want about %d in each tenth", counts, mean)
+	}
+}
+
+func scheduleQuery(namespace string) string {
+	return fmt.Sprintf("KhNamespace = '%s' AND WorkflowType = 'ScheduledCheck' AND ExecutionStatus = 'Running' AND WorkflowId STARTS_WITH 'khcheck/%s/'", namespace, namespace)
+}
+
+// scheduleRun is the first run ID of a cron workflow: each of its ticks has another, but a schedule that was started anew has
+// another first one.
+func scheduleRun(t *testing.T, id string) string {
+	t.Helper()
+	described, err := temporal(t).DescribeWorkflowExecution(t.Context(), id, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return described.GetWorkflowExecutionInfo().GetFirstRunId()
+}
