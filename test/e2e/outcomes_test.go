@@ -177,7 +177,7 @@ var outcomes = []struct {
 				return false, "no second pod"
 			})
 		},
-		errors: []string{"KIND execution error: pod deleted expectedly…"},
+		errors: []string{"KIND execution error: pod deleted expectedly", "container check exited with code 1 (Error)"},
 	},
 	{
 		name: "bad-timeout", change: timeout("abc"), within: 10 * time.Second,
