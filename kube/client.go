@@ -17,11 +17,14 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// CheckClient, JobClient and StateClient read and write one of the three resources in one namespace. Each call is one
-// request to the API server, and their errors are its errors.
+// The clients of the three resources in one namespace. Each call is one request to the API server, whose errors are the
+// errors of the call.
 type (
+	// CheckClient reads and writes checks.
 	CheckClient = gentype.ClientWithList[*khv1.KuberhealthyCheck, *khv1.KuberhealthyCheckList]
-	JobClient   = gentype.ClientWithList[*khv1.KuberhealthyJob, *khv1.KuberhealthyJobList]
+	// JobClient reads and writes jobs.
+	JobClient = gentype.ClientWithList[*khv1.KuberhealthyJob, *khv1.KuberhealthyJobList]
+	// StateClient reads and writes states.
 	StateClient = gentype.ClientWithList[*khv1.KuberhealthyState, *khv1.KuberhealthyStateList]
 )
 
