@@ -8,9 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/client-go/gentype"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -42,9 +39,8 @@ type Options struct {
 
 // Cluster reads and writes what a run needs of one Kubernetes cluster. Its methods are safe for concurrent use.
 type Cluster struct {
-	core kubernetes.Interface
-	rest rest.Interface
-	par  runtime.ParameterCodec
+	core  kubernetes.Interface
+	typed *Client
 
 	checks store[*khv1.KuberhealthyCheck]
 	jobs   store[*khv1.KuberhealthyJob]
@@ -63,17 +59,11 @@ func New(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make Kubernetes client: %w", err)
 	}
-	scheme := runtime.NewScheme()
-	if err := khv1.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("register %s: %w", khv1.GroupVersion, err)
-	}
-	config.GroupVersion, config.APIPath = &khv1.GroupVersion, "/apis"
-	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	client, err := rest.RESTClientFor(config)
+	typed, err := NewClient(config)
 	if err != nil {
-		return nil, fmt.Errorf("make client of %s: %w", khv1.GroupVersion, err)
+		return nil, err
 	}
-	c := &Cluster{core: core, rest: client, par: runtime.NewParameterCodec(scheme), podWaiters: newWaiters(), namespaces: o.Namespaces}
+	c := &Cluster{core: core, typed: typed, podWaiters: newWaiters(), namespaces: o.Namespaces}
 	return c, c.watch(o)
 }
 
@@ -149,23 +139,11 @@ func (c *Cluster) informers() []cache.SharedIndexInformer {
 	return append(all, c.pods.informers...)
 }
 
-func (c *Cluster) checksIn(namespace string) *gentype.ClientWithList[*khv1.KuberhealthyCheck, *khv1.KuberhealthyCheckList] {
-	return gentype.NewClientWithList(khv1.CheckResource, c.rest, c.par, namespace,
-		func() *khv1.KuberhealthyCheck { return &khv1.KuberhealthyCheck{} },
-		func() *khv1.KuberhealthyCheckList { return &khv1.KuberhealthyCheckList{} })
-}
+func (c *Cluster) checksIn(namespace string) *CheckClient { return c.typed.Checks(namespace) }
 
-func (c *Cluster) jobsIn(namespace string) *gentype.ClientWithList[*khv1.KuberhealthyJob, *khv1.KuberhealthyJobList] {
-	return gentype.NewClientWithList(khv1.JobResource, c.rest, c.par, namespace,
-		func() *khv1.KuberhealthyJob { return &khv1.KuberhealthyJob{} },
-		func() *khv1.KuberhealthyJobList { return &khv1.KuberhealthyJobList{} })
-}
+func (c *Cluster) jobsIn(namespace string) *JobClient { return c.typed.Jobs(namespace) }
 
-func (c *Cluster) statesIn(namespace string) *gentype.ClientWithList[*khv1.KuberhealthyState, *khv1.KuberhealthyStateList] {
-	return gentype.NewClientWithList(khv1.StateResource, c.rest, c.par, namespace,
-		func() *khv1.KuberhealthyState { return &khv1.KuberhealthyState{} },
-		func() *khv1.KuberhealthyStateList { return &khv1.KuberhealthyStateList{} })
-}
+func (c *Cluster) statesIn(namespace string) *StateClient { return c.typed.States(namespace) }
 
 func (c *Cluster) checkerPods(namespace string) cache.ListerWatcher {
 	return cache.NewFilteredListWatchFromClient(c.core.CoreV1().RESTClient(), "pods", namespace,
