@@ -40,7 +40,7 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 		return CreatePodResult{Failure: &failure}, nil
 	}
 	pod := check.NewPod(workload, check.Run{
-		UUID: run.UUID, Attempt: run.Attempt, Deadline: run.Deadline, ReportingURL: a.ReportingURL,
+		UUID: run.UUID, Attempt: run.Attempt, Deadline: run.Deadline, ReportingURL: a.ReportingURL(),
 	}, time.Now())
 	if _, err := a.Cluster.CreatePod(ctx, pod); err != nil {
 		if !permanent(err) {
@@ -155,7 +155,7 @@ func (a *Activities) CleanUp(ctx context.Context, in CleanUpInput) error {
 
 func (a *Activities) prune(ctx context.Context, ref check.Ref) error {
 	var errs []error
-	for _, pod := range a.Retention.Surplus(a.Cluster.PodsOf(ref.Namespace, ref.Name), time.Now()) {
+	for _, pod := range a.Retention().Surplus(a.Cluster.PodsOf(ref.Namespace, ref.Name), time.Now()) {
 		errs = append(errs, a.Cluster.DeletePod(ctx, pod.Namespace, pod.Name))
 	}
 	return errors.Join(errs...)
