@@ -27,7 +27,7 @@ func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*setti
 		return nil, err
 	}
 	if c.reapFault != "" && c.flags.Lookup("reap-interval") != nil && !c.given("reap-interval") {
-		logger.Warn("the default reap interval is used", envReapInterval, c.reapFault)
+		logger.Warn("the default reap interval is used", "variable", envReapInterval, "problem", c.reapFault)
 	}
 	return live, nil
 }
