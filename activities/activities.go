@@ -24,12 +24,12 @@ type Cluster interface {
 // Activities carries the clients and settings of the activities.
 type Activities struct {
 	Cluster Cluster
-	// ReportingURL is where checks post their reports.
-	ReportingURL string
+	// ReportingURL returns where checks that start now post their reports.
+	ReportingURL func() string
 	// Recorder is the name of this worker, shown on the states it writes.
 	Recorder string
-	// Retention says which finished pods are kept.
-	Retention check.Retention
+	// Retention returns which finished pods are kept now.
+	Retention func() check.Retention
 }
 
 // Run names one attempt of a run.

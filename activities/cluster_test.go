@@ -66,7 +66,8 @@ func (f *fakeCluster) SetJobPhase(_ context.Context, ref check.Ref, phase khv1.J
 // worker returns the activities of a worker on that cluster, and an environment that runs them.
 func worker(cluster activities.Cluster) (*activities.Activities, *testsuite.TestActivityEnvironment) {
 	a := &activities.Activities{
-		Cluster: cluster, ReportingURL: reportingURL, Recorder: recorder, Retention: check.Retention{MaxErrorPods: 1},
+		Cluster: cluster, ReportingURL: func() string { return reportingURL }, Recorder: recorder,
+		Retention: func() check.Retention { return check.Retention{MaxErrorPods: 1} },
 	}
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))

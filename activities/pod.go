@@ -58,10 +58,10 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 // workload returns what the run is to run, and where its check reports.
 func (a *Activities) workload(ctx context.Context, run Run) (w check.Workload, reportingURL string, ok bool, err error) {
 	if run.Given != nil {
-		return run.Given.Workload, cmp.Or(run.Given.ReportingURL, a.ReportingURL), true, nil
+		return run.Given.Workload, cmp.Or(run.Given.ReportingURL, a.ReportingURL()), true, nil
 	}
 	w, ok, err = a.Cluster.Workload(ctx, run.Ref)
-	return w, a.ReportingURL, ok, err
+	return w, a.ReportingURL(), ok, err
 }
 
 // permanent is true for an answer of the API server that the same request will get again.
@@ -182,7 +182,7 @@ func (a *Activities) CleanUp(ctx context.Context, in CleanUpInput) error {
 
 func (a *Activities) prune(ctx context.Context, ref check.Ref) error {
 	var errs []error
-	for _, pod := range a.Retention.Surplus(a.Cluster.PodsOf(ref.Namespace, ref.Name), time.Now()) {
+	for _, pod := range a.Retention().Surplus(a.Cluster.PodsOf(ref.Namespace, ref.Name), time.Now()) {
 		errs = append(errs, a.Cluster.DeletePod(ctx, pod.Namespace, pod.Name))
 	}
 	return errors.Join(errs...)

@@ -3,6 +3,7 @@ package deploy_test
 
 import (
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -23,6 +25,7 @@ import (
 
 	"go.temporal.io/sdk/contrib/envconfig"
 
+	"github.com/khronicle/khronicle/internal/config"
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
@@ -251,6 +254,30 @@ func TestConfigMapReachesTemporalsClient(t *testing.T) {
 	}
 	if options.HostPort != settings.Data["TEMPORAL_ADDRESS"] || options.Namespace != settings.Data["TEMPORAL_NAMESPACE"] {
 		t.Errorf("client would dial %q and use namespace %q", options.HostPort, options.Namespace)
+	}
+}
+
+// The whole folder is mounted: the kubelet never updates a single file. There need not be a ConfigMap, and ours must not
+// take the place of one that Kuberhealthy's chart left.
+func TestConfigurationFileIsMountedWhereItIsLookedFor(t *testing.T) {
+	objects := manifests(t)
+	for _, d := range of[*appsv1.Deployment](objects) {
+		pod := d.Spec.Template.Spec
+		if len(pod.Volumes) != 1 || len(pod.Containers[0].VolumeMounts) != 1 {
+			t.Fatalf("%s: volumes %v, mounts %v, want one each", d.Name, pod.Volumes, pod.Containers[0].VolumeMounts)
+		}
+		want := corev1.VolumeMount{Name: pod.Volumes[0].Name, MountPath: path.Dir(config.DefaultPath), ReadOnly: true}
+		if diff := cmp.Diff(want, pod.Containers[0].VolumeMounts[0]); diff != "" {
+			t.Errorf("%s: mount differs (-want +got):\n%s", d.Name, diff)
+		}
+		if source := pod.Volumes[0].ConfigMap; source == nil || source.Name != "kuberhealthy" || source.Optional == nil || !*source.Optional {
+			t.Errorf("%s: volume is of %v", d.Name, pod.Volumes[0].VolumeSource)
+		}
+	}
+	for _, settings := range of[*corev1.ConfigMap](objects) {
+		if settings.Name == "kuberhealthy" {
+			t.Error("the ConfigMap of Kuberhealthy would be replaced")
+		}
 	}
 }
 

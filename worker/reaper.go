@@ -24,7 +24,7 @@ type janitor interface {
 // looks at is cached, so that looking costs no request; several reapers do no harm to one another.
 type reaper struct {
 	cluster   janitor
-	retention check.Retention
+	retention func() check.Retention
 	logger    *slog.Logger
 }
 
@@ -48,14 +48,14 @@ func (r reaper) run(ctx context.Context, every time.Duration) {
 }
 
 func (r reaper) reap(ctx context.Context, now time.Time) {
-	pods := r.cluster.PodsOf("", "")
-	for _, pod := range append(r.retention.Surplus(pods, now), check.Overdue(pods, now)...) {
+	retention, pods := r.retention(), r.cluster.PodsOf("", "")
+	for _, pod := range append(retention.Surplus(pods, now), check.Overdue(pods, now)...) {
 		if err := r.cluster.DeletePod(ctx, pod.Namespace, pod.Name); err != nil {
 			r.logger.Warn("reap pod", "namespace", pod.Namespace, "pod", pod.Name, "error", err)
 		}
 	}
 	for _, job := range r.cluster.Jobs() {
-		if !r.retention.JobExpired(job, now) {
+		if !retention.JobExpired(job, now) {
 			continue
 		}
 		if err := r.cluster.DeleteJob(ctx, job); err != nil {

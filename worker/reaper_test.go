@@ -122,9 +122,11 @@ func TestReap(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var log bytes.Buffer
 			r := reaper{
-				cluster:   &tt.cluster,
-				retention: check.Retention{MaxCompletedPods: 4, MaxErrorPods: 2, MaxPodAge: 72 * time.Hour, MaxJobAge: 15 * time.Minute},
-				logger:    slog.New(slog.NewTextHandler(&log, nil)),
+				cluster: &tt.cluster,
+				retention: func() check.Retention {
+					return check.Retention{MaxCompletedPods: 4, MaxErrorPods: 2, MaxPodAge: 72 * time.Hour, MaxJobAge: 15 * time.Minute}
+				},
+				logger: slog.New(slog.NewTextHandler(&log, nil)),
 			}
 			r.reap(t.Context(), now)
 			if diff := cmp.Diff(tt.want, tt.cluster.deleted); diff != "" {
@@ -163,7 +165,7 @@ func TestReaperRunsAtItsInterval(t *testing.T) {
 				cluster := &fakeJanitor{}
 				ctx, cancel := context.WithTimeout(t.Context(), tt.after)
 				defer cancel()
-				reaper{cluster: cluster, logger: slog.New(slog.DiscardHandler)}.run(ctx, tt.every)
+				reaper{cluster: cluster, retention: check.DefaultRetention, logger: slog.New(slog.DiscardHandler)}.run(ctx, tt.every)
 				if got := len(cluster.asked); got != tt.want {
 					t.Errorf("looked %d times in %s, want %d", got, tt.after, tt.want)
 				}
@@ -180,9 +182,29 @@ func TestReaperSeesTimePass(t *testing.T) {
 		cluster := &fakeJanitor{jobs: []*khv1.KuberhealthyJob{old}}
 		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
 		defer cancel()
-		reaper{cluster: cluster, retention: check.Retention{MaxJobAge: 90 * time.Second}, logger: slog.New(slog.DiscardHandler)}.run(ctx, time.Minute)
+		retention := func() check.Retention { return check.Retention{MaxJobAge: 90 * time.Second} }
+		reaper{cluster: cluster, retention: retention, logger: slog.New(slog.DiscardHandler)}.run(ctx, time.Minute)
 		if diff := cmp.Diff([]string{"job ns/a"}, cluster.deleted); diff != "" {
 			t.Errorf("deleted differs (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// What the retention is may change while the process runs.
+func TestReaperAsksForTheRetentionEachTime(t *testing.T) {
+	cluster := &fakeJanitor{jobs: []*khv1.KuberhealthyJob{job("a", khv1.JobCompleted, time.Hour)}}
+	limit := 2 * time.Hour
+	r := reaper{
+		cluster: cluster, logger: slog.New(slog.DiscardHandler),
+		retention: func() check.Retention { return check.Retention{MaxJobAge: limit} },
+	}
+	r.reap(t.Context(), now)
+	if cluster.deleted != nil {
+		t.Fatalf("deleted %v, want nothing yet", cluster.deleted)
+	}
+	limit = time.Minute
+	r.reap(t.Context(), now)
+	if diff := cmp.Diff([]string{"job ns/a"}, cluster.deleted); diff != "" {
+		t.Errorf("deleted differs (-want +got):\n%s", diff)
+	}
 }

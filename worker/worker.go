@@ -28,12 +28,12 @@ const stopTimeout = 10 * time.Second
 type Options struct {
 	Temporal client.Client
 	Cluster  *kube.Cluster
-	// ReportingURL is where checks post their reports.
-	ReportingURL string
+	// ReportingURL returns where checks that start now post their reports.
+	ReportingURL func() string
 	// Name is shown on the states that the worker writes.
 	Name string
-	// Retention says which finished pods and jobs are kept.
-	Retention check.Retention
+	// Retention returns which finished pods and jobs are kept now.
+	Retention func() check.Retention
 	// ReapInterval is how often pods and jobs that are too old are looked for.
 	ReapInterval time.Duration
 	Logger       *slog.Logger

@@ -3,31 +3,38 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 	"os"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/khronicle/khronicle/check"
-	"github.com/khronicle/khronicle/internal/protocol"
+	settings "github.com/khronicle/khronicle/internal/config"
 )
 
-// config is what the flags and the environment say. Temporal's own settings are the TEMPORAL_* variables.
+// config is what the flags and the environment say. Temporal's own settings are the TEMPORAL_* variables. What the
+// configuration file has a say in is asked of process.live.
 type config struct {
+	flags               *pflag.FlagSet
+	file                string
 	kubeconfig, context string
 	podName, namespace  string
 	targetNamespaces    []string
 	listen, operations  string
 	reportingURL        string
 	logLevel            string
-	logJSON             bool
+	debug, logJSON      bool
+	forceMaster         bool
 	// devServer is the address of the Temporal server that this process started itself, if it did.
 	devServer    string
 	reapInterval time.Duration
-	retention    check.Retention
+	// reapFault says what is wrong with the interval of the environment.
+	reapFault string
+	retention check.Retention
 }
 
 func defaultConfig() *config {
@@ -38,24 +45,55 @@ func defaultConfig() *config {
 		reportingURL: os.Getenv("KH_EXTERNAL_REPORTING_URL"),
 		retention:    check.DefaultRetention(),
 	}
-	if target := os.Getenv("TARGET_NAMESPACE"); target != "" {
-		c.targetNamespaces = []string{target}
-	}
+	c.targetNamespaces = split(os.Getenv("TARGET_NAMESPACE"))
+	c.reapInterval, c.reapFault = parseReapInterval(os.Getenv(envReapInterval))
 	return c
+}
+
+// split returns the words of a list that are separated by commas.
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+}
+
+const (
+	envReapInterval     = "CHECK_REAPER_RUN_INTERVAL"
+	defaultReapInterval = 30 * time.Second
+)
+
+// parseReapInterval reads the variable as Kuberhealthy does, for which 0 is the default.
+func parseReapInterval(text string) (interval time.Duration, fault string) {
+	if text == "" {
+		return defaultReapInterval, ""
+	}
+	interval, err := time.ParseDuration(text)
+	if err != nil || interval <= 0 {
+		return defaultReapInterval, fmt.Sprintf("%q is not a duration of more than 0 such as %q", text, "30s")
+	}
+	return interval, ""
+}
+
+// given is true for a flag that is on the command line.
+func (c *config) given(name string) bool {
+	return c.flags != nil && c.flags.Changed(name)
 }
 
 // addClusterFlags adds what every command needs.
 func (c *config) addClusterFlags(f *pflag.FlagSet) {
+	c.flags = f
 	f.StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config, then in-cluster)")
 	f.StringVar(&c.context, "context", "", "context of the kubeconfig (default: its current context)")
 	f.StringSliceVar(&c.targetNamespaces, "target-namespaces", c.targetNamespaces, "namespaces whose checks are run, none for all [TARGET_NAMESPACE]")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.BoolVarP(&c.debug, "debug", "d", false, "log everything, whatever --log-level says")
 	f.BoolVar(&c.logJSON, "log-json", false, "log JSON lines")
 }
 
 // addNameFlags adds what every role needs.
 func (c *config) addNameFlags(f *pflag.FlagSet) {
 	c.addClusterFlags(f)
+	f.StringVarP(&c.file, "config", "c", settings.DefaultPath, "configuration file; the default need not exist")
+	f.BoolVar(&c.forceMaster, "forceMaster", false, "has no effect: there is no master")
+	_ = f.MarkHidden("forceMaster") // it was added in the line above
 	f.StringVar(&c.podName, "pod-name", c.podName, "name of this process [POD_NAME]")
 }
 
@@ -73,22 +111,11 @@ func (c *config) addOperationsFlags(f *pflag.FlagSet) {
 func (c *config) addRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.namespace, "namespace", c.namespace, "namespace of this process, in the default reporting URL [POD_NAMESPACE]")
 	f.StringVar(&c.reportingURL, "reporting-url", c.reportingURL, "where checks report [KH_EXTERNAL_REPORTING_URL]")
-	f.DurationVar(&c.reapInterval, "reap-interval", 30*time.Second, "how often old pods and jobs are looked for")
+	f.DurationVar(&c.reapInterval, "reap-interval", c.reapInterval, "how often old pods and jobs are looked for ["+envReapInterval+"]")
 	f.IntVar(&c.retention.MaxCompletedPods, "max-completed-pods", c.retention.MaxCompletedPods, "Succeeded pods to keep of each check")
 	f.IntVar(&c.retention.MaxErrorPods, "max-error-pods", c.retention.MaxErrorPods, "Failed pods to keep of each check")
 	f.DurationVar(&c.retention.MaxPodAge, "max-check-pod-age", c.retention.MaxPodAge, "how long finished pods are kept, 0 for ever")
 	f.DurationVar(&c.retention.MaxJobAge, "max-job-age", c.retention.MaxJobAge, "how long completed jobs are kept, 0 for ever")
-}
-
-func (c *config) level() (level slog.Level, err error) {
-	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
-		return level, fmt.Errorf("--log-level: %q is not debug, info, warn or error", c.logLevel)
-	}
-	return level, nil
-}
-
-func (c *config) reportTo() string {
-	return cmp.Or(c.reportingURL, protocol.ReportingURL(c.namespace))
 }
 
 func (c *config) restConfig() (*rest.Config, error) {

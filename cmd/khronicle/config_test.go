@@ -22,7 +22,7 @@ func isolate(t *testing.T) {
 	if err := os.WriteFile(settings, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"POD_NAME", "POD_NAMESPACE", "TARGET_NAMESPACE", "KH_EXTERNAL_REPORTING_URL", "KUBERNETES_SERVICE_HOST"} {
+	for _, name := range []string{"POD_NAME", "POD_NAMESPACE", "TARGET_NAMESPACE", "KH_EXTERNAL_REPORTING_URL", "CHECK_REAPER_RUN_INTERVAL", "KUBERNETES_SERVICE_HOST"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("KUBECONFIG", filepath.Join(home, "missing"))
@@ -76,6 +76,16 @@ func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 		{"target namespaces", nil, nil, "target-namespaces", "[]"},
 		{"target namespace by the environment", map[string]string{"TARGET_NAMESPACE": "shop"}, nil, "target-namespaces", "[shop]"},
 		{"target namespaces by the flag", map[string]string{"TARGET_NAMESPACE": "shop"}, []string{"--target-namespaces", "a,b"}, "target-namespaces", "[a,b]"},
+		{"target namespaces by the environment", map[string]string{"TARGET_NAMESPACE": "shop, till,,bank "}, nil, "target-namespaces", "[shop,till,bank]"},
+		{"reap interval", nil, nil, "reap-interval", "30s"},
+		{"reap interval by the environment", map[string]string{"CHECK_REAPER_RUN_INTERVAL": "5m"}, nil, "reap-interval", "5m0s"},
+		{"reap interval by the flag", map[string]string{"CHECK_REAPER_RUN_INTERVAL": "5m"}, []string{"--reap-interval", "1m"}, "reap-interval", "1m0s"},
+		{"reap interval 0 in the environment", map[string]string{"CHECK_REAPER_RUN_INTERVAL": "0"}, nil, "reap-interval", "30s"},
+		{"reap interval below 0 in the environment", map[string]string{"CHECK_REAPER_RUN_INTERVAL": "-1s"}, nil, "reap-interval", "30s"},
+		{"reap interval in words in the environment", map[string]string{"CHECK_REAPER_RUN_INTERVAL": "often"}, nil, "reap-interval", "30s"},
+		{"file, where Kuberhealthy has it", nil, nil, "config", "/etc/config/kuberhealthy.yaml"},
+		{"file by Kuberhealthy's short flag", nil, []string{"-c", "a.yaml"}, "config", "a.yaml"},
+		{"debug by Kuberhealthy's short flag", nil, []string{"-d"}, "debug", "true"},
 		{"reporting URL", nil, nil, "reporting-url", ""},
 		{"reporting URL by the environment", map[string]string{"KH_EXTERNAL_REPORTING_URL": "http://a/"}, nil, "reporting-url", "http://a/"},
 		{"reporting URL by the flag", map[string]string{"KH_EXTERNAL_REPORTING_URL": "http://a/"}, []string{"--reporting-url=http://b/"}, "reporting-url", "http://b/"},
@@ -99,41 +109,19 @@ func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestWhereChecksReport(t *testing.T) {
-	tests := []struct {
-		name string
-		env  map[string]string
-		want string
-	}{
-		{"default, as in Kuberhealthy", nil, "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"},
-		{"in another namespace", map[string]string{"POD_NAMESPACE": "health"}, "http://kuberhealthy.health.svc.cluster.local/externalCheckStatus"},
-		{"where the environment says", map[string]string{"POD_NAMESPACE": "health", "KH_EXTERNAL_REPORTING_URL": "https://a/b"}, "https://a/b"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			isolate(t)
-			for name, value := range tt.env {
-				t.Setenv(name, value)
-			}
-			if got := defaultConfig().reportTo(); got != tt.want {
-				t.Errorf("%s, want %s", got, tt.want)
-			}
-		})
-	}
-}
-
 // The commands and their flags are what manifests and scripts rely on.
 func TestCommandsAndTheirFlags(t *testing.T) {
-	cluster := []string{"context", "kubeconfig", "log-json", "log-level", "target-namespaces"}
+	cluster := []string{"context", "debug", "kubeconfig", "log-json", "log-level", "target-namespaces"}
+	roles := slices.Concat(cluster, []string{"config", "pod-name"})
 	runs := []string{
 		"max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
 	}
 	tests := map[string][]string{
-		"worker":    slices.Concat(cluster, runs, []string{"operations-listen", "pod-name"}),
-		"starter":   slices.Concat(cluster, []string{"operations-listen", "pod-name"}),
-		"reportapi": slices.Concat(cluster, []string{"listen", "pod-name"}),
-		"dev": slices.Concat(cluster, runs, []string{
-			"listen", "pod-name", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
+		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
+		"starter":   slices.Concat(roles, []string{"operations-listen"}),
+		"reportapi": slices.Concat(roles, []string{"listen"}),
+		"dev": slices.Concat(roles, runs, []string{
+			"listen", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
 		}),
 		"watch": slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
 	}
@@ -148,7 +136,11 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			isolate(t)
 			var got []string
-			command(t, name).LocalFlags().VisitAll(func(f *pflag.Flag) { got = append(got, f.Name) })
+			command(t, name).LocalFlags().VisitAll(func(f *pflag.Flag) {
+				if !f.Hidden {
+					got = append(got, f.Name)
+				}
+			})
 			slices.Sort(want)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("flags differ (-want +got):\n%s", diff)
@@ -189,7 +181,7 @@ func TestCommandLineThatIsWrong(t *testing.T) {
 		args []string // of each command
 		want string
 	}{
-		{"log level", []string{"--log-level", "loud"}, `--log-level: "loud" is not debug, info, warn or error`},
+		{"log level", []string{"--log-level", "loud"}, `--log-level: "loud" is not trace, debug, info, warn, error, fatal or panic`},
 		{"no kubeconfig", nil, cluster + "invalid configuration: no configuration has been provided"},
 		{"kubeconfig that is missing", []string{"--kubeconfig", "/nowhere/config"}, cluster + "stat /nowhere/config: no such file or directory"},
 		{"unknown context", []string{"--kubeconfig", kubeconfig, "--context", "moon"}, cluster + `context "moon" does not exist`},

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 
+	settings "github.com/khronicle/khronicle/internal/config"
 	"github.com/khronicle/khronicle/internal/health"
 	"github.com/khronicle/khronicle/internal/telemetry"
 	"github.com/khronicle/khronicle/kube"
@@ -22,6 +23,7 @@ const dialPause = time.Second
 // process is what the roles of one process share.
 type process struct {
 	*config
+	live              *settings.Live
 	logger            *slog.Logger
 	metrics           telemetry.Metrics
 	ready             *health.Readiness
@@ -31,12 +33,16 @@ type process struct {
 }
 
 func newProcess(c *config, watch kube.Options) (*process, error) {
-	level, err := c.level()
-	if err != nil {
+	level := &slog.LevelVar{}
+	p := &process{config: c, ready: &health.Readiness{}, logger: telemetry.NewLogger(os.Stderr, level, c.logJSON)}
+	var err error
+	if p.live, err = c.loadSettings(level, p.logger); err != nil {
 		return nil, err
 	}
-	p := &process{config: c, ready: &health.Readiness{}, logger: telemetry.NewLogger(os.Stderr, level, c.logJSON)}
 	if p.metrics, err = telemetry.NewMetrics(p.logger); err != nil {
+		return nil, err
+	}
+	if err := p.live.Register(p.metrics.Registry); err != nil {
 		return nil, err
 	}
 	if watch.Config, err = c.restConfig(); err != nil {

@@ -49,6 +49,7 @@ func runRoles(ctx context.Context, c *config, roles ...role) error {
 	}
 	defer p.temporal.Close()
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { p.live.Run(ctx); return nil })
 	group.Go(func() error { return p.serve(ctx, roles) })
 	group.Go(func() error {
 		if err := p.awaitBackends(ctx); err != nil {
@@ -88,7 +89,7 @@ func (p *process) serve(ctx context.Context, roles []role) error {
 
 func (p *process) serveReports(ctx context.Context) error {
 	server, err := reportapi.New(reportapi.Options{
-		Address: p.listen, Signaler: p.temporal, States: p.cluster, Name: p.podName,
+		Address: p.live.ListenAddress(), Signaler: p.temporal, States: p.cluster, Name: p.podName,
 		Synced: p.cluster.Synced, Registry: p.metrics.Registry, Ready: p.ready, Logger: p.logger,
 	})
 	if err != nil {
@@ -99,8 +100,8 @@ func (p *process) serveReports(ctx context.Context) error {
 
 func runWorker(ctx context.Context, p *process) error {
 	return worker.Run(ctx, worker.Options{
-		Temporal: p.temporal, Cluster: p.cluster, ReportingURL: p.reportTo(), Name: p.podName,
-		Retention: p.retention, ReapInterval: p.reapInterval, Logger: p.logger,
+		Temporal: p.temporal, Cluster: p.cluster, ReportingURL: p.live.ReportingURL, Name: p.podName,
+		Retention: p.live.Retention, ReapInterval: p.reapInterval, Logger: p.logger,
 	})
 }
 

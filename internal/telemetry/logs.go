@@ -14,7 +14,7 @@ var uuidPattern = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0
 
 // NewLogger returns a logger that writes lines of level and above to w. A run UUID is the credential of its run: wherever
 // one would appear, its short ID is written, which also ends the name of the run's pod.
-func NewLogger(w io.Writer, level slog.Level, json bool) *slog.Logger {
+func NewLogger(w io.Writer, level slog.Leveler, json bool) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if json {
 		return slog.New(slog.NewJSONHandler(hidingWriter{w}, options))

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	settings "github.com/khronicle/khronicle/internal/config"
+	"github.com/khronicle/khronicle/internal/protocol"
+)
+
+// loadSettings reads the configuration file for the first time; a command without one has the flags and defaults.
+func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*settings.Live, error) {
+	overrides, err := c.overrides()
+	if err != nil {
+		return nil, err
+	}
+	defaults := settings.Defaults()
+	defaults.ListenAddress, defaults.ReportingURL = c.listen, protocol.ReportingURL(c.namespace)
+	options := settings.Options{
+		Path: c.file, Required: c.given("config"), Defaults: defaults, Overrides: overrides, Level: level, Logger: logger,
+	}
+	if c.forceMaster {
+		options.Ignored = []string{"--forceMaster: has no effect: there is no master"}
+	}
+	live, err := settings.Load(options)
+	if err != nil {
+		return nil, err
+	}
+	if c.reapFault != "" && c.flags.Lookup("reap-interval") != nil && !c.given("reap-interval") {
+		logger.Warn("the default reap interval is used", "variable", envReapInterval, "problem", c.reapFault)
+	}
+	return live, nil
+}
+
+// overrides are the flags that were given and the variables that are set, by the key of the file that they go before.
+func (c *config) overrides() (settings.Overrides, error) {
+	o := settings.Overrides{}
+	override := func(when bool, key string, set func(*settings.Settings)) {
+		if when {
+			o[key] = set
+		}
+	}
+	level, err := settings.ParseLevel(c.logLevel)
+	if err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	if c.debug {
+		level = slog.LevelDebug
+	}
+	kept := c.retention
+	override(c.debug || c.given("log-level"), "logLevel", func(s *settings.Settings) { s.LogLevel = level })
+	override(c.given("listen"), "listenAddress", func(s *settings.Settings) { s.ListenAddress = c.listen })
+	override(c.reportingURL != "", "externalCheckReportingURL", func(s *settings.Settings) { s.ReportingURL = c.reportingURL })
+	override(c.given("max-completed-pods"), "maxCompletedPodCount", func(s *settings.Settings) { s.Retention.MaxCompletedPods = kept.MaxCompletedPods })
+	override(c.given("max-error-pods"), "maxErrorPodCount", func(s *settings.Settings) { s.Retention.MaxErrorPods = kept.MaxErrorPods })
+	override(c.given("max-check-pod-age"), "maxCheckPodAge", func(s *settings.Settings) { s.Retention.MaxPodAge = kept.MaxPodAge })
+	override(c.given("max-job-age"), "maxKHJobAge", func(s *settings.Settings) { s.Retention.MaxJobAge = kept.MaxJobAge })
+	return o, nil
+}

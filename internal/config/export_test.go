@@ -1,0 +1,4 @@
+package config
+
+// Look looks at the file once.
+func (l *Live) Look() { l.look() }

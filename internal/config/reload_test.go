@@ -1,0 +1,349 @@
+package config_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/config"
+)
+
+// step is a change of the file and what comes of it.
+type step struct {
+	name   string
+	do     func(t *testing.T, s *subject)
+	url    string
+	failed bool
+	// log is what is logged, {} stands for the path.
+	log []string
+}
+
+func content(text string) func(*testing.T, *subject) {
+	return func(t *testing.T, s *subject) { s.write(t, text) }
+}
+
+func TestReload(t *testing.T) {
+	const wrong = "externalCheckReportingURL: http://c/\nmaxKHJobAge: 15 minutes\nlogLevel: loud\n"
+	run(t, load, "externalCheckReportingURL: http://a/\n", []step{
+		{name: "nothing", do: func(*testing.T, *subject) {}, url: "http://a/"},
+		{
+			name: "another URL", do: content("externalCheckReportingURL: http://b/\n"), url: "http://b/",
+			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[externalCheckReportingURL]`},
+		},
+		{name: "touched", do: content("externalCheckReportingURL: http://b/\n"), url: "http://b/"},
+		{
+			name: "a comment", do: content("# why\nexternalCheckReportingURL: http://b/\n"), url: "http://b/",
+			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[]`},
+		},
+		{
+			name: "wrong", do: content(wrong), url: "http://b/", failed: true,
+			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="` +
+				`{}:2: maxKHJobAge: \"15 minutes\" is not a duration such as \"15m\"\n` +
+				`{}:3: logLevel: \"loud\" is not trace, debug, info, warn, error, fatal or panic"`},
+		},
+		{name: "still wrong", do: content(wrong), url: "http://b/", failed: true},
+		{
+			name: "wrong in another way", do: content("a\n"), url: "http://b/", failed: true,
+			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="` +
+				`{}:1: not a mapping of keys to values such as \"logLevel: info\""`},
+		},
+		{
+			name: "right again", do: content("# why\nexternalCheckReportingURL: http://b/\n"), url: "http://b/",
+			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[]`},
+		},
+		{
+			name: "gone", do: func(t *testing.T, s *subject) {
+				if err := os.Remove(s.path); err != nil {
+					t.Fatal(err)
+				}
+			}, url: "http://b/", failed: true,
+			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="open {}: no such file or directory"`},
+		},
+		{
+			name: "back, with another key", do: content("maxErrorPodCount: 1\nlogLevle: debug\n"), url: "http://default/",
+			log: []string{
+				`level=INFO msg="configuration reloaded" path={} changed="[externalCheckReportingURL maxErrorPodCount]"`,
+				`level=WARN msg="some settings do not mean what they say" settings="[{}:2: logLevle: unknown; did you mean logLevel?]"`,
+			},
+		},
+		{
+			name: "the same warning is not repeated", do: content("maxErrorPodCount: 2\nlogLevle: debug\n"), url: "http://default/",
+			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[maxErrorPodCount]`},
+		},
+		{
+			name: "emptied", do: content(""), url: "http://default/",
+			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[maxErrorPodCount]`},
+		},
+	})
+}
+
+// The default file may come later.
+func TestFileThatComesLater(t *testing.T) {
+	absent := func(t *testing.T, _ string, change ...func(*config.Options)) *subject {
+		return load(t, "", append(change, func(o *config.Options) { o.Path += ".later" })...)
+	}
+	run(t, absent, "", []step{
+		{name: "not there", do: func(*testing.T, *subject) {}, url: "http://default/"},
+		{
+			name: "there", do: content("externalCheckReportingURL: http://a/\n"), url: "http://a/",
+			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[externalCheckReportingURL]`},
+		},
+	})
+}
+
+// What is read only at the start stays as it was, and is named until it is so again.
+func TestKeysThatNeedARestart(t *testing.T) {
+	const start = "listenAddress: :90\nenableInflux: true\ninfluxURL: http://a\ninfluxPassword: hunter2\n"
+	waiting := func(keys string) string {
+		return `level=WARN msg="changed settings take effect at the next start" keys=` + keys
+	}
+	s := run(t, load, start, []step{
+		{
+			name: "changed", do: content("listenAddress: :91\nenableInflux: true\ninfluxURL: http://a\ninfluxPassword: hunter3\nmaxErrorPodCount: 1\n"),
+			url: "http://default/", log: []string{
+				`level=INFO msg="configuration reloaded" path={} changed="[listenAddress influxPassword maxErrorPodCount]"`,
+				waiting(`"[listenAddress influxPassword]"`),
+			},
+		},
+		{
+			name: "one back", do: content("listenAddress: :90\nenableInflux: true\ninfluxURL: http://a\ninfluxPassword: hunter4\n"),
+			url: "http://default/", log: []string{
+				`level=INFO msg="configuration reloaded" path={} changed="[listenAddress influxPassword maxErrorPodCount]"`,
+				waiting("[influxPassword]"),
+			},
+		},
+		{
+			name: "both back", do: content(start), url: "http://default/",
+			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[influxPassword]`},
+		},
+	}, func(s *subject) {
+		if s.ListenAddress() != ":90" || s.Influx().Password != "hunter2" {
+			t.Errorf("address %s, Influx %#v are not those of the start", s.ListenAddress(), s.Influx())
+		}
+	})
+	if s.Retention() != check.DefaultRetention() {
+		t.Errorf("retention %+v", s.Retention())
+	}
+}
+
+func TestReloadUnderOverrides(t *testing.T) {
+	overridden := func(t *testing.T, content string, change ...func(*config.Options)) *subject {
+		return load(t, content, append(change, func(o *config.Options) {
+			o.Overrides = config.Overrides{
+				"externalCheckReportingURL": func(s *config.Settings) { s.ReportingURL = "http://flag/" },
+				"listenAddress":             func(s *config.Settings) { s.ListenAddress = ":99" },
+			}
+		})...)
+	}
+	run(t, overridden, "", []step{{
+		name: "changed", do: content("externalCheckReportingURL: http://a/\nlistenAddress: :90\nlogLevel: warn\n"), url: "http://flag/",
+		log: nil, // the level is above that of the line
+	}, {
+		name: "changed again", do: content("externalCheckReportingURL: http://b/\nlistenAddress: :91\n"), url: "http://flag/",
+		log: []string{`level=INFO msg="configuration reloaded" path={} changed="[listenAddress logLevel externalCheckReportingURL]" ` +
+			`overridden="[listenAddress externalCheckReportingURL]"`},
+	}})
+}
+
+// A ConfigMap's file is a link into a link to a folder, and that link is replaced.
+func TestReloadOfAConfigMap(t *testing.T) {
+	mounted := func(t *testing.T, text string, change ...func(*config.Options)) *subject {
+		dir := t.TempDir()
+		publish(t, dir, "1", text)
+		if err := os.Symlink("..data/kuberhealthy.yaml", filepath.Join(dir, "kuberhealthy.yaml")); err != nil {
+			t.Fatal(err)
+		}
+		return load(t, "", append(change, func(o *config.Options) { o.Path = filepath.Join(dir, "kuberhealthy.yaml") })...)
+	}
+	run(t, mounted, "externalCheckReportingURL: http://a/\n", []step{
+		{
+			name: "replaced", do: func(t *testing.T, s *subject) {
+				publish(t, filepath.Dir(s.path), "2", "externalCheckReportingURL: http://b/\n")
+			}, url: "http://b/",
+			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[externalCheckReportingURL]`},
+		},
+		{
+			name: "wrong", do: func(t *testing.T, s *subject) { publish(t, filepath.Dir(s.path), "3", "[]") }, url: "http://b/", failed: true,
+			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="` +
+				`{}:1: not a mapping of keys to values such as \"logLevel: info\""`},
+		},
+		{
+			name: "right again", do: func(t *testing.T, s *subject) {
+				publish(t, filepath.Dir(s.path), "4", "externalCheckReportingURL: http://c/\n")
+			}, url: "http://c/",
+			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[externalCheckReportingURL]`},
+		},
+	})
+}
+
+// publish puts a content in place as the kubelet does.
+func publish(t *testing.T, dir, version, text string) {
+	t.Helper()
+	folder, link := filepath.Join(dir, ".."+version), filepath.Join(dir, "..data_tmp")
+	if err := errors.Join(
+		os.Mkdir(folder, 0o700),
+		os.WriteFile(filepath.Join(folder, "kuberhealthy.yaml"), []byte(text), 0o600),
+		os.Symlink(".."+version, link),
+		os.Rename(link, filepath.Join(dir, "..data")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	if version > "1" {
+		before := string(version[0] - 1)
+		if err := os.RemoveAll(filepath.Join(dir, ".."+before)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// run takes the steps, with five seconds of a clock of its own for each; the logger follows the level.
+func run(t *testing.T, load func(*testing.T, string, ...func(*config.Options)) *subject, start string, steps []step, after ...func(*subject)) *subject {
+	t.Helper()
+	var s *subject
+	synctest.Test(t, func(t *testing.T) {
+		s = load(t, start, func(o *config.Options) {
+			o.Level = &slog.LevelVar{}
+			o.Logger = slog.New(leveled{o.Logger.Handler(), o.Level})
+		})
+		s.take()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go s.Run(ctx)
+		success := time.Now()
+		for _, step := range steps {
+			began := time.Now()
+			step.do(t, s)
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			var want []string
+			for _, line := range step.log {
+				want = append(want, strings.ReplaceAll(line, "{}", s.path))
+			}
+			if diff := cmp.Diff(want, s.take()); diff != "" {
+				t.Errorf("%s: log differs (-want +got):\n%s", step.name, diff)
+			}
+			if got := s.ReportingURL(); got != step.url {
+				t.Errorf("%s: reporting URL %s, want %s", step.name, got, step.url)
+			}
+			successful, at := s.gauges(t)
+			if successful == 1 == step.failed {
+				t.Errorf("%s: gauge %v, want failed: %t", step.name, successful, step.failed)
+			}
+			if reloaded := at.After(began); reloaded == step.failed && len(step.log) > 0 || !reloaded && at.Before(success.Truncate(time.Millisecond)) {
+				t.Errorf("%s: success at %s, began at %s, success before at %s", step.name, at, began, success)
+			}
+			success = at
+			for _, look := range after {
+				look(s)
+			}
+		}
+	})
+	return s
+}
+
+type leveled struct {
+	slog.Handler
+	level slog.Leveler
+}
+
+func (l leveled) Enabled(_ context.Context, level slog.Level) bool { return level >= l.level.Level() }
+
+// A file that is being written is not read until it rests.
+func TestFileThatIsBeingWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := load(t, "externalCheckReportingURL: http://a/\n")
+		s.take()
+		go s.Run(t.Context())
+		for i := range 10 {
+			s.write(t, strings.Repeat("#", i)+"\n[")
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+		}
+		s.write(t, "externalCheckReportingURL: http://b/\n")
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		want := []string{`level=INFO msg="configuration reloaded" path=` + s.path + ` changed=[externalCheckReportingURL]`}
+		if diff := cmp.Diff(want, s.take()); diff != "" {
+			t.Errorf("log differs (-want +got):\n%s", diff)
+		}
+		if s.ReportingURL() != "http://b/" {
+			t.Errorf("reporting URL %s", s.ReportingURL())
+		}
+	})
+}
+
+func TestEverySettingIsReloaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := load(t, "")
+		go s.Run(t.Context())
+		s.write(t, "logLevel: error\nstateMetadata: {a: b}\npromMetricsConfig: {suppressErrorLabel: true}\nmaxCompletedPodCount: 1\n"+
+			"maxErrorPodCount: 2\nmaxKHJobAge: 1h\nmaxCheckPodAge: 2h\nexternalCheckReportingURL: http://a/\n")
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		want := check.Retention{MaxCompletedPods: 1, MaxErrorPods: 2, MaxJobAge: time.Hour, MaxPodAge: 2 * time.Hour}
+		if s.Retention() != want || s.level.Level() != slog.LevelError || !s.Metrics().SuppressErrorLabel || s.Metadata()["a"] != "b" || s.ReportingURL() != "http://a/" {
+			t.Errorf("%+v, %v, %+v, %v, %s", s.Retention(), s.level, s.Metrics(), s.Metadata(), s.ReportingURL())
+		}
+	})
+}
+
+// Getters are called by runs, scrapes and pages while a file is put in force.
+func TestGettersWhileTheFileChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := load(t, "")
+		ctx, cancel := context.WithCancel(t.Context())
+		go s.Run(ctx)
+		var readers sync.WaitGroup
+		for range 4 {
+			readers.Go(func() {
+				for ctx.Err() == nil {
+					r := s.Retention()
+					if r.MaxErrorPods != r.MaxCompletedPods {
+						t.Errorf("half of a file: %+v", r)
+					}
+					s.Metadata()
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+		for i := range 10 {
+			s.write(t, fmt.Sprintf("maxErrorPodCount: %d\nmaxCompletedPodCount: %d\nstateMetadata: {i: %d}\n", i, i, i))
+			time.Sleep(5 * time.Second)
+		}
+		cancel()
+		readers.Wait()
+		if s.Retention().MaxErrorPods != 9 {
+			t.Errorf("%+v", s.Retention())
+		}
+	})
+}
+
+// A look that finds nothing new is what the process pays every two seconds.
+func BenchmarkLook(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "kuberhealthy.yaml")
+	sample, err := os.ReadFile("testdata/kuberhealthy.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(path, sample, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	live, err := config.Load(config.Options{Path: path, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		live.Look()
+	}
+}
