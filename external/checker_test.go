@@ -1,0 +1,418 @@
+package external_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external"
+	"github.com/khronicle/khronicle/external/khcheckcrd"
+	"github.com/khronicle/khronicle/external/khjobcrd"
+	"github.com/khronicle/khronicle/external/khstatecrd"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+// fakeTemporal is asked for runs. Any call that it has no answer to panics.
+type fakeTemporal struct {
+	client.Client
+	refuse  error
+	outcome func() (*check.Outcome, error)
+	hangs   bool // a cancelled run never ends
+
+	options  client.StartWorkflowOptions
+	input    workflows.ScheduledCheckInput
+	canceled chan struct{}
+}
+
+func newTemporal(outcome check.Outcome) *fakeTemporal {
+	return &fakeTemporal{canceled: make(chan struct{}), outcome: func() (*check.Outcome, error) { return &outcome, nil }}
+}
+
+// neverEnds is a run that ends only when it is cancelled.
+func neverEnds() *fakeTemporal {
+	f := newTemporal(check.Outcome{})
+	f.outcome = nil
+	return f
+}
+
+func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, _ any, args ...any) (client.WorkflowRun, error) {
+	f.options, f.input = o, args[0].(workflows.ScheduledCheckInput)
+	return run{f}, f.refuse
+}
+
+func (f *fakeTemporal) CancelWorkflow(context.Context, string, string) error {
+	close(f.canceled)
+	return nil
+}
+
+type run struct{ *fakeTemporal }
+
+func (r run) GetID() string    { return r.options.ID }
+func (r run) GetRunID() string { return "run" }
+
+func (r run) GetFirstExecutionRunID() string { return "run" }
+
+func (r run) GetWithOptions(ctx context.Context, into any, _ client.WorkflowRunGetOptions) error {
+	return r.Get(ctx, into)
+}
+
+func (r run) Get(ctx context.Context, into any) error {
+	if r.outcome == nil {
+		ended := r.canceled
+		if r.hangs {
+			ended = nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ended:
+			return errors.New("canceled")
+		}
+	}
+	outcome, err := r.outcome()
+	if err == nil {
+		*into.(*workflows.ScheduledCheckResult) = workflows.ScheduledCheckResult{RunUUID: "uuid-of-the-run", Outcome: outcome}
+	}
+	return err
+}
+
+func podSpec() corev1.PodSpec {
+	return corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "registry.example/check:1"}}}
+}
+
+func newCheck(temporal client.Client) *external.Checker {
+	config := &khcheckcrd.KuberhealthyCheck{}
+	config.Name, config.Namespace, config.Spec.PodSpec = "cart", "shop", podSpec()
+	ext := external.New(&kubernetes.Clientset{}, config, nil, nil, "http://here/externalCheckStatus")
+	ext.RunTimeout, ext.TemporalClient = time.Minute, temporal
+	return ext
+}
+
+func newJob(temporal client.Client) *external.Checker {
+	config := &khjobcrd.KuberhealthyJob{}
+	config.Name, config.Namespace, config.Spec.PodSpec = "cart", "shop", podSpec()
+	ext := external.NewJob(&kubernetes.Clientset{}, config, nil, nil, "http://here/externalCheckStatus")
+	ext.RunTimeout, ext.TemporalClient = time.Minute, temporal
+	return ext
+}
+
+var cartRef = check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart"}
+
+func TestRunOnceReturnsWhatKuberhealthySays(t *testing.T) {
+	tests := []struct {
+		name    string
+		outcome check.Outcome
+		want    string // empty for none
+		is      error
+	}{
+		{name: "success", outcome: check.Outcome{Result: check.Succeeded, Reported: true}},
+		{name: "the check's own errors are no error", outcome: check.Outcome{Result: check.Failed, Errors: []string{"broken"}, Reported: true}},
+		{
+			name:    "an error of the check that looks like one of ours",
+			outcome: check.Outcome{Result: check.Failed, Errors: []string{"Check execution error: x"}, Reported: true},
+		},
+		{name: "no report", outcome: check.NoReport(check.Observation{}).Outcome(cartRef), want: "shop/cart: timed out waiting for checker pod to report in"},
+		{name: "no exit", outcome: check.NoExit().Outcome(cartRef), want: "shop/cart: timed out waiting for pod to exit"},
+		{
+			name: "image", outcome: check.CannotStart(check.Observation{Hopeless: "ErrImagePull"}).Outcome(cartRef),
+			want: "shop/cart: error when waiting for pod to start: ErrImagePull",
+		},
+		{
+			name: "deleted while it ran", outcome: check.Removed(check.Observation{Started: true, Gone: true}).Outcome(cartRef),
+			want: "pod deleted unexpectedly", is: external.ErrPodRemovedUnexpectedly,
+		},
+		{
+			name: "deleted before it ran", outcome: check.Removed(check.Observation{Gone: true}).Outcome(cartRef),
+			want: "shop/cart: error when waiting for pod to start: the khcheck check pod is deleted, waiting for start failed",
+			is:   external.ErrPodDeletedBeforeRunning,
+		},
+		{
+			name: "evicted", outcome: check.Removed(check.Observation{Gone: true, Disrupted: true}).Outcome(cartRef),
+			want: "pod deleted expectedly", is: external.ErrPodRemovedExpectedly,
+		},
+		{name: "cancelled by someone else", outcome: check.Outcome{Result: check.Canceled}, want: "run shop/cart: it was cancelled"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := newCheck(newTemporal(tt.outcome)).RunOnce(t.Context())
+			switch {
+			case tt.want == "" && err != nil, tt.want != "" && (err == nil || err.Error() != tt.want):
+				t.Errorf("error is %v, want %q", err, tt.want)
+			case tt.is != nil && !errors.Is(err, tt.is):
+				t.Errorf("error %v is not %v", err, tt.is)
+			}
+		})
+	}
+}
+
+func TestRunAsksForTheRunOfItsFields(t *testing.T) {
+	temporal := newTemporal(check.Outcome{Result: check.Succeeded, Reported: true})
+	ext := newCheck(temporal)
+	ext.ExtraLabels["team"], ext.ExtraAnnotations["note"] = "payments", "x"
+	if err := ext.Run(t.Context(), &kubernetes.Clientset{}); err != nil {
+		t.Fatal(err)
+	}
+	in := temporal.input
+	if _, err := uuid.Parse(in.RunUUID); err != nil || in.Trigger != workflows.TriggerExternal || in.Timeout != time.Minute {
+		t.Errorf("input is %+v", in)
+	}
+	want := check.Workload{
+		Ref: cartRef, Timeout: "1m0s", PodSpec: podSpec(),
+		ExtraLabels: map[string]string{"team": "payments"}, ExtraAnnotations: map[string]string{"note": "x"},
+	}
+	if diff := cmp.Diff(want, in.Given.Workload); diff != "" || in.Given.ReportingURL != "http://here/externalCheckStatus" {
+		t.Errorf("reporting URL %q, workload (-want +got):\n%s", in.Given.ReportingURL, diff)
+	}
+	if id := temporal.options.ID; id != "khcheck/shop/cart/external" || temporal.options.TaskQueue != "khronicle" {
+		t.Errorf("workflow %s on %s", id, temporal.options.TaskQueue)
+	}
+	if ext.RunID != "uuid-of-the-run" {
+		t.Errorf("RunID is %q, want that of the run which gave the outcome", ext.RunID)
+	}
+	if diff := cmp.Diff(podSpec(), ext.OriginalPodSpec); diff != "" || ext.PodSpec.RestartPolicy != corev1.RestartPolicyNever {
+		t.Errorf("pod spec was not completed in PodSpec, or original changed (-want +got):\n%s", diff)
+	}
+}
+
+func TestRunOfAJob(t *testing.T) {
+	temporal := newTemporal(check.NoReport(check.Observation{}).Outcome(check.Ref{Kind: khv1.KHJob, Namespace: "shop", Name: "cart"}))
+	err := newJob(temporal).RunOnce(t.Context())
+	if want := "shop/cart: timed out waiting for checker pod to report in"; err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %q", err, want)
+	}
+	if temporal.options.ID != "khjob/shop/cart/external" {
+		t.Errorf("workflow is %s", temporal.options.ID)
+	}
+}
+
+func TestRunOnceRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*external.Checker)
+		want   string
+	}{
+		{"blank name", func(c *external.Checker) { c.CheckName = "" }, "check name can not be empty"},
+		{"blank namespace", func(c *external.Checker) { c.Namespace = "" }, "check namespace can not be empty"},
+		{"no client", func(c *external.Checker) { c.KubeClient = nil }, "kubeClient can not be nil"},
+		{"no timeout", func(c *external.Checker) { c.RunTimeout = 0 }, `RunTimeout: "0s" is not a duration above 0: set it before the run`},
+		{"empty pod spec", func(c *external.Checker) { c.OriginalPodSpec = corev1.PodSpec{} }, "no containers found in checks PodSpec"},
+		{
+			"no image", func(c *external.Checker) { c.OriginalPodSpec.Containers[0].Image = "" },
+			"no image found in check's PodSpec for container main.",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ext := newCheck(&fakeTemporal{}) // asking it for a run panics
+			tt.change(ext)
+			if err := ext.RunOnce(t.Context()); err == nil || err.Error() != tt.want {
+				t.Errorf("error is %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestTemporalThatRefuses(t *testing.T) {
+	temporal := newTemporal(check.Outcome{})
+	temporal.refuse = errors.New("no such namespace")
+	err := newCheck(temporal).RunOnce(t.Context())
+	if want := "ask for a run of shop/cart: no such namespace"; err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %q", err, want)
+	}
+	temporal = newTemporal(check.Outcome{})
+	temporal.outcome = func() (*check.Outcome, error) { return nil, errors.New("terminated") }
+	err = newCheck(temporal).RunOnce(t.Context())
+	if want := "run shop/cart: terminated"; err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %q", err, want)
+	}
+}
+
+func TestShutdownEndsTheRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		temporal := neverEnds()
+		ext := newCheck(temporal)
+		ended := make(chan error, 1)
+		go func() { ended <- ext.RunOnce(t.Context()) }()
+		synctest.Wait()
+		if err := ext.RunOnce(t.Context()); err == nil || !strings.Contains(err.Error(), "it runs already") {
+			t.Errorf("second run at the same time: %v", err)
+		}
+		if err := ext.Shutdown(); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("RunOnce returns %v after Shutdown, want none", err)
+		}
+		if err := ext.Shutdown(); err != nil {
+			t.Errorf("Shutdown without a run: %v", err)
+		}
+	})
+}
+
+func TestEndOfTheContextEndsTheRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		temporal := neverEnds()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := newCheck(temporal).RunOnce(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error is %v, want that of the context", err)
+		}
+		select {
+		case <-temporal.canceled:
+		default:
+			t.Error("the run was not cancelled")
+		}
+	})
+}
+
+func TestShutdownOfARunThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		temporal := neverEnds()
+		temporal.hangs = true
+		ext := newCheck(temporal)
+		go func() { _ = ext.RunOnce(t.Context()) }()
+		synctest.Wait()
+		if err := ext.Shutdown(); err == nil || err.Error() != "timed out when waiting for pod to shutdown" {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
+
+func TestAccessorsAndDefaults(t *testing.T) {
+	config := &khcheckcrd.KuberhealthyCheck{}
+	config.Name, config.Spec.PodSpec, config.Spec.Timeout = "cart", podSpec(), "1m"
+	ext := external.NewCheck(nil, config, nil, nil, "url")
+	if ext.Name() != "cart" || ext.CheckNamespace() != "kuberhealthy" || ext.Timeout() != 15*time.Minute || ext.Interval() != 0 || ext.KHWorkload != khv1.KHCheck {
+		t.Errorf("check is %+v", ext)
+	}
+	if config.Namespace != "" {
+		t.Errorf("the configuration was changed: its namespace is %q", config.Namespace)
+	}
+	job := external.NewJob(nil, &khjobcrd.KuberhealthyJob{}, nil, nil, "url")
+	if job.Timeout() != 0 || job.KHWorkload != khv1.KHJob {
+		t.Errorf("job is %+v", job)
+	}
+}
+
+// api is the kubeconfig of an API server that knows one answer for each path below a namespace.
+func api(t *testing.T, answers map[string]string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, ok := answers[strings.TrimPrefix(r.URL.Path, "/apis/comcast.github.io/v1/namespaces/shop/")]
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case !ok:
+			w.WriteHeader(http.StatusNotFound)
+			body = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404,"message":"not there"}`
+		case strings.Contains(body, `"kind":"Status"`):
+			w.WriteHeader(http.StatusForbidden)
+		}
+		_, _ = w.Write([]byte(body))
+	}))
+	t.Cleanup(server.Close)
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	config := clientcmdapi.NewConfig()
+	config.Clusters["test"] = &clientcmdapi.Cluster{Server: server.URL}
+	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test"}
+	config.CurrentContext = "test"
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const forbidden = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"not allowed"}`
+
+func TestCurrentStatus(t *testing.T) {
+	state := func(spec string) map[string]string {
+		return map[string]string{"khstates/cart": `{"kind":"KuberhealthyState","apiVersion":"comcast.github.io/v1","metadata":{"name":"cart"},"spec":` + spec + `}`}
+	}
+	tests := []struct {
+		name    string
+		answers map[string]string
+		ok      bool
+		errors  []string
+	}{
+		{"up before the first run", nil, true, []string{}},
+		{"up", state(`{"OK":true,"Errors":[]}`), true, []string{}},
+		{"down", state(`{"OK":false,"Errors":["a","b"]}`), false, []string{"a", "b"}},
+		{"the errors decide", state(`{"OK":true,"Errors":["a"]}`), false, []string{"a"}},
+		{"the state cannot be read", map[string]string{"khstates/cart": forbidden}, false, []string{"not allowed"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			states, err := khstatecrd.Client(external.CRDGroup, external.CRDVersion, api(t, tt.answers), "shop")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ext := newCheck(nil)
+			ext.KHStateClient = states
+			ok, errs := ext.CurrentStatus()
+			if diff := cmp.Diff(tt.errors, errs); diff != "" || ok != tt.ok {
+				t.Errorf("status %t, errors (-want +got):\n%s", ok, diff)
+			}
+		})
+	}
+	if ok, errs := newCheck(nil).CurrentStatus(); ok || len(errs) != 1 {
+		t.Errorf("without a client: %t, %v", ok, errs)
+	}
+}
+
+// The pods belong to the check or job, if there is one: then they go when it goes.
+func TestOwnerOfThePods(t *testing.T) {
+	object := `{"apiVersion":"comcast.github.io/v1","metadata":{"name":"cart","uid":"u-7","generation":3},"spec":{}}`
+	for _, tt := range []struct {
+		name    string
+		answers map[string]string
+		want    check.Ref
+		fails   string
+	}{
+		{name: "in the cluster", answers: map[string]string{"khchecks/cart": object, "khjobs/cart": object}, want: check.Ref{UID: "u-7", Generation: 3}},
+		{name: "not in the cluster"},
+		{name: "unknown", answers: map[string]string{"khchecks/cart": forbidden, "khjobs/cart": forbidden}, fails: "find the owner of the pods of shop/cart: not allowed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			kubeconfig := api(t, tt.answers)
+			checks, err := khcheckcrd.Client(external.CRDGroup, external.CRDVersion, kubeconfig, "shop")
+			if err != nil {
+				t.Fatal(err)
+			}
+			jobs, err := khjobcrd.Client(kubeconfig)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, ext := range []*external.Checker{newCheck(nil), newJob(nil)} {
+				temporal := newTemporal(check.Outcome{Result: check.Succeeded, Reported: true})
+				ext.TemporalClient, ext.KHCheckClient, ext.KHJobClient = temporal, checks, jobs
+				err := ext.RunOnce(t.Context())
+				if tt.fails != "" {
+					if err == nil || err.Error() != tt.fails {
+						t.Errorf("%s: error is %v, want %q", ext.KHWorkload, err, tt.fails)
+					}
+					continue
+				}
+				want := tt.want
+				want.Kind, want.Namespace, want.Name = ext.KHWorkload, "shop", "cart"
+				if err != nil || temporal.input.Ref != want || temporal.input.Given.Workload.Ref != want {
+					t.Errorf("%s: ref is %+v, error %v, want %+v", ext.KHWorkload, temporal.input.Ref, err, want)
+				}
+			}
+		})
+	}
+}
