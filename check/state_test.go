@@ -314,8 +314,19 @@ func TestCut(t *testing.T) {
 		limit int
 		want  string
 	}{
-		{"", 1, ""}, {"abc", 0, "abc"}, {"abc", -1, "abc"}, {"abc", 2, "ab"}, {"abc", 3, "abc"}, {"abc", 4, "abc"},
-		{"aé", 2, "a"}, {"aé", 3, "aé"}, {"é", 1, ""}, {"日本", 3, "日"}, {"日本", 5, "日"}, {"🙂", 3, ""}, {"\x80\x80\x80", 2, ""},
+		{"", 1, ""},
+		{"abc", 0, "abc"},
+		{"abc", -1, "abc"},
+		{"abc", 2, "ab"},
+		{"abc", 3, "abc"},
+		{"abc", 4, "abc"},
+		{"aé", 2, "a"},
+		{"aé", 3, "aé"},
+		{"é", 1, ""},
+		{"日本", 3, "日"},
+		{"日本", 5, "日"},
+		{"🙂", 3, ""},
+		{"\x80\x80\x80", 2, ""},
 	}
 	for _, tt := range tests {
 		if got := check.Cut(tt.text, tt.limit); got != tt.want {
