@@ -21,6 +21,12 @@ type Cluster interface {
 	SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error
 }
 
+// Exporter sends outcomes elsewhere; package internal/influx has one. Export returns at once, takes care of failures
+// itself, and may see the same outcome more than once.
+type Exporter interface {
+	Export(ref check.Ref, outcome check.Outcome)
+}
+
 // Activities carries the clients and settings of the activities.
 type Activities struct {
 	Cluster Cluster
@@ -30,6 +36,8 @@ type Activities struct {
 	Recorder string
 	// Retention returns which finished pods are kept now.
 	Retention func() check.Retention
+	// Exporter, if any, gets each outcome that is recorded.
+	Exporter Exporter
 }
 
 // Run names one attempt of a run.

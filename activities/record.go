@@ -18,7 +18,8 @@ type RecordOutcomeInput struct {
 }
 
 // RecordOutcome writes the outcome of a run to the state of its check. It writes nothing when the check is gone, or when
-// the state shows a later run. A workload that never was in the cluster (it has no UID) cannot be gone.
+// the state shows a later run. A workload that never was in the cluster (it has no UID) cannot be gone. What it writes is
+// exported too, if there is an exporter.
 func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) error {
 	if in.Ref.UID != "" {
 		if _, ok, err := a.Cluster.Workload(ctx, in.Ref); err != nil || !ok {
@@ -28,13 +29,18 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) e
 	outcome := in.Outcome
 	// A report may be faster than the news that the pod runs.
 	outcome.Node = cmp.Or(outcome.Node, a.nodeOf(in.Ref, in.UUID))
-	return a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),
+	supersedes := false
+	err := a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),
 		func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState {
-			if present != nil && !check.Supersedes(present, in.Outcome) {
+			if supersedes = present == nil || check.Supersedes(present, in.Outcome); !supersedes {
 				return nil
 			}
 			return check.NewState(present, in.Ref, in.UUID, a.Recorder, outcome, time.Now())
 		})
+	if err == nil && supersedes && a.Exporter != nil {
+		a.Exporter.Export(in.Ref, outcome)
+	}
+	return err
 }
 
 // nodeOf finds in the cache where the pod of a run was placed, or returns nothing.

@@ -148,6 +148,63 @@ func TestRecordOutcomeOfACheckThatIsGoneWritesNothing(t *testing.T) {
 	}
 }
 
+// exports keeps what is exported.
+type exports []activities.RecordOutcomeInput
+
+func (e *exports) Export(ref check.Ref, outcome check.Outcome) {
+	*e = append(*e, activities.RecordOutcomeInput{Ref: ref, Outcome: outcome})
+}
+
+func TestRecordOutcomeExportsWhatItWrote(t *testing.T) {
+	in := failedRun()
+	found := in.Outcome
+	found.Node = "node-2"
+	written := []activities.RecordOutcomeInput{{Ref: checkRef, Outcome: found}}
+	refused := errors.New("connection refused")
+	tests := []struct {
+		name     string
+		workload func(check.Ref) (check.Workload, bool, error)
+		// presents are the states that the cluster shows to the activity, one a try, of which the last one ends with err.
+		presents []*khv1.KuberhealthyState
+		err      error
+		want     []activities.RecordOutcomeInput
+	}{
+		{"first outcome", present(validCheck()), []*khv1.KuberhealthyState{nil}, nil, written},
+		{"the state shows an earlier run", present(validCheck()), []*khv1.KuberhealthyState{stateOf(began.Add(-time.Hour))}, nil, written},
+		{"the state shows this run", present(validCheck()), []*khv1.KuberhealthyState{stateOf(began)}, nil, written},
+		{"the state shows a later run", present(validCheck()), []*khv1.KuberhealthyState{stateOf(began.Add(time.Hour))}, nil, nil},
+		{"a later run was faster", present(validCheck()), []*khv1.KuberhealthyState{nil, stateOf(began.Add(time.Hour))}, nil, nil},
+		{"an earlier run was faster", present(validCheck()), []*khv1.KuberhealthyState{nil, stateOf(began.Add(-time.Hour))}, nil, written},
+		{"the state cannot be written", present(validCheck()), []*khv1.KuberhealthyState{nil}, refused, nil},
+		{"the check is gone", absent, nil, nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cluster := &fakeCluster{workload: tt.workload, pods: []*corev1.Pod{{
+				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kuberhealthy-run-id": runUUID}},
+				Spec:       corev1.PodSpec{NodeName: "node-2"},
+			}}}
+			cluster.writeState = func(_, _ string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
+				for _, shown := range tt.presents {
+					build(shown)
+				}
+				return tt.err
+			}
+			var got exports
+			a, env := worker(cluster)
+			a.Exporter = &got
+			unplaced := in
+			unplaced.Outcome.Node = ""
+			if _, err := env.ExecuteActivity(a.RecordOutcome, unplaced); (err != nil) != (tt.err != nil) {
+				t.Errorf("error %v, want %v", err, tt.err)
+			}
+			if diff := cmp.Diff(tt.want, []activities.RecordOutcomeInput(got)); diff != "" {
+				t.Errorf("exports differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestRecordOutcomeThatFailsIsTriedAgain(t *testing.T) {
 	refused := errors.New("connection refused")
 	tests := []struct {

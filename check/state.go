@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -95,6 +96,24 @@ func Summarize(states []*khv1.KuberhealthyState, isJob func(*khv1.KuberhealthySt
 	}
 	sum.OK = len(sum.Errors) == 0
 	return sum
+}
+
+// ErrorLabel returns errors as the value of one metric label, in Kuberhealthy's form: joined by "|", with ' for ", and cut
+// to limit bytes unless that is 0 or less.
+func ErrorLabel(errors []string, limit int) string {
+	text := strings.ToValidUTF8(strings.Join(errors, "|"), "\uFFFD")
+	return Cut(strings.ReplaceAll(text, `"`, "'"), limit)
+}
+
+// Cut returns the first limit bytes of text, or fewer where that would split a character. A limit of 0 or less is none.
+func Cut(text string, limit int) string {
+	if limit <= 0 || len(text) <= limit {
+		return text
+	}
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 func sorted(states []*khv1.KuberhealthyState) []*khv1.KuberhealthyState {

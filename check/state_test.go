@@ -278,3 +278,59 @@ func TestSummarizeLeavesTheCachedStatesAlone(t *testing.T) {
 		t.Errorf("the summary shares its errors with the states (-want +got):\n%s", diff)
 	}
 }
+
+func TestErrorLabel(t *testing.T) {
+	tests := []struct {
+		name   string
+		errors []string
+		limit  int
+		want   string
+	}{
+		{"none", nil, 0, ""},
+		{"none, with a limit", []string{}, 4, ""},
+		{"one", []string{"12345678910"}, 0, "12345678910"},
+		{"several", []string{"a", "", "b"}, 0, "a||b"},
+		{"quotes", []string{`say "no"`}, 0, "say 'no'"},
+		{"what the format of the metrics escapes stays", []string{"a\nb\\"}, 0, "a\nb\\"},
+		{"cut", []string{"12345678910"}, 4, "1234"},
+		{"shorter than the limit", []string{"123"}, 10, "123"},
+		{"as long as the limit", []string{"1234"}, 4, "1234"},
+		{"the limit is of all errors together", []string{"12", "34"}, 4, "12|3"},
+		{"not UTF-8", []string{"a\xff", "b\xc3"}, 0, "a\uFFFD|b\uFFFD"},
+		{"not UTF-8, cut within what stands for it", []string{"a\xff"}, 3, "a"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := check.ErrorLabel(tt.errors, tt.limit); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCut(t *testing.T) {
+	tests := []struct {
+		text  string
+		limit int
+		want  string
+	}{
+		{"", 1, ""},
+		{"abc", 0, "abc"},
+		{"abc", -1, "abc"},
+		{"abc", 2, "ab"},
+		{"abc", 3, "abc"},
+		{"abc", 4, "abc"},
+		{"aé", 2, "a"},
+		{"aé", 3, "aé"},
+		{"é", 1, ""},
+		{"日本", 3, "日"},
+		{"日本", 5, "日"},
+		{"🙂", 3, ""},
+		{"\x80\x80\x80", 2, ""},
+	}
+	for _, tt := range tests {
+		if got := check.Cut(tt.text, tt.limit); got != tt.want {
+			t.Errorf("%q cut to %d is %q, want %q", tt.text, tt.limit, got, tt.want)
+		}
+	}
+}

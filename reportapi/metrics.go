@@ -2,7 +2,6 @@ package reportapi
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,36 +16,17 @@ type statusCollector struct{ Options }
 
 func newStatusCollector(o Options) prometheus.Collector { return statusCollector{o} }
 
-// Kuberhealthy's metrics.
+// Kuberhealthy's metrics whose labels are always the same.
 var (
 	runningDesc = prometheus.NewDesc("kuberhealthy_running",
 		"Shows if kuberhealthy is running error free", []string{"current_master"}, nil)
 	clusterDesc = prometheus.NewDesc("kuberhealthy_cluster_state",
 		"Shows the status of the cluster", nil, nil)
-	checkDescs = workloadDescs{
-		state: prometheus.NewDesc("kuberhealthy_check",
-			"Shows the status of a Kuberhealthy check", []string{"check", "namespace", "status", "error"}, nil),
-		duration: prometheus.NewDesc("kuberhealthy_check_duration_seconds",
-			"Shows the check run duration of a Kuberhealthy check", []string{"check", "namespace"}, nil),
-	}
-	jobDescs = workloadDescs{
-		state: prometheus.NewDesc("kuberhealthy_job",
-			"Shows the status of a Kuberhealthy job", []string{"check", "namespace", "status", "error"}, nil),
-		duration: prometheus.NewDesc("kuberhealthy_job_duration_seconds",
-			"Shows the job run duration of a Kuberhealthy job", []string{"check", "namespace"}, nil),
-	}
 )
 
-type workloadDescs struct{ state, duration *prometheus.Desc }
-
-// Describe implements prometheus.Collector.
-func (c statusCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{
-		runningDesc, clusterDesc, checkDescs.state, checkDescs.duration, jobDescs.state, jobDescs.duration,
-	} {
-		descs <- desc
-	}
-}
+// Describe implements prometheus.Collector. It describes nothing, which makes this an unchecked collector: the label
+// error comes and goes with the presentation, and the registry holds a described metric to its labels for good.
+func (c statusCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c statusCollector) Collect(metrics chan<- prometheus.Metric) {
@@ -56,8 +36,29 @@ func (c statusCollector) Collect(metrics chan<- prometheus.Metric) {
 	summary := check.Summarize(c.States.States(), c.States.IsJob, nil)
 	metrics <- gauge(runningDesc, 1, c.Name)
 	metrics <- gauge(clusterDesc, boolValue(summary.OK))
-	checkDescs.collect(metrics, summary.CheckDetails)
-	jobDescs.collect(metrics, summary.JobDetails)
+	presentation := c.presentation() // once, so that all series of a scrape have the same labels
+	newWorkloadDescs("check", presentation).collect(metrics, summary.CheckDetails)
+	newWorkloadDescs("job", presentation).collect(metrics, summary.JobDetails)
+}
+
+// workloadDescs are the two metrics of checks, or of jobs.
+type workloadDescs struct {
+	Presentation
+	state, duration *prometheus.Desc
+}
+
+func newWorkloadDescs(workload string, p Presentation) workloadDescs {
+	labels := []string{"check", "namespace", "status"}
+	if !p.SuppressErrorLabel {
+		labels = append(labels, "error")
+	}
+	return workloadDescs{
+		Presentation: p,
+		state: prometheus.NewDesc("kuberhealthy_"+workload,
+			"Shows the status of a Kuberhealthy "+workload, labels, nil),
+		duration: prometheus.NewDesc("kuberhealthy_"+workload+"_duration_seconds",
+			"Shows the "+workload+" run duration of a Kuberhealthy "+workload, []string{"check", "namespace"}, nil),
+	}
 }
 
 func (d workloadDescs) collect(metrics chan<- prometheus.Metric, details map[string]khv1.WorkloadDetails) {
@@ -66,8 +67,11 @@ func (d workloadDescs) collect(metrics chan<- prometheus.Metric, details map[str
 		if shown.OK {
 			status = "1"
 		}
-		errors := strings.ToValidUTF8(strings.Join(shown.Errors, "|"), "�")
-		metrics <- gauge(d.state, boolValue(shown.OK), name, shown.Namespace, status, errors)
+		labels := []string{name, shown.Namespace, status}
+		if !d.SuppressErrorLabel {
+			labels = append(labels, check.ErrorLabel(shown.Errors, d.ErrorLabelMaxLength))
+		}
+		metrics <- gauge(d.state, boolValue(shown.OK), labels...)
 		duration, err := time.ParseDuration(shown.RunDuration)
 		if err != nil { // empty when the check gave no verdict
 			duration = 0

@@ -1,11 +1,15 @@
 package reportapi_test
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,6 +18,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/reportapi"
 )
 
 // series is one time series of a scrape.
@@ -63,7 +68,7 @@ func counted(t *testing.T, r *running) map[string]float64 {
 
 func TestMetricsText(t *testing.T) {
 	r := start(t, options(&fakeTemporal{}, cluster()))
-	golden(t, "metrics.txt", []byte(r.get(t, "/metrics").Body))
+	golden(t, "metrics.golden", []byte(r.get(t, "/metrics").Body))
 }
 
 func TestMetricsUnderKuberhealthysNames(t *testing.T) {
@@ -130,9 +135,9 @@ func TestMetricsSurviveAnyErrorText(t *testing.T) {
 	}{
 		{"line break", []string{"a\nkuberhealthy_cluster_state 1\nb"}, "a\nkuberhealthy_cluster_state 1\nb"},
 		{"carriage return", []string{"a\rb"}, "a\rb"},
-		{"quote", []string{`say "no"`}, `say "no"`},
+		{"quote", []string{`say "no"`}, `say 'no'`}, // as Kuberhealthy writes it
 		{"backslash", []string{`C:\new\`}, `C:\new\`},
-		{"brace", []string{`"} 1`}, `"} 1`},
+		{"brace", []string{`"} 1`}, `'} 1`},
 		{"not UTF-8", []string{"a\xff\xfe", "b\xc3"}, "a\uFFFD|b\uFFFD"},
 		{"zero byte", []string{"a\x00b"}, "a\x00b"},
 		{"several", []string{"a", "b"}, "a|b"},
@@ -151,6 +156,76 @@ func TestMetricsSurviveAnyErrorText(t *testing.T) {
 				t.Errorf("cluster state is %v, want 0", cluster)
 			}
 		})
+	}
+}
+
+// The cases that Kuberhealthy's own test has, and what must hold for characters of more than a byte.
+func TestErrorLabelOfThePresentation(t *testing.T) {
+	tests := []struct {
+		name, text   string
+		presentation reportapi.Presentation
+		want         map[string]string // of the labels error, if any
+	}{
+		{"as it is", "12345678910", reportapi.Presentation{}, map[string]string{"error": "12345678910"}},
+		{"suppressed", "12345678910", reportapi.Presentation{SuppressErrorLabel: true}, nil},
+		{"suppressed and cut", "12345678910", reportapi.Presentation{SuppressErrorLabel: true, ErrorLabelMaxLength: 4}, nil},
+		{"cut to 4", "12345678910", reportapi.Presentation{ErrorLabelMaxLength: 4}, map[string]string{"error": "1234"}},
+		{"shorter than 10", "123", reportapi.Presentation{ErrorLabelMaxLength: 10}, map[string]string{"error": "123"}},
+		{"below 0 is unlimited", "123", reportapi.Presentation{ErrorLabelMaxLength: -1}, map[string]string{"error": "123"}},
+		{"a character is not split", "äöü", reportapi.Presentation{ErrorLabelMaxLength: 3}, map[string]string{"error": "ä"}},
+		{"nor the only one", "€", reportapi.Presentation{ErrorLabelMaxLength: 2}, map[string]string{"error": ""}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := options(&fakeTemporal{}, fakeStates{state("ns", "dns", khv1.KHCheck, tt.text), state("ns", "once", khv1.KHJob, tt.text)})
+			o.Presentation = func() reportapi.Presentation { return tt.presentation }
+			families := scrape(t, start(t, o))
+			for family, name := range map[string]string{"kuberhealthy_check": "ns/dns", "kuberhealthy_job": "ns/once"} {
+				labels := map[string]string{"check": name, "namespace": "ns", "status": "0"}
+				maps.Copy(labels, tt.want)
+				if diff := cmp.Diff([]series{{labels, 0}}, seriesOf(families[family])); diff != "" {
+					t.Errorf("%s differs (-want +got):\n%s", family, diff)
+				}
+			}
+		})
+	}
+}
+
+// A registry holds the metrics that a collector describes to their labels for good. The label must come and go all the
+// same, without a restart and while others scrape.
+func TestPresentationChangesWhileTheServerRuns(t *testing.T) {
+	var present atomic.Pointer[reportapi.Presentation]
+	present.Store(&reportapi.Presentation{})
+	o := options(&fakeTemporal{}, cluster())
+	o.Presentation = func() reportapi.Presentation { return *present.Load() }
+	r := start(t, o)
+	ctx, stop := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer stop()
+	others.Go(func() {
+		for ctx.Err() == nil {
+			if got := r.get(t, "/metrics"); got.Status != http.StatusOK {
+				t.Errorf("scrape: %d %s", got.Status, got.Body)
+				return
+			}
+		}
+	})
+	for _, suppress := range []bool{false, true, false, true, true, false} {
+		cluster := map[string]string{"cluster": fmt.Sprint("suppress ", suppress)}
+		present.Store(&reportapi.Presentation{SuppressErrorLabel: suppress, Metadata: cluster})
+		for _, s := range seriesOf(scrape(t, r)["kuberhealthy_check"]) {
+			if _, shown := s.Labels["error"]; shown == suppress {
+				t.Errorf("suppress is %t and the labels are %v", suppress, s.Labels)
+			}
+		}
+		var page struct{ Metadata map[string]string }
+		if err := json.Unmarshal([]byte(r.get(t, "/").Body), &page); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(cluster, page.Metadata); diff != "" {
+			t.Errorf("metadata differs (-want +got):\n%s", diff)
+		}
 	}
 }
 

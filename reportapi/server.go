@@ -41,6 +41,8 @@ type Options struct {
 	Synced func(context.Context) error
 	// Name is the name of this process, shown where Kuberhealthy shows its master.
 	Name string
+	// Presentation says how the state is shown, anew for each request. Nil is the zero value.
+	Presentation func() Presentation
 	// Registry holds the metrics; the server adds its own.
 	Registry *prometheus.Registry
 	Ready    *health.Readiness

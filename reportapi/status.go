@@ -11,6 +11,23 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
+// Presentation is how people want the state of the cluster shown. It may change while the server runs.
+type Presentation struct {
+	// Metadata is shown on the status page, such as the name of the cluster.
+	Metadata map[string]string
+	// SuppressErrorLabel leaves the label error out of the metrics of checks and jobs.
+	SuppressErrorLabel bool
+	// ErrorLabelMaxLength cuts the label error to so many bytes, without splitting a character. 0 or less is unlimited.
+	ErrorLabelMaxLength int
+}
+
+func (o Options) presentation() Presentation {
+	if o.Presentation == nil {
+		return Presentation{}
+	}
+	return o.Presentation()
+}
+
 // handleStatus serves GET /, optionally with ?namespace=a,b.
 // 200: the state of the cluster in Kuberhealthy's JSON, also when it is not OK. 400: the request has a body. 503: the
 // states have not been read yet.
@@ -23,6 +40,9 @@ func (s *Server) handleStatus(c echo.Context) error {
 	}
 	summary := check.Summarize(s.States.States(), s.States.IsJob, namespaces(c.QueryParam("namespace")))
 	summary.CurrentMaster = s.Name
+	if metadata := s.presentation().Metadata; metadata != nil {
+		summary.Metadata = metadata
+	}
 	page, err := json.MarshalIndent(summary, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode status page: %w", err)

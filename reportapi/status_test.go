@@ -1,6 +1,7 @@
 package reportapi_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,12 +51,27 @@ func TestStatusPage(t *testing.T) {
 	if want := "application/json"; got.Header.Get("Content-Type") != want {
 		t.Errorf("content type is %q, want %q", got.Header.Get("Content-Type"), want)
 	}
-	golden(t, "status.json", []byte(got.Body))
+	golden(t, "status.golden", []byte(got.Body))
 }
 
-func TestStatusPageOfAnEmptyCluster(t *testing.T) {
-	r := start(t, options(&fakeTemporal{}, nil))
-	golden(t, "status-empty.json", []byte(r.get(t, "/").Body))
+// The page of Kuberhealthy v2.8 for one check that failed: keys, their order, indentation, types, no line break at the
+// end.
+func TestStatusPageIsKuberhealthysByteForByte(t *testing.T) {
+	const kuberhealthys = `{"OK":false,"Errors":["boom"],"CheckDetails":{"ns/a":{"OK":false,"Errors":["boom"],` +
+		`"RunDuration":"3.2s","Namespace":"ns","Node":"n1","LastRun":"2024-01-01T00:00:00Z",` +
+		`"AuthoritativePod":"kuberhealthy-x","uuid":"` + runUUID + `"}},"JobDetails":{},"CurrentMaster":"kuberhealthy-x","Metadata":{}}`
+	var want bytes.Buffer
+	if err := json.Indent(&want, []byte(kuberhealthys), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	failed := state("ns", "a", khv1.KHCheck, "boom")
+	failed.Spec.RunDuration, failed.Spec.Node, failed.Spec.AuthoritativePod = "3.2s", "n1", "kuberhealthy-x"
+	failed.Spec.LastRun = &metav1.Time{Time: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)}
+	o := options(&fakeTemporal{}, fakeStates{failed})
+	o.Name = "kuberhealthy-x"
+	if diff := cmp.Diff(want.String(), start(t, o).get(t, "/").Body); diff != "" {
+		t.Errorf("page differs (-want +got):\n%s", diff)
+	}
 }
 
 func TestStatusPageOfNamespaces(t *testing.T) {

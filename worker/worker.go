@@ -36,7 +36,9 @@ type Options struct {
 	Retention func() check.Retention
 	// ReapInterval is how often pods and jobs that are too old are looked for.
 	ReapInterval time.Duration
-	Logger       *slog.Logger
+	// Exporter, if any, gets each outcome that is recorded.
+	Exporter activities.Exporter
+	Logger   *slog.Logger
 }
 
 // Run polls until ctx ends, or until Temporal refuses the worker for good. The cluster must be synced before.
@@ -53,6 +55,7 @@ func Run(ctx context.Context, o Options) error {
 	workflows.Register(w)
 	w.RegisterActivity(&activities.Activities{
 		Cluster: o.Cluster, ReportingURL: o.ReportingURL, Recorder: o.Name, Retention: o.Retention,
+		Exporter: o.Exporter,
 	})
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start worker: %w", err)
