@@ -190,6 +190,27 @@ func TestFurtherReportsAreAccepted(t *testing.T) {
 	}
 }
 
+// Replicas share nothing but Temporal: a report and its repetition may come to any of them.
+func TestAnyReplica(t *testing.T) {
+	temporal := oneRun()
+	first, second := start(t, options(temporal, nil)), start(t, options(temporal, nil))
+	send := func(r *running, body string, want int) {
+		t.Helper()
+		if got := r.send(t, r.report(t, "/check", runUUID, body)); got.Status != want {
+			t.Errorf("%d %q, want %d", got.Status, got.Body, want)
+		}
+	}
+	send(first, `{"OK":false,"Errors":["a"]}`, http.StatusOK)
+	send(second, `{"OK":false,"Errors":["a"]}`, http.StatusOK)
+	send(second, `{"OK":true}`, http.StatusOK)
+	temporal.answer = gone
+	send(first, `{"OK":true}`, http.StatusBadRequest)
+	send(second, `{"OK":true}`, http.StatusBadRequest)
+	if diff := cmp.Diff([]signal{stored(failed("a")), stored(failed("a")), stored(passed())}, temporal.signals()); diff != "" {
+		t.Errorf("signals differ (-want +got):\n%s", diff)
+	}
+}
+
 // awayThenBack is a Temporal that has each of the troubles once, and then works.
 func awayThenBack(troubles ...error) *fakeTemporal {
 	return &fakeTemporal{answer: func(context.Context, signal) error {

@@ -15,8 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/kube"
 	"github.com/khronicle/khronicle/reportapi"
 )
+
+var _ reportapi.PodFinder = (*kube.Cluster)(nil)
 
 // fakePods are the runs of pods by address, and what was asked for.
 type fakePods struct {
