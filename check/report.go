@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/khronicle/khronicle/external/status"
 )
@@ -20,8 +21,9 @@ var (
 // or null list of errors is an empty one.
 func ParseReport(body []byte) (status.Report, error) {
 	var wire struct {
-		OK     *bool
-		Errors []string
+		OK *bool
+		// A null must not leave what an earlier key of the same name put there.
+		Errors []*string
 	}
 	if err := json.Unmarshal(body, &wire); err != nil {
 		return status.Report{}, fmt.Errorf("%w: %w", ErrReportMalformed, err)
@@ -29,8 +31,20 @@ func ParseReport(body []byte) (status.Report, error) {
 	if wire.OK == nil && wire.Errors == nil {
 		return status.Report{}, ErrReportMalformed
 	}
-	report := status.Report{OK: wire.OK != nil && *wire.OK, Errors: append([]string{}, wire.Errors...)}
+	report := status.Report{OK: wire.OK != nil && *wire.OK, Errors: make([]string, 0, len(wire.Errors))}
+	for _, text := range wire.Errors {
+		report.Errors = append(report.Errors, storable(text))
+	}
 	return report, judge(report)
+}
+
+// storable replaces the zero bytes of a text as what is not UTF-8 is replaced: Temporal and the API server take them, but
+// not everything that errors go on to does, PostgreSQL for one. A null is an empty text.
+func storable(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return strings.ReplaceAll(*text, "\x00", "\uFFFD")
 }
 
 func judge(report status.Report) error {

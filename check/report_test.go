@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/external/status"
+	"github.com/khronicle/khronicle/test/wire"
 )
 
 func TestParseReport(t *testing.T) {
@@ -34,6 +36,10 @@ func TestParseReport(t *testing.T) {
 		{"a blank is a text", `{"OK":false,"Errors":[" "]}`, failed(" ")},
 		{"escapes", `{"OK":false,"Errors":["a\n\"\\\u00e9"]}`, failed("a\n\"\\é")},
 		{"invalid UTF-8 is replaced", "{\"OK\":false,\"Errors\":[\"a\xff\"]}", failed("a\uFFFD")},
+		{"zero bytes are replaced", `{"OK":false,"Errors":["\u0000","a\u0000b"]}`, failed("\uFFFD", "a\uFFFDb")},
+		{"of a key that comes twice the last counts", `{"Errors":["a","b"],"errors":["c"],"OK":true,"ok":false}`, failed("c")},
+		{"the last may take all back", `{"Errors":["a","b"],"OK":true,"Errors":[]}`, ok},
+		{"as deep as JSON may be", `{"OK":true,"x":` + strings.Repeat("[", 9999) + strings.Repeat("]", 9999) + `}`, ok},
 		{"half a surrogate pair is replaced", `{"OK":false,"Errors":["\ud800"]}`, failed("\uFFFD")},
 	}
 	for _, tt := range tests {
@@ -48,6 +54,9 @@ func TestParseReport(t *testing.T) {
 		})
 	}
 }
+
+// refusals are all that can be wrong with a report.
+var refusals = []error{check.ErrReportMalformed, check.ErrReportWithErrors, check.ErrReportWithoutError, check.ErrReportBlankError}
 
 func TestParseReportRefuses(t *testing.T) {
 	tests := []struct {
@@ -76,13 +85,15 @@ func TestParseReportRefuses(t *testing.T) {
 		{"no OK and no errors", `{"Errors":[]}`, check.ErrReportWithoutError},
 		{"an empty error", `{"OK":false,"Errors":["a",""]}`, check.ErrReportBlankError},
 		{"an error that is null", `{"OK":false,"Errors":[null]}`, check.ErrReportBlankError},
+		// Go's decoder leaves in place what it finds under a null.
+		{"a null where an earlier list had a text", `{"OK":false,"Errors":["a","b"],"Errors":[null,"c"]}`, check.ErrReportBlankError},
+		{"a null after an earlier OK", `{"OK":true,"OK":null}`, check.ErrReportMalformed},
 		{"OK with an empty error", `{"OK":true,"Errors":[""]}`, check.ErrReportBlankError},
 	}
-	all := []error{check.ErrReportMalformed, check.ErrReportWithErrors, check.ErrReportWithoutError, check.ErrReportBlankError}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := check.ParseReport([]byte(tt.body))
-			for _, sentinel := range all {
+			for _, sentinel := range refusals {
 				if errors.Is(err, sentinel) != errors.Is(tt.want, sentinel) {
 					t.Errorf("got %v, want %v", err, tt.want)
 				}
@@ -91,11 +102,18 @@ func TestParseReportRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseReport: whatever the body is, a report is either refused or fit to be stored.
+// FuzzParseReport: whatever the body is, a report is either refused or fit to be stored, and is the same wherever it is
+// read again.
 func FuzzParseReport(f *testing.F) {
+	for _, body := range wire.Seeds() {
+		f.Add([]byte(body))
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		report, err := check.ParseReport(body)
 		if err != nil {
+			if !slices.ContainsFunc(refusals, func(refusal error) bool { return errors.Is(err, refusal) }) {
+				t.Errorf("refused with %v, which is answered as Khronicle's own trouble", err)
+			}
 			return
 		}
 		if report.Errors == nil {
@@ -108,9 +126,17 @@ func FuzzParseReport(f *testing.F) {
 			t.Error("there is an empty error text")
 		}
 		for _, text := range report.Errors {
-			if !utf8.ValidString(text) {
-				t.Errorf("%q is not UTF-8", text)
+			if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
+				t.Errorf("%q is not UTF-8 without zero bytes", text)
 			}
+		}
+		encoded, err := json.Marshal(report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := check.ParseReport(encoded)
+		if diff := cmp.Diff(report, again); err != nil || diff != "" {
+			t.Errorf("sent on, it is another report: %v (-want +got):\n%s", err, diff)
 		}
 	})
 }

@@ -59,7 +59,7 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 
 // cached are the methods that read what was watched and ask for nothing.
 var cached = []string{
-	"Check", "Checks", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "PodsOf", "States", "Synced",
+	"Check", "Checks", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "PodsOf", "RunByPodIP", "States", "Synced",
 	"WaitForSync", "Watches",
 }
 
@@ -88,6 +88,8 @@ func TestRolesMayDoWhatTheyAskFor(t *testing.T) {
 		role  string
 		watch kube.Options
 		calls []string
+		// further is a role that a component adds.
+		further string
 		// unasked is what a role may do although it never asks; its file says why.
 		unasked []string
 	}{
@@ -99,25 +101,31 @@ func TestRolesMayDoWhatTheyAskFor(t *testing.T) {
 		},
 		{role: "starter", watch: kube.Options{Checks: true, Jobs: true}, calls: methods[starter.Cluster]()},
 		{role: "reportapi", watch: kube.Options{Checks: true, Jobs: true, States: true}, calls: methods[reportapi.States]()},
+		{
+			role: "reportapi", further: "khronicle-reportapi-source-ip",
+			watch: kube.Options{Checks: true, Jobs: true, States: true, Pods: true},
+			calls: append(methods[reportapi.States](), methods[reportapi.PodFinder]()...),
+		},
 	}
 	for _, test := range tests {
-		t.Run(test.role, func(t *testing.T) {
+		t.Run(strings.TrimSpace(test.role+" "+test.further), func(t *testing.T) {
 			server := newAPIServer(t)
 			asked := append(server.asked(t, test.watch, test.calls), test.unasked...)
 			slices.Sort(asked)
-			if diff := cmp.Diff(asked, allowed(t, "khronicle-"+test.role)); diff != "" {
+			if diff := cmp.Diff(asked, allowed(t, "khronicle-"+test.role, test.further)); diff != "" {
 				t.Errorf("asked for -, allowed +:\n%s", diff)
 			}
 		})
 	}
 }
 
-// allowed returns what a ClusterRole allows, as "verb resource" or "verb /path".
-func allowed(t *testing.T, name string) []string {
+// allowed returns what ClusterRoles of the manifests and their components allow, as "verb resource" or "verb /path".
+func allowed(t *testing.T, names ...string) []string {
 	t.Helper()
 	var all []string
-	for _, role := range of[*rbacv1.ClusterRole](manifests(t)) {
-		if role.Name != name {
+	_, further := readComponent(t, "source-ip")
+	for _, role := range of[*rbacv1.ClusterRole](append(manifests(t), further...)) {
+		if !slices.Contains(names, role.Name) {
 			continue
 		}
 		for _, rule := range role.Rules {
@@ -126,7 +134,7 @@ func allowed(t *testing.T, name string) []string {
 					all = append(all, verb+" "+object)
 				}
 				if group := resources[object].group; rule.Resources != nil && !slices.Equal(rule.APIGroups, []string{group}) {
-					t.Errorf("%s: %s is in group %q, not in %q", name, object, group, rule.APIGroups)
+					t.Errorf("%s: %s is in group %q, not in %q", role.Name, object, group, rule.APIGroups)
 				}
 			}
 		}

@@ -83,7 +83,7 @@ func (c *Cluster) watch(o Options) error {
 			c.states.add(listWatch(c.statesIn(namespace)), &khv1.KuberhealthyState{})
 		}
 		if o.Pods {
-			c.pods.add(c.checkerPods(namespace), &corev1.Pod{})
+			c.pods.add(c.checkerPods(namespace), &corev1.Pod{}, cache.Indexers{podIPIndex: reportingAddresses})
 		}
 	}
 	return c.pods.onChange(c.podWaiters)

@@ -3,6 +3,8 @@ package kube
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,6 +62,43 @@ func (c *Cluster) PodsOf(namespace, name string) []*corev1.Pod {
 		}
 	}
 	return pods
+}
+
+// podIPIndex finds checker pods by the addresses from which they can report.
+const podIPIndex = "podIP"
+
+// reportingAddresses are the addresses that tell a pod: all of a pod that runs, and none of one in the network of its
+// node, which it shares with others.
+func reportingAddresses(obj any) ([]string, error) {
+	pod, ok := obj.(*corev1.Pod)
+	if !ok || pod.Spec.HostNetwork || pod.Status.Phase != corev1.PodRunning || pod.Labels[protocol.LabelRunID] == "" {
+		return nil, nil
+	}
+	known := []string{pod.Status.PodIP}
+	for _, further := range pod.Status.PodIPs {
+		known = append(known, further.IP)
+	}
+	var addresses []string
+	for _, text := range known {
+		if ip, err := netip.ParseAddr(text); err == nil && !slices.Contains(addresses, indexed(ip)) {
+			addresses = append(addresses, indexed(ip))
+		}
+	}
+	return addresses, nil
+}
+
+// indexed is the one spelling of an address: IPv4 also where a socket for both families shows it within IPv6.
+func indexed(ip netip.Addr) string { return ip.Unmap().WithZone("").String() }
+
+// RunByPodIP returns the run UUID of the one cached checker pod that runs and has this address, and whose run it is. It
+// finds nothing when there is none or more than one. Pods in the network of their node are never found.
+func (c *Cluster) RunByPodIP(ip netip.Addr) (of check.Ref, runUUID string, ok bool) {
+	pods := c.pods.having(podIPIndex, indexed(ip))
+	if len(pods) != 1 {
+		return check.Ref{}, "", false
+	}
+	labels := pods[0].Labels
+	return check.Ref{Namespace: pods[0].Namespace, Name: labels[protocol.LabelCheckName]}, labels[protocol.LabelRunID], true
 }
 
 // AwaitPod watches one pod until the condition holds, and returns that observation, or the error of ctx. A pod that is

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,8 +17,12 @@ type store[T runtime.Object] struct {
 	informers []cache.SharedIndexInformer
 }
 
-func (s *store[T]) add(lw cache.ListerWatcher, example T) {
-	informer := cache.NewSharedIndexInformer(lw, example, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+func (s *store[T]) add(lw cache.ListerWatcher, example T, further ...cache.Indexers) {
+	indexers := cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}
+	for _, more := range further {
+		maps.Copy(indexers, more)
+	}
+	informer := cache.NewSharedIndexInformer(lw, example, 0, indexers)
 	// Managed fields are a third of an object and nobody here reads them.
 	_ = informer.SetTransform(dropManagedFields) // fails only once the informer runs
 	s.informers = append(s.informers, informer)
@@ -55,6 +60,18 @@ func (s *store[T]) list(namespace string) []T {
 	for _, informer := range s.informers {
 		// Neither the selector nor the index can be wrong here.
 		_ = cache.ListAllByNamespace(informer.GetIndexer(), namespace, everything, func(obj any) { all = append(all, obj.(T)) })
+	}
+	return all
+}
+
+// having returns the cached objects that an index has under a value. They must not be changed.
+func (s *store[T]) having(index, value string) []T {
+	var all []T
+	for _, informer := range s.informers {
+		found, _ := informer.GetIndexer().ByIndex(index, value) // the only error is an index that was never added
+		for _, obj := range found {
+			all = append(all, obj.(T))
+		}
 	}
 	return all
 }

@@ -5,15 +5,20 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/khronicle/khronicle/external/status"
 	"github.com/khronicle/khronicle/reportapi"
+	"github.com/khronicle/khronicle/test/wire"
 )
 
-// FuzzReportHandler: while Temporal works no request is answered with 5xx, and whatever is accepted has reached one run,
-// by its plain UUID, with a report that can be stored.
+// FuzzReportHandler: while Temporal works no request is answered with 5xx; whatever is accepted has reached one run, by
+// its plain UUID, with a report that can be stored and is the same when it is read again; whatever is refused has not.
 func FuzzReportHandler(f *testing.F) {
 	temporal := &fakeTemporal{}
 	server, err := reportapi.New(options(temporal, nil))
@@ -22,6 +27,9 @@ func FuzzReportHandler(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = server.Close() })
 	routes := server.Routes()
+	for _, body := range wire.Seeds() {
+		f.Add(true, runUUID, "application/json", []byte(body))
+	}
 	f.Fuzz(func(t *testing.T, v3 bool, id, contentType string, body []byte) {
 		path := "/externalCheckStatus"
 		if v3 {
@@ -67,5 +75,17 @@ func checkAccepted(t *testing.T, temporal *fakeTemporal) {
 	}
 	if sent.Report.OK != (len(sent.Report.Errors) == 0) {
 		t.Errorf("a contradiction was passed on: %+v", sent.Report)
+	}
+	for _, said := range sent.Report.Errors {
+		if said == "" || !utf8.ValidString(said) || strings.Contains(said, "\x00") {
+			t.Errorf("%q was passed on", said)
+		}
+	}
+	var again status.Report
+	if err := json.Unmarshal(text, &again); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sent.Report, again); diff != "" {
+		t.Errorf("the run gets another report (-want +got):\n%s", diff)
 	}
 }

@@ -256,10 +256,15 @@ func TestEachReportIsCountedOnce(t *testing.T) {
 	send(runUUID, `{"OK":false}`)
 	send(runUUID, `{"OK":false,"Errors":[""]}`)
 	send(runUUID, strings.Repeat(" ", 1<<20))
+	for path, header := range map[string]string{"/check": "Content-Type", "/externalCheckStatus": "Content-Encoding"} {
+		request := r.report(t, path, runUUID, `{"OK":true}`)
+		request.Header.Set(header, "gzip")
+		r.send(t, request)
+	}
 	temporal.answer = gone
 	send(runUUID, `{"OK":true}`)
 	want := map[string]float64{
-		"accepted": 2, "no-uuid": 1, "bad-uuid": 1, "malformed": 1, "contradictory": 3, "too-large": 1, "unknown-run": 1,
+		"accepted": 2, "no-uuid": 1, "bad-uuid": 1, "malformed": 1, "contradictory": 3, "too-large": 1, "unsupported": 2, "unknown-run": 1,
 	}
 	if diff := cmp.Diff(want, counted(t, r)); diff != "" {
 		t.Errorf("counts differ (-want +got):\n%s", diff)

@@ -33,9 +33,13 @@ const signalTimeout = 2 * time.Second
 var (
 	errNoUUID     = errors.New("header " + protocol.HeaderRunUUID + " is missing: set it to the value of " + protocol.EnvRunUUID)
 	errBadUUID    = errors.New("header " + protocol.HeaderRunUUID + " is not a run UUID: set it to the value of " + protocol.EnvRunUUID)
+	errTwoUUIDs   = errors.New("header " + protocol.HeaderRunUUID + " is there twice, with different values")
+	errNoPod      = errors.New("header " + protocol.HeaderRunUUID + " is missing, and the sender's address is not that of exactly one running checker pod")
 	errUnknownRun = errors.New("no such run is open: the run UUID is unknown, or the run has ended")
 	errTooLarge   = errors.New("report is larger than 512 KiB")
 	errBody       = errors.New("report could not be read")
+	errNotJSON    = errors.New("content type must be application/json")
+	errEncoded    = errors.New("content encoding is not supported: send the report as plain JSON")
 )
 
 // answers maps what can be wrong with a report to the HTTP status and to the result that the metrics count. What is not
@@ -47,9 +51,13 @@ var answers = []struct {
 }{
 	{errNoUUID, http.StatusBadRequest, "no-uuid"},
 	{errBadUUID, http.StatusBadRequest, "bad-uuid"},
+	{errTwoUUIDs, http.StatusBadRequest, "bad-uuid"},
+	{errNoPod, http.StatusBadRequest, "no-such-pod"},
 	{errUnknownRun, http.StatusBadRequest, "unknown-run"},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "too-large"},
 	{errBody, http.StatusBadRequest, "malformed"},
+	{errNotJSON, http.StatusUnsupportedMediaType, "unsupported"},
+	{errEncoded, http.StatusUnsupportedMediaType, "unsupported"},
 	{check.ErrReportMalformed, http.StatusBadRequest, "malformed"},
 	{check.ErrReportWithErrors, http.StatusBadRequest, "contradictory"},
 	{check.ErrReportWithoutError, http.StatusBadRequest, "contradictory"},
@@ -70,9 +78,13 @@ func newReportCounter() *prometheus.CounterVec {
 
 // handleReport serves POST /externalCheckStatus and POST /check.
 // 200: Temporal has stored the report. 400: the report or its run UUID is not valid, or the run is over. 413: too large.
-// 415: not JSON (/check alone). 503: Temporal did not answer; the same request may be sent again.
+// 415: compressed, or not JSON (/check alone). 503: Temporal did not answer; the same request may be sent again.
 func (s *Server) handleReport(c echo.Context) error {
-	err := s.report(c.Request())
+	// The body's reader closes the connection at the limit, for which it needs the writer of the server itself.
+	return s.answer(c, s.report(c.Response().Writer, c.Request()))
+}
+
+func (s *Server) answer(c echo.Context, err error) error {
 	if err == nil {
 		s.reports.WithLabelValues("accepted").Inc()
 		return c.NoContent(http.StatusOK)
@@ -89,26 +101,49 @@ func (s *Server) handleReport(c echo.Context) error {
 	return c.NoContent(http.StatusServiceUnavailable)
 }
 
-func (s *Server) report(r *http.Request) error {
+func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 	runUUID, err := runUUID(r.Header)
-	if err != nil {
+	unnamed := errors.Is(err, errNoUUID) && s.Pods != nil
+	if err != nil && !unnamed {
 		return err
 	}
-	report, err := readReport(r.Body)
-	if err != nil {
+	report, err := readReport(w, r)
+	switch {
+	case err != nil:
 		return err
+	case unnamed:
+		return s.reportBySourceIP(r, report)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), signalTimeout)
-	defer cancel()
-	return signalError(s.Signaler.SignalWorkflow(ctx, runUUID, "", workflows.ReportSignal, report))
+	return s.signal(r.Context(), runUUID, report)
 }
 
-// runUUID accepts the canonical form alone, so that no other workflow than a run can be addressed.
+func (s *Server) signal(ctx context.Context, runUUID string, report status.Report) error {
+	ctx, cancel := context.WithTimeout(ctx, signalTimeout)
+	defer cancel()
+	err := s.Signaler.SignalWorkflow(ctx, runUUID, "", workflows.ReportSignal, report)
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return errUnknownRun
+	}
+	return err
+}
+
+// runUUID reads the header. Two that differ could name the run of another to whoever reads the other of them.
 func runUUID(header http.Header) (string, error) {
-	value := header.Get(protocol.HeaderRunUUID)
-	if value == "" {
+	values := header.Values(protocol.HeaderRunUUID)
+	for _, value := range values {
+		if value != values[0] {
+			return "", errTwoUUIDs
+		}
+	}
+	if len(values) == 0 || values[0] == "" { // the server has trimmed it
 		return "", errNoUUID
 	}
+	return canonical(values[0])
+}
+
+// canonical accepts the plain form of a UUID alone, so that no other workflow than a run can be addressed.
+func canonical(value string) (string, error) {
 	parsed, err := uuid.Parse(value)
 	if err != nil || parsed.String() != strings.ToLower(value) {
 		return "", errBadUUID
@@ -116,15 +151,22 @@ func runUUID(header http.Header) (string, error) {
 	return parsed.String(), nil
 }
 
-func readReport(body io.Reader) (status.Report, error) {
-	read, err := io.ReadAll(io.LimitReader(body, maxReport+1))
+func readReport(w http.ResponseWriter, r *http.Request) (status.Report, error) {
+	if encoding := r.Header.Get(echo.HeaderContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return status.Report{}, errEncoded
+	}
+	if r.ContentLength > maxReport { // a client that waits to be asked for it need not send it
+		return status.Report{}, errTooLarge
+	}
+	read, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))
+	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.As(err, &tooLarge):
+		return status.Report{}, errTooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return status.Report{}, err // 503: a 400 would count as delivered
 	case err != nil:
 		return status.Report{}, errBody
-	case len(read) > maxReport:
-		return status.Report{}, errTooLarge
 	}
 	report, err := check.ParseReport(read)
 	if err == nil && encodedSize(report) > maxReport {
@@ -143,21 +185,13 @@ func encodedSize(report status.Report) int {
 	return len(encoded)
 }
 
-func signalError(err error) error {
-	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) {
-		return errUnknownRun
-	}
-	return err
-}
-
 // requireJSON answers 415 to a request without a JSON content type, as Kuberhealthy v3 does on /check. Its v2 path takes
 // any content type.
-func requireJSON(next echo.HandlerFunc) echo.HandlerFunc {
+func (s *Server) requireJSON(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		mediaType, _, err := mime.ParseMediaType(c.Request().Header.Get(echo.HeaderContentType))
 		if err != nil || mediaType != echo.MIMEApplicationJSON {
-			return c.String(http.StatusUnsupportedMediaType, "content type must be application/json\n")
+			return s.answer(c, errNotJSON)
 		}
 		return next(c)
 	}

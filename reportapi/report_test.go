@@ -168,15 +168,6 @@ func TestOnlyTheCanonicalUUIDIsTaken(t *testing.T) {
 	if got := temporal.signals(); got != nil {
 		t.Errorf("workflows were reached: %v", got)
 	}
-	// A second header of that name is not joined to the first.
-	request := r.report(t, "/check", runUUID, `{"OK":true}`)
-	request.Header.Add("kh-run-uuid", "khcheck/ns/dns")
-	if got := r.send(t, request); got.Status != http.StatusOK {
-		t.Errorf("two headers: %d, want 200", got.Status)
-	}
-	if diff := cmp.Diff([]signal{stored(passed())}, temporal.signals()); diff != "" {
-		t.Errorf("signals differ (-want +got):\n%s", diff)
-	}
 }
 
 // D9 and D14: the edge passes on every report of an open run, in order; the run takes the first.
@@ -196,6 +187,27 @@ func TestFurtherReportsAreAccepted(t *testing.T) {
 		if diff := cmp.Diff([]signal{stored(failed("a")), stored(second)}, temporal.signals()); diff != "" {
 			t.Errorf("signals differ (-want +got):\n%s", diff)
 		}
+	}
+}
+
+// Replicas share nothing but Temporal: a report and its repetition may come to any of them.
+func TestAnyReplica(t *testing.T) {
+	temporal := oneRun()
+	first, second := start(t, options(temporal, nil)), start(t, options(temporal, nil))
+	send := func(r *running, body string, want int) {
+		t.Helper()
+		if got := r.send(t, r.report(t, "/check", runUUID, body)); got.Status != want {
+			t.Errorf("%d %q, want %d", got.Status, got.Body, want)
+		}
+	}
+	send(first, `{"OK":false,"Errors":["a"]}`, http.StatusOK)
+	send(second, `{"OK":false,"Errors":["a"]}`, http.StatusOK)
+	send(second, `{"OK":true}`, http.StatusOK)
+	temporal.answer = gone
+	send(first, `{"OK":true}`, http.StatusBadRequest)
+	send(second, `{"OK":true}`, http.StatusBadRequest)
+	if diff := cmp.Diff([]signal{stored(failed("a")), stored(failed("a")), stored(passed())}, temporal.signals()); diff != "" {
+		t.Errorf("signals differ (-want +got):\n%s", diff)
 	}
 }
 
@@ -334,30 +346,6 @@ func TestLargeReports(t *testing.T) {
 				t.Errorf("the next report got %d", again.Status)
 			}
 		})
-	}
-}
-
-// endless is a body that goes on and on.
-type endless struct{ read int }
-
-func (e *endless) Read(p []byte) (int, error) {
-	e.read += len(p)
-	for i := range p {
-		p[i] = ' '
-	}
-	return len(p), nil
-}
-
-func TestEndlessBodyIsCutOff(t *testing.T) {
-	r := start(t, options(&fakeTemporal{}, nil))
-	body := &endless{}
-	request := r.request(t, http.MethodPost, "/externalCheckStatus", io.LimitReader(body, 1<<40))
-	request.Header.Set("kh-run-uuid", runUUID)
-	response, err := r.client.Do(request)
-	if err == nil { // else the server closed the connection while the client was still writing
-		if got := read(t, response); got.Status != http.StatusRequestEntityTooLarge {
-			t.Errorf("%d, want 413", got.Status)
-		}
 	}
 }
 

@@ -37,6 +37,8 @@ type Options struct {
 	Address  string
 	Signaler Signaler
 	States   States
+	// Pods, if set, tells whose a report without a run UUID is, by the address it comes from. See PodFinder.
+	Pods PodFinder
 	// Synced returns nil once the states have been read; until then there is no status to show.
 	Synced func(context.Context) error
 	// Name is the name of this process, shown where Kuberhealthy shows its master.
@@ -54,6 +56,8 @@ type Server struct {
 	Options
 	listener net.Listener
 	reports  *prometheus.CounterVec
+	// unnamed counts the accepted reports that had no run UUID.
+	unnamed *prometheus.CounterVec
 }
 
 // New binds the address, so that Addr is known and a taken port is an error at once. Serve starts answering.
@@ -62,8 +66,8 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for reports: %w", err)
 	}
-	s := &Server{Options: o, listener: listener, reports: newReportCounter()}
-	for _, collector := range []prometheus.Collector{s.reports, newStatusCollector(o)} {
+	s := &Server{Options: o, listener: listener, reports: newReportCounter(), unnamed: newUnnamedCounter()}
+	for _, collector := range []prometheus.Collector{s.reports, s.unnamed, newStatusCollector(o)} {
 		if err := o.Registry.Register(collector); err != nil {
 			return nil, errors.Join(fmt.Errorf("register metrics: %w", err), listener.Close())
 		}
@@ -75,7 +79,7 @@ func (s *Server) routes() http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.POST(protocol.PathReport, s.handleReport)
-	e.POST(protocol.PathReportAlias, s.handleReport, requireJSON)
+	e.POST(protocol.PathReportAlias, s.handleReport, s.requireJSON)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", s.handleStatus)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelError),

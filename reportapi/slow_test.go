@@ -1,17 +1,21 @@
 package reportapi_test
 
 import (
+	"bufio"
 	"context"
-	"errors"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/khronicle/khronicle/internal/httpserver"
 	"github.com/khronicle/khronicle/reportapi"
 )
 
@@ -47,26 +51,159 @@ func TestTemporalThatNeverAnswersIs503WithinSeconds(t *testing.T) {
 	})
 }
 
-// stuck is a body of which a part comes and the rest does not, until the server's time limit for it is over. Package
-// httpserver has that limit.
-type stuck struct{ part io.Reader }
-
-func (s stuck) Read(p []byte) (int, error) {
-	n, err := s.part.Read(p)
-	if errors.Is(err, io.EOF) {
-		err = os.ErrDeadlineExceeded
+// dial serves the routes within the bubble, over connections in memory and with the time limits of the real server, and
+// returns the client's end of one.
+func dial(t *testing.T, temporal reportapi.Signaler) net.Conn {
+	t.Helper()
+	server, err := reportapi.New(options(temporal, nil))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return n, err
+	client, end := net.Pipe()
+	ctx, stop := context.WithCancel(t.Context())
+	listener := &oneConn{conn: make(chan net.Conn, 1), closed: ctx.Done()}
+	listener.conn <- end
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = httpserver.Serve(ctx, listener, server.Routes(), slog.New(slog.DiscardHandler)) })
+	t.Cleanup(func() {
+		_ = client.Close()
+		stop()
+		serving.Wait()
+		_ = server.Close()
+	})
+	return client
 }
 
-// A client counts 400 as delivered, so that a slow one is told to try again.
-func TestSlowBodyIsNoReport(t *testing.T) {
-	temporal := &fakeTemporal{}
-	got := answered(t, temporal, stuck{strings.NewReader(`{"OK":true}`)})
-	if got.Code != http.StatusServiceUnavailable || got.Body.Len() > 0 {
-		t.Errorf("%d %q, want 503 and no body", got.Code, got.Body)
+// oneConn is a listener with one connection.
+type oneConn struct {
+	conn   chan net.Conn
+	closed <-chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conn:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
 	}
-	if signals := temporal.signals(); signals != nil {
-		t.Errorf("it was passed on: %v", signals)
+}
+
+func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{Name: "bubble", Net: "unix"} }
+
+// drip writes a text in pieces with a pause before each, until the other end is closed.
+func drip(conn net.Conn, pause time.Duration, pieces ...string) {
+	for _, piece := range pieces {
+		time.Sleep(pause)
+		if _, err := io.WriteString(conn, piece); err != nil {
+			return
+		}
 	}
+}
+
+// A client counts 400 as delivered, so that one which is too slow is told to try again.
+func TestSlowBodies(t *testing.T) {
+	const report = `{"OK":false,"Errors":["slow"]}`
+	framed := "Content-Length: 30\r\n\r\n"
+	tests := []struct {
+		name, head string
+		pause      time.Duration
+		pieces     []string
+		want       int
+		took       time.Duration
+	}{
+		{"a byte every 300 ms, in time", framed, 300 * time.Millisecond, strings.Split(report, ""), 200, 9 * time.Second},
+		{"a byte every second, too slow", framed, time.Second, strings.Split(report, ""), 503, 10 * time.Second},
+		{"chunks that go on and on", "Transfer-Encoding: chunked\r\n\r\n", time.Second, slices.Repeat([]string{"1\r\n \r\n"}, 60), 503, 10 * time.Second},
+		{"half a report, then nothing", framed, time.Second, []string{report[:15]}, 503, 10 * time.Second},
+		{"a whole report, but not all that was announced", "Content-Length: 31\r\n\r\n", time.Second, []string{report}, 503, 10 * time.Second},
+		{"nothing", framed, 0, nil, 503, 10 * time.Second},
+		{"headers in pieces, in time", "", 2 * time.Second, []string{framed[:8], framed[8:], report}, 200, 6 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				temporal := &fakeTemporal{}
+				conn := dial(t, temporal)
+				began := time.Now()
+				var writing sync.WaitGroup
+				defer writing.Wait()
+				defer conn.Close()
+				writing.Go(func() {
+					head := "POST /externalCheckStatus HTTP/1.1\r\nHost: khronicle\r\nkh-run-uuid: " + runUUID + "\r\n" + tt.head
+					drip(conn, 0, head)
+					drip(conn, tt.pause, tt.pieces...)
+				})
+				response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(response.Body)
+				if response.StatusCode != tt.want || len(body) > 0 || err != nil {
+					t.Errorf("%d %q (%v), want %d and no body", response.StatusCode, body, err, tt.want)
+				}
+				if took := time.Since(began).Round(time.Millisecond); took != tt.took {
+					t.Errorf("answered after %s, want %s", took, tt.took)
+				}
+				if got := len(temporal.signals()); (got == 1) != (tt.want == http.StatusOK) {
+					t.Errorf("%d signals", got)
+				}
+			})
+		})
+	}
+}
+
+// endless is a body that goes on and on.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read += len(p)
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+func TestEndlessBodyIsReadToTheLimit(t *testing.T) {
+	body := &endless{}
+	if got := answered(t, &fakeTemporal{}, body); got.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("%d, want 413", got.Code)
+	}
+	if body.read != reportapi.MaxReport+1 {
+		t.Errorf("%d bytes were read, want one more than the limit of %d", body.read, reportapi.MaxReport)
+	}
+}
+
+// The answer comes while the client is still writing. Package http then takes 256 KiB more, so that the client gets to
+// read it, and closes the connection.
+func TestEndlessBodyOnTheWire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := dial(t, &fakeTemporal{})
+		written := make(chan int, 1)
+		go func() {
+			total := 0
+			chunk := "4000\r\n" + strings.Repeat(" ", 0x4000) + "\r\n"
+			text := "POST /check HTTP/1.1\r\nHost: khronicle\r\nContent-Type: application/json\r\nkh-run-uuid: " + runUUID +
+				"\r\nTransfer-Encoding: chunked\r\n\r\n"
+			for {
+				n, err := io.WriteString(conn, text)
+				if total += n; err != nil {
+					written <- total
+					return
+				}
+				text = chunk
+			}
+		}()
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != http.StatusRequestEntityTooLarge || !response.Close {
+			t.Errorf("%s, closed is %t, want 413 and closed", response.Status, response.Close)
+		}
+		if got, limit := <-written, reportapi.MaxReport+(256+64)<<10; got > limit {
+			t.Errorf("%d bytes were taken from the connection, want at most %d", got, limit)
+		}
+	})
 }

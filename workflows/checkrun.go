@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -225,7 +227,9 @@ func (r *checkRun) conclude(ctx workflow.Context, outcome check.Outcome) (check.
 		return outcome, err
 	}
 	if r.reported && !r.exits(ctx) {
-		r.notes = append(r.notes, fmt.Sprintf("before the deadline the check reported: %s %q", outcome.Result, outcome.Errors))
+		// Cut short: quoted, the largest report would be larger than Temporal takes.
+		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", outcome.Errors))
+		r.notes = append(r.notes, fmt.Sprintf("before the deadline the check reported: %s %s", outcome.Result, said))
 		outcome = r.complete(ctx, check.NoExit().Outcome(r.in.Ref))
 		if err := r.record(ctx, outcome); err != nil {
 			return outcome, err
@@ -289,12 +293,10 @@ func (r *checkRun) close(ctx workflow.Context, outcome check.Outcome) (check.Out
 	return outcome, nil
 }
 
+// summary is made at once: of the many texts that a report may have, one after the other would take so long that the SDK
+// takes the workflow for hung, again and again.
 func summary(outcome check.Outcome) string {
-	text := string(outcome.Result)
-	for _, line := range append(outcome.Errors, outcome.Notes...) {
-		text += "\n" + line
-	}
-	return text
+	return strings.Join(slices.Concat([]string{string(outcome.Result)}, outcome.Errors, outcome.Notes), "\n")
 }
 
 // reason is the innermost text of an activity's error: what the API server said.

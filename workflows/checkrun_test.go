@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -455,6 +456,38 @@ func TestLateReportBecomesTheOutcome(t *testing.T) {
 	}
 	if outcome.Result != check.Succeeded || len(w.recorded) != 2 || w.recorded[1].Result != check.Succeeded {
 		t.Errorf("outcome is %+v after %d records, want the report that was accepted", outcome, len(w.recorded))
+	}
+}
+
+// What the report API lets through must not hold up its run: a workflow that computes for more than a second is taken for
+// hung, and one with a result of more than 2 MiB is ended by Temporal.
+func TestLargestReports(t *testing.T) {
+	tests := []struct {
+		name   string
+		errors []string
+	}{
+		{"as many errors as there may be", strings.Split(strings.Repeat("x", 131_000), "")},
+		{"one long error", []string{strings.Repeat("x", 512<<10)}},
+		{"one long error that takes five times as much when it is quoted", []string{strings.Repeat("\x7f", 512<<10)}},
+	}
+	for _, tt := range tests {
+		for name, exit := range map[string]func() (check.Observation, error){"exits": exited, "does not exit": running} {
+			t.Run(tt.name+", "+name, func(t *testing.T) {
+				w := newWorld(t)
+				w.exit = exit
+				w.reportAfter(5*time.Second, tt.errors...)
+				outcome, err := w.execute(t, checkRef)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tt.errors, w.recorded[0].Errors); diff != "" {
+					t.Errorf("errors differ (-want +got):\n%.1000s", diff)
+				}
+				if result, err := json.Marshal(outcome); err != nil || len(result) > 1<<20 {
+					t.Errorf("result has %d bytes, %v, want at most 1 MiB", len(result), err)
+				}
+			})
+		}
 	}
 }
 

@@ -3,60 +3,49 @@
 package e2e
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/test/wire"
 )
 
-// exchange is one request to the report API and what it must be answered.
-type exchange struct {
-	name                         string
-	method, path, body, mimeType string
-	// uuid is sent in place of the run's; "-" sends none. header is sent in place of kh-run-uuid.
-	uuid, header string
-	want         int
-}
+const reportAddress = "127.0.0.1:" + reportPort
 
-func (x exchange) send(t *testing.T, runUUID string) {
+// send sends a request to a run, and fails the test unless it is answered so, and soon.
+func send(t *testing.T, address, name string, request wire.Request, runUUID string, want int) wire.Answer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), or(x.method, http.MethodPost), reportBase+or(x.path, "/check"), strings.NewReader(x.body))
+	got, err := request.Send(t.Context(), address, runUUID)
 	if err != nil {
-		t.Fatal(err)
+		t.Errorf("%s: %v", name, err)
 	}
-	if id := or(x.uuid, runUUID); id != "-" {
-		request.Header[or(x.header, "kh-run-uuid")] = []string{id}
+	if got.Status != want {
+		t.Errorf("%s is answered %d %.300q, want %d", name, got.Status, got.Body, want)
 	}
-	if mimeType := or(x.mimeType, "application/json"); mimeType != "-" {
-		request.Header.Set("Content-Type", mimeType)
+	if got.Took > 5*time.Second {
+		t.Errorf("%s is answered after %s", name, got.Took)
 	}
-	began := time.Now()
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatalf("%s: %v", x.name, err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != x.want {
-		t.Errorf("%s is answered %d, want %d", x.name, response.StatusCode, x.want)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("%s is answered after %s", x.name, took)
-	}
+	return got
 }
 
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
-}
+// report is a report as Kuberhealthy's clients send it.
+func report(body string) wire.Request { return wire.Request{Path: "/externalCheckStatus", Body: body} }
 
 // openRun starts a run that waits for a report of the test's own.
 func openRun(t *testing.T, namespace, name string) corev1.Pod {
@@ -65,37 +54,20 @@ func openRun(t *testing.T, namespace, name string) corev1.Pod {
 	return awaitPod(t, namespace, name, corev1.PodRunning)
 }
 
-// TestWireAccepted sends each dialect of a valid report to a run of its own.
+// TestWireAccepted sends each valid report to a run of its own. What the report said is what the state says.
 func TestWireAccepted(t *testing.T) {
-	many := make([]string, 10_000)
-	for i := range many {
-		many[i] = fmt.Sprintf("fault %d", i)
-	}
-	tests := []struct {
-		exchange
-		ok     bool
-		errors []string
-	}{
-		{exchange{name: "d1-v3-success", body: `{"ok":true,"currentUUID":""}`, want: 200}, true, []string{}},
-		{exchange{name: "d2-v3-failure", body: `{"ok":false,"errors":["a","b"],"currentUUID":""}`, want: 200}, false, []string{"a", "b"}},
-		{exchange{name: "d3-v2-success", body: `{"Errors":[],"OK":true}`, want: 200}, true, []string{}},
-		{exchange{name: "d3-v2-null", body: `{"Errors":null,"OK":true}`, want: 200}, true, []string{}},
-		{exchange{name: "d4-v2-path", path: "/externalCheckStatus", body: `{"Errors":["x"],"OK":false}`, want: 200}, false, []string{"x"}},
-		{exchange{name: "d5-charset", mimeType: "application/json; charset=utf-8", body: `{"OK":true}`, want: 200}, true, []string{}},
-		{exchange{name: "d5-v2-path-any-type", path: "/externalCheckStatus", mimeType: "-", body: `{"OK":true}`, want: 200}, true, []string{}},
-		{exchange{name: "d12-header-case", header: "KH-Run-UUID", body: `{"OK":true}`, want: 200}, true, []string{}},
-		{exchange{name: "d13-many-errors", body: `{"OK":false,"Errors":["` + strings.Join(many, `","`) + `"]}`, want: 200}, false, many},
-		{exchange{name: "multi-line", body: `{"OK":false,"Errors":["one\ntwo \\ \"three\""]}`, want: 200}, false, []string{"one\ntwo \\ \"three\""}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	namespace := newNamespace(t)
+	for i, tt := range wire.AcceptedCases() {
+		t.Run(tt.Name, func(t *testing.T) {
 			t.Parallel()
-			namespace := newNamespace(t)
-			pod := openRun(t, namespace, tt.name)
-			tt.send(t, pod.Labels["kuberhealthy-run-id"])
-			state := awaitState(t, namespace, tt.name, 10*time.Second, "an outcome", anyState)
-			if diff := cmp.Diff(tt.errors, state.Errors); diff != "" || state.OK != tt.ok {
-				t.Errorf("OK=%t, errors (-want +got):\n%s", state.OK, diff)
+			name := fmt.Sprintf("case-%d", i)
+			runUUID := openRun(t, namespace, name).Labels["kuberhealthy-run-id"]
+			if got := send(t, reportAddress, tt.Name, tt.Request, runUUID, http.StatusOK); got.Body != "" {
+				t.Errorf("success has a body: %.300q", got.Body)
+			}
+			state := awaitState(t, namespace, name, 10*time.Second, "an outcome", anyState)
+			if diff := cmp.Diff(tt.Report.Errors, state.Errors); diff != "" || state.OK != tt.Report.OK {
+				t.Errorf("OK=%t, errors (-want +got):\n%.2000s", state.OK, diff)
 			}
 			scrape(t)
 		})
@@ -106,39 +78,142 @@ func TestWireAccepted(t *testing.T) {
 func TestWireRefused(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
-	pod := openRun(t, namespace, "patient")
-	runUUID := pod.Labels["kuberhealthy-run-id"]
-	good := `{"OK":true,"Errors":[]}`
-	for _, x := range []exchange{
-		{name: "D5 text/plain", mimeType: "text/plain", body: good, want: 415},
-		{name: "D5 no content type", mimeType: "-", body: good, want: 415},
-		{name: "D6 GET /check", method: http.MethodGet, want: 405},
-		{name: "D6 GET /externalCheckStatus", method: http.MethodGet, path: "/externalCheckStatus", want: 405},
-		{name: "D7 no UUID", uuid: "-", body: good, want: 400},
-		{name: "D7 unknown UUID", uuid: uuid.NewString(), body: good, want: 400},
-		{name: "D7 not a UUID", uuid: "x,app=kuberhealthy", body: good, want: 400},
-		{name: "workflow ID of the schedule", uuid: "khcheck/" + namespace + "/patient", body: good, want: 400},
-		{name: "D8 OK with errors", body: `{"OK":true,"Errors":["a"]}`, want: 400},
-		{name: "D8 not OK without errors", body: `{"OK":false,"Errors":[]}`, want: 400},
-		{name: "D8 empty error", body: `{"OK":false,"Errors":[""]}`, want: 400},
-		{name: "D8 broken JSON", body: `{"OK":fal`, want: 400},
-		{name: "empty body", body: "", want: 400},
-		{name: "array", body: `[]`, want: 400},
-		{name: "OK as text", body: `{"OK":"yes"}`, want: 400},
-		{name: "errors as text", body: `{"OK":false,"Errors":"x"}`, want: 400},
-		{name: "D13 1 MiB", body: `{"OK":false,"Errors":["` + strings.Repeat("x", 1<<20) + `"]}`, want: 413},
-		{name: "trailing slash", path: "/externalCheckStatus/", body: good, want: 404},
-	} {
-		x.send(t, runUUID)
+	runUUID := openRun(t, namespace, "patient").Labels["kuberhealthy-run-id"]
+	cases := slices.Concat(wire.RefusedCases(), wire.NotHTTP())
+	for _, tt := range cases {
+		send(t, reportAddress, tt.Name, tt.Request, runUUID, tt.Status)
 	}
+	t.Logf("%d requests were refused", len(cases))
+	cron := wire.Request{Header: []string{"kh-run-uuid: khcheck/" + namespace + "/patient"}, Path: "/externalCheckStatus", Body: `{"OK":true}`}
+	send(t, reportAddress, "workflow ID of the schedule", cron, runUUID, http.StatusBadRequest)
 	if _, err := under.kube.states(namespace).Get(t.Context(), "patient", getOptions); !gone(err) {
 		t.Fatalf("a refused report changed the state (error %v)", err)
 	}
-	exchange{name: "a valid report", body: `{"OK":false,"Errors":["valid"]}`, want: 200}.send(t, runUUID)
+	send(t, reportAddress, "a valid report", report(`{"OK":false,"Errors":["valid"]}`), runUUID, http.StatusOK)
 	state := awaitState(t, namespace, "patient", 10*time.Second, "an outcome", anyState)
 	if diff := cmp.Diff([]string{"valid"}, state.Errors); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
 	}
+}
+
+// TestWireSlow: a report that does not come in ten seconds is no report, and the run takes the next.
+func TestWireSlow(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	runUUID := openRun(t, namespace, "slow").Labels["kuberhealthy-run-id"]
+	connection, err := net.Dial("tcp", reportAddress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	text := report(`{"OK":true,"Errors":[]}`).Bytes(runUUID)
+	if _, err := connection.Write(text[:len(text)-5]); err != nil {
+		t.Fatal(err)
+	}
+	if err := connection.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusServiceUnavailable || response.ContentLength != 0 {
+		t.Errorf("%s with %d bytes, want 503 and no body", response.Status, response.ContentLength)
+	}
+	send(t, reportAddress, "the next report", report(`{"OK":false,"Errors":["in time"]}`), runUUID, http.StatusOK)
+	awaitState(t, namespace, "slow", 10*time.Second, "the report in time", func(s khv1.WorkloadDetails) bool {
+		return len(s.Errors) == 1 && s.Errors[0] == "in time"
+	})
+}
+
+// TestWireWhileTemporalIsAway: 503 without a body, again and again on one connection, as Kuberhealthy's Go client needs it
+// to try again; it is heard as soon as Temporal is back. This test runs before the parallel ones.
+func TestWireWhileTemporalIsAway(t *testing.T) {
+	restart(t, "temporal")
+	namespace := newNamespace(t)
+	runUUID := openRun(t, namespace, "persistent").Labels["kuberhealthy-run-id"]
+	under.kill("temporal")
+	var dialled int
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialled++
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}}
+	post := func() int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, reportBase+"/externalCheckStatus", strings.NewReader(`{"OK":false,"Errors":["heard"]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("kh-run-uuid", runUUID)
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if response.ContentLength != 0 {
+			t.Errorf("%s has a body of %d bytes", response.Status, response.ContentLength)
+		}
+		return response.StatusCode
+	}
+	for range 2 {
+		if status := post(); status != http.StatusServiceUnavailable {
+			t.Errorf("answered %d, want 503", status)
+		}
+	}
+	if err := under.start("temporal"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, "the report is taken", func() (bool, string) {
+		status := post()
+		return status == http.StatusOK, strconv.Itoa(status)
+	})
+	if dialled != 1 {
+		t.Errorf("%d connections were needed, want 1", dialled)
+	}
+	awaitState(t, namespace, "persistent", 30*time.Second, "the report", func(s khv1.WorkloadDetails) bool {
+		return len(s.Errors) == 1 && s.Errors[0] == "heard"
+	})
+}
+
+// TestWireAnyReplica: replicas know nothing of each other, and of the run no more than Temporal says.
+func TestWireAnyReplica(t *testing.T) {
+	t.Parallel()
+	second := secondReplica(t)
+	namespace := newNamespace(t)
+	runUUID := openRun(t, namespace, "shared").Labels["kuberhealthy-run-id"]
+	first := report(`{"OK":false,"Errors":["first"]}`)
+	send(t, second, "first verdict to the second replica", first, runUUID, http.StatusOK)
+	send(t, reportAddress, "the same to the first replica", first, runUUID, http.StatusOK)
+	send(t, second, "another verdict", report(`{"OK":true}`), runUUID, http.StatusOK)
+	if err := under.kube.core.CoreV1().Pods(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	settled(t, runUUID)
+	for _, address := range []string{second, reportAddress} {
+		send(t, address, "after the end, to "+address, report(`{"OK":true}`), runUUID, http.StatusBadRequest)
+	}
+	awaitState(t, namespace, "shared", time.Second, "the first verdict", func(s khv1.WorkloadDetails) bool {
+		return len(s.Errors) == 1 && s.Errors[0] == "first"
+	})
+}
+
+// secondReplica starts another report API, which ends with the test, and returns its address.
+func secondReplica(t *testing.T) string {
+	t.Helper()
+	const address = "127.0.0.1:18183"
+	cmd := exec.Command(filepath.Join(under.bin, "khronicle"), "reportapi", "--kubeconfig", under.kubeconfig, "--pod-name", "reportapi-2", "--listen", address)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("TEMPORAL_ADDRESS=127.0.0.1:%d", temporalPort))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	eventually(t, 30*time.Second, "the second replica is ready", func() (bool, string) {
+		return answers(t.Context(), "http://"+address+"/readyz"), ""
+	})
+	return address
 }
 
 // TestWireRepeated: of several reports of a run the first counts, and after the end of the run none does (D9, D10, D14).
@@ -149,12 +224,12 @@ func TestWireRepeated(t *testing.T) {
 	apply(t, c)
 	pod := awaitPod(t, namespace, "talkative", corev1.PodRunning)
 	runUUID := pod.Labels["kuberhealthy-run-id"]
-	first := exchange{name: "first verdict", body: `{"OK":false,"Errors":["first"]}`, want: 200}
-	first.send(t, runUUID)
-	exchange{name: "D9 the same again", body: first.body, want: 200}.send(t, runUUID)
-	exchange{name: "D14 another verdict", body: `{"OK":true}`, want: 200}.send(t, runUUID)
+	first := report(`{"OK":false,"Errors":["first"]}`)
+	send(t, reportAddress, "first verdict", first, runUUID, http.StatusOK)
+	send(t, reportAddress, "D9 the same again", first, runUUID, http.StatusOK)
+	send(t, reportAddress, "D14 another verdict", report(`{"OK":true}`), runUUID, http.StatusOK)
 	settled(t, runUUID)
-	exchange{name: "D10 after the end", body: `{"OK":true}`, want: 400}.send(t, runUUID)
+	send(t, reportAddress, "D10 after the end", report(`{"OK":true}`), runUUID, http.StatusBadRequest)
 	state := awaitState(t, namespace, "talkative", time.Second, "the first verdict", func(s khv1.WorkloadDetails) bool {
 		return len(s.Errors) == 1 && s.Errors[0] == "first"
 	})

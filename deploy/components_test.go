@@ -1,0 +1,123 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+)
+
+// component is what a component of the manifests adds to them.
+type component struct {
+	APIVersion, Kind string
+	Resources        []string
+	Patches          []struct {
+		Target struct{ Group, Version, Kind, Name string }
+		Patch  string
+	}
+}
+
+func readComponent(t *testing.T, name string) (component, []runtime.Object) {
+	t.Helper()
+	folder := filepath.Join("components", name)
+	var c component
+	if err := yaml.UnmarshalStrict([]byte(read(t, filepath.Join(folder, "kustomization.yaml"))), &c); err != nil {
+		t.Fatalf("%s: %v", folder, err)
+	}
+	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
+	var objects []runtime.Object
+	for _, file := range c.Resources {
+		for _, document := range separator.Split(read(t, filepath.Join(folder, file)), -1) {
+			object, _, err := decoder.Decode([]byte(document), nil, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			objects = append(objects, object)
+		}
+	}
+	return c, objects
+}
+
+func TestComponentsListEveryFile(t *testing.T) {
+	folders, err := filepath.Glob("components/*")
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("%d components, error %v", len(folders), err)
+	}
+	for _, folder := range folders {
+		c, _ := readComponent(t, filepath.Base(folder))
+		files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed := []string{filepath.Join(folder, "kustomization.yaml")}
+		for _, resource := range c.Resources {
+			listed = append(listed, filepath.Join(folder, resource))
+		}
+		if slices.Sort(listed); !slices.Equal(listed, files) {
+			t.Errorf("%s: lists %q, holds %q", folder, listed, files)
+		}
+		if c.Kind != "Component" || c.APIVersion != "kustomize.config.k8s.io/v1alpha1" {
+			t.Errorf("%s: is a %s of %s", folder, c.Kind, c.APIVersion)
+		}
+	}
+}
+
+// The patch goes to the report API's one container, behind the arguments that it has.
+func TestSourceIPComponentAddsItsFlag(t *testing.T) {
+	c, objects := readComponent(t, "source-ip")
+	var steps []struct{ Op, Path, Value string }
+	if err := yaml.UnmarshalStrict([]byte(c.Patches[0].Patch), &steps); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Patches) != 1 || len(steps) != 1 || steps[0].Op != "add" || steps[0].Value != "--accept-reports-by-source-ip" {
+		t.Fatalf("patches are %+v", c.Patches)
+	}
+	target := c.Patches[0].Target
+	deployments := of[*appsv1.Deployment](manifests(t))
+	i := slices.IndexFunc(deployments, func(d *appsv1.Deployment) bool { return d.Name == target.Name })
+	if i < 0 || target.Kind != "Deployment" || target.Group+"/"+target.Version != deployments[i].APIVersion {
+		t.Fatalf("no such target: %+v", target)
+	}
+	args, ok := at(t, deployments[i], strings.TrimSuffix(steps[0].Path, "/-")).([]any)
+	if !ok || len(args) == 0 || args[0] != "reportapi" {
+		t.Errorf("%s is of %v", steps[0].Path, args)
+	}
+	binding := of[*rbacv1.ClusterRoleBinding](objects)[0]
+	if account := deployments[i].Spec.Template.Spec.ServiceAccountName; binding.Subjects[0].Name != account ||
+		binding.Subjects[0].Namespace != deployments[i].Namespace || binding.RoleRef.Name != of[*rbacv1.ClusterRole](objects)[0].Name {
+		t.Errorf("binds %v to %s, want %s", binding.RoleRef, binding.Subjects, account)
+	}
+}
+
+// at follows a JSON pointer.
+func at(t *testing.T, object any, pointer string) any {
+	t.Helper()
+	encoded, err := json.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var value any
+	if err := json.Unmarshal(encoded, &value); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range strings.Split(pointer, "/")[1:] {
+		switch inside := value.(type) {
+		case map[string]any:
+			value = inside[key]
+		case []any:
+			if key != "0" || len(inside) != 1 {
+				t.Fatalf("%s: %q of %d", pointer, key, len(inside))
+			}
+			value = inside[0]
+		}
+	}
+	return value
+}
