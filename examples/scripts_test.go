@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,12 +41,14 @@ type script struct {
 	command []string
 }
 
-// scripts are all checks of that kind. The images that users build run the shell's script by BusyBox.
+// scripts are all checks of that kind. BusyBox is what the shell's script has in the image of its Dockerfile.
 var scripts = []script{
 	{"shell", []string{"sh", "shell/check.sh"}},
-	{"shell", []string{"busybox", "sh", "shell/check.sh"}},
+	{"shell", []string{busybox, "sh", "shell/check.sh"}},
 	{"python", []string{"python3", "python/check.py"}},
 }
+
+const busybox = "busybox"
 
 // eachScript runs a test for each script of that name, or for all, whose interpreter is here.
 func eachScript(t *testing.T, name string, test func(*testing.T, script)) {
@@ -69,7 +72,7 @@ func (s script) run(t *testing.T, reportingURL string, deadline time.Time, setti
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), s.command[0], s.command[1:]...)
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "KH_REPORTING_URL=" + reportingURL, "KH_RUN_UUID=" + runUUID,
+		"PATH=" + s.path(t), "KH_REPORTING_URL=" + reportingURL, "KH_RUN_UUID=" + runUUID,
 		"KH_CHECK_RUN_DEADLINE=" + strconv.FormatInt(deadline.Unix(), 10),
 	}
 	for name, value := range settings {
@@ -85,6 +88,22 @@ func (s script) run(t *testing.T, reportingURL string, deadline time.Time, setti
 		t.Fatal(err)
 	}
 	return cmd.ProcessState.ExitCode()
+}
+
+// path is where a script finds its programs: with BusyBox, curl alone is not one of its own.
+func (s script) path(t *testing.T) string {
+	t.Helper()
+	if s.command[0] != busybox {
+		return os.Getenv("PATH")
+	}
+	folder := t.TempDir()
+	for name, program := range map[string]string{"curl": "curl", "awk": busybox, "date": busybox, "sleep": busybox} {
+		found, err := exec.LookPath(program)
+		if err := errors.Join(err, os.Symlink(found, filepath.Join(folder, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
 }
 
 // received is a report as it came.
@@ -213,7 +232,8 @@ func TestScriptReportsFailure(t *testing.T) {
 		{"HTTP error", "shell", 503, "", nil, "URL: (22) The requested URL returned error: 503"},
 		{"HTTP error", "python", 503, "", nil, "URL: HTTP Error 503: Service Unavailable"},
 		{
-			"text is missing", "shell", 200, "<p class=\"x\">\n\tnicht grün\\</p>\n", map[string]string{"TARGET_STRING": "grün!"},
+			"text is missing", "shell", 200, "<p class=\"x\">\n\tnicht grün\\</p>\n",
+			map[string]string{"TARGET_STRING": "grün!"},
 			"URL: the answer lacks \"grün!\"; it begins: <p class=\"x\">\n\tnicht grün\\</p>",
 		},
 		{"any bytes", "shell", 200, "ok", map[string]string{"TARGET_STRING": raw}, "URL: the answer lacks \"" + shown + "\"; it begins: ok"},
@@ -322,7 +342,9 @@ func TestScriptKeepsItsDeadline(t *testing.T) {
 			eachScript(t, "", func(t *testing.T, s script) {
 				target, endpoint := newTarget(t, tt.target, "ok"), tt.report(t)
 				deadline := time.Unix(time.Now().Unix()+tt.seconds, 0)
-				code := s.run(t, endpoint, deadline, s.manifest(t, target))
+				settings := s.manifest(t, target)
+				settings["TIMEOUT_SECONDS"] = "60" // of the shell's; the deadline comes first
+				code := s.run(t, endpoint, deadline, settings)
 				if left := time.Until(deadline); left < 0 {
 					t.Errorf("ended %s after the deadline", -left)
 				}
