@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -166,17 +166,31 @@ func applyExample(t *testing.T, namespace, folder, name string, settings env) {
 // loadLanguages makes the images of the checks without our library: this machine's interpreters, in the place of those
 // of a registry, and what the Dockerfiles say.
 var loadLanguages = sync.OnceValue(func() error {
-	var shell []string
+	var group errgroup.Group
+	for folder, files := range map[string]func() ([]string, error){"shell": shellFiles, "python": pythonFiles} {
+		group.Go(func() error {
+			found, err := files()
+			if err != nil {
+				return err
+			}
+			return loadLanguage(folder, found)
+		})
+	}
+	return group.Wait()
+})
+
+// shellFiles are a POSIX shell and the programs that the script calls.
+func shellFiles() ([]string, error) {
+	var files []string
 	for _, program := range []string{"sh", "curl", "awk", "date", "sleep"} {
 		path, err := exec.LookPath(program)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		shell = append(shell, path+":/usr/bin/"+program)
+		files = append(files, path+":/usr/bin/"+program)
 	}
-	python, err := pythonFiles()
-	return errors.Join(err, loadLanguage("shell", shell), loadLanguage("python", python))
-})
+	return files, nil
+}
 
 // pythonFiles are an interpreter and its standard library, without what no program needs.
 func pythonFiles() ([]string, error) {
