@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,12 +34,16 @@ var separator = regexp.MustCompile(`(?m)^---\n`)
 // runs returns the checks and jobs of all examples; a field that they do not have is an error.
 func runs(t *testing.T) []run {
 	t.Helper()
+	var all []run
 	files, err := filepath.Glob("*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []run
-	for _, file := range files {
+	scripts, err := filepath.Glob("*/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, scripts...) {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -77,8 +82,8 @@ func decode(t *testing.T, file string, document []byte) []run {
 
 func TestChecksAndJobsAreRight(t *testing.T) {
 	all := runs(t)
-	if len(all) != 5 {
-		t.Fatalf("got %d checks and jobs, want 5", len(all))
+	if len(all) != 7 {
+		t.Fatalf("got %d checks and jobs, want 7", len(all))
 	}
 	for _, r := range all {
 		t.Run(r.name, func(t *testing.T) {
@@ -90,7 +95,9 @@ func TestChecksAndJobsAreRight(t *testing.T) {
 				t.Errorf("timeout %q: want a duration below the interval %q", r.timeout, r.interval)
 			}
 			for _, container := range r.pod.Containers {
-				if problems := configure(t, container); problems != nil {
+				if container.Image != "khronicle/checks:dev" {
+					scriptReads(t, filepath.Dir(r.file), container)
+				} else if problems := configure(t, container); problems != nil {
 					t.Errorf("%s: %q", r.file, problems)
 				}
 			}
@@ -98,13 +105,40 @@ func TestChecksAndJobsAreRight(t *testing.T) {
 	}
 }
 
-// configure returns what the container's check finds wrong with its variables.
-func configure(t *testing.T, container corev1.Container) []string {
+// scriptReads tells variables that the script in a folder does not know, and an image that its Dockerfile does not make.
+func scriptReads(t *testing.T, folder string, container corev1.Container) {
 	t.Helper()
+	scripts, err := filepath.Glob(folder + "/check.*")
+	if err != nil || len(scripts) != 1 {
+		t.Fatalf("%s has %q, want one check: %v", folder, scripts, err)
+	}
+	text, err := os.ReadFile(scripts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range variables(container) {
+		if !strings.Contains(string(text), name) {
+			t.Errorf("%s does not read %s", scripts[0], name)
+		}
+	}
+	recipe, err := os.ReadFile(folder + "/Dockerfile")
+	if err != nil || !strings.Contains(string(recipe), "docker build -t "+container.Image+" examples/"+folder+"\n") {
+		t.Errorf("%s/Dockerfile does not say how to build %s: %v", folder, container.Image, err)
+	}
+}
+
+func variables(container corev1.Container) map[string]string {
 	variables := map[string]string{}
 	for _, variable := range container.Env {
 		variables[variable.Name] = variable.Value
 	}
+	return variables
+}
+
+// configure returns what the container's check finds wrong with its variables.
+func configure(t *testing.T, container corev1.Container) []string {
+	t.Helper()
+	variables := variables(container)
 	env := settings.New(func(name string) string { return variables[name] })
 	switch {
 	case slices.Equal(container.Args, []string{"http"}):
