@@ -174,6 +174,17 @@ func (c *Cluster) SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.Job
 	return fmt.Errorf("set phase of khjob %s to %s: %w", ref, phase, err)
 }
 
+// DeleteState deletes a state as it is known. One that is gone, or was written since, is a success.
+func (c *Cluster) DeleteState(ctx context.Context, state *khv1.KuberhealthyState) error {
+	err := c.statesIn(state.Namespace).Delete(ctx, state.Name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &state.UID, ResourceVersion: &state.ResourceVersion},
+	})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("delete khstate %s/%s: %w", state.Namespace, state.Name, err)
+	}
+	return nil
+}
+
 // DeleteJob deletes a job. A job that is gone, or was replaced by another of the same name, is a success.
 func (c *Cluster) DeleteJob(ctx context.Context, job *khv1.KuberhealthyJob) error {
 	err := c.jobsIn(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &job.UID}})

@@ -392,6 +392,32 @@ func TestDeleteJob(t *testing.T) {
 	}
 }
 
+func TestDeleteState(t *testing.T) {
+	tests := []struct {
+		name    string
+		present []runtime.Object
+		answer  *apierrors.StatusError
+		want    string
+	}{
+		{"deleted", []runtime.Object{state("cart", "run-1")}, nil, ""},
+		{"is gone", nil, nil, ""},
+		{"was written since", nil, apierrors.NewConflict(schema.GroupResource{}, "cart", nil), ""},
+		{"refused", nil, apierrors.NewServiceUnavailable("down"), "delete khstate shop/cart: down"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			api := newAPIServer(tt.present...)
+			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+			if err := connect(t, api, watching).DeleteState(t.Context(), state("cart", "run-1")); text(err) != tt.want {
+				t.Errorf("error %q, want %q", text(err), tt.want)
+			}
+			if left := len(api.objects[khv1.StateResource]); left != 0 {
+				t.Errorf("%d states are left, want none", left)
+			}
+		})
+	}
+}
+
 func TestIsJob(t *testing.T) {
 	of := func(kind khv1.KHWorkload) *khv1.KuberhealthyState {
 		s := state("cart", "run-1")

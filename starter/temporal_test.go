@@ -71,7 +71,10 @@ func TestOnARealServer(t *testing.T) {
 	pods := newPods()
 	w := worker.New(temporal, workflows.TaskQueue, worker.Options{})
 	workflows.Register(w)
-	w.RegisterActivity(&activities.Activities{Cluster: pods, Recorder: "worker-1"})
+	w.RegisterActivity(&activities.Activities{
+		Cluster: pods, Recorder: "worker-1",
+		ReportingURL: func() string { return "http://nowhere.invalid" }, Retention: check.DefaultRetention,
+	})
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}

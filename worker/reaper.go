@@ -17,11 +17,15 @@ type janitor interface {
 	DeletePod(ctx context.Context, namespace, name string) error
 	Jobs() []*khv1.KuberhealthyJob
 	DeleteJob(ctx context.Context, job *khv1.KuberhealthyJob) error
+	Check(namespace, name string) (*khv1.KuberhealthyCheck, bool)
+	Job(namespace, name string) (*khv1.KuberhealthyJob, bool)
+	States() []*khv1.KuberhealthyState
+	DeleteState(ctx context.Context, state *khv1.KuberhealthyState) error
 }
 
-// reaper deletes finished pods and completed jobs that are too old, also those whose check runs no more, and pods that
-// outlived their run. Everything it
-// looks at is cached, so that looking costs no request; several reapers do no harm to one another.
+// reaper deletes finished pods and completed jobs that are too old, also those whose check runs no more, pods that
+// outlived their run, and states that Kuberhealthy left behind. Everything it looks at is cached, so that looking costs no
+// request; several reapers do no harm to one another.
 type reaper struct {
 	cluster   janitor
 	retention func() check.Retention
@@ -48,18 +52,42 @@ func (r reaper) run(ctx context.Context, every time.Duration) {
 }
 
 func (r reaper) reap(ctx context.Context, now time.Time) {
-	retention, pods := r.retention(), r.cluster.PodsOf("", "")
+	retention := r.retention()
+	r.reapPods(ctx, retention, now)
+	r.reapJobs(ctx, retention, now)
+	r.reapStates(ctx, now)
+}
+
+func (r reaper) reapPods(ctx context.Context, retention check.Retention, now time.Time) {
+	pods := r.cluster.PodsOf("", "")
 	for _, pod := range append(retention.Surplus(pods, now), check.Overdue(pods, now)...) {
 		if err := r.cluster.DeletePod(ctx, pod.Namespace, pod.Name); err != nil {
 			r.logger.Warn("reap pod", "namespace", pod.Namespace, "pod", pod.Name, "error", err)
 		}
 	}
+}
+
+func (r reaper) reapJobs(ctx context.Context, retention check.Retention, now time.Time) {
 	for _, job := range r.cluster.Jobs() {
 		if !retention.JobExpired(job, now) {
 			continue
 		}
 		if err := r.cluster.DeleteJob(ctx, job); err != nil {
 			r.logger.Warn("reap job", "namespace", job.Namespace, "check", job.Name, "error", err)
+		}
+	}
+}
+
+// reapStates deletes the states of checks and jobs that were deleted while Kuberhealthy was there, or between it and us.
+func (r reaper) reapStates(ctx context.Context, now time.Time) {
+	for _, state := range r.cluster.States() {
+		_, isCheck := r.cluster.Check(state.Namespace, state.Name)
+		_, isJob := r.cluster.Job(state.Namespace, state.Name)
+		if isCheck || isJob || !check.LeftByKuberhealthy(state, now) {
+			continue
+		}
+		if err := r.cluster.DeleteState(ctx, state); err != nil {
+			r.logger.Warn("reap state", "namespace", state.Namespace, "check", state.Name, "error", err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,8 @@ import (
 type fakeJanitor struct {
 	pods    []*corev1.Pod
 	jobs    []*khv1.KuberhealthyJob
+	checks  []string
+	states  []*khv1.KuberhealthyState
 	refuse  map[string]error
 	deleted []string
 	asked   []string
@@ -40,6 +43,37 @@ func (f *fakeJanitor) DeletePod(_ context.Context, namespace, name string) error
 
 func (f *fakeJanitor) DeleteJob(_ context.Context, job *khv1.KuberhealthyJob) error {
 	return f.delete("job " + job.Namespace + "/" + job.Name)
+}
+
+func (f *fakeJanitor) Check(_, name string) (*khv1.KuberhealthyCheck, bool) {
+	return nil, slices.Contains(f.checks, name)
+}
+
+func (f *fakeJanitor) Job(_, name string) (*khv1.KuberhealthyJob, bool) {
+	return nil, slices.ContainsFunc(f.jobs, func(j *khv1.KuberhealthyJob) bool { return j.Name == name })
+}
+
+func (f *fakeJanitor) States() []*khv1.KuberhealthyState { return f.states }
+
+func (f *fakeJanitor) DeleteState(_ context.Context, state *khv1.KuberhealthyState) error {
+	return f.delete("state " + state.Namespace + "/" + state.Name)
+}
+
+// left is a state as Kuberhealthy wrote it, changed.
+func left(name string, age time.Duration, changes ...func(*khv1.KuberhealthyState)) *khv1.KuberhealthyState {
+	state := &khv1.KuberhealthyState{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "ns", Name: name, CreationTimestamp: metav1.NewTime(now.Add(-age)),
+	}}
+	for _, change := range changes {
+		change(state)
+	}
+	return state
+}
+
+func owned(s *khv1.KuberhealthyState) { s.OwnerReferences = []metav1.OwnerReference{{Name: "x"}} }
+
+func ours(s *khv1.KuberhealthyState) {
+	s.Annotations = map[string]string{check.AnnotationRunStarted: "x"}
 }
 
 func (f *fakeJanitor) delete(what string) error {
@@ -106,6 +140,17 @@ func TestReap(t *testing.T) {
 				limited(pod("stuck", corev1.PodRunning, 11*time.Minute)), limited(pod("new", corev1.PodPending, time.Minute)),
 			}},
 			want: []string{"pod ns/stuck"},
+		},
+		{
+			name: "states that Kuberhealthy left behind",
+			cluster: fakeJanitor{
+				checks: []string{"check"}, jobs: []*khv1.KuberhealthyJob{job("job", khv1.JobRunning, time.Hour)},
+				states: []*khv1.KuberhealthyState{
+					left("check", time.Hour), left("job", time.Hour), left("restored-just-now", time.Minute),
+					left("owned", time.Hour, owned), left("ours", time.Hour, ours), left("orphan", time.Hour),
+				},
+			},
+			want: []string{"state ns/orphan"},
 		},
 		{
 			name: "a refusal is logged and the rest goes on",

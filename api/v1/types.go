@@ -171,6 +171,14 @@ type WorkloadDetails struct {
 	KHWorkload *KHWorkload `json:"khWorkload,omitempty"`
 }
 
+// GetKHWorkload returns whether the state is a check's or a job's, or nothing when Kuberhealthy wrote it.
+func (d *WorkloadDetails) GetKHWorkload() KHWorkload {
+	if d.KHWorkload == nil {
+		return ""
+	}
+	return *d.KHWorkload
+}
+
 // KuberhealthyStateList is a list of states.
 //
 // +kubebuilder:object:root=true

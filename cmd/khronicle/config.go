@@ -25,6 +25,8 @@ type config struct {
 	podName, namespace  string
 	targetNamespaces    []string
 	listen, operations  string
+	sourceIP            bool
+	startBurst          int
 	reportingURL        string
 	logLevel            string
 	debug, logJSON      bool
@@ -100,6 +102,12 @@ func (c *config) addNameFlags(f *pflag.FlagSet) {
 // addReportFlags adds what the report API needs.
 func (c *config) addReportFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", ":8080", "address of reports, status page, metrics and health")
+	f.BoolVar(&c.sourceIP, "accept-reports-by-source-ip", false, "take reports without a run UUID, told by their pod's address; weak, for clients of Kuberhealthy before v2.5")
+}
+
+// addStartFlags adds what the starter needs.
+func (c *config) addStartFlags(f *pflag.FlagSet) {
+	f.IntVar(&c.startBurst, "start-burst", 20, "how many checks may start at the same moment before further ones are spread over their intervals")
 }
 
 // addOperationsFlags adds what a role without the report API needs.

@@ -118,10 +118,10 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	}
 	tests := map[string][]string{
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
-		"starter":   slices.Concat(roles, []string{"operations-listen"}),
-		"reportapi": slices.Concat(roles, []string{"listen"}),
+		"starter":   slices.Concat(roles, []string{"operations-listen", "start-burst"}),
+		"reportapi": slices.Concat(roles, []string{"accept-reports-by-source-ip", "listen"}),
 		"dev": slices.Concat(roles, runs, []string{
-			"listen", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
+			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
 		}),
 		"watch": slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
 	}

@@ -24,6 +24,7 @@ func devCommand() *cobra.Command {
 	c.addNameFlags(f)
 	c.addReportFlags(f)
 	c.addRunFlags(f)
+	c.addStartFlags(f)
 	f.StringVar(&server.Binary, "temporal", "", "Temporal CLI (default: temporal beside this program, else on PATH)")
 	f.StringVar(&server.StateDir, "state-dir", ".state/temporal", "where Temporal keeps its database and log")
 	f.IntVar(&server.Port, "temporal-port", 7233, "port of Temporal on 127.0.0.1")

@@ -34,7 +34,7 @@ func rootCommand() *cobra.Command {
 		roleCommand("Run checks: poll Temporal and do what the runs need", workerRole,
 			(*config).addOperationsFlags, (*config).addRunFlags),
 		roleCommand("Keep the schedules in step with the KHChecks and KHJobs of the cluster", starterRole,
-			(*config).addOperationsFlags),
+			(*config).addOperationsFlags, (*config).addStartFlags),
 		roleCommand("Serve reports, the status page and the metrics", reportRole,
 			(*config).addReportFlags),
 		devCommand(),

@@ -3,20 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/khronicle/khronicle/internal/health"
-	"github.com/khronicle/khronicle/internal/httpserver"
 	"github.com/khronicle/khronicle/kube"
-	"github.com/khronicle/khronicle/reportapi"
 	"github.com/khronicle/khronicle/starter"
-	"github.com/khronicle/khronicle/worker"
 )
 
 // role is one of the three parts of Khronicle, and what it watches of the cluster.
@@ -43,6 +35,7 @@ func runRoles(ctx context.Context, c *config, roles ...role) error {
 		watch.Checks, watch.Jobs = watch.Checks || r.Checks, watch.Jobs || r.Jobs
 		watch.States, watch.Pods = watch.States || r.States, watch.Pods || r.Pods
 	}
+	watch.Pods = watch.Pods || c.sourceIP // false without the report API
 	p, err := newProcess(c, watch)
 	if err != nil {
 		return err
@@ -69,42 +62,6 @@ func runRoles(ctx context.Context, c *config, roles ...role) error {
 	return nil
 }
 
-// serve answers HTTP: with the report API where that role runs, else with health and metrics alone.
-func (p *process) serve(ctx context.Context, roles []role) error {
-	for _, r := range roles {
-		if r.name == reportRole.name {
-			return p.serveReports(ctx)
-		}
-	}
-	listener, err := net.Listen("tcp", p.operations)
-	if err != nil {
-		return fmt.Errorf("listen for /healthz: %w", err)
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", health.Live)
-	mux.Handle("GET /readyz", p.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.Registry, promhttp.HandlerOpts{}))
-	return httpserver.Serve(ctx, listener, mux, p.logger)
-}
-
-func (p *process) serveReports(ctx context.Context) error {
-	server, err := reportapi.New(reportapi.Options{
-		Address: p.live.ListenAddress(), Signaler: p.temporal, States: p.cluster, Name: p.podName,
-		Synced: p.cluster.Synced, Registry: p.metrics.Registry, Ready: p.ready, Logger: p.logger,
-	})
-	if err != nil {
-		return err
-	}
-	return server.Serve(ctx)
-}
-
-func runWorker(ctx context.Context, p *process) error {
-	return worker.Run(ctx, worker.Options{
-		Temporal: p.temporal, Cluster: p.cluster, ReportingURL: p.live.ReportingURL, Name: p.podName,
-		Retention: p.live.Retention, ReapInterval: p.reapInterval, Logger: p.logger,
-	})
-}
-
 // ensureSearchAttributes tries until Temporal has them. Where the starter may not add them, someone else has to; until
 // then its workflows are refused and tried again.
 func (p *process) ensureSearchAttributes(ctx context.Context) {
@@ -126,5 +83,7 @@ const searchAttributesPause = 10 * time.Second
 
 func runStarter(ctx context.Context, p *process) error {
 	go p.ensureSearchAttributes(ctx)
-	return starter.Run(ctx, starter.Options{Cluster: p.cluster, Temporal: p.temporal, Logger: p.logger})
+	return starter.Run(ctx, starter.Options{
+		Cluster: p.cluster, Temporal: p.temporal, Burst: p.startBurst, Logger: p.logger,
+	})
 }

@@ -31,7 +31,7 @@ func reported(errors ...string) check.Outcome {
 }
 
 func timedOut() check.Outcome {
-	outcome := check.NoReport().Outcome(dns)
+	outcome := check.NoReport(check.Observation{}).Outcome(dns)
 	outcome.Started, outcome.Judged = judged.Add(-time.Minute), judged
 	return outcome
 }
