@@ -136,6 +136,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 			"listen", "pod-name", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
 		}),
 		"watch": slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
+		"lint":  {"output", "strict"},
 	}
 	names := []string{}
 	for _, c := range rootCommand().Commands() {
