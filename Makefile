@@ -87,6 +87,7 @@ bench: environment build ## measure Khronicle's own overhead on kubebox
 .PHONY: generate
 generate: ## make deepcopy code and CRDs from api/v1
 	$(GO) run $(CONTROLLER_GEN) object paths=./api/... crd:maxDescLen=0 output:crd:dir=deploy/crds
+	$(GO) test ./internal/lint -run TestSchemaIsThatOfTheDefinitions -update
 
 .PHONY: record
 record: environment build ## record the workflow histories that the replay test reads, after a change of the workflows

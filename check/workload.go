@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,23 +83,55 @@ func ParseTimeout(value string) (time.Duration, error) {
 	return timeout, nil
 }
 
+// Fault is one reason why no pod can be made from a workload, and the field of the resource that is at fault.
+type Fault struct {
+	Field string
+	Err   error
+}
+
 // Validate returns the first reason why no pod can be made from the workload, in Kuberhealthy's words where it has some.
 func (w Workload) Validate() error {
-	if _, err := ParseTimeout(w.Timeout); err != nil {
-		return err
-	}
-	if w.Schedule != nil {
-		if _, err := ParseSchedule(*w.Schedule); err != nil {
-			return err
-		}
-	}
-	if len(w.PodSpec.Containers) == 0 {
-		return fmt.Errorf("no containers found in checks PodSpec")
-	}
-	for _, container := range w.PodSpec.Containers {
-		if container.Image == "" {
-			return fmt.Errorf("no image found in check's PodSpec for container %s.", container.Name) //nolint:revive,staticcheck // Kuberhealthy's text
-		}
+	if faults := w.Faults(); len(faults) > 0 {
+		return faults[0].Err
 	}
 	return nil
+}
+
+// Faults returns every reason why no pod can be made from the workload, in Kuberhealthy's words where it has some.
+func (w Workload) Faults() []Fault {
+	var faults []Fault
+	if _, err := ParseTimeout(w.Timeout); err != nil {
+		faults = append(faults, Fault{"spec.timeout", err})
+	}
+	if w.Schedule != nil {
+		faults = append(faults, w.Schedule.faults()...)
+	}
+	if len(w.PodSpec.Containers) == 0 {
+		faults = append(faults, Fault{"spec.podSpec.containers", errors.New("no containers found in checks PodSpec")})
+	}
+	for i, container := range w.PodSpec.Containers {
+		if container.Image == "" {
+			faults = append(faults, Fault{
+				fmt.Sprintf("spec.podSpec.containers[%d].image", i),
+				fmt.Errorf("no image found in check's PodSpec for container %s.", container.Name), //nolint:revive,staticcheck // Kuberhealthy's text
+			})
+		}
+	}
+	return faults
+}
+
+// faults reads the time zone and the expression apart, because an error in the one hides one in the other.
+func (s ScheduleSpec) faults() []Fault {
+	parts := []ScheduleSpec{s}
+	if s.Schedule != "" {
+		parts = []ScheduleSpec{{Schedule: "* * * * *", TimeZone: s.TimeZone}, {Schedule: s.Schedule}}
+	}
+	var faults []Fault
+	for _, part := range parts {
+		_, err := ParseSchedule(part)
+		if wrong := (*FieldError)(nil); errors.As(err, &wrong) {
+			faults = append(faults, Fault{wrong.Field, wrong})
+		}
+	}
+	return faults
 }

@@ -1,9 +1,11 @@
 package check_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/khronicle/khronicle/check"
@@ -67,6 +69,61 @@ func TestValidate(t *testing.T) {
 			tt.change(&w)
 			if got := errorText(w.Validate()); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Whoever corrects a manifest wants to know everything at once; the first is what a run says.
+func TestFaultsAreAllSaid(t *testing.T) {
+	const (
+		timeout  = `spec.timeout: spec.timeout: "abc" is not a duration above 0, such as "5m"`
+		interval = `spec.runInterval: spec.runInterval: "0s" is not a duration of at least 1s, such as "10m"`
+		zone     = `spec.timeZone: spec.timeZone: "Moon" is not an IANA time zone, such as "Europe/Berlin"`
+		schedule = `spec.schedule: spec.schedule: "daily" is not a cron expression of five fields, such as "*/5 * * * *"`
+		alone    = `spec.timeZone: spec.timeZone: "UTC" is not used without spec.schedule`
+		empty    = "spec.podSpec.containers: no containers found in checks PodSpec"
+		image    = "spec.podSpec.containers[1].image: no image found in check's PodSpec for container side."
+	)
+	tests := []struct {
+		name     string
+		schedule *check.ScheduleSpec
+		change   func(*check.Workload)
+		want     []string
+	}{
+		{"none", &check.ScheduleSpec{RunInterval: "1m"}, func(*check.Workload) {}, nil},
+		{"cron", &check.ScheduleSpec{Schedule: "0 3 * * *", TimeZone: "Europe/Berlin", RunInterval: "ignored"}, func(*check.Workload) {}, nil},
+		{
+			"interval, timeout and containers", &check.ScheduleSpec{RunInterval: "0s"},
+			func(w *check.Workload) { w.Timeout, w.PodSpec.Containers = "abc", nil },
+			[]string{timeout, interval, empty},
+		},
+		{
+			"expression, zone and image", &check.ScheduleSpec{Schedule: "daily", TimeZone: "Moon"},
+			func(w *check.Workload) { w.PodSpec.Containers[1].Image = "" },
+			[]string{zone, schedule, image},
+		},
+		{"zone alone", &check.ScheduleSpec{TimeZone: "UTC"}, func(*check.Workload) {}, []string{alone}},
+		{"job", nil, func(w *check.Workload) { w.Timeout = "abc" }, []string{timeout}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := userWorkload()
+			w.Schedule = tt.schedule
+			tt.change(&w)
+			var got []string
+			for _, fault := range w.Faults() {
+				got = append(got, fault.Field+": "+fault.Err.Error())
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("want -, got +:\n%s", diff)
+			}
+			first := ""
+			if len(tt.want) > 0 {
+				_, first, _ = strings.Cut(tt.want[0], ": ")
+			}
+			if err := errorText(w.Validate()); err != first {
+				t.Errorf("Validate says %q, want the first, %q", err, first)
 			}
 		})
 	}

@@ -124,6 +124,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
 		}),
 		"watch": slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
+		"lint":  {"output", "strict"},
 	}
 	names := []string{}
 	for _, c := range rootCommand().Commands() {

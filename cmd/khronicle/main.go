@@ -39,6 +39,7 @@ func rootCommand() *cobra.Command {
 			(*config).addReportFlags),
 		devCommand(),
 		watchCommand(),
+		lintCommand(),
 	)
 	return root
 }

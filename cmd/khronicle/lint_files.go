@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/khronicle/khronicle/internal/lint"
+)
+
+// standardInput is the argument for it, and stdinName is what findings call it.
+const (
+	standardInput = "-"
+	stdinName     = "stdin"
+)
+
+// manifests reads the files that the arguments name, each once.
+type manifests struct {
+	linter *lint.Linter
+	input  io.Reader
+	seen   map[string]bool
+}
+
+func (m manifests) read(args []string) {
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		switch {
+		case arg == standardInput:
+			m.readInput()
+		case err != nil:
+			m.linter.Unreadable(arg, cause(err))
+		case info.IsDir():
+			m.readDirectory(arg)
+		default:
+			m.readFile(arg)
+		}
+	}
+}
+
+func (m manifests) readInput() {
+	if m.seen[standardInput] {
+		return
+	}
+	m.seen[standardInput] = true
+	content, err := io.ReadAll(m.input)
+	if err != nil {
+		m.linter.Unreadable(stdinName, err)
+		return
+	}
+	m.linter.Add(stdinName, content)
+}
+
+func (m manifests) readFile(path string) {
+	path = filepath.Clean(path)
+	if m.seen[path] {
+		return
+	}
+	m.seen[path] = true
+	content, err := os.ReadFile(path)
+	if err != nil {
+		m.linter.Unreadable(path, cause(err))
+		return
+	}
+	m.linter.Add(path, content)
+}
+
+// readDirectory reads the manifests of a directory and of those in it, but for hidden ones such as .git. That there are
+// none is an error: the path of a CI job that has moved shall not pass.
+func (m manifests) readDirectory(root string) {
+	found := false
+	_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error { // it returns what the function does
+		switch {
+		case err != nil:
+			m.linter.Unreadable(path, cause(err))
+			found = true
+		case entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), "."):
+			return fs.SkipDir
+		case !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(path))):
+			m.readFile(path)
+			found = true
+		}
+		return nil
+	})
+	if !found {
+		m.linter.Unreadable(root, errors.New("holds no *.yaml, *.yml or *.json"))
+	}
+}
+
+// cause returns the reason alone, because the finding begins with the path.
+func cause(err error) error {
+	if wrong := (*fs.PathError)(nil); errors.As(err, &wrong) {
+		return wrong.Err
+	}
+	return err
+}

@@ -1,0 +1,106 @@
+package lint
+
+import (
+	"strings"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+)
+
+// Kuberhealthy v3 has one kind in a group of its own.
+const (
+	foreignGroup = "kuberhealthy.github.io"
+	foreignKind  = "HealthCheck"
+)
+
+// aliases are names that people give the kinds.
+var aliases = map[string]string{
+	"khcheck": khv1.CheckKind, "khc": khv1.CheckKind, "check": khv1.CheckKind, "healthcheck": khv1.CheckKind,
+	"khjob": khv1.JobKind, "khj": khv1.JobKind, "job": khv1.JobKind, "healthjob": khv1.JobKind,
+	"khstate": khv1.StateKind, "khs": khv1.StateKind, "state": khv1.StateKind,
+}
+
+// shortKind returns what kubectl calls a kind.
+func shortKind(kind string) string {
+	switch kind {
+	case khv1.CheckKind:
+		return "khcheck"
+	case khv1.JobKind:
+		return "khjob"
+	case khv1.StateKind:
+		return "khstate"
+	default:
+		return strings.ToLower(kind)
+	}
+}
+
+// label returns what findings call an object.
+func label(kind, namespace, name string) string {
+	switch {
+	case name == "":
+		name = "without a name"
+	case namespace != "":
+		name = namespace + "/" + name
+	}
+	return shortKind(kind) + " " + name
+}
+
+// identify returns the kind that an object is or was meant to be, and notes what is wrong with its apiVersion and kind.
+// It is empty for an object that is none of ours.
+func (o *object) identify() string {
+	version, kind := text(o.value["apiVersion"]), text(o.value["kind"])
+	group, _, _ := strings.Cut(version, "/")
+	inGroup := group == khv1.GroupVersion.Group
+	if group == foreignGroup && kind == foreignKind {
+		o.named(kind)
+		o.errorf("apiVersion", "%s %s is Kuberhealthy v3's; write apiVersion: %s and kind: %s (%s if it has singleRunOnly), "+
+			"and move the fields of spec.podSpec.spec to spec.podSpec", version, kind, khv1.GroupVersion, khv1.CheckKind, khv1.JobKind)
+		return foreignKind
+	}
+	meant := meantKind(kind, inGroup || group == foreignGroup)
+	switch {
+	case meant == "" && !inGroup:
+		return ""
+	case kind == "":
+		o.named("object")
+		o.errorf("kind", "missing; want %s or %s", khv1.CheckKind, khv1.JobKind)
+		return ""
+	case meant == "":
+		o.named(kind)
+		o.errorf("kind", "%q is not %s or %s", kind, khv1.CheckKind, khv1.JobKind)
+		return ""
+	}
+	o.named(meant)
+	if meant != kind {
+		o.errorf("kind", "%q is not a kind of %s; did you mean %s", kind, khv1.GroupVersion, meant)
+		o.value["kind"] = meant
+	}
+	if version != khv1.GroupVersion.String() {
+		o.errorf("apiVersion", "%q is not that of a %s: write %s", version, meant, khv1.GroupVersion)
+	}
+	if meant == khv1.StateKind {
+		o.warnf("kind", "a %s is written by Khronicle alone; leave it out", khv1.StateKind)
+	}
+	return meant
+}
+
+// meantKind returns the kind that is written, or the one that is most like it. Short names count in a group of ours alone.
+func meantKind(kind string, inGroup bool) string {
+	known := []string{khv1.CheckKind, khv1.JobKind, khv1.StateKind}
+	lower := strings.ToLower(kind)
+	alias := aliases[strings.TrimSuffix(lower, "s")]
+	if alias != "" && (inGroup || strings.HasPrefix(lower, "kh")) {
+		return alias
+	}
+	return nearest(kind, known, len(kind)/3)
+}
+
+// named takes the name from what was written, also of what is not right.
+func (o *object) named(kind string) {
+	metadata, _ := o.value["metadata"].(map[string]any)
+	o.namespace, o.name = text(metadata["namespace"]), text(metadata["name"])
+	shown := o.name
+	if generate := text(metadata["generateName"]); shown == "" && generate != "" {
+		shown = generate + "…"
+	}
+	o.label = label(kind, o.namespace, shown)
+}

@@ -1,0 +1,146 @@
+package lint_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/khronicle/khronicle/internal/lint"
+)
+
+// files returns the manifests of a directory and of those in it.
+func files(t testing.TB, root string) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if extension := filepath.Ext(path); err == nil && (extension == ".yaml" || extension == ".yml" || extension == ".json") {
+			all[filepath.ToSlash(path)], err = os.ReadFile(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) == 0 {
+		t.Fatalf("%s holds no manifests", root)
+	}
+	return all
+}
+
+// page returns what a report looks like on a terminal.
+func page(r lint.Report) string {
+	var text strings.Builder
+	for _, finding := range r.Findings {
+		fmt.Fprintln(&text, finding)
+	}
+	fmt.Fprintln(&text, r.Summary())
+	return text.String()
+}
+
+func linted(file string, content []byte) lint.Report {
+	linter := lint.New()
+	linter.Add(file, content)
+	return linter.Report()
+}
+
+// Each file of testdata says in a file beside it what is found in it.
+func TestFindings(t *testing.T) {
+	for file, content := range files(t, "testdata") {
+		t.Run(file, func(t *testing.T) {
+			got := page(linted(filepath.Base(file), content))
+			golden := file + ".golden"
+			if *lint.Update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("want -, got +:\n%s", diff)
+			}
+		})
+	}
+}
+
+// What runs on Kuberhealthy v2 runs on Khronicle as it is.
+func TestManifestsOfKuberhealthyHaveNoErrors(t *testing.T) {
+	for file, content := range files(t, "testdata/v2") {
+		if r := linted(file, content); r.Count(lint.Error) > 0 || r.Checks == 0 {
+			t.Errorf("%s:\n%s", file, page(r))
+		}
+	}
+}
+
+func TestExamplesAreClean(t *testing.T) {
+	linter := lint.New()
+	for file, content := range files(t, "../../examples") {
+		linter.Add(file, content)
+	}
+	r := linter.Report()
+	if len(r.Findings) > 0 || r.Checks < 4 || r.Jobs < 1 {
+		t.Errorf("found in the examples:\n%s", page(r))
+	}
+}
+
+func job(namespace, name string) []byte {
+	return fmt.Appendf(nil, `{apiVersion: comcast.github.io/v1, kind: KuberhealthyJob, metadata: {namespace: %q, name: %q},
+spec: {timeout: 1m, podSpec: {containers: [{name: check, image: "shop/check:1"}]}}}`, namespace, name)
+}
+
+// Without a namespace, the two may be meant for different ones.
+func TestObjectThatIsInTwoFiles(t *testing.T) {
+	linter := lint.New()
+	linter.Add("a.yaml", append(append(job("shop", "once"), "\n---\n"...), job("", "anywhere")...))
+	linter.Add("b.yaml", append(append(job("shop", "other"), "\n---\n"...), job("shop", "once")...))
+	linter.Add("c.yaml", job("", "anywhere"))
+	want := `b.yaml:4: khjob shop/once: metadata.name: there is a khjob shop/once at a.yaml:1 already; kubectl apply makes one of the two
+c.yaml:1: warning: khjob anywhere: metadata.name: there is a khjob anywhere at a.yaml:4 already; in one namespace, kubectl apply makes one of the two
+0 checks, 5 jobs in 3 files: 1 error, 1 warning
+`
+	if diff := cmp.Diff(want, page(linter.Report())); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
+	}
+}
+
+func TestFileThatCannotBeRead(t *testing.T) {
+	linter := lint.New()
+	linter.Unreadable("gone.yaml", errors.New("no such file or directory"))
+	linter.Add("a.yaml", job("shop", "once"))
+	want := "gone.yaml: no such file or directory\n0 checks, 1 job in 2 files: 1 error, 0 warnings\n"
+	if diff := cmp.Diff(want, page(linter.Report())); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
+	}
+}
+
+// Findings stand where the reader looks, and come out the same each time.
+func FuzzLint(f *testing.F) {
+	for file, content := range files(f, "testdata") {
+		f.Add(content, filepath.Ext(file) == ".json")
+	}
+	f.Fuzz(func(t *testing.T, content []byte, isJSON bool) {
+		file := "a.yaml"
+		if isJSON {
+			file = "a.json"
+		}
+		got := linted(file, content)
+		if diff := cmp.Diff(got, linted(file, content)); diff != "" {
+			t.Fatalf("the second time, want -, got +:\n%s", diff)
+		}
+		lines, last := strings.Count(string(content), "\n")+1, 0
+		for _, finding := range got.Findings {
+			if finding.Line < 1 || finding.Line > lines || finding.Line < last || finding.Text == "" || finding.File != file {
+				t.Fatalf("of %d lines: %+v", lines, finding)
+			}
+			last = finding.Line
+		}
+	})
+}

@@ -1,0 +1,218 @@
+package lint
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	yamlnode "go.yaml.in/yaml/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+)
+
+// object is one resource of a document, and what was found about it.
+type object struct {
+	file   string
+	before int
+	node   *yamlnode.Node
+	value  map[string]any
+
+	label           string
+	namespace, name string
+	specFields      map[string]*schema
+	// broken are the paths about whose values an error was said already. What follows from it is not said as well.
+	broken   []string
+	findings []Finding
+}
+
+// objects returns the resources of a document: itself, or the items of a list.
+func (l *Linter) objects(d document) []*object {
+	root := &object{file: d.file, before: d.before, node: d.node}
+	switch value := d.value.(type) {
+	case nil: // nothing but comments
+		return nil
+	case map[string]any:
+		root.value = value
+	}
+	return root.flatten()
+}
+
+// flatten returns the items of a list. Those of a list of checks or jobs need not say what they are.
+func (o *object) flatten() []*object {
+	kind, version := text(o.value["kind"]), text(o.value["apiVersion"])
+	items, ok := o.value["items"].([]any)
+	itemKind, isList := strings.CutSuffix(kind, "List")
+	if !ok || !isList {
+		return []*object{o}
+	}
+	var all []*object
+	for i, value := range items {
+		node, _ := find(o.node, item("items", i))
+		inner := &object{file: o.file, before: o.before, node: cmp.Or(node, o.node)}
+		inner.value, _ = value.(map[string]any)
+		if inner.value != nil && itemKind != "" && inner.value["kind"] == nil {
+			inner.value["kind"], inner.value["apiVersion"] = itemKind, version
+		}
+		all = append(all, inner.flatten()...)
+	}
+	return all
+}
+
+func text(value any) string {
+	s, _ := value.(string)
+	return s
+}
+
+// line returns the line of the file at which a field stands, or what is nearest around it.
+func (o *object) line(path string) int {
+	_, line := find(o.node, path)
+	return o.before + line
+}
+
+// errorf notes an error, unless it follows from one that was noted.
+func (o *object) errorf(path, format string, arguments ...any) {
+	o.add(Error, path, o.line(path), fmt.Sprintf(format, arguments...))
+}
+
+// warnf notes a warning, unless the field has an error.
+func (o *object) warnf(path, format string, arguments ...any) {
+	o.add(Warning, path, o.line(path), fmt.Sprintf(format, arguments...))
+}
+
+// breakf notes an error about a value that is then taken as absent.
+func (o *object) breakf(path, format string, arguments ...any) {
+	o.errorf(path, format, arguments...)
+	o.broken = append(o.broken, path)
+}
+
+func (o *object) add(severity Severity, path string, line int, text string) {
+	if slices.ContainsFunc(o.broken, func(broken string) bool { return within(path, broken) }) {
+		return
+	}
+	o.findings = append(o.findings, Finding{
+		Severity: severity, File: o.file, Line: line, Object: o.label, Field: path, Text: text,
+	})
+}
+
+// within says whether a path is another or inside it.
+func within(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// check notes what is wrong with a check or job.
+func (o *object) check(s *schema) {
+	o.specFields = s.Properties["spec"].Properties
+	if o.node != nil {
+		duplicates(o.node, "", func(path string, first, second int) {
+			o.add(Error, path, o.before+second, fmt.Sprintf("is there twice, first at line %d; the last one counts", o.before+first))
+		})
+	}
+	value, _ := o.walk(s, o.value, "")
+	pruned, _ := value.(map[string]any)
+	o.metadata(pruned)
+	if _, ok := o.value["spec"]; !ok {
+		o.breakf("spec", "missing; want timeout, podSpec and, for a check, runInterval or schedule")
+		return
+	}
+	o.dueTime(pruned)
+	w, phase, err := decode(pruned)
+	if err != nil { // what the schema lets pass and the types do not
+		o.errorf("spec", "cannot be read: %v", err)
+		return
+	}
+	o.workload(w, phase)
+}
+
+// dueTime notes a check that says neither how often it is due nor when.
+func (o *object) dueTime(pruned map[string]any) {
+	spec, ok := pruned["spec"].(map[string]any)
+	if ok && pruned["kind"] == khv1.CheckKind && spec["runInterval"] == nil && spec["schedule"] == nil {
+		o.errorf("spec.runInterval", `missing; want the time between two runs, such as "10m", or a spec.schedule`)
+	}
+}
+
+// decode reads what the walk has left as Khronicle does.
+func decode(pruned map[string]any) (check.Workload, khv1.JobPhase, error) {
+	text, err := json.Marshal(map[string]any{"spec": pruned["spec"]})
+	if err != nil {
+		return check.Workload{}, "", err
+	}
+	if pruned["kind"] == khv1.JobKind {
+		var job khv1.KuberhealthyJob
+		err = json.Unmarshal(text, &job)
+		return check.FromJob(&job), job.Spec.Phase, err
+	}
+	var c khv1.KuberhealthyCheck
+	err = json.Unmarshal(text, &c)
+	return check.FromCheck(&c), "", err
+}
+
+// metadata notes names, labels and annotations that the API server would refuse.
+func (o *object) metadata(pruned map[string]any) {
+	metadata, _ := pruned["metadata"].(map[string]any)
+	var read metav1.ObjectMeta
+	content, err := json.Marshal(map[string]any{"labels": metadata["labels"], "annotations": metadata["annotations"]})
+	if err == nil {
+		err = json.Unmarshal(content, &read)
+	}
+	if err != nil {
+		o.errorf("metadata", "cannot be read: %v", err)
+	}
+	o.labels("metadata.labels", read.Labels)
+	o.annotations("metadata.annotations", read.Annotations)
+	if o.namespace != "" && validation.IsDNS1123Label(o.namespace) != nil {
+		o.errorf("metadata.namespace", "%q is not a namespace: %s", o.namespace, wantLabel)
+	}
+	switch generate := text(metadata["generateName"]); {
+	case o.name != "":
+		o.resourceName(o.name)
+	case generate == "":
+		o.errorf("metadata.name", "missing; want a name such as \"checkout\"")
+	case validation.IsDNS1123Subdomain(generate+"x") != nil:
+		o.errorf("metadata.generateName", "%q is not the beginning of a name: %s", generate, wantSubdomain)
+	}
+}
+
+// Words for what a name must be, which are shorter than those of the API server.
+const (
+	wantLabel     = `want lower case letters, digits and "-", at most 63, first and last a letter or digit`
+	wantValue     = `want at most 63 letters, digits, "-", "_" and ".", first and last a letter or digit`
+	wantSubdomain = `want lower case letters, digits, "-" and ".", first and last a letter or digit`
+)
+
+func (o *object) resourceName(name string) {
+	if validation.IsDNS1123Subdomain(name) != nil {
+		o.errorf("metadata.name", "%q is not a name: %s", name, wantSubdomain)
+	} else if len(name) > validation.LabelValueMaxLength {
+		o.errorf("metadata.name", "has %d characters, want at most %d: it becomes a label of the checker pod",
+			len(name), validation.LabelValueMaxLength)
+	}
+}
+
+// labels notes labels that the API server would refuse.
+func (o *object) labels(path string, labels map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if validation.IsQualifiedName(key) != nil {
+			o.errorf(entry(path, key), `is not the key of a label, such as "team" or "example.com/team"`)
+		}
+		if validation.IsValidLabelValue(labels[key]) != nil {
+			o.errorf(entry(path, key), "%q is not the value of a label: %s", labels[key], wantValue)
+		}
+	}
+}
+
+// annotations notes annotations that the API server would refuse.
+func (o *object) annotations(path string, annotations map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if validation.IsQualifiedName(strings.ToLower(key)) != nil {
+			o.errorf(entry(path, key), `is not the key of an annotation, such as "example.com/owner"`)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package lint
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestSteps(t *testing.T) {
+	tests := []struct {
+		path string
+		want []string
+	}{
+		{"", nil},
+		{"spec", []string{"spec"}},
+		{item(child("spec.podSpec", "containers"), 12) + ".image", []string{"spec", "podSpec", "containers", "12", "image"}},
+		{entry("metadata.labels", "example.com/team"), []string{"metadata", "labels", "example.com/team"}},
+		{child("spec", "not a.name"), []string{"spec", "not a.name"}},
+		{child("", "a.b") + ".c", []string{"a.b", "c"}},
+		{"a[b", []string{"a", "b"}},
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, steps(tt.path)); diff != "" {
+			t.Errorf("%s: want -, got +:\n%s", tt.path, diff)
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	root := readNode([]byte(`a: &a
+  b: 1
+  c:
+  - d: 2
+  -
+    e: 3
+f:
+  <<: *a
+  g: *a
+  "h.i": 4
+h:
+  <<: [{x: 1}, *a]
+b: 5
+b: 6
+`))
+	tests := []struct {
+		path  string
+		value string // empty if there is none
+		line  int
+	}{
+		{"a.b", "1", 2},
+		{"a.c[0].d", "2", 4},
+		{"a.c[1].e", "3", 6},
+		{"a.c[2].e", "", 3},
+		{"a.c[x]", "", 3},
+		{"a.b.c", "", 2},
+		{"a.z", "", 1},
+		{"f.b", "1", 2},
+		{"f.g.c[0].d", "2", 4},
+		{"f[h.i]", "4", 10},
+		{"h.x", "1", 12},
+		{"h.b", "1", 2},
+		{"b", "6", 14},
+	}
+	for _, tt := range tests {
+		node, line := find(root, tt.path)
+		value := ""
+		if node != nil {
+			value = node.Value
+		}
+		if value != tt.value || line != tt.line {
+			t.Errorf("%s: %q in line %d, want %q in line %d", tt.path, value, line, tt.value, tt.line)
+		}
+	}
+	if node, line := find(nil, "a"); node != nil || line != 1 {
+		t.Errorf("of nothing: %v in line %d, want line 1", node, line)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	names := []string{"image", "imagePullPolicy", "ip", "name", "timeout", "timeZone"}
+	tests := []struct {
+		written string
+		slips   int
+		want    string
+	}{
+		{"imagepullpolicy", 0, "imagePullPolicy"},
+		{"IP", 0, "ip"},
+		{"imgae", 1, "image"},
+		{"imag", 1, "image"},
+		{"images", 1, "image"},
+		{"inage", 1, "image"},
+		{"imagePulPolici", 1, ""},
+		{"imagePulPolici", 9, "imagePullPolicy"},
+		{"timeot", 9, "timeout"},
+		{"zone", 9, ""},
+		{"xy", 9, ""},
+		{"", 9, ""},
+	}
+	for _, tt := range tests {
+		if got := nearest(tt.written, names, tt.slips); got != tt.want {
+			t.Errorf("%s within %d: %q, want %q", tt.written, tt.slips, got, tt.want)
+		}
+	}
+}
+
+func TestDistanceCountsSlips(t *testing.T) {
+	tests := []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0},
+		{"", "abc", 3},
+		{"abc", "abc", 0},
+		{"abc", "acb", 1},
+		{"abc", "ab", 1},
+		{"abc", "xabc", 1},
+		{"abc", "axc", 1},
+		{"kitten", "sitting", 3},
+	}
+	for _, tt := range tests {
+		if got, back := distance(tt.a, tt.b), distance(tt.b, tt.a); got != tt.want || back != tt.want {
+			t.Errorf("%q and %q: %d and %d, want %d", tt.a, tt.b, got, back, tt.want)
+		}
+	}
+}

@@ -1,0 +1,284 @@
+package lint
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	yamlnode "go.yaml.in/yaml/v3"
+)
+
+// hints say what a required field is for.
+var hints = map[string]string{
+	"spec.timeout":            `the time that one run may take, such as "5m"`,
+	"spec.podSpec":            "the pod to run, as in the spec of a Pod",
+	"spec.podSpec.containers": "at least one container",
+}
+
+// moved says where fields of Kuberhealthy v3 have their place.
+var moved = map[string]string{
+	"spec.podSpec.spec":     "its fields belong directly into spec.podSpec (Kuberhealthy v3 has them here)",
+	"spec.podSpec.metadata": "write the labels to spec.extraLabels and the annotations to spec.extraAnnotations",
+	"spec.singleRunOnly":    "a check that runs once is of kind KuberhealthyJob",
+}
+
+// walk compares a value with its schema, as the API server does, and returns what is left of it when what is wrong is taken
+// as absent.
+func (o *object) walk(s *schema, value any, path string) (kept any, ok bool) {
+	switch {
+	case s.IntOrString:
+		return value, o.walkIntOrString(s, value, path)
+	case s.Type == "object":
+		return o.walkObject(s, value, path)
+	case s.Type == "array":
+		return o.walkArray(s, value, path)
+	case s.Type == "integer":
+		return value, o.walkInteger(s, value, path)
+	case s.Type == "string":
+		content, ok := value.(string)
+		if !ok {
+			o.wrongType(value, path, "string")
+		} else if utf8.RuneCountInString(content) < s.MinLength {
+			o.errorf(path, "%q is shorter than %d characters", content, s.MinLength)
+		}
+		return value, ok
+	case s.Type == "boolean":
+		_, ok := value.(bool)
+		if !ok {
+			o.wrongType(value, path, "boolean")
+		}
+		return value, ok
+	default:
+		return value, true
+	}
+}
+
+func (o *object) walkObject(s *schema, value any, path string) (any, bool) {
+	fields, ok := value.(map[string]any)
+	if !ok {
+		o.wrongType(value, path, "object")
+		return nil, false
+	}
+	kept := map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		inner, known := s.Properties[key]
+		at := child(path, key)
+		if s.AdditionalProperties != nil {
+			inner, known, at = s.AdditionalProperties, true, entry(path, key)
+		}
+		switch {
+		case !known:
+			o.breakf(at, "unknown field%s", o.hint(s, key, path))
+		case fields[key] != nil: // null is absent
+			if left, ok := o.walk(inner, fields[key], at); ok {
+				kept[key] = left
+			}
+		}
+	}
+	for _, key := range s.Required {
+		if fields[key] == nil {
+			o.missing(s.Properties[key], child(path, key))
+		}
+	}
+	return kept, true
+}
+
+func (o *object) missing(s *schema, path string) {
+	if s.Default != nil {
+		return
+	}
+	want := hints[path]
+	if want == "" {
+		want = article(s.Type)
+	}
+	o.breakf(path, "missing; want %s", want)
+}
+
+// walkArray keeps the place of an item that is wrong, so that those after it keep their numbers.
+func (o *object) walkArray(s *schema, value any, path string) (any, bool) {
+	items, ok := value.([]any)
+	if !ok {
+		o.wrongType(value, path, "array")
+		return nil, false
+	}
+	if s.MaxItems != nil && len(items) > *s.MaxItems {
+		o.errorf(path, "has %d items, want at most %d", len(items), *s.MaxItems)
+	}
+	kept := make([]any, len(items))
+	first := map[string]string{}
+	for i, value := range items {
+		at := item(path, i)
+		if left, ok := o.walk(s.Items, value, at); ok {
+			kept[i] = left
+		}
+		identity, ok := s.identity(kept[i])
+		if !ok {
+			continue
+		}
+		if other := first[identity]; other != "" {
+			o.errorf(at, "is a second item with %s, after %s", identity, other)
+			continue
+		}
+		first[identity] = at
+	}
+	return kept, true
+}
+
+// identity returns what no second item of the list may have, such as: name "check".
+func (s *schema) identity(item any) (string, bool) {
+	fields, ok := item.(map[string]any)
+	if !ok || len(s.ListMapKeys) == 0 {
+		return "", false
+	}
+	var parts []string
+	for _, key := range s.ListMapKeys {
+		value := fields[key]
+		if value == nil {
+			value = s.Items.Properties[key].Default
+		}
+		if value == nil {
+			return "", false
+		}
+		if word, ok := value.(string); ok {
+			value = strconv.Quote(word)
+		}
+		parts = append(parts, fmt.Sprintf("%s %v", key, value))
+	}
+	return strings.Join(parts, ", "), true
+}
+
+func (o *object) walkInteger(s *schema, value any, path string) bool {
+	number, ok := value.(json.Number)
+	if !ok {
+		o.wrongType(value, path, "integer")
+		return false
+	}
+	least, most := int64(math.MinInt64), int64(math.MaxInt64)
+	if s.Format == "int32" {
+		least, most = math.MinInt32, math.MaxInt32
+	}
+	if s.Minimum != nil {
+		least = *s.Minimum
+	}
+	if s.Maximum != nil {
+		most = *s.Maximum
+	}
+	n, err := number.Int64()
+	if err != nil {
+		o.breakf(path, "%s is not an integer of at most 64 bits", number)
+		return false
+	}
+	if n < least || n > most {
+		o.breakf(path, "%s is not an integer from %d to %d", number, least, most)
+		return false
+	}
+	return true
+}
+
+func (o *object) walkIntOrString(s *schema, value any, path string) bool {
+	var content string
+	switch value := value.(type) {
+	case string:
+		content = value
+	case json.Number:
+		content = value.String()
+		if _, err := value.Int64(); err != nil {
+			o.breakf(path, "%s is neither an integer nor a string: write %q", value, content)
+			return false
+		}
+	default:
+		o.wrongType(value, path, "string or integer")
+		return false
+	}
+	if s.pattern != nil && !s.pattern.MatchString(content) {
+		o.breakf(path, `%q is not a quantity, such as "100m" or "64Mi"`, content)
+		return false
+	}
+	return true
+}
+
+// wrongType says what a value is and what it should be. Of a scalar that should be a string it says how to write one, as
+// it stands in the file.
+func (o *object) wrongType(value any, path, want string) {
+	node, _ := find(o.node, path)
+	switch isScalar := node != nil && node.Kind == yamlnode.ScalarNode; {
+	case value == nil:
+		o.breakf(path, "is empty, want %s", article(want))
+	case want != "string" || !isScalar:
+		o.breakf(path, "is %s, want %s", describe(value), article(want))
+	case path == "spec.timeout" || path == "spec.runInterval":
+		o.breakf(path, "%s is %s, want a duration, such as %q", node.Value, describe(value), inSeconds(value))
+	default:
+		o.breakf(path, "%s is %s, want a string: write %q", node.Value, describe(value), node.Value)
+	}
+}
+
+// inSeconds takes a bare number for seconds, and anything else for a slip.
+func inSeconds(value any) string {
+	if number, ok := value.(json.Number); ok && !strings.HasPrefix(number.String(), "-") && number != "0" {
+		return number.String() + "s"
+	}
+	return "5m"
+}
+
+func describe(value any) string {
+	switch value := value.(type) {
+	case string:
+		return "the string " + strconv.Quote(value)
+	case bool:
+		return "a boolean"
+	case json.Number:
+		return "a number"
+	case []any:
+		return "a list"
+	default:
+		return "an object"
+	}
+}
+
+func article(kind string) string {
+	switch kind {
+	case "array":
+		return "a list"
+	case "object", "integer":
+		return "an " + kind
+	case "boolean":
+		return "true or false"
+	case "":
+		return "a value"
+	default:
+		return "a " + kind
+	}
+}
+
+// hint says what an unknown field may have been meant to be: one of a like name, or one that belongs further in or to spec.
+func (o *object) hint(s *schema, key, path string) string {
+	if where := moved[child(path, key)]; where != "" {
+		return "; " + where
+	}
+	names := slices.Sorted(maps.Keys(s.Properties))
+	if name := nearest(key, names, 1); name != "" {
+		return "; did you mean " + child(path, name)
+	}
+	for _, name := range names {
+		inner, at := s.Properties[name], child(path, name)
+		if inner.Items != nil {
+			inner, at = inner.Items, at+"[]"
+		}
+		if _, ok := inner.Properties[key]; ok {
+			return "; did you mean " + child(at, key)
+		}
+	}
+	if name := nearest(key, names, len(key)); name != "" {
+		return "; did you mean " + child(path, name)
+	}
+	if o.specFields[key] != nil && path != "spec" {
+		return "; did you mean " + child("spec", key)
+	}
+	return ""
+}

@@ -1,0 +1,125 @@
+package lint
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/protocol"
+)
+
+const podSpec = "spec.podSpec"
+
+// workload notes what is wrong with a spec whose fields are all of the right type.
+func (o *object) workload(w check.Workload, phase khv1.JobPhase) {
+	for _, fault := range w.Faults() {
+		if wrong := (*check.FieldError)(nil); errors.As(fault.Err, &wrong) {
+			o.breakf(fault.Field, "%q is not %s", wrong.Value, wrong.Want)
+		} else {
+			o.breakf(fault.Field, "%v", fault.Err)
+		}
+	}
+	if phase != "" {
+		o.warnf("spec.phase", "%q: a job that has a phase is taken for one that ran, and does not run; leave it out", string(phase))
+	}
+	o.times(w)
+	o.extras(w)
+	o.labels("spec.extraLabels", w.ExtraLabels)
+	o.annotations("spec.extraAnnotations", w.ExtraAnnotations)
+	o.pod(w.PodSpec)
+}
+
+// times warns of times that do not go together.
+func (o *object) times(w check.Workload) {
+	timeout, err := check.ParseTimeout(w.Timeout)
+	if err != nil {
+		return
+	}
+	if limit := w.PodSpec.ActiveDeadlineSeconds; limit != nil && *limit > 0 && *limit < int64(timeout/time.Second) {
+		o.warnf(podSpec+".activeDeadlineSeconds", "%d ends the pod before spec.timeout (%s) is over", *limit, short(timeout))
+	}
+	if w.Schedule == nil {
+		return
+	}
+	field := "spec.runInterval"
+	if w.Schedule.Schedule != "" {
+		field = "spec.schedule"
+		if w.Schedule.RunInterval != "" {
+			o.warnf("spec.runInterval", "has no effect beside spec.schedule")
+		}
+	}
+	schedule, err := check.ParseSchedule(*w.Schedule)
+	if err != nil {
+		return
+	}
+	if interval := shortest(schedule); timeout > interval {
+		o.warnf("spec.timeout", "%s is longer than the %s between two runs by %s; a run that takes so long skips the next",
+			short(timeout), short(interval), field)
+	}
+}
+
+// shortest returns the least time between two due times of a schedule, among the first of a year.
+func shortest(schedule check.Schedule) time.Duration {
+	const looks = 50
+	anchor := time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
+	at := schedule.Next(anchor, anchor)
+	least := time.Duration(1<<63 - 1)
+	for range looks {
+		next := schedule.Next(anchor, at)
+		if !next.After(at) { // never again
+			break
+		}
+		least, at = min(least, next.Sub(at)), next
+	}
+	return least
+}
+
+// short returns a duration as people write it: 5m, not 5m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	if cut, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = cut + "m"
+	}
+	if cut, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = cut + "h"
+	}
+	return text
+}
+
+// extras warns of labels and annotations in whose place Khronicle writes its own.
+func (o *object) extras(w check.Workload) {
+	own := map[string]string{protocol.LabelRunID: "", protocol.LabelCheckName: o.name, protocol.LabelApp: protocol.AppName}
+	for _, key := range slices.Sorted(maps.Keys(own)) {
+		if value, ok := w.ExtraLabels[key]; ok && value != own[key] {
+			o.warnf(entry("spec.extraLabels", key), "%q is replaced: Khronicle writes this label itself", value)
+		}
+	}
+	if value, ok := w.ExtraAnnotations[protocol.AnnotationCheckName]; ok && value != o.name {
+		o.warnf(entry("spec.extraAnnotations", protocol.AnnotationCheckName), "%q is replaced: Khronicle writes this annotation itself", value)
+	}
+}
+
+// pod notes what is wrong with a pod as a whole, then with each of its containers.
+func (o *object) pod(spec corev1.PodSpec) {
+	if p := spec.RestartPolicy; p != "" && p != corev1.RestartPolicyNever {
+		o.warnf(podSpec+".restartPolicy", "%q is replaced by Never", string(p))
+	}
+	if spec.HostNetwork {
+		o.warnf(podSpec+".hostNetwork", "the pod has the address of its node, so its reports are known by the header %s alone, "+
+			"which old clients in JavaScript and Python do not send", protocol.HeaderRunUUID)
+	}
+	o.podFields(spec)
+	volumes := o.volumes(spec.Volumes)
+	names := map[string]string{}
+	o.containers(podSpec+".initContainers", spec, spec.InitContainers, names, volumes)
+	o.containers(podSpec+".containers", spec, spec.Containers, names, volumes)
+	if len(spec.EphemeralContainers) > 0 {
+		o.errorf(podSpec+".ephemeralContainers", "a pod cannot be created with these; leave them out")
+	}
+}
