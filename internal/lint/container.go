@@ -1,6 +1,8 @@
 package lint
 
 import (
+	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -16,7 +18,7 @@ func (o *object) containers(list string, spec corev1.PodSpec, containers []corev
 		switch other := names[c.Name]; {
 		case validation.IsDNS1123Label(c.Name) != nil:
 			o.errorf(at+".name", "%q is not the name of a container: %s", c.Name, wantLabel)
-		case other != "" && other != list: // twice in one list is against the schema already
+		case other != "":
 			o.errorf(at+".name", "%q is also the name of one of %s", c.Name, other)
 		}
 		names[c.Name] = list
@@ -53,9 +55,14 @@ func moves(image string) bool {
 }
 
 func (o *object) ports(at string, ports []corev1.ContainerPort, hostNetwork bool) {
-	names := map[string]bool{}
+	names, numbers := map[string]bool{}, map[string]bool{}
 	for i, port := range ports {
 		field := item(at+".ports", i)
+		if number := fmt.Sprintf("%d/%s", port.ContainerPort, cmp.Or(port.Protocol, corev1.ProtocolTCP)); numbers[number] {
+			o.warnf(field, "%s is also an earlier port", number)
+		} else {
+			numbers[number] = true
+		}
 		oneOf(o, field+".protocol", port.Protocol, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
 		if validation.IsValidPortNum(int(port.ContainerPort)) != nil {
 			o.errorf(field+".containerPort", "%d is not from 1 to 65535", port.ContainerPort)
@@ -78,8 +85,13 @@ func (o *object) ports(at string, ports []corev1.ContainerPort, hostNetwork bool
 }
 
 func (o *object) mounts(at string, c corev1.Container, volumes map[string]bool) {
+	paths := map[string]bool{}
 	for i, mount := range c.VolumeMounts {
 		field := item(at+".volumeMounts", i)
+		if paths[mount.MountPath] {
+			o.errorf(field+".mountPath", "%q is also that of an earlier mount", mount.MountPath)
+		}
+		paths[mount.MountPath] = true
 		if !volumes[mount.Name] {
 			o.errorf(field+".name", "%q is not one of %s.volumes", mount.Name, podSpec)
 		}

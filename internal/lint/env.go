@@ -19,8 +19,13 @@ var podField = regexp.MustCompile(`^(metadata\.(name|namespace|uid)|metadata\.(l
 
 // env notes variables that the API server would refuse, and warns of those that a container receives anyway.
 func (o *object) env(at string, c corev1.Container, receives bool) {
+	names := map[string]bool{}
 	for i, variable := range c.Env {
 		field := item(at+".env", i)
+		if names[variable.Name] {
+			o.warnf(field+".name", "%q is also an earlier variable, in whose place this one stands", variable.Name)
+		}
+		names[variable.Name] = true
 		switch {
 		case validation.IsRelaxedEnvVarName(variable.Name) != nil:
 			o.errorf(field+".name", `%q is not the name of a variable: want printable ASCII without "="`, variable.Name)

@@ -68,6 +68,9 @@ func (o *object) volumes(volumes []corev1.Volume) map[string]bool {
 	names := map[string]bool{}
 	for i, volume := range volumes {
 		path := item(podSpec+".volumes", i)
+		if names[volume.Name] {
+			o.errorf(path+".name", "%q is also that of an earlier volume", volume.Name)
+		}
 		names[volume.Name] = true
 		if validation.IsDNS1123Label(volume.Name) != nil {
 			o.errorf(path+".name", "%q is not the name of a volume: %s", volume.Name, wantLabel)

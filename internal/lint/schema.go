@@ -29,8 +29,6 @@ type schema struct {
 	MinLength            int                `json:"minLength,omitempty"`
 	MaxItems             *int               `json:"maxItems,omitempty"`
 	IntOrString          bool               `json:"x-kubernetes-int-or-string,omitempty"`
-	// ListMapKeys are the fields by which no two items of a list may be equal.
-	ListMapKeys []string `json:"x-kubernetes-list-map-keys,omitempty"`
 
 	pattern *regexp.Regexp
 }

@@ -2,7 +2,6 @@ package lint
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -110,46 +109,12 @@ func (o *object) walkArray(s *schema, value any, path string) (any, bool) {
 		o.errorf(path, "has %d items, want at most %d", len(items), *s.MaxItems)
 	}
 	kept := make([]any, len(items))
-	first := map[string]string{}
 	for i, value := range items {
-		at := item(path, i)
-		if left, ok := o.walk(s.Items, value, at); ok {
+		if left, ok := o.walk(s.Items, value, item(path, i)); ok {
 			kept[i] = left
 		}
-		identity, ok := s.identity(kept[i])
-		if !ok {
-			continue
-		}
-		if other := first[identity]; other != "" {
-			o.errorf(at, "is a second item with %s, after %s", identity, other)
-			continue
-		}
-		first[identity] = at
 	}
 	return kept, true
-}
-
-// identity returns what no second item of the list may have, such as: name "check".
-func (s *schema) identity(item any) (string, bool) {
-	fields, ok := item.(map[string]any)
-	if !ok || len(s.ListMapKeys) == 0 {
-		return "", false
-	}
-	var parts []string
-	for _, key := range s.ListMapKeys {
-		value := fields[key]
-		if value == nil {
-			value = s.Items.Properties[key].Default
-		}
-		if value == nil {
-			return "", false
-		}
-		if word, ok := value.(string); ok {
-			value = strconv.Quote(word)
-		}
-		parts = append(parts, fmt.Sprintf("%s %v", key, value))
-	}
-	return strings.Join(parts, ", "), true
 }
 
 func (o *object) walkInteger(s *schema, value any, path string) bool {
