@@ -80,8 +80,17 @@ func newStack() (*stack, error) {
 	if err := os.RemoveAll(state); err != nil {
 		return nil, err
 	}
-	return &stack{bin: bin, state: state, processes: map[string]*exec.Cmd{}}, os.MkdirAll(state, 0o755)
+	if err := os.MkdirAll(state, 0o755); err != nil {
+		return nil, err
+	}
+	s := &stack{bin: bin, state: state, processes: map[string]*exec.Cmd{}}
+	return s, os.WriteFile(s.configFile(), []byte(defaultConfig), 0o644)
 }
+
+// defaultConfig is the configuration file of the stack under test, but for tests that change it.
+const defaultConfig = "logLevel: info\n"
+
+func (s *stack) configFile() string { return filepath.Join(s.state, "kuberhealthy.yaml") }
 
 func (s *stack) up() error {
 	if err := s.cluster(); err != nil {
@@ -142,7 +151,7 @@ func (s *stack) command(name string) *exec.Cmd {
 		"starter":   {"--operations-listen", "127.0.0.1:" + starterPort},
 		"reportapi": {"--listen", "127.0.0.1:" + reportPort},
 	}
-	args := append([]string{name, "--kubeconfig", s.kubeconfig, "--pod-name", name}, flags[name]...)
+	args := append([]string{name, "--kubeconfig", s.kubeconfig, "--pod-name", name, "--config", s.configFile()}, flags[name]...)
 	cmd := exec.Command(filepath.Join(s.bin, "khronicle"), args...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("TEMPORAL_ADDRESS=127.0.0.1:%d", temporalPort))
 	return cmd

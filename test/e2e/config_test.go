@@ -1,0 +1,152 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+)
+
+// metricsOf is what a role shows at /metrics.
+func metricsOf(t testing.TB, port string) string {
+	t.Helper()
+	response, err := http.Get("http://127.0.0.1:" + port + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func writeConfig(t *testing.T, content string) {
+	t.Helper()
+	if err := os.WriteFile(under.configFile(), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func roleLog(t *testing.T, role string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(under.state, role+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+var everyRole = map[string]string{"worker": workerPort, "starter": starterPort, "reportapi": reportPort}
+
+// awaitReload waits until the last reload of every role has succeeded or not.
+func awaitReload(t *testing.T, successful int) {
+	t.Helper()
+	want := fmt.Sprintf("khronicle_config_last_reload_successful %d\n", successful)
+	for role, port := range everyRole {
+		eventually(t, 15*time.Second, role+": "+want, func() (bool, string) {
+			return strings.Contains(metricsOf(t, port), want), "another value"
+		})
+	}
+}
+
+// TestHotReload changes the configuration file while runs are in flight: what is new is in force within seconds, a file that
+// cannot be read changes nothing and says which line is wrong, and the runs and schedules go on as they were.
+func TestHotReload(t *testing.T) {
+	t.Cleanup(func() { writeConfig(t, defaultConfig) })
+	namespace := newNamespace(t)
+	apply(t, demoCheck(namespace, "bystander", env{"REPORT_DELAY": "45s"}))
+	failing := demoCheck(namespace, "failing", env{"REPORT_ERRORS": "a fault of many words", "EXIT_CODE": "1"})
+	failing.Spec.RunInterval = "5s"
+	apply(t, failing)
+	awaitState(t, namespace, "failing", 20*time.Second, "an outcome", anyState)
+	pod := awaitPod(t, namespace, "bystander", corev1.PodRunning)
+	schedule := scheduleRun(t, "khcheck/"+namespace+"/bystander")
+
+	eventually(t, 60*time.Second, "several failed pods are kept", func() (bool, string) {
+		n := len(failedPods(t, namespace, "failing"))
+		return n >= 3, fmt.Sprintf("%d", n)
+	})
+
+	writeConfig(t, "stateMetadata: {cluster: blue}\npromMetricsConfig: {errorLabelMaxLength: 7}\nmaxErrorPodCount: 1\nenableForceMaster: true\n")
+	eventually(t, 15*time.Second, "the page shows the metadata", func() (bool, string) {
+		return statusPage(t, "").Metadata["cluster"] == "blue", "not yet"
+	})
+	eventually(t, 5*time.Second, "the error label is cut", func() (bool, string) {
+		return strings.Contains(metricsOf(t, reportPort), `error="a fault"`), "not yet"
+	})
+	eventually(t, 30*time.Second, "one failed pod is kept", func() (bool, string) {
+		n := len(failedPods(t, namespace, "failing"))
+		return n == 1, fmt.Sprintf("%d", n)
+	})
+	awaitReload(t, 1)
+
+	writeConfig(t, "stateMetadata: {cluster: green}\nmaxKHJobAge: 15 minutes\n")
+	awaitReload(t, 0)
+	for role := range everyRole {
+		if want := `:2: maxKHJobAge: \"15 minutes\" is not a duration such as \"15m\"`; !strings.Contains(roleLog(t, role), want) {
+			t.Errorf("the log of %s lacks %s", role, want)
+		}
+	}
+	if got := statusPage(t, "").Metadata["cluster"]; got != "blue" {
+		t.Errorf("metadata is %q after a file that cannot be read, want what was in force", got)
+	}
+	writeConfig(t, "stateMetadata: {cluster: green}\n")
+	awaitReload(t, 1)
+	if got := statusPage(t, "").Metadata["cluster"]; got != "green" {
+		t.Errorf("metadata is %q", got)
+	}
+
+	awaitState(t, namespace, "bystander", 60*time.Second, "the outcome of the run that was in flight", func(s khv1.WorkloadDetails) bool { return s.OK })
+	if pods := podsOf(t, namespace, "bystander"); len(pods) != 1 || pods[0].UID != pod.UID {
+		t.Errorf("the bystander has %d pods, want the one it had", len(pods))
+	}
+	if now := scheduleRun(t, "khcheck/"+namespace+"/bystander"); now != schedule {
+		t.Error("the schedule of the bystander was started anew")
+	}
+}
+
+func failedPods(t *testing.T, namespace, name string) []corev1.Pod {
+	t.Helper()
+	var failed []corev1.Pod
+	for _, p := range podsOf(t, namespace, name) {
+		if p.Status.Phase == corev1.PodFailed {
+			failed = append(failed, p)
+		}
+	}
+	return failed
+}
+
+// TestBadCheckDisturbsNobody: a check that cannot run says so on its own state; another runs on.
+func TestBadCheckDisturbsNobody(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	good := demoCheck(namespace, "good", nil)
+	good.Spec.RunInterval = "4s"
+	apply(t, good)
+	first := awaitState(t, namespace, "good", 20*time.Second, "OK", func(s khv1.WorkloadDetails) bool { return s.OK })
+	schedule := scheduleRun(t, "khcheck/"+namespace+"/good")
+	bad := demoCheck(namespace, "bad", nil)
+	bad.Spec.Timeout = "never"
+	apply(t, bad)
+	awaitState(t, namespace, "bad", 10*time.Second, "what is wrong", func(s khv1.WorkloadDetails) bool {
+		return len(s.Errors) == 1 && s.Errors[0] == `Check execution error: spec.timeout: "never" is not a duration above 0, such as "5m"`
+	})
+	awaitState(t, namespace, "good", 20*time.Second, "a later run", func(s khv1.WorkloadDetails) bool {
+		return s.OK && s.CurrentUUID != first.CurrentUUID
+	})
+	if now := scheduleRun(t, "khcheck/"+namespace+"/good"); now != schedule {
+		t.Error("the schedule of the good check was started anew")
+	}
+}
