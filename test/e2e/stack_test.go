@@ -64,8 +64,11 @@ func runStack(m *testing.M) int {
 type stack struct {
 	bin, state string
 	kubeconfig string
-	kube       *clients
-	processes  map[string]*exec.Cmd
+	// roleKubeconfig and roleEnv are what the roles get, but for tests that give them less.
+	roleKubeconfig string
+	roleEnv        []string
+	kube           *clients
+	processes      map[string]*exec.Cmd
 }
 
 func newStack() (*stack, error) {
@@ -116,6 +119,7 @@ func (s *stack) cluster() error {
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	s.kubeconfig = lines[len(lines)-1]
+	s.roleKubeconfig = s.kubeconfig
 	for _, args := range [][]string{
 		{"kubectl", "apply", "--server-side", "-k", "../../deploy/crds"},
 		{"load-image", image, filepath.Join(s.bin, "checks")},
@@ -151,9 +155,10 @@ func (s *stack) command(name string) *exec.Cmd {
 		"starter":   {"--operations-listen", "127.0.0.1:" + starterPort},
 		"reportapi": {"--listen", "127.0.0.1:" + reportPort},
 	}
-	args := append([]string{name, "--kubeconfig", s.kubeconfig, "--pod-name", name, "--config", s.configFile()}, flags[name]...)
+	args := append([]string{name, "--kubeconfig", s.roleKubeconfig, "--pod-name", name, "--config", s.configFile()}, flags[name]...)
 	cmd := exec.Command(filepath.Join(s.bin, "khronicle"), args...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("TEMPORAL_ADDRESS=127.0.0.1:%d", temporalPort))
+	cmd.Env = append(cmd.Env, s.roleEnv...)
 	return cmd
 }
 
