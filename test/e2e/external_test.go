@@ -192,8 +192,9 @@ func TestGoProgramShutsDown(t *testing.T) {
 			if took := time.Since(began); took > 20*time.Second {
 				t.Errorf("stopped after %s, want 20s at most", took)
 			}
-			if _, err := under.kube.core.CoreV1().Pods(namespace).Get(t.Context(), pod.Name, getOptions); !gone(err) {
-				t.Errorf("the pod is still there (error %v)", err)
+			present, err := under.kube.core.CoreV1().Pods(namespace).Get(t.Context(), pod.Name, getOptions)
+			if err == nil && (present.Status.Phase == corev1.PodRunning || present.DeletionTimestamp == nil) || err != nil && !gone(err) {
+				t.Errorf("the pod is %s, error %v; want it ended and deleted", present.Status.Phase, err)
 			}
 		})
 	}

@@ -351,7 +351,7 @@ func sameTexts(want, got []string, namespace, name string) bool {
 func sameText(want, got string) bool {
 	const more = "…"
 	if n := len(want) - len(more); n >= 0 && want[n:] == more {
-		return len(got) > n && got[:n] == want[:n]
+		return len(got) >= n && got[:n] == want[:n]
 	}
 	return got == want
 }

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -30,6 +31,8 @@ func TestRecordHistories(t *testing.T) {
 	for _, r := range []struct {
 		name string
 		env  env
+		// change is made to the spec.
+		change func(*workloadSpec)
 		// during happens while the pod runs.
 		during func(t *testing.T, pod corev1.Pod)
 	}{
@@ -52,25 +55,55 @@ func TestRecordHistories(t *testing.T) {
 		{name: "second-report", env: env{"REPORT_DELAY": "2s", "EXIT_DELAY": "2s"}, during: func(t *testing.T, pod corev1.Pod) {
 			post(t, pod.Labels["kuberhealthy-run-id"], `{"OK":false,"Errors":["somebody was faster"]}`)
 		}},
+		{name: "sidecar", env: env{"REPORT_DELAY": "2s"}, change: withSidecar},
 	} {
-		c := demoCheck(namespace, r.name, r.env)
-		c.Spec.Timeout = "20s"
-		apply(t, c)
-		pod := awaitPod(t, namespace, r.name, corev1.PodRunning)
-		if r.during != nil {
-			r.during(t, pod)
-		}
-		awaitState(t, namespace, r.name, time.Minute, "an outcome", anyState)
-		settled(t, pod.Labels["kuberhealthy-run-id"])
-		save(t, "CheckRun-"+r.name, pod.Labels["kuberhealthy-run-id"])
-		if r.name == "success" {
-			present, err := under.kube.checks(namespace).Get(t.Context(), r.name, metav1.GetOptions{})
-			if err != nil {
-				t.Fatal(err)
+		t.Run(r.name, func(t *testing.T) {
+			c := demoCheck(namespace, r.name, r.env)
+			c.Spec.Timeout = "20s"
+			if r.change != nil {
+				r.change(&workloadSpec{&c.Spec.Timeout, &c.Spec.PodSpec})
 			}
-			save(t, "ScheduledCheck-first", firstRun(present))
-		}
+			apply(t, c)
+			pod := awaitPod(t, namespace, r.name, corev1.PodRunning)
+			if r.during != nil {
+				r.during(t, pod)
+			}
+			awaitState(t, namespace, r.name, time.Minute, "an outcome", anyState)
+			settled(t, pod.Labels["kuberhealthy-run-id"])
+			save(t, "CheckRun-"+r.name, pod.Labels["kuberhealthy-run-id"])
+			if r.name == "success" {
+				present, err := under.kube.checks(namespace).Get(t.Context(), r.name, metav1.GetOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				save(t, "ScheduledCheck-first", firstRun(present))
+			}
+		})
 	}
+	t.Run("external", func(t *testing.T) {
+		ext := newGoProgram(t).checker(t, namespace, "external", nil)
+		if err := ext.RunOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		save(t, "CheckRun-external", ext.RunID)
+		save(t, "ScheduledCheck-external", workflows.ExternalRunID(check.Ref{Kind: khv1.KHCheck, Namespace: namespace, Name: "external"}))
+	})
+	t.Run("lost-job", func(t *testing.T) {
+		j := demoJob(namespace, "lost-job", nil)
+		j.Spec.Phase = khv1.JobRunning
+		applyJob(t, j)
+		awaitCompleted(t, namespace, "lost-job")
+		save(t, "ScheduledCheck-lost-job", workflows.LostJobRunID(check.FromJob(present(t, namespace, "lost-job")).Ref))
+	})
+}
+
+func present(t *testing.T, namespace, name string) *khv1.KuberhealthyJob {
+	t.Helper()
+	job, err := under.kube.jobs(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job
 }
 
 func firstRun(c *khv1.KuberhealthyCheck) string {
