@@ -13,6 +13,8 @@ import (
 // Cluster is what the activities need of Kubernetes; package kube has it.
 type Cluster interface {
 	Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error)
+	// Watches is true for a namespace whose pods are seen.
+	Watches(namespace string) bool
 	CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
 	AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error)
 	DeletePod(ctx context.Context, namespace, name string) error

@@ -43,6 +43,8 @@ func (f *fakeCluster) Workload(_ context.Context, ref check.Ref) (check.Workload
 	return f.workload(ref)
 }
 
+func (f *fakeCluster) Watches(namespace string) bool { return namespace == "shop" }
+
 func (f *fakeCluster) CreatePod(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	return f.createPod(pod)
 }

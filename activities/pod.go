@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,6 +38,10 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 	workload, reportingURL, ok, err := a.workload(ctx, run)
 	if err != nil || !ok {
 		return CreatePodResult{CheckGone: !ok && err == nil}, err
+	}
+	if !a.Cluster.Watches(run.Ref.Namespace) {
+		failure := check.CreateFailed(fmt.Sprintf("namespace %q is not among those whose checks are run", run.Ref.Namespace))
+		return CreatePodResult{Failure: &failure}, nil
 	}
 	if err := workload.Validate(); err != nil {
 		failure := check.InvalidSpec(err)
@@ -83,7 +88,7 @@ func (a *Activities) WaitForPodExit(ctx context.Context, pod Pod) (check.Observa
 }
 
 // sidecarsLeave is how long the other containers may go on once the first one has ended after the report.
-const sidecarsLeave = 2 * time.Second
+const sidecarsLeave = 5 * time.Second
 
 // WaitForReporterExit waits for the end of the container that reported, in a pod of several: until the pod has ended or is
 // gone, or until one container has ended and the others have had a moment to follow. Which of them reported is not known,

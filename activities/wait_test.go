@@ -92,7 +92,7 @@ func TestWaitForPod(t *testing.T) {
 		{"exit: a hopeless container does not end the pod", forExit, []event{{time.Second, hopeless}}, hopeless, time.Minute},
 		{"exit: a container has ended", forExit, []event{{time.Second, partly}}, partly, time.Minute},
 		{"reporter: all have ended", forReporter, []event{{time.Second, running}, {time.Second, ended}}, ended, 2 * time.Second},
-		{"reporter: one has ended, the others stay", forReporter, []event{{time.Second, partly}}, partly, 3 * time.Second},
+		{"reporter: one has ended, the others stay", forReporter, []event{{time.Second, partly}}, partly, 6 * time.Second},
 		{"reporter: gone", forReporter, []event{{time.Second, gone}}, gone, time.Second},
 		{"reporter: none has ended at the deadline", forReporter, []event{{time.Second, running}}, running, time.Minute},
 		{"exit: running at the deadline", forExit, []event{{time.Second, pending}, {time.Second, running}}, running, time.Minute},

@@ -84,16 +84,12 @@ func (r Retention) JobExpired(job *khv1.KuberhealthyJob, now time.Time) bool {
 		now.Sub(job.CreationTimestamp.Time) > r.MaxJobAge
 }
 
-// leftAfter is how old a state of Kuberhealthy's without a check must be before it counts as left behind: its check may only
-// be about to be applied.
-const leftAfter = 5 * time.Minute
-
-// LeftByKuberhealthy is true for a state that Kuberhealthy wrote some time ago and nothing of Khronicle's has touched. Its
-// own sweep deletes such a state when there is neither a check nor a job of that name; Khronicle's states have owners.
-func LeftByKuberhealthy(state *khv1.KuberhealthyState, now time.Time) bool {
+// LeftByKuberhealthy is true for a state that Kuberhealthy wrote and nothing of Khronicle's has touched. Kuberhealthy's own
+// sweep deletes such a state when there is neither a check nor a job of that name; Khronicle's states have their check as
+// owner, or else a program's run wrote them.
+func LeftByKuberhealthy(state *khv1.KuberhealthyState) bool {
 	_, ours := state.Annotations[AnnotationRunStarted]
-	return !ours && len(state.OwnerReferences) == 0 && state.DeletionTimestamp == nil &&
-		now.Sub(state.CreationTimestamp.Time) > leftAfter
+	return !ours && len(state.OwnerReferences) == 0 && state.DeletionTimestamp == nil
 }
 
 // finishedAt returns when the last container of a pod ended, or else when the pod was created.

@@ -39,7 +39,9 @@ func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, o
 	}
 	state.TypeMeta = metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.StateKind}
 	state.Namespace, state.Name = ref.Namespace, StateName(ref.Name)
-	state.OwnerReferences = OwnersOf(ref)
+	if ref.UID != "" {
+		state.OwnerReferences = OwnersOf(ref)
+	}
 	metav1.SetMetaDataAnnotation(&state.ObjectMeta, AnnotationRunStarted, outcome.Started.UTC().Format(time.RFC3339Nano))
 	lastRun := metav1.NewTime(now.Truncate(time.Second))
 	state.Spec = khv1.WorkloadDetails{

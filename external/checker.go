@@ -61,7 +61,8 @@ var (
 	ErrPodDeletedBeforeRunning = check.ErrPodDeletedBeforeRunning
 )
 
-// Checker runs one check or job. Its methods are safe for concurrent use; its fields must not be changed during a run.
+// Checker runs one check or job, one run at a time. Shutdown may be called during a run; the fields must not be changed, and
+// but for RunID tell of it when it has ended.
 type Checker struct {
 	CheckName   string        // name of the check or job
 	Namespace   string        // namespace of the check or job, and of its pods
@@ -88,7 +89,7 @@ type Checker struct {
 	TemporalClient client.Client
 
 	mu      sync.Mutex
-	running *asked // the run in flight
+	running *call // the run in flight
 }
 
 // New returns a Checker for a check; it is NewCheck.

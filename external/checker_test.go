@@ -13,7 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -33,7 +35,10 @@ type fakeTemporal struct {
 	client.Client
 	refuse  error
 	outcome func() (*check.Outcome, error)
-	hangs   bool // a cancelled run never ends
+	hangs   bool           // a cancelled run never ends
+	late    *check.Outcome // of a run that ends while it is cancelled
+	// refuseCancel is the answer to a cancellation.
+	refuseCancel error
 
 	options  client.StartWorkflowOptions
 	input    workflows.ScheduledCheckInput
@@ -57,8 +62,13 @@ func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflow
 }
 
 func (f *fakeTemporal) CancelWorkflow(context.Context, string, string) error {
-	close(f.canceled)
-	return nil
+	if f.late != nil {
+		f.outcome = func() (*check.Outcome, error) { return f.late, nil }
+	}
+	if f.refuseCancel == nil {
+		close(f.canceled)
+	}
+	return f.refuseCancel
 }
 
 type run struct{ *fakeTemporal }
@@ -82,7 +92,7 @@ func (r run) Get(ctx context.Context, into any) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ended:
-			return errors.New("canceled")
+			return &temporal.WorkflowExecutionError{}
 		}
 	}
 	outcome, err := r.outcome()
@@ -96,19 +106,19 @@ func podSpec() corev1.PodSpec {
 	return corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "registry.example/check:1"}}}
 }
 
-func newCheck(temporal client.Client) *external.Checker {
+func newCheck(engine client.Client) *external.Checker {
 	config := &khcheckcrd.KuberhealthyCheck{}
 	config.Name, config.Namespace, config.Spec.PodSpec = "cart", "shop", podSpec()
 	ext := external.New(&kubernetes.Clientset{}, config, nil, nil, "http://here/externalCheckStatus")
-	ext.RunTimeout, ext.TemporalClient = time.Minute, temporal
+	ext.RunTimeout, ext.TemporalClient = time.Minute, engine
 	return ext
 }
 
-func newJob(temporal client.Client) *external.Checker {
+func newJob(engine client.Client) *external.Checker {
 	config := &khjobcrd.KuberhealthyJob{}
 	config.Name, config.Namespace, config.Spec.PodSpec = "cart", "shop", podSpec()
 	ext := external.NewJob(&kubernetes.Clientset{}, config, nil, nil, "http://here/externalCheckStatus")
-	ext.RunTimeout, ext.TemporalClient = time.Minute, temporal
+	ext.RunTimeout, ext.TemporalClient = time.Minute, engine
 	return ext
 }
 
@@ -162,13 +172,13 @@ func TestRunOnceReturnsWhatKuberhealthySays(t *testing.T) {
 }
 
 func TestRunAsksForTheRunOfItsFields(t *testing.T) {
-	temporal := newTemporal(check.Outcome{Result: check.Succeeded, Reported: true})
-	ext := newCheck(temporal)
+	engine := newTemporal(check.Outcome{Result: check.Succeeded, Reported: true})
+	ext := newCheck(engine)
 	ext.ExtraLabels["team"], ext.ExtraAnnotations["note"] = "payments", "x"
 	if err := ext.Run(t.Context(), &kubernetes.Clientset{}); err != nil {
 		t.Fatal(err)
 	}
-	in := temporal.input
+	in := engine.input
 	if _, err := uuid.Parse(in.RunUUID); err != nil || in.Trigger != workflows.TriggerExternal || in.Timeout != time.Minute {
 		t.Errorf("input is %+v", in)
 	}
@@ -179,8 +189,12 @@ func TestRunAsksForTheRunOfItsFields(t *testing.T) {
 	if diff := cmp.Diff(want, in.Given.Workload); diff != "" || in.Given.ReportingURL != "http://here/externalCheckStatus" {
 		t.Errorf("reporting URL %q, workload (-want +got):\n%s", in.Given.ReportingURL, diff)
 	}
-	if id := temporal.options.ID; id != "khcheck/shop/cart/external" || temporal.options.TaskQueue != "khronicle" {
-		t.Errorf("workflow %s on %s", id, temporal.options.TaskQueue)
+	o := engine.options
+	if o.ID != "khcheck/shop/cart/external" || o.TaskQueue != "khronicle" {
+		t.Errorf("workflow %s on %s", o.ID, o.TaskQueue)
+	}
+	if o.WorkflowIDConflictPolicy != enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING || o.WorkflowIDReusePolicy != enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE {
+		t.Errorf("conflict policy %s, reuse policy %s; want the open run, or else a new one", o.WorkflowIDConflictPolicy, o.WorkflowIDReusePolicy)
 	}
 	if ext.RunID != "uuid-of-the-run" {
 		t.Errorf("RunID is %q, want that of the run which gave the outcome", ext.RunID)
@@ -191,13 +205,13 @@ func TestRunAsksForTheRunOfItsFields(t *testing.T) {
 }
 
 func TestRunOfAJob(t *testing.T) {
-	temporal := newTemporal(check.NoReport(check.Observation{}).Outcome(check.Ref{Kind: khv1.KHJob, Namespace: "shop", Name: "cart"}))
-	err := newJob(temporal).RunOnce(t.Context())
+	engine := newTemporal(check.NoReport(check.Observation{}).Outcome(check.Ref{Kind: khv1.KHJob, Namespace: "shop", Name: "cart"}))
+	err := newJob(engine).RunOnce(t.Context())
 	if want := "shop/cart: timed out waiting for checker pod to report in"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %q", err, want)
 	}
-	if temporal.options.ID != "khjob/shop/cart/external" {
-		t.Errorf("workflow is %s", temporal.options.ID)
+	if engine.options.ID != "khjob/shop/cart/external" {
+		t.Errorf("workflow is %s", engine.options.ID)
 	}
 }
 
@@ -229,15 +243,15 @@ func TestRunOnceRefuses(t *testing.T) {
 }
 
 func TestTemporalThatRefuses(t *testing.T) {
-	temporal := newTemporal(check.Outcome{})
-	temporal.refuse = errors.New("no such namespace")
-	err := newCheck(temporal).RunOnce(t.Context())
+	engine := newTemporal(check.Outcome{})
+	engine.refuse = errors.New("no such namespace")
+	err := newCheck(engine).RunOnce(t.Context())
 	if want := "ask for a run of shop/cart: no such namespace"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %q", err, want)
 	}
-	temporal = newTemporal(check.Outcome{})
-	temporal.outcome = func() (*check.Outcome, error) { return nil, errors.New("terminated") }
-	err = newCheck(temporal).RunOnce(t.Context())
+	engine = newTemporal(check.Outcome{})
+	engine.outcome = func() (*check.Outcome, error) { return nil, errors.New("terminated") }
+	err = newCheck(engine).RunOnce(t.Context())
 	if want := "run shop/cart: terminated"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %q", err, want)
 	}
@@ -245,8 +259,8 @@ func TestTemporalThatRefuses(t *testing.T) {
 
 func TestShutdownEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		temporal := neverEnds()
-		ext := newCheck(temporal)
+		engine := neverEnds()
+		ext := newCheck(engine)
 		ended := make(chan error, 1)
 		go func() { ended <- ext.RunOnce(t.Context()) }()
 		synctest.Wait()
@@ -267,14 +281,14 @@ func TestShutdownEndsTheRun(t *testing.T) {
 
 func TestEndOfTheContextEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		temporal := neverEnds()
+		engine := neverEnds()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := newCheck(temporal).RunOnce(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := newCheck(engine).RunOnce(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error is %v, want that of the context", err)
 		}
 		select {
-		case <-temporal.canceled:
+		case <-engine.canceled:
 		default:
 			t.Error("the run was not cancelled")
 		}
@@ -283,9 +297,9 @@ func TestEndOfTheContextEndsTheRun(t *testing.T) {
 
 func TestShutdownOfARunThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		temporal := neverEnds()
-		temporal.hangs = true
-		ext := newCheck(temporal)
+		engine := neverEnds()
+		engine.hangs = true
+		ext := newCheck(engine)
 		go func() { _ = ext.RunOnce(t.Context()) }()
 		synctest.Wait()
 		if err := ext.Shutdown(); err == nil || err.Error() != "timed out when waiting for pod to shutdown" {
@@ -310,6 +324,66 @@ func TestAccessorsAndDefaults(t *testing.T) {
 	}
 }
 
+// A run that ends in the moment in which it is to stop keeps its verdict.
+func TestVerdictThatIsFasterThanTheStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := neverEnds()
+		engine.late = &check.Outcome{Result: check.Failed, Errors: []string{"broken"}, Reported: true}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		ext := newCheck(engine)
+		if err := ext.RunOnce(ctx); err != nil || ext.RunID != "uuid-of-the-run" {
+			t.Errorf("error %v, run %s; want the verdict", err, ext.RunID)
+		}
+	})
+}
+
+// A call that is told to stop before its run was asked for asks for none.
+func TestShutdownBeforeTheRunIsAskedFor(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-answer
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer server.Close()
+	checks, err := khcheckcrd.Client(external.CRDGroup, external.CRDVersion, kubeconfigOf(t, server.URL), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ext := newCheck(&fakeTemporal{refuse: errors.New("was asked for a run")})
+	ext.KHCheckClient = checks
+	ran, stopped := make(chan error, 1), make(chan error, 1)
+	go func() { ran <- ext.RunOnce(t.Context()) }()
+	<-asked
+	go func() { stopped <- ext.Shutdown() }()
+	select {
+	case err := <-stopped:
+		t.Fatalf("Shutdown returned %v before the call had ended", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(answer)
+	if err := <-ran; err != nil {
+		t.Errorf("RunOnce: %v", err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+func TestRunThatCannotBeCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := neverEnds()
+		engine.refuseCancel = errors.New("no route to host")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := newCheck(engine).RunOnce(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "cancel the run: no route to host") {
+			t.Errorf("error is %v, want that of the context, and why the run goes on", err)
+		}
+	})
+}
+
 // api is the kubeconfig of an API server that knows one answer for each path below a namespace.
 func api(t *testing.T, answers map[string]string) string {
 	t.Helper()
@@ -326,9 +400,14 @@ func api(t *testing.T, answers map[string]string) string {
 		_, _ = w.Write([]byte(body))
 	}))
 	t.Cleanup(server.Close)
+	return kubeconfigOf(t, server.URL)
+}
+
+func kubeconfigOf(t *testing.T, server string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	config := clientcmdapi.NewConfig()
-	config.Clusters["test"] = &clientcmdapi.Cluster{Server: server.URL}
+	config.Clusters["test"] = &clientcmdapi.Cluster{Server: server}
 	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test"}
 	config.CurrentContext = "test"
 	if err := clientcmd.WriteToFile(*config, path); err != nil {
@@ -398,8 +477,8 @@ func TestOwnerOfThePods(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, ext := range []*external.Checker{newCheck(nil), newJob(nil)} {
-				temporal := newTemporal(check.Outcome{Result: check.Succeeded, Reported: true})
-				ext.TemporalClient, ext.KHCheckClient, ext.KHJobClient = temporal, checks, jobs
+				engine := newTemporal(check.Outcome{Result: check.Succeeded, Reported: true})
+				ext.TemporalClient, ext.KHCheckClient, ext.KHJobClient = engine, checks, jobs
 				err := ext.RunOnce(t.Context())
 				if tt.fails != "" {
 					if err == nil || err.Error() != tt.fails {
@@ -409,8 +488,8 @@ func TestOwnerOfThePods(t *testing.T) {
 				}
 				want := tt.want
 				want.Kind, want.Namespace, want.Name = ext.KHWorkload, "shop", "cart"
-				if err != nil || temporal.input.Ref != want || temporal.input.Given.Workload.Ref != want {
-					t.Errorf("%s: ref is %+v, error %v, want %+v", ext.KHWorkload, temporal.input.Ref, err, want)
+				if err != nil || engine.input.Ref != want || engine.input.Given.Workload.Ref != want {
+					t.Errorf("%s: ref is %+v, error %v, want %+v", ext.KHWorkload, engine.input.Ref, err, want)
 				}
 			}
 		})

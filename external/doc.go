@@ -5,5 +5,8 @@
 // It needs a Temporal server with Khronicle's workers (`khronicle worker`), found by the TEMPORAL_* variables unless
 // Checker.TemporalClient is set, and a report API that the pods reach at the reporting URL.
 //
+// The pod spec travels through Temporal, where who may read its namespace can read it: give secrets by reference, as
+// secretKeyRef or volume, not as text.
+//
 // Authors of checks need package checkclient alone.
 package external

@@ -11,6 +11,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
+	temporalsdk "go.temporal.io/sdk/temporal"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,19 +25,26 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// stopTimeout bounds the wait for the end of a run that was told to stop: its pod's grace period, and some more.
-const stopTimeout = 2 * time.Minute
+// startTimeout bounds the request for a run, and stopTimeout the wait for the end of one that was told to stop: its pod's grace
+// period, and some more.
+const (
+	startTimeout = 30 * time.Second
+	stopTimeout  = 2 * time.Minute
+)
 
 var (
 	errShutdown = errors.New("shut down")
 	errRunning  = errors.New("it runs already")
+	errNoEnd    = errors.New("timed out when waiting for pod to shutdown")
 )
 
-// asked is a run in flight.
-type asked struct {
+// call is one call of RunOnce.
+type call struct {
+	ctx   context.Context
 	stop  context.CancelCauseFunc
 	ended chan struct{}
-	err   error // why it did not stop in order; set before ended is closed
+	// err is why the run did not stop in order. It is set before ended is closed.
+	err error
 }
 
 // RunOnce runs the check once and waits for its end: a worker makes a pod from OriginalPodSpec, and what comes of it stands
@@ -44,9 +52,15 @@ type asked struct {
 // Shutdown. Otherwise the error is what Kuberhealthy says of that situation; a pod that went away is one of the ErrPod
 // errors, for errors.Is.
 //
-// When the program dies, the run goes on. While it is open, a new call for the same check, of any program, is given that run.
-// When ctx ends, the run is cancelled, its pod is deleted, and the error is that of ctx.
+// When the program dies, the run goes on. While it is open, a further call for the same check, of any program, is given that
+// run, whatever its own fields say. When ctx ends, the run is cancelled for all who wait for it, its pod is deleted, and the
+// error is that of ctx.
 func (ext *Checker) RunOnce(ctx context.Context) error {
+	c, err := ext.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("run %s/%s: %w", ext.Namespace, ext.CheckName, err)
+	}
+	defer ext.end(c)
 	w, err := ext.workload()
 	if err != nil {
 		return err
@@ -55,36 +69,49 @@ func (ext *Checker) RunOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, run, err := ext.begin(ctx)
-	if err != nil {
-		return fmt.Errorf("run %s: %w", w.Ref, err)
+	if c.ctx.Err() != nil {
+		return c.stopped()
 	}
-	defer ext.end(run)
-	execution, err := ext.ask(ctx, temporal, w)
+	execution, err := ext.ask(temporal, w)
 	if err != nil {
-		return stopped(ctx, err)
+		return err
 	}
-	var result workflows.ScheduledCheckResult
-	if err := execution.Get(ctx, &result); ctx.Err() != nil {
-		run.err = cancelRun(temporal, execution)
-		return stopped(ctx, err)
-	} else if err != nil {
+	result, err := c.await(temporal, execution)
+	switch {
+	case err != nil && c.ctx.Err() != nil:
+		return errors.Join(c.stopped(), c.err)
+	case err != nil:
 		return fmt.Errorf("run %s: %w", w.Ref, err)
 	}
 	ext.setRunID(result.RunUUID)
 	return verdict(w.Ref, result.Outcome)
 }
 
-// stopped is the error of a run that may have been told to stop.
-func stopped(ctx context.Context, err error) error {
-	cause := context.Cause(ctx)
-	switch {
-	case errors.Is(cause, errShutdown):
-		return nil
-	case cause != nil:
+// await returns the result of the run. When it is told to stop, it cancels the run and waits until its pod has ended.
+func (c *call) await(temporal client.Client, run client.WorkflowRun) (result workflows.ScheduledCheckResult, err error) {
+	if err = run.Get(c.ctx, &result); c.ctx.Err() == nil {
+		return result, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), stopTimeout)
+	defer cancel()
+	if err := temporal.CancelWorkflow(ctx, run.GetID(), run.GetRunID()); err != nil {
+		c.err = fmt.Errorf("cancel the run: %w", err)
+		return result, c.err
+	}
+	err = run.Get(ctx, &result) // the verdict, if the check was faster
+	var failed *temporalsdk.WorkflowExecutionError
+	if err != nil && !errors.As(err, &failed) {
+		c.err = errNoEnd
+	}
+	return result, err
+}
+
+// stopped is the error of a run that was told to stop: none after Shutdown.
+func (c *call) stopped() error {
+	if cause := context.Cause(c.ctx); !errors.Is(cause, errShutdown) {
 		return cause
 	}
-	return err
+	return nil
 }
 
 // verdict is the error of a run that ended.
@@ -98,46 +125,50 @@ func verdict(ref check.Ref, outcome *check.Outcome) error {
 	return nil
 }
 
-// Shutdown cancels the run in flight and waits until its pod is gone. Without one it returns at once.
+// Shutdown cancels the run in flight and waits until its pod has ended. Without one it returns at once.
 func (ext *Checker) Shutdown() error {
 	ext.mu.Lock()
-	run := ext.running
+	c := ext.running
 	ext.mu.Unlock()
-	if run == nil {
+	if c == nil {
 		return nil
 	}
-	run.stop(errShutdown)
-	<-run.ended
-	return run.err
+	c.stop(errShutdown)
+	<-c.ended
+	return c.err
 }
 
-// begin makes the call the one run in flight of this Checker.
-func (ext *Checker) begin(ctx context.Context) (context.Context, *asked, error) {
+// begin makes the call the only one of this Checker, which Shutdown finds from now on.
+func (ext *Checker) begin(ctx context.Context) (*call, error) {
 	ext.mu.Lock()
 	defer ext.mu.Unlock()
 	if ext.running != nil {
-		return nil, nil, errRunning
+		return nil, errRunning
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	ext.running = &asked{stop: stop, ended: make(chan struct{})}
-	return ctx, ext.running, nil
+	c := &call{ended: make(chan struct{})}
+	c.ctx, c.stop = context.WithCancelCause(ctx)
+	ext.running = c
+	return c, nil
 }
 
-func (ext *Checker) end(run *asked) {
+func (ext *Checker) end(c *call) {
 	ext.mu.Lock()
 	defer ext.mu.Unlock()
-	run.stop(nil)
+	c.stop(nil)
 	ext.running = nil
-	close(run.ended)
+	close(c.ended)
 }
 
-// ask starts the run, or finds the one that is open.
-func (ext *Checker) ask(ctx context.Context, temporal client.Client, w check.Workload) (client.WorkflowRun, error) {
+// ask starts the run, or finds the one that is open. It does so to the end, also when the call is told to stop meanwhile: a
+// run that was started can be cancelled only when that is known.
+func (ext *Checker) ask(temporal client.Client, w check.Workload) (client.WorkflowRun, error) {
 	runUUID := uuid.NewString()
 	ext.setRunID(runUUID)
 	ext.PodSpec = check.NewPod(w, check.Run{
 		UUID: runUUID, Attempt: 1, Deadline: time.Now().Add(ext.RunTimeout), ReportingURL: ext.KuberhealthyReportingURL,
 	}, time.Now()).Spec
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
 	execution, err := temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: workflows.ExternalRunID(w.Ref), TaskQueue: workflows.TaskQueue,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
@@ -158,19 +189,6 @@ func (ext *Checker) setRunID(id string) {
 	ext.mu.Lock()
 	defer ext.mu.Unlock()
 	ext.RunID = id
-}
-
-// cancelRun ends a run before its time and waits until its pod is gone.
-func cancelRun(temporal client.Client, run client.WorkflowRun) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	if err := temporal.CancelWorkflow(ctx, run.GetID(), run.GetRunID()); err != nil {
-		return fmt.Errorf("cancel the run: %w", err)
-	}
-	if err := run.Get(ctx, nil); err != nil && ctx.Err() != nil {
-		return errors.New("timed out when waiting for pod to shutdown")
-	}
-	return nil
 }
 
 // workload is what is to run. The errors are Kuberhealthy's.

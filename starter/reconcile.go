@@ -9,6 +9,7 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -39,10 +40,12 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 		if later := s.spread.wait(k, c, time.Now()); later > 0 {
 			return later, nil
 		}
-	} else if todo != wait {
-		s.spread.forget(k)
 	}
-	return s.act(ctx, todo, id, c, present)
+	after, err = s.act(ctx, todo, id, c, present)
+	if err == nil && todo != wait {
+		s.spread.settled(k)
+	}
+	return after, err
 }
 
 func (s *starter) act(ctx context.Context, todo action, id string, c *khv1.KuberhealthyCheck, present schedule) (after time.Duration, err error) {
@@ -184,6 +187,24 @@ func (s *starter) startSingle(ctx context.Context, id string, in workflows.Sched
 	return nil
 }
 
+// anyOpen is true when one of the runs is open.
+func (s *starter) anyOpen(ctx context.Context, runs []*workflowpb.PendingChildExecutionInfo) (bool, error) {
+	for _, run := range runs {
+		described, err := s.Temporal.DescribeWorkflowExecution(ctx, run.GetWorkflowId(), "")
+		var notFound *serviceerror.NotFound
+		if errors.As(err, &notFound) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("describe a run: %w", err)
+		}
+		if open(described) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // stop ends the cron workflow; a run in flight goes on. A schedule in its pause between two ticks takes no cancellation,
 // so it is terminated.
 func (s *starter) stop(ctx context.Context, id, why string) error {
@@ -241,6 +262,12 @@ func (s *starter) recordLostRun(ctx context.Context, job *khv1.KuberhealthyJob) 
 		return 0, fmt.Errorf("describe the run of khjob %s: %w", w.Ref, err)
 	case open(described):
 		return 0, nil
+	}
+	// The run itself does not end with the workflow that began it.
+	alive, err := s.anyOpen(ctx, described.GetPendingChildren())
+	switch {
+	case err != nil || alive:
+		return settled, err
 	case time.Since(described.GetWorkflowExecutionInfo().GetCloseTime().AsTime()) < settled:
 		return settled, nil
 	}

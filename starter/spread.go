@@ -1,7 +1,8 @@
 package starter
 
 import (
-	"hash/fnv"
+	"crypto/sha256"
+	"encoding/binary"
 	"sync"
 	"time"
 
@@ -11,59 +12,54 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// widestSpread bounds how long the first run of a check is put off, however long its interval is.
+// widestSpread bounds how long the start of a check is put off, however long its interval is.
 const widestSpread = 10 * time.Minute
 
-// spread keeps many checks that appear together (an installation over existing checks, a large apply) from starting all at
-// once, then and at each tick for ever after. A few start at once; a further one at a point of its interval that its name
-// decides, so that all starters choose the same. Nothing of it needs to outlive the process: a check that has no schedule
-// yet is looked at again by the next starter.
+// spread keeps many checks that are to start together (an installation over existing checks, a large apply) from doing so,
+// then and at each tick for ever after. A few start at once; a further one when its turn comes, which its name and the clock
+// decide: all starters choose the same, and so does one that takes over in the middle.
 type spread struct {
 	atOnce *rate.Limiter
 	mu     sync.Mutex
-	due    map[key]time.Time
+	// due is when each check may start that is to start and has not yet.
+	due map[key]time.Time
 }
 
 func newSpread(burst int) *spread {
 	return &spread{atOnce: rate.NewLimiter(1, burst), due: map[key]time.Time{}}
 }
 
-// wait returns how long the start of a check is to be put off. Ask again then: 0 means now.
+// wait returns how long the start of a check is to be put off. Ask again then: 0 means now, also when the start fails and is
+// tried again, until it is settled.
 func (s *spread) wait(k key, c *khv1.KuberhealthyCheck, now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	due, waiting := s.due[k]
-	if !waiting {
-		if s.atOnce.AllowN(now, 1) {
-			return 0
+	due, known := s.due[k]
+	if !known {
+		due = now
+		if !s.atOnce.AllowN(now, 1) {
+			due = turn(k, windowOf(c, now), now)
 		}
-		due = dueIn(windowOf(c, now), k, c.CreationTimestamp.Time, now)
 		s.due[k] = due
 	}
-	if due.After(now) {
-		return due.Sub(now)
-	}
-	delete(s.due, k)
-	return 0
+	return max(due.Sub(now), 0)
 }
 
-// forget is called for a check that has no need to start any more.
-func (s *spread) forget(k key) {
+// settled is called for a check that has started, or has no need to.
+func (s *spread) settled(k key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.due, k)
 }
 
-// dueIn returns the time in the window that is the check's own. The window begins with the creation of the check, so that a
-// starter which takes over in the middle of it changes nothing; or now, if that is over.
-func dueIn(window time.Duration, k key, created, now time.Time) time.Time {
-	begin := created
-	if now.Sub(begin) >= window {
-		begin = now
+// turn returns when the check's turn comes next. Each has its own in every window of the clock.
+func turn(k key, window time.Duration, now time.Time) time.Time {
+	sum := sha256.Sum256([]byte(k.namespace + "/" + k.name)) // a weaker hash puts names that differ in a digit together
+	due := now.Truncate(window).Add(time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(window)))
+	if due.Before(now) {
+		return due.Add(window)
 	}
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(k.namespace + "/" + k.name)) // never fails
-	return begin.Add(time.Duration(hash.Sum64() % uint64(window)))
+	return due
 }
 
 // windowOf is the interval of a check whose schedule is valid, within bounds.

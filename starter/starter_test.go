@@ -399,6 +399,17 @@ func TestJob(t *testing.T) {
 			}
 		})
 	})
+	t.Run("is Running and its run goes on though what began it was terminated", func(t *testing.T) {
+		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
+			w.expect(t, atOnce, "start "+run)
+			w.temporal.begin("run-uuid", run)
+			w.temporal.complete(run)
+			w.cluster.apply(smoke(khv1.JobRunning))
+			w.expect(t, time.Hour)
+			w.temporal.complete("run-uuid")
+			w.expect(t, time.Hour, "start "+run+"/lost")
+		})
+	})
 	t.Run("is Running and its run was terminated", func(t *testing.T) {
 		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
 			w.expect(t, atOnce, "start "+run)

@@ -361,6 +361,8 @@ func newPods() *pods {
 }
 
 // end ends the pod of a run; the others run on.
+func (p *pods) Watches(string) bool { return true }
+
 func (p *pods) end(run string) { p.set(p.over, run) }
 
 // hold keeps the pod of a run until it is ended.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -30,12 +31,18 @@ type reaper struct {
 	cluster   janitor
 	retention func() check.Retention
 	logger    *slog.Logger
+	// alone is when each state was first seen that Kuberhealthy left without a check or job.
+	alone map[types.UID]time.Time
 }
+
+// leftAfter is how long a state of Kuberhealthy's is kept after it was first seen without its check or job: that may only be
+// about to be applied.
+const leftAfter = 5 * time.Minute
 
 // defaultReapInterval is used for an interval of 0 or less, as in Kuberhealthy.
 const defaultReapInterval = 30 * time.Second
 
-func (r reaper) run(ctx context.Context, every time.Duration) {
+func (r *reaper) run(ctx context.Context, every time.Duration) {
 	if every <= 0 {
 		every = defaultReapInterval
 	}
@@ -51,14 +58,14 @@ func (r reaper) run(ctx context.Context, every time.Duration) {
 	}
 }
 
-func (r reaper) reap(ctx context.Context, now time.Time) {
+func (r *reaper) reap(ctx context.Context, now time.Time) {
 	retention := r.retention()
 	r.reapPods(ctx, retention, now)
 	r.reapJobs(ctx, retention, now)
 	r.reapStates(ctx, now)
 }
 
-func (r reaper) reapPods(ctx context.Context, retention check.Retention, now time.Time) {
+func (r *reaper) reapPods(ctx context.Context, retention check.Retention, now time.Time) {
 	pods := r.cluster.PodsOf("", "")
 	for _, pod := range append(retention.Surplus(pods, now), check.Overdue(pods, now)...) {
 		if err := r.cluster.DeletePod(ctx, pod.Namespace, pod.Name); err != nil {
@@ -67,7 +74,7 @@ func (r reaper) reapPods(ctx context.Context, retention check.Retention, now tim
 	}
 }
 
-func (r reaper) reapJobs(ctx context.Context, retention check.Retention, now time.Time) {
+func (r *reaper) reapJobs(ctx context.Context, retention check.Retention, now time.Time) {
 	for _, job := range r.cluster.Jobs() {
 		if !retention.JobExpired(job, now) {
 			continue
@@ -79,11 +86,21 @@ func (r reaper) reapJobs(ctx context.Context, retention check.Retention, now tim
 }
 
 // reapStates deletes the states of checks and jobs that were deleted while Kuberhealthy was there, or between it and us.
-func (r reaper) reapStates(ctx context.Context, now time.Time) {
+func (r *reaper) reapStates(ctx context.Context, now time.Time) {
+	seen := map[types.UID]time.Time{}
+	defer func() { r.alone = seen }()
 	for _, state := range r.cluster.States() {
 		_, isCheck := r.cluster.Check(state.Namespace, state.Name)
 		_, isJob := r.cluster.Job(state.Namespace, state.Name)
-		if isCheck || isJob || !check.LeftByKuberhealthy(state, now) {
+		if isCheck || isJob || !check.LeftByKuberhealthy(state) {
+			continue
+		}
+		since, known := r.alone[state.UID]
+		if !known {
+			since = now
+		}
+		seen[state.UID] = since
+		if now.Sub(since) < leftAfter {
 			continue
 		}
 		if err := r.cluster.DeleteState(ctx, state); err != nil {

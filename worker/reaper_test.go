@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -59,10 +60,10 @@ func (f *fakeJanitor) DeleteState(_ context.Context, state *khv1.KuberhealthySta
 	return f.delete("state " + state.Namespace + "/" + state.Name)
 }
 
-// left is a state as Kuberhealthy wrote it, changed.
-func left(name string, age time.Duration, changes ...func(*khv1.KuberhealthyState)) *khv1.KuberhealthyState {
+// left is a state as Kuberhealthy wrote it, long ago, changed.
+func left(name string, changes ...func(*khv1.KuberhealthyState)) *khv1.KuberhealthyState {
 	state := &khv1.KuberhealthyState{ObjectMeta: metav1.ObjectMeta{
-		Namespace: "ns", Name: name, CreationTimestamp: metav1.NewTime(now.Add(-age)),
+		Namespace: "ns", Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(now.Add(-1000 * time.Hour)),
 	}}
 	for _, change := range changes {
 		change(state)
@@ -142,17 +143,6 @@ func TestReap(t *testing.T) {
 			want: []string{"pod ns/stuck"},
 		},
 		{
-			name: "states that Kuberhealthy left behind",
-			cluster: fakeJanitor{
-				checks: []string{"check"}, jobs: []*khv1.KuberhealthyJob{job("job", khv1.JobRunning, time.Hour)},
-				states: []*khv1.KuberhealthyState{
-					left("check", time.Hour), left("job", time.Hour), left("restored-just-now", time.Minute),
-					left("owned", time.Hour, owned), left("ours", time.Hour, ours), left("orphan", time.Hour),
-				},
-			},
-			want: []string{"state ns/orphan"},
-		},
-		{
 			name: "a refusal is logged and the rest goes on",
 			cluster: fakeJanitor{
 				pods:   []*corev1.Pod{pod("a", corev1.PodSucceeded, 74*time.Hour), pod("b", corev1.PodSucceeded, 75*time.Hour)},
@@ -210,7 +200,8 @@ func TestReaperRunsAtItsInterval(t *testing.T) {
 				cluster := &fakeJanitor{}
 				ctx, cancel := context.WithTimeout(t.Context(), tt.after)
 				defer cancel()
-				reaper{cluster: cluster, retention: check.DefaultRetention, logger: slog.New(slog.DiscardHandler)}.run(ctx, tt.every)
+				r := reaper{cluster: cluster, retention: check.DefaultRetention, logger: slog.New(slog.DiscardHandler)}
+				r.run(ctx, tt.every)
 				if got := len(cluster.asked); got != tt.want {
 					t.Errorf("looked %d times in %s, want %d", got, tt.after, tt.want)
 				}
@@ -228,7 +219,8 @@ func TestReaperSeesTimePass(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
 		defer cancel()
 		retention := func() check.Retention { return check.Retention{MaxJobAge: 90 * time.Second} }
-		reaper{cluster: cluster, retention: retention, logger: slog.New(slog.DiscardHandler)}.run(ctx, time.Minute)
+		r := reaper{cluster: cluster, retention: retention, logger: slog.New(slog.DiscardHandler)}
+		r.run(ctx, time.Minute)
 		if diff := cmp.Diff([]string{"job ns/a"}, cluster.deleted); diff != "" {
 			t.Errorf("deleted differs (-want +got):\n%s", diff)
 		}
@@ -250,6 +242,34 @@ func TestReaperAsksForTheRetentionEachTime(t *testing.T) {
 	limit = time.Minute
 	r.reap(t.Context(), now)
 	if diff := cmp.Diff([]string{"job ns/a"}, cluster.deleted); diff != "" {
+		t.Errorf("deleted differs (-want +got):\n%s", diff)
+	}
+}
+
+// A state that Kuberhealthy left behind goes when it has been without its check for a while: a check that is applied after
+// Khronicle has started finds its last state.
+func TestStatesThatKuberhealthyLeftBehind(t *testing.T) {
+	cluster := &fakeJanitor{
+		checks: []string{"check"}, jobs: []*khv1.KuberhealthyJob{job("job", khv1.JobRunning, time.Hour)},
+		states: []*khv1.KuberhealthyState{
+			left("check"), left("job"), left("owned", owned), left("ours", ours), left("orphan"), left("applied-later"), left("comes-and-goes"),
+		},
+	}
+	r := reaper{cluster: cluster, retention: check.DefaultRetention, logger: slog.New(slog.DiscardHandler)}
+	for minute := range 5 {
+		r.reap(t.Context(), now.Add(time.Duration(minute)*time.Minute))
+		switch minute {
+		case 2:
+			cluster.checks = append(cluster.checks, "applied-later", "comes-and-goes")
+		case 3:
+			cluster.checks = slices.DeleteFunc(cluster.checks, func(name string) bool { return name == "comes-and-goes" })
+		}
+	}
+	if len(cluster.deleted) != 0 {
+		t.Errorf("deleted %v before 5 minutes were over", cluster.deleted)
+	}
+	r.reap(t.Context(), now.Add(6*time.Minute))
+	if diff := cmp.Diff([]string{"state ns/orphan"}, cluster.deleted); diff != "" {
 		t.Errorf("deleted differs (-want +got):\n%s", diff)
 	}
 }

@@ -23,6 +23,9 @@ const maxAttempts = 2
 // reportGrace is how long after the end of its pod a report may still arrive.
 const reportGrace = time.Second
 
+// changeReporterExit is the change by which sidecars no longer hold up a run.
+const changeReporterExit = "reporter-exit"
+
 // a gives the activities their names; its methods are never called here.
 var a *activities.Activities
 
@@ -77,7 +80,7 @@ func (r *checkRun) run(ctx workflow.Context) (check.Outcome, error) {
 	// From here on the run ends in order, even when it was cancelled meanwhile.
 	after, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	return r.conclude(after, outcome)
+	return r.conclude(ctx, after, outcome)
 }
 
 // verdict runs the pod until its outcome is known. When the platform takes the pod away, a second one is tried.
@@ -220,13 +223,14 @@ func (r *checkRun) atDeadline(ctx workflow.Context) check.Outcome {
 	}
 }
 
-// conclude records the outcome, sees the pod off, and takes in what still arrived until the end of the run.
-func (r *checkRun) conclude(ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
+// conclude records the outcome, sees the pod off, and takes in what still arrived until the end of the run. The run may be
+// cancelled meanwhile: then nobody waits for its pod.
+func (r *checkRun) conclude(cancellable, ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
 	outcome = r.complete(ctx, outcome)
 	if err := r.record(ctx, outcome); err != nil {
 		return outcome, err
 	}
-	if r.reported && !r.exits(ctx) {
+	if r.reported && !r.exits(cancellable) && cancellable.Err() == nil {
 		// Cut short: quoted, the largest report would be larger than Temporal takes.
 		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", outcome.Errors))
 		r.notes = append(r.notes, fmt.Sprintf("before the deadline the check reported: %s %s", outcome.Result, said))
@@ -252,7 +256,7 @@ func (r *checkRun) complete(ctx workflow.Context, outcome check.Outcome) check.O
 func (r *checkRun) exits(ctx workflow.Context) bool {
 	r.details(ctx, "reported; waiting for pod %s to exit", r.pod.Name)
 	exit := r.watchExit(ctx)
-	if r.containers > 1 {
+	if r.containers > 1 && workflow.GetVersion(ctx, changeReporterExit, workflow.DefaultVersion, 1) > workflow.DefaultVersion {
 		exit = workflow.ExecuteActivity(r.waitOptions(ctx, "wait for the container that reported"), a.WaitForReporterExit, r.pod)
 	}
 	if r.observe(ctx, exit); !r.over() && !r.seen.PartlyEnded {

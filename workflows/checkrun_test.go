@@ -39,6 +39,7 @@ type world struct {
 	// look is how the pod is found at the deadline.
 	look                  func() (check.Observation, error)
 	startAfter, exitAfter time.Duration
+	reporterExitAfter     time.Duration
 	// recordErrors are returned by RecordOutcome before it succeeds.
 	recordErrors []error
 	// whileCleaning happens during the clean-up.
@@ -61,7 +62,7 @@ func exited() (check.Observation, error) {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	w := &world{env: suite.NewTestWorkflowEnvironment(), start: running, exit: exited, reporterExit: running, look: running, startAfter: time.Second, exitAfter: 10 * time.Second}
+	w := &world{env: suite.NewTestWorkflowEnvironment(), start: running, exit: exited, reporterExit: running, look: running, startAfter: time.Second, reporterExitAfter: time.Second, exitAfter: 10 * time.Second}
 	w.create = func(activities.Run) (activities.CreatePodResult, error) { return activities.CreatePodResult{}, nil }
 	w.env.SetTestTimeout(10 * time.Second)
 	w.env.SetStartWorkflowOptions(startOptions(runUUID))
@@ -76,7 +77,7 @@ func newWorld(t *testing.T) *world {
 	w.env.OnActivity(a.WaitForPodExit, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.exit() }).
 		AfterFn(func() time.Duration { return w.exitAfter })
 	w.env.OnActivity(a.WaitForReporterExit, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.reporterExit() }).
-		AfterFn(func() time.Duration { return time.Second }).Maybe()
+		AfterFn(func() time.Duration { return w.reporterExitAfter }).Maybe()
 	w.env.OnActivity(a.LookAtPod, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.look() }).Maybe()
 	w.env.OnActivity(a.RecordOutcome, anything, anything).Return(func(_ context.Context, in activities.RecordOutcomeInput) error {
 		if len(w.recordErrors) > 0 {
@@ -501,6 +502,35 @@ func TestDeletedCheckEndsItsRun(t *testing.T) {
 	}
 	if len(w.recorded) != 0 || len(w.cleaned) != 1 || w.cleaned[0].Ended {
 		t.Errorf("recorded %v, cleaned %v; want nothing recorded and the pod deleted", w.recorded, w.cleaned)
+	}
+}
+
+// A run that is cancelled after its report keeps the verdict, and its pod is deleted at once.
+func TestCancelledAfterItsReport(t *testing.T) {
+	for name, containers := range map[string]int{"one container": 1, "several containers": 2} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.create = func(activities.Run) (activities.CreatePodResult, error) {
+				return activities.CreatePodResult{Containers: containers}, nil
+			}
+			w.exitAfter, w.reporterExitAfter = 50*time.Second, 50*time.Second
+			w.reportAfter(5*time.Second, "its own verdict")
+			w.env.RegisterDelayedCallback(w.env.CancelWorkflow, 10*time.Second)
+			began := w.env.Now()
+			outcome, err := w.execute(t, checkRef)
+			if err != nil || outcome.Result != check.Failed {
+				t.Fatalf("outcome is %+v, error %v, want the check's own verdict", outcome, err)
+			}
+			if diff := cmp.Diff([][]string{{"its own verdict"}}, w.texts()); diff != "" {
+				t.Errorf("recorded errors (-want +got):\n%s", diff)
+			}
+			if len(w.cleaned) != 1 || w.cleaned[0].Ended {
+				t.Errorf("cleaned %+v, want the pod deleted", w.cleaned)
+			}
+			if took := w.env.Now().Sub(began); took > 20*time.Second {
+				t.Errorf("ended after %s, want soon after it was cancelled", took)
+			}
+		})
 	}
 }
 

@@ -133,6 +133,10 @@ func languages(t *testing.T) (namespace string) {
 	if _, err := under.kubebox("kubectl", "-n", namespace, "wait", "--for=condition=Available", "--timeout=30s", "deployment/http-target"); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, 30*time.Second, "the target answers at its Service", func() (bool, string) {
+		out, err := under.kubebox("exec", "--", "curl", "-sf", "--max-time", "2", "http://http-target."+namespace+".svc.cluster.local/")
+		return err == nil, fmt.Sprint(out, err)
+	})
 	return namespace
 }
 
