@@ -152,7 +152,13 @@ func (r *checkRun) awaitVerdict(ctx workflow.Context) check.Outcome {
 			}
 		})
 	})
-	selector.AddFuture(r.timer, func(workflow.Future) { decide(r.atDeadline(ctx)) })
+	selector.AddFuture(r.timer, func(workflow.Future) {
+		if ctx.Err() != nil { // the timer ends with the run
+			decide(check.Outcome{Result: check.Canceled})
+			return
+		}
+		decide(r.atDeadline(ctx))
+	})
 	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) { decide(check.Outcome{Result: check.Canceled}) })
 	for verdict == nil {
 		selector.Select(ctx)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/external"
 	"github.com/khronicle/khronicle/external/health"
 	"github.com/khronicle/khronicle/external/khcheckcrd"
@@ -186,6 +188,10 @@ func TestGoProgramShutsDown(t *testing.T) {
 			if err := stop(ext, cancel); err != nil {
 				t.Errorf("stop: %v", err)
 			}
+			eventually(t, 10*time.Second, "the run is cancelled", func() (bool, string) {
+				outcome := outcomeAttribute(t, pod.Labels["kuberhealthy-run-id"])
+				return outcome == string(check.Canceled), outcome
+			})
 			if err := <-ended; err != nil && !errors.Is(err, context.Canceled) || (err == nil) != (name == "shutdown") {
 				t.Errorf("RunOnce: %v", err)
 			}
@@ -198,6 +204,17 @@ func TestGoProgramShutsDown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// outcomeAttribute is what the search attribute of a run says of its end.
+func outcomeAttribute(t *testing.T, runUUID string) string {
+	t.Helper()
+	described, err := temporal(t).DescribeWorkflowExecution(t.Context(), runUUID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := described.GetWorkflowExecutionInfo().GetSearchAttributes().GetIndexedFields()["KhOutcome"]
+	return strings.Trim(string(payload.GetData()), `"`)
 }
 
 // TestGoProgramThatDies: a program is killed in the middle of a run; the next one is given that run, with its outcome.

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	sdk "go.temporal.io/sdk/temporal"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -88,6 +90,16 @@ func TestRecordHistories(t *testing.T) {
 		save(t, "CheckRun-external", ext.RunID)
 		save(t, "ScheduledCheck-external", workflows.ExternalRunID(check.Ref{Kind: khv1.KHCheck, Namespace: namespace, Name: "external"}))
 	})
+	t.Run("canceled", func(t *testing.T) {
+		ext := newGoProgram(t).checker(t, namespace, "canceled", env{"REPORT_DELAY": "5m"})
+		ended := make(chan error, 1)
+		go func() { ended <- ext.RunOnce(t.Context()) }()
+		pod := awaitPod(t, namespace, "canceled", corev1.PodRunning)
+		if err := errors.Join(ext.Shutdown(), <-ended); err != nil {
+			t.Fatal(err)
+		}
+		save(t, "CheckRun-canceled", pod.Labels["kuberhealthy-run-id"])
+	})
 	t.Run("lost-job", func(t *testing.T) {
 		j := demoJob(namespace, "lost-job", nil)
 		j.Spec.Phase = khv1.JobRunning
@@ -114,7 +126,8 @@ func firstRun(c *khv1.KuberhealthyCheck) string {
 // settled waits for the end of a run.
 func settled(t *testing.T, workflowID string) {
 	t.Helper()
-	if err := temporal(t).GetWorkflow(t.Context(), workflowID, "").Get(t.Context(), nil); err != nil {
+	err := temporal(t).GetWorkflow(t.Context(), workflowID, "").Get(t.Context(), nil)
+	if err != nil && !sdk.IsCanceledError(err) {
 		t.Fatal(err)
 	}
 }
