@@ -254,7 +254,7 @@ func TestWhatIsNotYAML(t *testing.T) {
 		{"a password with an asterisk", "a: 1\ninfluxPassword: *hunter2\n", "2: not YAML: a value begins with *, which has a meaning of its own; put it in quotes"},
 		{"a control character", "a: 1\nb: \x01\n", "2: not YAML: control characters are not allowed"},
 		{"no UTF-8", "a: 1\nb: 2\nc: \xff\n", "3: not YAML: invalid leading UTF-8 octet"},
-		{"in the second document", "a: 1\n---\nb: [\n", "4: not YAML: did not find expected node content"},
+		{"in the second document", "a: 1\n---\nb: [\n", "3: not YAML: did not find expected node content"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
