@@ -52,6 +52,10 @@ go:
 packages:
 	@tools/packages.sh
 
+.PHONY: python3
+python3: packages # what tests of the examples need besides
+	@tools/packages.sh python3
+
 .PHONY: kubebox
 kubebox: ## build the one-node Kubernetes (cached)
 	@tools/build.sh kubebox
@@ -63,7 +67,7 @@ temporal: ## build the Temporal CLI (cached), or take the one on PATH
 ##@ Test
 
 .PHONY: test
-test: go packages ## all tests: unit and replay, then end to end; heavy tools are built meanwhile
+test: go python3 ## all tests: unit and replay, then end to end; heavy tools are built meanwhile
 	@$(MAKE) --no-print-directory -j2 environment unit
 	@$(MAKE) --no-print-directory e2e
 
@@ -74,7 +78,7 @@ unit: ## unit and replay tests
 	cd test/compose && $(GO) test -count=1 ./... # what it reads is outside the module, where the cache does not look
 
 .PHONY: e2e
-e2e: environment build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)
+e2e: environment python3 build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)
 	$(GO) test -count=1 ./starter ./cmd/khronicle # their tests against a real Temporal server are skipped while that is being built
 	$(GO) test -tags e2e -count=1 -parallel 4 -timeout 30m ./test/e2e $(E2E)
 
@@ -85,7 +89,7 @@ bench: environment build ## measure Khronicle's own overhead on kubebox
 ##@ Develop
 
 .PHONY: generate
-generate: ## make deepcopy code and CRDs from api/v1
+generate: ## make deepcopy code, CRDs and internal/lint/schema.json from api/v1
 	$(GO) run $(CONTROLLER_GEN) object paths=./api/... crd:maxDescLen=0 output:crd:dir=deploy/crds
 	@# Kubernetes keys some lists of a pod since Kuberhealthy: as there, a check may have two variables of one name.
 	sed -i '/x-kubernetes-list-map-keys:/,/x-kubernetes-list-type: map/d' deploy/crds/comcast.github.io_kh*.yaml

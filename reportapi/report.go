@@ -78,7 +78,8 @@ func newReportCounter() *prometheus.CounterVec {
 
 // handleReport serves POST /externalCheckStatus and POST /check.
 // 200: Temporal has stored the report. 400: the report or its run UUID is not valid, or the run is over. 413: too large.
-// 415: compressed, or not JSON (/check alone). 503: Temporal did not answer; the same request may be sent again.
+// 415: compressed, or not JSON (/check alone). 503: Temporal did not answer; or the report has no run UUID, and the pods have
+// not been read within 5 seconds or the server stops. The same request may be sent again.
 func (s *Server) handleReport(c echo.Context) error {
 	// The body's reader closes the connection at the limit, for which it needs the writer of the server itself.
 	return s.answer(c, s.report(c.Response().Writer, c.Request()))

@@ -58,6 +58,8 @@ type Server struct {
 	reports  *prometheus.CounterVec
 	// unnamed counts the accepted reports that had no run UUID.
 	unnamed *prometheus.CounterVec
+	// stopping is closed when Serve is to end. Before Serve it is nil.
+	stopping <-chan struct{}
 }
 
 // New binds the address, so that Addr is known and a taken port is an error at once. Serve starts answering.
@@ -94,5 +96,6 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Serve answers until ctx ends; then it finishes the requests in flight, for a bounded time.
 func (s *Server) Serve(ctx context.Context) error {
+	s.stopping = ctx.Done()
 	return httpserver.Serve(ctx, s.listener, s.routes(), s.Logger)
 }

@@ -61,8 +61,7 @@ func dial(t *testing.T, temporal reportapi.Signaler) net.Conn {
 	}
 	client, end := net.Pipe()
 	ctx, stop := context.WithCancel(t.Context())
-	listener := &oneConn{conn: make(chan net.Conn, 1), closed: ctx.Done()}
-	listener.conn <- end
+	listener := newOneConn(end)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = httpserver.Serve(ctx, listener, server.Routes(), slog.New(slog.DiscardHandler)) })
 	t.Cleanup(func() {
@@ -74,22 +73,31 @@ func dial(t *testing.T, temporal reportapi.Signaler) net.Conn {
 	return client
 }
 
-// oneConn is a listener with one connection.
+// oneConn is a listener with one connection. It is the server that closes it, as it does a real one: if it closed by itself,
+// the server could end before it has begun to stop.
 type oneConn struct {
 	conn   chan net.Conn
-	closed <-chan struct{}
+	closed context.Context
+	close  context.CancelFunc
+}
+
+func newOneConn(conn net.Conn) *oneConn {
+	l := &oneConn{conn: make(chan net.Conn, 1)}
+	l.conn <- conn
+	l.closed, l.close = context.WithCancel(context.Background())
+	return l
 }
 
 func (l *oneConn) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.conn:
 		return conn, nil
-	case <-l.closed:
+	case <-l.closed.Done():
 		return nil, net.ErrClosed
 	}
 }
 
-func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Close() error   { l.close(); return nil }
 func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{Name: "bubble", Net: "unix"} }
 
 // drip writes a text in pieces with a pause before each, until the other end is closed.

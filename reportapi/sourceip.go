@@ -2,6 +2,7 @@ package reportapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"time"
@@ -26,6 +27,9 @@ const (
 	podLag     = 5 * time.Second
 	podLagStep = 50 * time.Millisecond
 )
+
+// errStopping is answered 503: the client tries again, and another replica may have the pod by then.
+var errStopping = errors.New("the server stops, and the sender's pod is not known yet")
 
 func newUnnamedCounter() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -66,6 +70,8 @@ func (s *Server) findRun(ctx context.Context, remote string) (check.Ref, string,
 		}
 		select {
 		case <-again.C:
+		case <-s.stopping: // which does not wait as long as this may
+			return check.Ref{}, "", errStopping
 		case <-ctx.Done():
 			if err := s.Synced(context.WithoutCancel(ctx)); err != nil {
 				return check.Ref{}, "", err // 503: the pod may be among those that have not been read

@@ -1,8 +1,10 @@
 package reportapi_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -221,6 +223,43 @@ func TestPodIsWaitedFor(t *testing.T) {
 		})
 	}
 }
+
+// The stop waits less long than a report may wait for its pod. Its client is told to try again, and is not cut off.
+func TestUnnamedReportIsAnswered503WhenTheServerStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(&fakeTemporal{}, nil)
+		o.Pods = pods()
+		server, err := reportapi.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		client, end := net.Pipe()
+		ended := make(chan error, 1)
+		go func() { ended <- server.ServeOn(ctx, newOneConn(from{end, podIP})) }()
+		time.AfterFunc(time.Second, stop)
+		began := time.Now()
+		go drip(client, 0, "POST /externalCheckStatus HTTP/1.1\r\nHost: khronicle\r\nContent-Length: 11\r\n\r\n{\"OK\":true}")
+		response, err := http.ReadResponse(bufio.NewReader(client), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); response.StatusCode != http.StatusServiceUnavailable || response.ContentLength > 0 || took > 2*time.Second {
+			t.Errorf("%s of %d bytes after %s, want 503 without a body, a second after the start", response.Status, response.ContentLength, took)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("the server ended with %v, want an orderly end", err)
+		}
+	})
+}
+
+// from is a connection that comes from an address.
+type from struct {
+	net.Conn
+	ip string
+}
+
+func (f from) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(f.ip), Port: 40000} }
 
 func TestReportByAddressThatIsNotTaken(t *testing.T) {
 	temporal := &fakeTemporal{answer: gone}

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# packages.sh: installs the Debian packages that kubebox, run.sh and tests of the examples need, where they are missing, or says what is missing.
+# packages.sh [PACKAGE…]: installs the Debian packages that kubebox and run.sh need, and those named, where they are
+# missing, or says what is missing.
 set -euo pipefail
-packages=(containerd runc containernetworking-plugins iptables nftables curl python3)
+packages=(containerd runc containernetworking-plugins iptables nftables curl "$@")
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")

@@ -107,7 +107,7 @@ func (c *config) addReportFlags(f *pflag.FlagSet) {
 
 // addStartFlags adds what the starter needs.
 func (c *config) addStartFlags(f *pflag.FlagSet) {
-	f.IntVar(&c.startBurst, "start-burst", 20, "how many checks may start at the same moment before further ones are spread over their intervals")
+	f.IntVar(&c.startBurst, "start-burst", 20, "how many checks, at least 1, may start at the same moment before further ones are spread over their intervals")
 }
 
 // addOperationsFlags adds what a role without the report API needs.

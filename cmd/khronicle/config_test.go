@@ -205,6 +205,29 @@ func TestCommandLineThatIsWrong(t *testing.T) {
 	}
 }
 
+// A burst of 0 cannot be had: the first check to start is one already.
+func TestStartBurstIsAtLeastOne(t *testing.T) {
+	tests := []struct{ burst, want string }{
+		{"0", "--start-burst: 0 is not at least 1"},
+		{"-3", "--start-burst: -3 is not at least 1"},
+		{"1", "find the cluster (set --kubeconfig or KUBECONFIG): "}, // the next thing that is looked at
+	}
+	for _, tt := range tests {
+		for _, name := range []string{"starter", "dev"} {
+			t.Run(tt.burst+"/"+name, func(t *testing.T) {
+				isolate(t)
+				args := []string{name, "--start-burst", tt.burst}
+				if name == "dev" {
+					args = append(args, "--temporal", idleServer(t), "--state-dir", t.TempDir())
+				}
+				if _, err := execute(t, args...); !strings.HasPrefix(errorText(err), tt.want) {
+					t.Errorf("error %v, want %s", err, tt.want)
+				}
+			})
+		}
+	}
+}
+
 const emptyKubeconfig = "apiVersion: v1\nkind: Config\n"
 
 // idleServer stands in for Temporal's CLI: it runs and serves nobody.

@@ -68,16 +68,18 @@ func (m manifests) readFile(path string) {
 	m.linter.Add(path, content)
 }
 
-// readDirectory reads the manifests of a directory and of those in it, but for hidden ones such as .git. That there are
-// none is an error: the path of a CI job that has moved shall not pass.
+// readDirectory reads the manifests of a directory, which may be named by a symbolic link, and of those in it, but for
+// hidden ones such as .git. That there are none is an error: the path of a CI job that has moved shall not pass.
 func (m manifests) readDirectory(root string) {
 	found := false
-	_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error { // it returns what the function does
+	// The walk begins at ".", because it would not follow a link.
+	_ = fs.WalkDir(os.DirFS(root), ".", func(inside string, entry fs.DirEntry, err error) error { // it returns what the function does
+		path := filepath.Join(root, inside)
 		switch {
 		case err != nil:
 			m.linter.Unreadable(path, cause(err))
 			found = true
-		case entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), "."):
+		case entry.IsDir() && inside != "." && strings.HasPrefix(entry.Name(), "."):
 			return fs.SkipDir
 		case !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(path))):
 			m.readFile(path)

@@ -54,8 +54,13 @@ func TestLint(t *testing.T) {
 	inFolder(t, map[string]string{
 		"good.yaml": goodJob, "doubtful.yaml": doubtfulJob, "bad.yaml": badJob,
 		"clean/a.yml": goodJob, "clean/deep/B.JSON": `{"kind": "List", "items": []}`, "clean/.git/bad.yaml": badJob, "clean/notes.txt": badJob,
-		"hollow/notes.txt": badJob, ".hidden/a.yaml": goodJob,
+		"hollow/notes.txt": badJob, ".hidden/a.yaml": goodJob, "wrong/bad.yaml": badJob, "deep/notes.txt": badJob,
 	})
+	for link, target := range map[string]string{"linked": "clean", "deep/linked": "../wrong", "dangling": "gone"} {
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tests := []struct {
 		name, input string
 		args        []string
@@ -71,6 +76,10 @@ func TestLint(t *testing.T) {
 		{"directory", "", []string{"clean"}, "0 checks, 1 job in 2 files: 0 errors, 0 warnings\n", ""},
 		{"hidden directory that is named", "", []string{".hidden"}, "0 checks, 1 job in 1 file: 0 errors, 0 warnings\n", ""},
 		{"directory that holds none", "", []string{"hollow", "good.yaml"}, "hollow: holds no *.yaml, *.yml or *.json\n0 checks, 1 job in 2 files: 1 error, 0 warnings\n", "lint: 1 error"},
+		{"symbolic link to a directory", "", []string{"linked"}, "0 checks, 1 job in 2 files: 0 errors, 0 warnings\n", ""},
+		{"symbolic link with a slash", "", []string{"linked/"}, "0 checks, 1 job in 2 files: 0 errors, 0 warnings\n", ""},
+		{"findings are named by the link", "", []string{"./deep/linked"}, "deep/linked/bad.yaml" + badLine + "0 checks, 1 job in 1 file: 1 error, 0 warnings\n", "lint: 1 error"},
+		{"symbolic link to nothing", "", []string{"dangling"}, "dangling: no such file or directory\n0 checks, 0 jobs in 1 file: 1 error, 0 warnings\n", "lint: 1 error"},
 		{"file that is named", "", []string{"hollow/notes.txt"}, "hollow/notes.txt" + badLine + "0 checks, 1 job in 1 file: 1 error, 0 warnings\n", "lint: 1 error"},
 		{"the same file twice", "", []string{"clean", "./clean/a.yml"}, "0 checks, 1 job in 2 files: 0 errors, 0 warnings\n", ""},
 		{"missing file, others are read", "", []string{"gone.yaml", "bad.yaml"}, "gone.yaml: no such file or directory\nbad.yaml" + badLine + "0 checks, 1 job in 2 files: 2 errors, 0 warnings\n", "lint: 2 errors"},

@@ -10,6 +10,9 @@ import (
 
 // loadSettings reads the configuration file for the first time; a command without one has the flags and defaults.
 func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*settings.Live, error) {
+	if c.given("start-burst") && c.startBurst < 1 {
+		return nil, fmt.Errorf("--start-burst: %d is not at least 1", c.startBurst)
+	}
 	overrides, err := c.overrides()
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ func TestPrecedence(t *testing.T) {
 		env  map[string]string
 		file string
 		args []string
-		of   func(*settings.Live) any
+		of   func(*settings.Live, *slog.LevelVar) any
 		want any
 	}{
 		{"URL by default, as in Kuberhealthy", nil, "", nil, reportingURL, "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"},
@@ -94,23 +94,20 @@ func TestPrecedence(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := tt.of(live); got != tt.want {
+			if got := tt.of(live, level); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
-			}
-			if level.Level() != live.LogLevel() {
-				t.Errorf("logs at %v, not %v", level, live.LogLevel())
 			}
 		})
 	}
 }
 
-func reportingURL(l *settings.Live) any  { return l.ReportingURL() }
-func address(l *settings.Live) any       { return l.ListenAddress() }
-func logLevel(l *settings.Live) any      { return l.LogLevel() }
-func jobAge(l *settings.Live) any        { return l.Retention().MaxJobAge }
-func podAge(l *settings.Live) any        { return l.Retention().MaxPodAge }
-func completedPods(l *settings.Live) any { return l.Retention().MaxCompletedPods }
-func errorPods(l *settings.Live) any     { return l.Retention().MaxErrorPods }
+func reportingURL(l *settings.Live, _ *slog.LevelVar) any  { return l.ReportingURL() }
+func address(l *settings.Live, _ *slog.LevelVar) any       { return l.ListenAddress() }
+func logLevel(_ *settings.Live, level *slog.LevelVar) any  { return level.Level() }
+func jobAge(l *settings.Live, _ *slog.LevelVar) any        { return l.Retention().MaxJobAge }
+func podAge(l *settings.Live, _ *slog.LevelVar) any        { return l.Retention().MaxPodAge }
+func completedPods(l *settings.Live, _ *slog.LevelVar) any { return l.Retention().MaxCompletedPods }
+func errorPods(l *settings.Live, _ *slog.LevelVar) any     { return l.Retention().MaxErrorPods }
 
 func TestWhatIsLoggedOfSettings(t *testing.T) {
 	read := `msg="configuration read" path=`

@@ -34,7 +34,7 @@ func (p *process) influxExporter() (*influx.Exporter, error) {
 		URL: wanted.URL, Username: wanted.Username, Password: wanted.Password, Database: wanted.Database,
 	}, p.logger)
 	if err != nil {
-		return nil, fmt.Errorf("export to InfluxDB: %w", err)
+		return nil, err
 	}
 	if err := p.metrics.Registry.Register(exporter); err != nil {
 		return nil, fmt.Errorf("register the metrics of the InfluxDB export: %w", err)

@@ -23,7 +23,7 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "---\n", "a: &a [*a]\n", "? [a]\n: b\n", "<<: *a\n", "maxKHJobAge: 1s\nmaxCheckPodAge: !!str 1s\n", "stateMetadata: {a: {b: c}}\n",
 		"promMetricsConfig: &p {errorLabelMaxLength: 0x10}\nx: *p\n", "%YAML 1.1\n---\nlogLevel: |\n  info\n", "\"\\u2028\": 1\n", "a: *b\n",
-		"enableInflux: on\ninfluxURL: http://[::1]:8086\n", "\xff\xfea\x00:\x00 \x001\x00", "---\n--- a\n...\n",
+		"enableInflux: on\ninfluxURL: http://[::1]:8086\ninfluxDB: d\n", "\xff\xfea\x00:\x00 \x001\x00", "---\n--- a\n...\n",
 	} {
 		f.Add([]byte(seed))
 	}

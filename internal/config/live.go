@@ -110,9 +110,6 @@ func (l *Live) Retention() check.Retention { return l.effective().Retention }
 // ReportingURL is where checks that start now post their reports.
 func (l *Live) ReportingURL() string { return l.effective().ReportingURL }
 
-// LogLevel is the least level of what is logged.
-func (l *Live) LogLevel() slog.Level { return l.effective().LogLevel }
-
 // Metadata is shown on the status page. The map is the caller's own; it is nil when there is nothing to show.
 func (l *Live) Metadata() map[string]string { return maps.Clone(l.effective().Metadata) }
 

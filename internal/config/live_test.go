@@ -103,13 +103,13 @@ func (s *subject) gauges(t *testing.T) (successful float64, at time.Time) {
 
 func TestLoad(t *testing.T) {
 	s := load(t, "logLevel: debug\nmaxErrorPodCount: 1\nexternalCheckReportingURL: http://file/\nlistenAddress: :90\n"+
-		"stateMetadata: {a: b}\npromMetricsConfig: {errorLabelMaxLength: 9}\nenableInflux: true\ninfluxURL: http://i\ninfluxPassword: hunter2\n")
+		"stateMetadata: {a: b}\npromMetricsConfig: {errorLabelMaxLength: 9}\nenableInflux: true\ninfluxURL: http://i\ninfluxDB: d\ninfluxPassword: hunter2\n")
 	want := check.Retention{MaxCompletedPods: 4, MaxErrorPods: 1, MaxPodAge: 72 * time.Hour, MaxJobAge: 15 * time.Minute}
 	if got := s.Retention(); got != want {
 		t.Errorf("retention %+v, want %+v", got, want)
 	}
-	if s.ReportingURL() != "http://file/" || s.ListenAddress() != ":90" || s.LogLevel() != slog.LevelDebug || s.level.Level() != slog.LevelDebug {
-		t.Errorf("reporting URL %s, address %s, level %v, %v", s.ReportingURL(), s.ListenAddress(), s.LogLevel(), s.level)
+	if s.ReportingURL() != "http://file/" || s.ListenAddress() != ":90" || s.level.Level() != slog.LevelDebug {
+		t.Errorf("reporting URL %s, address %s, level %v", s.ReportingURL(), s.ListenAddress(), s.level)
 	}
 	if diff := cmp.Diff(map[string]string{"a": "b"}, s.Metadata()); diff != "" {
 		t.Errorf("metadata differ (-want +got):\n%s", diff)
@@ -117,7 +117,7 @@ func TestLoad(t *testing.T) {
 	if got, want := s.Metrics(), (config.MetricsConfig{ErrorLabelMaxLength: 9}); got != want {
 		t.Errorf("metrics %+v, want %+v", got, want)
 	}
-	if got, want := s.Influx(), (config.InfluxConfig{Enabled: true, URL: "http://i", Password: "hunter2"}); got != want {
+	if got, want := s.Influx(), (config.InfluxConfig{Enabled: true, URL: "http://i", Password: "hunter2", Database: "d"}); got != want {
 		t.Errorf("influx %#v, want %#v", got, want)
 	}
 	s.Metadata()["a"] = "changed"
@@ -218,7 +218,7 @@ func TestOneWarning(t *testing.T) {
 }
 
 func TestPasswordIsNotShown(t *testing.T) {
-	content := "enableInflux: true\ninfluxURL: http://user:hunter2@i\ninfluxUsername: hunter2\ninfluxPassword: hunter2\n"
+	content := "enableInflux: true\ninfluxURL: http://user:hunter2@i\ninfluxDB: d\ninfluxUsername: hunter2\ninfluxPassword: hunter2\n"
 	settings, _, err := config.Parse(file, []byte(content), defaults())
 	if err != nil {
 		t.Fatal(err)

@@ -152,8 +152,16 @@ func (p *parser) judge() {
 			*at = least.value
 		}
 	}
-	if p.settings.Influx.Enabled && p.settings.Influx.URL == "" && !p.failed("influxURL") {
-		p.fail(p.lines["enableInflux"], "enableInflux", "influxURL is missing")
+	if influx := p.settings.Influx; influx.Enabled {
+		p.need("influxURL", influx.URL)
+		p.need("influxDB", influx.Database)
+	}
+}
+
+// need fails for a key without which enableInflux cannot be, unless something else is wrong with it.
+func (p *parser) need(name, value string) {
+	if value == "" && !p.failed(name) {
+		p.fail(p.lines["enableInflux"], "enableInflux", name+" is missing")
 	}
 }
 

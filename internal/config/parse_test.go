@@ -80,8 +80,8 @@ func TestWhatIsAccepted(t *testing.T) {
 		{"quoted numbers", "maxCompletedPodCount: \"2\"\nmaxErrorPodCount: '0'\n", with(func(s *config.Settings) {
 			s.Retention.MaxCompletedPods, s.Retention.MaxErrorPods = 2, 0
 		})},
-		{"words for true", "enableInflux: yes\ninfluxURL: http://i\npromMetricsConfig: {suppressErrorLabel: \"On\"}", with(func(s *config.Settings) {
-			s.Influx, s.Metrics.SuppressErrorLabel = config.InfluxConfig{Enabled: true, URL: "http://i"}, true
+		{"words for true", "enableInflux: yes\ninfluxURL: http://i\ninfluxDB: d\npromMetricsConfig: {suppressErrorLabel: \"On\"}", with(func(s *config.Settings) {
+			s.Influx, s.Metrics.SuppressErrorLabel = config.InfluxConfig{Enabled: true, URL: "http://i", Database: "d"}, true
 		})},
 		{"a password of digits", "influxPassword: 0123\ninfluxUsername: true\n", with(func(s *config.Settings) {
 			s.Influx.Password, s.Influx.Username = "0123", "true"
@@ -192,7 +192,12 @@ func TestWhatIsWrong(t *testing.T) {
 		}},
 		{"a URL of another scheme", "influxURL: udp://user:hunter2@influx:8089\n", []string{`1: influxURL: not a URL such as "http://influxdb.monitoring:8086"`}},
 		{"InfluxDB without a URL", "influxDB: checks\nenableInflux: true\n", []string{"2: enableInflux: influxURL is missing"}},
-		{"InfluxDB with a wrong URL", "influxURL: influx\nenableInflux: true\n", []string{`1: influxURL: not a URL such as "http://influxdb.monitoring:8086"`}},
+		{"InfluxDB without a database", "influxURL: http://i\nenableInflux: true\n", []string{"2: enableInflux: influxDB is missing"}},
+		{"InfluxDB with an empty database", "influxURL: http://i\nenableInflux: true\ninfluxDB: \"\"\n", []string{"2: enableInflux: influxDB is missing"}},
+		{"InfluxDB without anything", "enableInflux: true\n", []string{"1: enableInflux: influxURL is missing", "1: enableInflux: influxDB is missing"}},
+		{"InfluxDB with a wrong database", "influxURL: http://i\nenableInflux: true\ninfluxDB: [a]\n", []string{"3: influxDB: a list, where one value is expected"}},
+		{"a URL without the name of a host", "influxURL: http://:8086\n", []string{`1: influxURL: not a URL such as "http://influxdb.monitoring:8086"`}},
+		{"InfluxDB with a wrong URL", "influxURL: influx\ninfluxDB: d\nenableInflux: true\n", []string{`1: influxURL: not a URL such as "http://influxdb.monitoring:8086"`}},
 		{"a list for a value", "logLevel: [info]\n", []string{"1: logLevel: a list, where one value is expected"}},
 		{"a mapping for a value", "influxPassword: {hunter2: }\n", []string{"1: influxPassword: a mapping, where one value is expected"}},
 		{"a value for a mapping", "promMetricsConfig: true\n", []string{`1: promMetricsConfig: not a mapping such as "suppressErrorLabel: true"`}},
@@ -249,7 +254,7 @@ func TestWhatIsNotYAML(t *testing.T) {
 		{"a password with an asterisk", "a: 1\ninfluxPassword: *hunter2\n", "2: not YAML: a value begins with *, which has a meaning of its own; put it in quotes"},
 		{"a control character", "a: 1\nb: \x01\n", "2: not YAML: control characters are not allowed"},
 		{"no UTF-8", "a: 1\nb: 2\nc: \xff\n", "3: not YAML: invalid leading UTF-8 octet"},
-		{"in the second document", "a: 1\n---\nb: [\n", "4: not YAML: did not find expected node content"},
+		{"in the second document", "a: 1\n---\nb: [\n", "3: not YAML: did not find expected node content"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

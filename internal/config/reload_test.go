@@ -104,20 +104,20 @@ func TestFileThatComesLater(t *testing.T) {
 
 // What is read only at the start stays as it was, and is named until it is so again.
 func TestKeysThatNeedARestart(t *testing.T) {
-	const start = "listenAddress: :90\nenableInflux: true\ninfluxURL: http://a\ninfluxPassword: hunter2\n"
+	const start = "listenAddress: :90\nenableInflux: true\ninfluxURL: http://a\ninfluxDB: d\ninfluxPassword: hunter2\n"
 	waiting := func(keys string) string {
 		return `level=WARN msg="changed settings take effect at the next start" keys=` + keys
 	}
 	s := run(t, load, start, []step{
 		{
-			name: "changed", do: content("listenAddress: :91\nenableInflux: true\ninfluxURL: http://a\ninfluxPassword: hunter3\nmaxErrorPodCount: 1\n"),
+			name: "changed", do: content("listenAddress: :91\nenableInflux: true\ninfluxURL: http://a\ninfluxDB: d\ninfluxPassword: hunter3\nmaxErrorPodCount: 1\n"),
 			url: "http://default/", log: []string{
 				`level=INFO msg="configuration reloaded" path={} changed="[listenAddress influxPassword maxErrorPodCount]"`,
 				waiting(`"[listenAddress influxPassword]"`),
 			},
 		},
 		{
-			name: "one back", do: content("listenAddress: :90\nenableInflux: true\ninfluxURL: http://a\ninfluxPassword: hunter4\n"),
+			name: "one back", do: content("listenAddress: :90\nenableInflux: true\ninfluxURL: http://a\ninfluxDB: d\ninfluxPassword: hunter4\n"),
 			url: "http://default/", log: []string{
 				`level=INFO msg="configuration reloaded" path={} changed="[listenAddress influxPassword maxErrorPodCount]"`,
 				waiting("[influxPassword]"),

@@ -29,7 +29,7 @@ type Settings struct {
 
 // MetricsConfig says how the errors of checks appear in the metrics.
 type MetricsConfig struct {
-	// SuppressErrorLabel leaves the label "error" empty.
+	// SuppressErrorLabel leaves the label "error" out.
 	SuppressErrorLabel bool
 	// ErrorLabelMaxLength is the most bytes of an error that are shown. 0 or less means all.
 	ErrorLabelMaxLength int

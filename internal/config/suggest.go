@@ -3,6 +3,8 @@ package config
 import (
 	"regexp"
 	"strings"
+
+	"github.com/khronicle/khronicle/internal/spelling"
 )
 
 var wordPattern = regexp.MustCompile(`^[\w.-]{1,64}`)
@@ -18,40 +20,19 @@ func word(name string) string {
 
 // suggestion names the known key that is nearest to an unknown one, if any is near.
 func suggestion(name string) string {
-	best, least := "", min(len(name), 64)/2+1
+	var names []string
+	known := map[string]string{} // the key by what may be written for it: a key of a mapping also without that
 	for _, k := range keys {
-		d := distance(word(name), k.name)
+		names = append(names, k.name)
+		known[k.name] = k.name
 		if _, leaf, nested := strings.Cut(k.name, "."); nested {
-			d = min(d, distance(word(name), leaf))
-		}
-		if d < least {
-			best, least = k.name, d
+			names = append(names, leaf)
+			known[leaf] = k.name
 		}
 	}
-	if best == "" {
+	nearest := spelling.Nearest(word(name), names, min(len(name), 64)/2)
+	if nearest == "" {
 		return ""
 	}
-	return "; did you mean " + best + "?"
-}
-
-// distance is how many letters have to be added, removed or replaced to make b of a, whatever their case (Levenshtein).
-func distance(a, b string) int {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return "; did you mean " + known[nearest] + "?"
 }

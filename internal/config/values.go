@@ -99,7 +99,7 @@ func httpURL(example string) func(*yaml.Node) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if u, err := url.Parse(value); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		if u, err := url.Parse(value); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 			return "", fmt.Errorf("not a URL such as %q", example)
 		}
 		return value, nil

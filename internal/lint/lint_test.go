@@ -96,6 +96,18 @@ func job(namespace, name string) []byte {
 spec: {timeout: 1m, podSpec: {containers: [{name: check, image: "shop/check:1"}]}}}`, namespace, name)
 }
 
+// Its reports are as good as any other's, so that --strict shall not fail for it.
+func TestHostNetworkIsNoFinding(t *testing.T) {
+	got := page(linted("a.yaml", []byte(`apiVersion: comcast.github.io/v1
+kind: KuberhealthyJob
+metadata: {name: node, namespace: shop}
+spec: {timeout: 1m, podSpec: {hostNetwork: true, containers: [{name: check, image: "shop/check:1"}]}}
+`)))
+	if want := "0 checks, 1 job in 1 file: 0 errors, 0 warnings\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // Without a namespace, the two may be meant for different ones.
 func TestObjectThatIsInTwoFiles(t *testing.T) {
 	linter := lint.New()

@@ -7,11 +7,12 @@ import (
 	"io"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
+
+	"github.com/khronicle/khronicle/internal/yamlerror"
 )
 
 // document is one of the documents of a file.
@@ -31,8 +32,6 @@ var (
 	// template and ours tell a Helm template of checks or jobs.
 	template = regexp.MustCompile(`\{\{`)
 	ours     = regexp.MustCompile(`Kuberhealthy(Check|Job)|comcast\.github\.io/`)
-	// yamlLine is how the parser says where.
-	yamlLine = regexp.MustCompile(`yaml: (?:line (\d+): )?(.*)`)
 )
 
 // parse reads the documents of a file. One that cannot be read is a finding, and does not keep the others from being read.
@@ -132,21 +131,10 @@ func (d *document) parseYAML() *Finding {
 	return nil
 }
 
-// syntax says where YAML is wrong. The parser counts the lines of some errors from 0.
+// syntax says where YAML is wrong.
 func (d *document) syntax(err error) *Finding {
-	finding := &Finding{Severity: Error, File: d.file, Line: d.before + 1, Text: "is not YAML: " + err.Error()}
-	if parts := yamlLine.FindStringSubmatch(err.Error()); parts != nil {
-		finding.Text = "is not YAML: " + parts[2]
-		if line, err := strconv.Atoi(parts[1]); err == nil {
-			finding.Line = d.before + line
-			if strings.HasPrefix(parts[2], "did not find expected") {
-				finding.Line++
-			}
-		}
-	}
-	last := d.before + 1 + bytes.Count(bytes.TrimRight(d.text, " \t\r\n"), []byte("\n"))
-	finding.Line = min(finding.Line, last) // what is missing at the end, the parser misses behind it
-	return finding
+	e := yamlerror.Of(err, d.text)
+	return &Finding{Severity: Error, File: d.file, Line: d.before + e.Line, Text: "is not YAML: " + e.Problem}
 }
 
 func readNode(text []byte) *yamlnode.Node {

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	yamlnode "go.yaml.in/yaml/v3"
+
+	"github.com/khronicle/khronicle/internal/spelling"
 )
 
 // hints say what a required field is for.
@@ -227,7 +229,7 @@ func (o *object) hint(s *schema, key, path string) string {
 		return "; " + where
 	}
 	names := slices.Sorted(maps.Keys(s.Properties))
-	if name := nearest(key, names, 1); name != "" {
+	if name := spelling.Nearest(key, names, min(1, len(key)/3)); name != "" {
 		return "; did you mean " + child(path, name)
 	}
 	for _, name := range names {
@@ -239,7 +241,7 @@ func (o *object) hint(s *schema, key, path string) string {
 			return "; did you mean " + child(at, key)
 		}
 	}
-	if name := nearest(key, names, len(key)); name != "" {
+	if name := spelling.Nearest(key, names, len(key)/3); name != "" {
 		return "; did you mean " + child(path, name)
 	}
 	if o.specFields[key] != nil && path != "spec" {

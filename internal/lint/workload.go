@@ -110,10 +110,6 @@ func (o *object) pod(spec corev1.PodSpec) {
 	if p := spec.RestartPolicy; p != "" && p != corev1.RestartPolicyNever {
 		o.warnf(podSpec+".restartPolicy", "%q is replaced by Never", string(p))
 	}
-	if spec.HostNetwork {
-		o.warnf(podSpec+".hostNetwork", "the pod has the address of its node, so its reports are known by the header %s alone, "+
-			"which old clients in JavaScript and Python do not send", protocol.HeaderRunUUID)
-	}
 	o.podFields(spec)
 	volumes := o.volumes(spec.Volumes)
 	names := map[string]string{}

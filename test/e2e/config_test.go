@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,15 +51,37 @@ func roleLog(t *testing.T, role string) string {
 
 var everyRole = map[string]string{"worker": workerPort, "starter": starterPort, "reportapi": reportPort}
 
-// awaitReload waits until the last reload of every role has succeeded or not.
-func awaitReload(t *testing.T, successful int) {
+// configure changes the configuration file and waits until every role has read the new one. A role whose file has been
+// right all the time shows it by the time of its last success alone.
+func configure(t *testing.T, content string) {
 	t.Helper()
-	want := fmt.Sprintf("khronicle_config_last_reload_successful %d\n", successful)
-	for role, port := range everyRole {
-		eventually(t, 15*time.Second, role+": "+want, func() (bool, string) {
-			return strings.Contains(metricsOf(t, port), want), "another value"
+	before := map[string]float64{}
+	for role := range everyRole {
+		before[role] = lastReload(t, role)
+	}
+	writeConfig(t, content)
+	for role := range everyRole {
+		eventually(t, 15*time.Second, role+" reads the new configuration", func() (bool, string) {
+			return lastReload(t, role) > before[role] && reloadSuccessful(t, role), fmt.Sprintf("last read at %f", before[role])
 		})
 	}
+}
+
+// lastReload is when a role last read a configuration that is right, in seconds.
+func lastReload(t *testing.T, role string) float64 {
+	t.Helper()
+	_, after, found := strings.Cut(metricsOf(t, everyRole[role]), "\nkhronicle_config_last_reload_success_timestamp_seconds ")
+	value, _, _ := strings.Cut(after, "\n")
+	at, err := strconv.ParseFloat(value, 64)
+	if !found || err != nil {
+		t.Fatalf("%s shows no time of its last reload: %v", role, err)
+	}
+	return at
+}
+
+func reloadSuccessful(t *testing.T, role string) bool {
+	t.Helper()
+	return strings.Contains(metricsOf(t, everyRole[role]), "\nkhronicle_config_last_reload_successful 1\n")
 }
 
 // TestHotReload changes the configuration file while runs are in flight: what is new is in force within seconds, a file that
@@ -79,7 +102,7 @@ func TestHotReload(t *testing.T) {
 		return n >= 3, fmt.Sprintf("%d", n)
 	})
 
-	writeConfig(t, "stateMetadata: {cluster: blue}\npromMetricsConfig: {errorLabelMaxLength: 7}\nmaxErrorPodCount: 1\nenableForceMaster: true\n")
+	configure(t, "stateMetadata: {cluster: blue}\npromMetricsConfig: {errorLabelMaxLength: 7}\nmaxErrorPodCount: 1\nenableForceMaster: true\n")
 	eventually(t, 15*time.Second, "the page shows the metadata", func() (bool, string) {
 		return statusPage(t, "").Metadata["cluster"] == "blue", "not yet"
 	})
@@ -90,11 +113,12 @@ func TestHotReload(t *testing.T) {
 		n := len(failedPods(t, namespace, "failing"))
 		return n == 1, fmt.Sprintf("%d", n)
 	})
-	awaitReload(t, 1)
 
 	writeConfig(t, "stateMetadata: {cluster: green}\nmaxKHJobAge: 15 minutes\n")
-	awaitReload(t, 0)
 	for role := range everyRole {
+		eventually(t, 15*time.Second, role+" refuses the configuration", func() (bool, string) {
+			return !reloadSuccessful(t, role), "the last reload was successful"
+		})
 		if want := `:2: maxKHJobAge: \"15 minutes\" is not a duration such as \"15m\"`; !strings.Contains(roleLog(t, role), want) {
 			t.Errorf("the log of %s lacks %s", role, want)
 		}
@@ -102,8 +126,7 @@ func TestHotReload(t *testing.T) {
 	if got := statusPage(t, "").Metadata["cluster"]; got != "blue" {
 		t.Errorf("metadata is %q after a file that cannot be read, want what was in force", got)
 	}
-	writeConfig(t, "stateMetadata: {cluster: green}\n")
-	awaitReload(t, 1)
+	configure(t, "stateMetadata: {cluster: green}\n")
 	if got := statusPage(t, "").Metadata["cluster"]; got != "green" {
 		t.Errorf("metadata is %q", got)
 	}

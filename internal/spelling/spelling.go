@@ -1,15 +1,17 @@
-package lint
+// Package spelling finds the word that was meant by one that is not known. It shows nothing to anybody.
+package spelling
 
 import "strings"
 
-// nearest returns the one of the names that was most likely meant, or nothing if none is within that many slips.
-func nearest(written string, names []string, slips int) string {
-	best, least := "", min(slips, len(written)/3)+1
+// Nearest returns the one of the names that was most likely meant, or nothing if none is within that many slips. The case
+// of letters does not count, and of names that are equally near the first is taken.
+func Nearest(written string, names []string, slips int) string {
+	best, least := "", slips+1
 	for _, name := range names {
 		if strings.EqualFold(written, name) {
 			return name
 		}
-		if d := distance(strings.ToLower(written), strings.ToLower(name)); d < least && d < len(name) {
+		if d := distance(strings.ToLower(written), strings.ToLower(name)); d < least {
 			best, least = name, d
 		}
 	}
