@@ -1,0 +1,48 @@
+package ledger
+
+import "context"
+
+// OpenAt opens a database and stops at a version of the schema.
+var OpenAt = openAt
+
+// Exec runs statements in a write transaction, past everything that guards the tables.
+func Exec(ctx context.Context, l *Ledger, statements string) error {
+	return l.store.write(ctx, func(tx transaction) error { return tx.script(ctx, statements) })
+}
+
+// Hold keeps every writer waiting until release is called.
+func Hold(l *Ledger) (release func() error) {
+	held, free, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- l.store.write(context.Background(), func(transaction) error {
+			close(held)
+			<-free
+			return nil
+		})
+	}()
+	<-held
+	return func() error {
+		close(free)
+		return <-done
+	}
+}
+
+// Load finishes many accounts in one transaction, by the statements that Finish uses.
+func Load(ctx context.Context, l *Ledger, accounts []Account) error {
+	changes := make([]change, 0, len(accounts))
+	for _, a := range accounts {
+		changes = append(changes, l.change(finish, a))
+	}
+	return l.send(ctx, &request{changes: changes})
+}
+
+// Query returns the first column of what a query finds, as text.
+func Query(ctx context.Context, l *Ledger, query string) (lines []string, err error) {
+	err = queryRows(ctx, l.store.reader(), query, func(scan scanner) error {
+		var line string
+		err := scan(&line)
+		lines = append(lines, line)
+		return err
+	})
+	return lines, err
+}
