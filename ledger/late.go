@@ -30,7 +30,7 @@ func NewLate(dsn string, keep Retention) *Late { return &Late{dsn: dsn, keep: ke
 
 // Run opens the ledger, tries until that succeeds, and removes what is too old from time to time, until ctx ends. Then it
 // closes the ledger.
-func (l *Late) Run(ctx context.Context, logger *slog.Logger) error {
+func (l *Late) Run(ctx context.Context, logger *slog.Logger) {
 	for l.opened.Load() == nil {
 		opened, err := Open(ctx, l.dsn, Options{})
 		if err == nil {
@@ -39,7 +39,7 @@ func (l *Late) Run(ctx context.Context, logger *slog.Logger) error {
 		}
 		logger.Warn("ledger is not open; runs go on and their accounts wait", "error", err)
 		if !sleep(ctx, openPause) {
-			return nil
+			return
 		}
 	}
 	for sleep(ctx, pruneEvery) {
@@ -49,7 +49,9 @@ func (l *Late) Run(ctx context.Context, logger *slog.Logger) error {
 			logger.Info("ledger pruned", "accounts", pruned.Passes+pruned.Failures)
 		}
 	}
-	return l.opened.Load().Close()
+	if err := l.opened.Load().Close(); err != nil {
+		logger.Warn("close ledger", "error", err)
+	}
 }
 
 func sleep(ctx context.Context, pause time.Duration) bool {

@@ -114,7 +114,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	cluster := []string{"context", "debug", "kubeconfig", "log-json", "log-level", "target-namespaces"}
 	roles := slices.Concat(cluster, []string{"config", "pod-name"})
 	runs := []string{
-		"max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
+		"ledger", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
 	}
 	tests := map[string][]string{
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
@@ -123,8 +123,9 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 		"dev": slices.Concat(roles, runs, []string{
 			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
 		}),
-		"watch": slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
-		"lint":  {"output", "strict"},
+		"accounts": {"ledger", "limit", "output"},
+		"watch":    slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
+		"lint":     {"output", "strict"},
 	}
 	names := []string{}
 	for _, c := range rootCommand().Commands() {
