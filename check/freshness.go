@@ -40,11 +40,11 @@ func (a Awaited) Unknown(now time.Time) bool { return !a.By.IsZero() && now.Afte
 
 // Text is what people see of a check or job that is unknown. It stays the same for as long as that does.
 func (a Awaited) Text() string {
-	since, by := a.Since.UTC().Format(time.RFC3339), a.By.UTC().Format(time.RFC3339)
+	since := a.Since.UTC().Format(time.RFC3339)
 	if a.First {
-		return fmt.Sprintf("unknown: %s: no run has ended since its creation at %s; the first was due by %s", a.Ref, since, by)
+		since = "its creation at " + since
 	}
-	return fmt.Sprintf("unknown: %s: no run has ended since %s; the next was due by %s", a.Ref, since, by)
+	return fmt.Sprintf("unknown: %s: no run has ended since %s; one was due by %s", a.Ref, since, a.By.UTC().Format(time.RFC3339))
 }
 
 // AwaitedOfAll returns what each check and each job owes. isJob tells a job's state from a check's.

@@ -274,7 +274,7 @@ func unknownSince(kind khv1.KHWorkload, namespace, name string) check.Awaited {
 
 func TestSummarizeWhatIsUnknown(t *testing.T) {
 	text := func(name string) string {
-		return "unknown: " + name + ": no run has ended since 2026-11-22T12:00:00Z; the next was due by 2026-11-22T13:00:00Z"
+		return "unknown: " + name + ": no run has ended since 2026-11-22T12:00:00Z; one was due by 2026-11-22T13:00:00Z"
 	}
 	unknown := []check.Awaited{
 		unknownSince(khv1.KHCheck, "prod", "web"), unknownSince(khv1.KHCheck, "ns", "dns"), unknownSince(khv1.KHCheck, "ns", "new"),
