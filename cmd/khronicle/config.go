@@ -26,6 +26,7 @@ type config struct {
 	targetNamespaces    []string
 	listen, operations  string
 	sourceIP            bool
+	unknownIsHealthy    bool
 	startBurst          int
 	ledger              string
 	reportingURL        string
@@ -105,6 +106,7 @@ func (c *config) addNameFlags(f *pflag.FlagSet) {
 func (c *config) addReportFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", ":8080", "address of reports, status page, metrics and health")
 	f.BoolVar(&c.sourceIP, "accept-reports-by-source-ip", false, "take reports without a run UUID, told by their pod's address; weak, for clients of Kuberhealthy before v2.5")
+	f.BoolVar(&c.unknownIsHealthy, "unknown-is-healthy", false, "show a check that owes an outcome as it was last, as Kuberhealthy does")
 }
 
 // addStartFlags adds what the starter needs.

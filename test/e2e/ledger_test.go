@@ -77,15 +77,19 @@ func TestEveryDueTickHasOneAccount(t *testing.T) {
 	c := demoCheck(namespace, "busy", env{"REPORT_DELAY": "5s"}) // skips two ticks of three
 	c.Spec.RunInterval = interval.String()
 	apply(t, c)
+	const idle = 8 * time.Second // between the runs of this one there is time for an outage
 	quick := demoCheck(namespace, "quick", nil)
-	quick.Spec.RunInterval = interval.String()
+	quick.Spec.RunInterval = idle.String()
 	apply(t, quick)
 	finished := func(n int) func([]ledger.Account) bool {
 		return func(accounts []ledger.Account) bool { return countOf(accounts, ledger.Succeeded) >= n }
 	}
 	awaitAccounts(t, kept, khv1.KHCheck, namespace, "busy", 60*time.Second, "three runs", finished(3))
+	runs := awaitAccounts(t, kept, khv1.KHCheck, namespace, "quick", 30*time.Second, "any run", finished(1))
+	awaitAccounts(t, kept, khv1.KHCheck, namespace, "quick", 30*time.Second, "a run that has just ended", finished(countOf(runs, ledger.Succeeded)+1))
+	time.Sleep(time.Second) // the account is the last but one step of a run
 	under.kill("temporal")
-	time.Sleep(6 * interval) // nobody is there to start a run: this is what is tested
+	time.Sleep(4 * idle) // nobody is there to start a run: this is what is tested
 	if err := under.start("temporal"); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +103,7 @@ func TestEveryDueTickHasOneAccount(t *testing.T) {
 			func(accounts []ledger.Account) bool {
 				return countOf(accounts, ledger.Succeeded) >= more && countOf(accounts, want) >= 2
 			})
-		checkGrid(t, name, accounts, interval)
+		checkGrid(t, name, accounts, map[string]time.Duration{"busy": interval, "quick": idle}[name])
 	}
 	found, err := kept.Verify(t.Context(), time.Now().Add(-5*time.Minute))
 	if err != nil || len(found.Problems) != 0 || len(found.Overdue) != 0 {
