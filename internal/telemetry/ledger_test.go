@@ -16,7 +16,9 @@ type fakeLedger struct{ err error }
 
 func (f fakeLedger) Ping(context.Context) error { return f.err }
 
-func (f fakeLedger) Stats() ledger.Stats { return ledger.Stats{Queued: 1, Rows: 20, FailedRows: 3, Batches: 4} }
+func (f fakeLedger) Stats() ledger.Stats {
+	return ledger.Stats{Queued: 1, Rows: 20, FailedRows: 3, Batches: 4}
+}
 
 func TestMetricsOfTheLedger(t *testing.T) {
 	for err, up := range map[error]float64{nil: 1, errors.New("down"): 0} {
