@@ -46,3 +46,14 @@ func Query(ctx context.Context, l *Ledger, query string) (lines []string, err er
 	})
 	return lines, err
 }
+
+// Settle brings all that was written into the database's main file and its statistics up to date, as the databases do by
+// themselves in time.
+func Settle(ctx context.Context, l *Ledger) error {
+	if s, ok := l.store.(*sqliteStore); ok {
+		_, err := s.conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+		return err
+	}
+	_, err := l.store.reader().ExecContext(ctx, `VACUUM ANALYZE`)
+	return err
+}
