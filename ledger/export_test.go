@@ -1,6 +1,9 @@
 package ledger
 
-import "context"
+import (
+	"context"
+	"runtime"
+)
 
 // OpenAt opens a database and stops at a version of the schema.
 var OpenAt = openAt
@@ -56,4 +59,16 @@ func Settle(ctx context.Context, l *Ledger) error {
 	}
 	_, err := l.store.reader().ExecContext(ctx, `VACUUM ANALYZE`)
 	return err
+}
+
+// HoldWriter does as Hold, and returns when the writer waits with a batch: all that comes then gathers for the next one.
+func HoldWriter(ctx context.Context, l *Ledger) (release func() error) {
+	release = Hold(l)
+	if err := l.enqueue(&request{ctx: ctx, done: make(chan error, 1)}); err != nil {
+		panic(err)
+	}
+	for len(l.queue) > 0 {
+		runtime.Gosched()
+	}
+	return release
 }
