@@ -42,7 +42,7 @@ func newBook(known map[string]int64, requests []*request) *book {
 
 func (b *book) write(ctx context.Context, tx transaction) error {
 	steps := []func(context.Context, transaction) error{
-		b.load, b.addChecks, b.decide, b.learnWords, b.putAccounts, b.rollUp, b.putEvidence, b.count,
+		b.findChecks, b.load, b.decide, b.learnWords, b.putAccounts, b.rollUp, b.putEvidence, b.count,
 	}
 	for _, step := range steps {
 		if err := step(ctx, tx); err != nil {
@@ -52,65 +52,83 @@ func (b *book) write(ctx context.Context, tx transaction) error {
 	return nil
 }
 
-const loadRow = `SELECT c.id, a.outcome, a.flaky, a.revision, a.workflow_id, a.duration FROM checks c
-LEFT JOIN accounts a ON a.check_id = c.id AND a.nominal = $2 AND a.cause = $3 WHERE c.uid = $1`
+const (
+	findCheck = `SELECT id FROM checks WHERE uid = $1`
+	addCheck  = `INSERT INTO checks (uid, kind, namespace, name) VALUES ($1, $2, $3, $4) RETURNING id`
+	// Not joined with checks: PostgreSQL would choose its plan while the table is small, and read all of it ever after.
+	loadRow = `SELECT outcome, flaky, revision, workflow_id, duration FROM accounts
+WHERE check_id = $1 AND nominal = $2 AND cause = $3`
+)
+
+// findChecks gives every entry the ID of its check. None is remembered: one that is pruned comes back with another.
+func (b *book) findChecks(ctx context.Context, tx transaction) error {
+	ids := map[string]int64{}
+	var firsts []Account
+	for _, e := range b.entries {
+		if _, listed := ids[e.account.CheckUID]; !listed {
+			ids[e.account.CheckUID] = 0
+			firsts = append(firsts, e.account)
+		}
+	}
+	for _, step := range []struct {
+		statement string
+		columns   func(Account) []any
+	}{
+		{findCheck, func(a Account) []any { return []any{a.CheckUID} }},
+		{addCheck, func(a Account) []any { return []any{a.CheckUID, string(a.Kind), a.Namespace, a.Name} }},
+	} {
+		missing := slices.DeleteFunc(slices.Clone(firsts), func(a Account) bool { return ids[a.CheckUID] != 0 })
+		lists := make([][]any, 0, len(missing))
+		for _, a := range missing {
+			lists = append(lists, step.columns(a))
+		}
+		err := tx.each(ctx, step.statement, lists, func(i int, scan scanner) error {
+			var id int64
+			err := scan(&id)
+			ids[missing[i].CheckUID] = id
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("find checks: %w", err)
+		}
+	}
+	for _, e := range b.entries {
+		e.checkID = ids[e.account.CheckUID]
+	}
+	return nil
+}
 
 func (b *book) load(ctx context.Context, tx transaction) error {
 	keys := make([][]any, 0, len(b.entries))
 	for _, e := range b.entries {
-		keys = append(keys, []any{e.account.CheckUID, e.account.Nominal.UnixMicro(), causeOf(e.account.Trigger)})
+		keys = append(keys, []any{e.checkID, e.account.Nominal.UnixMicro(), causeOf(e.account.Trigger)})
 	}
-	return tx.each(ctx, loadRow, keys, func(i int, scan scanner) error {
-		e := b.entries[i]
-		var outcome, flaky, revision, duration *int64
-		var workflowID []byte
-		if err := scan(&e.checkID, &outcome, &flaky, &revision, &workflowID, &duration); err != nil {
-			return fmt.Errorf("load accounts: %w", err)
-		}
-		if outcome == nil {
-			return nil
-		}
-		e.old = row{
-			exists: true, flaky: *flaky != 0, revision: int(*revision), workflowID: unpackID(workflowID), timed: duration != nil,
-		}
-		if duration != nil {
-			e.old.duration = *duration
-		}
-		var err error
-		e.old.outcome, err = outcomeOf(*outcome)
-		return err
-	})
-}
-
-const addCheck = `INSERT INTO checks (uid, kind, namespace, name) VALUES ($1, $2, $3, $4) RETURNING id`
-
-func (b *book) addChecks(ctx context.Context, tx transaction) error {
-	ids := map[string]int64{}
-	var uids []string
-	var lists [][]any
-	for _, e := range b.entries {
-		a := e.account
-		if _, listed := ids[a.CheckUID]; e.checkID == 0 && !listed {
-			ids[a.CheckUID] = 0
-			uids = append(uids, a.CheckUID)
-			lists = append(lists, []any{a.CheckUID, string(a.Kind), a.Namespace, a.Name})
-		}
-	}
-	err := tx.each(ctx, addCheck, lists, func(i int, scan scanner) error {
-		var id int64
-		err := scan(&id)
-		ids[uids[i]] = id
+	err := tx.each(ctx, loadRow, keys, func(i int, scan scanner) (err error) {
+		b.entries[i].old, err = scanRow(scan)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("add checks: %w", err)
-	}
-	for _, e := range b.entries {
-		if e.checkID == 0 {
-			e.checkID = ids[e.account.CheckUID]
-		}
+		return fmt.Errorf("load accounts: %w", err)
 	}
 	return nil
+}
+
+func scanRow(scan scanner) (row, error) {
+	var outcome, flaky, revision int64
+	var duration *int64
+	var workflowID []byte
+	if err := scan(&outcome, &flaky, &revision, &workflowID, &duration); err != nil {
+		return row{}, err
+	}
+	r := row{
+		exists: true, flaky: flaky != 0, revision: int(revision), workflowID: unpackID(workflowID), timed: duration != nil,
+	}
+	if duration != nil {
+		r.duration = *duration
+	}
+	var err error
+	r.outcome, err = outcomeOf(outcome)
+	return r, err
 }
 
 func (b *book) decide(context.Context, transaction) error {

@@ -1,6 +1,9 @@
 package ledger
 
-import "context"
+import (
+	"context"
+	"runtime"
+)
 
 // OpenAt opens a database and stops at a version of the schema.
 var OpenAt = openAt
@@ -45,4 +48,27 @@ func Query(ctx context.Context, l *Ledger, query string) (lines []string, err er
 		return err
 	})
 	return lines, err
+}
+
+// Settle brings all that was written into the database's main file and its statistics up to date, as the databases do by
+// themselves in time.
+func Settle(ctx context.Context, l *Ledger) error {
+	if s, ok := l.store.(*sqliteStore); ok {
+		_, err := s.conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+		return err
+	}
+	_, err := l.store.reader().ExecContext(ctx, `VACUUM ANALYZE`)
+	return err
+}
+
+// HoldWriter does as Hold, and returns when the writer waits with a batch: all that comes then gathers for the next one.
+func HoldWriter(ctx context.Context, l *Ledger) (release func() error) {
+	release = Hold(l)
+	if err := l.enqueue(&request{ctx: ctx, done: make(chan error, 1)}); err != nil {
+		panic(err)
+	}
+	for len(l.queue) > 0 {
+		runtime.Gosched()
+	}
+	return release
 }

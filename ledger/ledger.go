@@ -174,9 +174,10 @@ func (l *Ledger) change(how intent, a Account) change {
 	return change{intent: how, account: a}
 }
 
-// Ping returns why the database does not take a commit, and nil when it does. It makes one.
+// Ping returns why the database does not take accounts, and nil when it does. It makes a commit. That may still succeed on
+// a disk which is too full for an account: hence accounts that failed in the last minute, with none stored since, count too.
 func (l *Ledger) Ping(ctx context.Context) error {
-	if err := l.send(ctx, &request{}); err != nil {
+	if err := errors.Join(l.send(ctx, &request{}), l.stats.failing()); err != nil {
 		return fmt.Errorf("ping ledger: %w", err)
 	}
 	return nil

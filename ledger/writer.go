@@ -64,7 +64,9 @@ func (l *Ledger) writeAll() {
 				break gather
 			}
 		}
+		l.stats.storing(len(batch))
 		l.commit(waiting(batch))
+		l.stats.storing(0)
 	}
 }
 
@@ -128,11 +130,13 @@ const maxWords = 20_000
 type Stats struct {
 	// Queued is how many callers wait for a transaction that has not begun.
 	Queued int
+	// Storing is how many callers wait for the transaction that has begun.
+	Storing int
 	// Batches and Rows count the transactions that were committed and the accounts and evidence in them.
 	Batches, Rows int64
 	// FailedRows counts those that were not stored.
 	FailedRows int64
-	// LastError is the newest error of a transaction; it is nil again once one is committed.
+	// LastError is the newest error of a transaction; it is nil again once one like it is committed.
 	LastError   error
 	LastErrorAt time.Time
 }
@@ -140,7 +144,14 @@ type Stats struct {
 type stats struct {
 	sync.Mutex
 	Stats
-	now func() time.Time
+	rowsFailed bool // LastError is of a transaction with rows
+	now        func() time.Time
+}
+
+func (s *stats) storing(callers int) {
+	s.Lock()
+	defer s.Unlock()
+	s.Storing = callers
 }
 
 func (s *stats) count(batch []*request, err error) {
@@ -155,12 +166,24 @@ func (s *stats) count(batch []*request, err error) {
 	defer s.Unlock()
 	if err != nil {
 		s.FailedRows += rows
-		s.LastError, s.LastErrorAt = err, s.now()
+		s.LastError, s.LastErrorAt, s.rowsFailed = err, s.now(), rows > 0
 		return
 	}
 	s.Batches++
 	s.Rows += rows
-	s.LastError = nil
+	if rows > 0 || !s.rowsFailed { // on a full disk there may be room for a ping
+		s.LastError, s.rowsFailed = nil, false
+	}
+}
+
+// failing returns the error of accounts that could not be stored in the last minute, if none was since.
+func (s *stats) failing() error {
+	s.Lock()
+	defer s.Unlock()
+	if s.rowsFailed && s.now().Sub(s.LastErrorAt) < time.Minute {
+		return s.LastError
+	}
+	return nil
 }
 
 // Stats returns what the writer has done.
