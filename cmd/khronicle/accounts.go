@@ -54,7 +54,7 @@ func showAccounts(ctx context.Context, dsn string, args []string, limit int, asJ
 		if err != nil {
 			return err
 		}
-		return print(out, asJSON, summaries, summaryTable)
+		return show(out, asJSON, summaries, summaryTable)
 	}
 	namespace, name, ok := strings.Cut(args[0], "/")
 	if !ok {
@@ -68,11 +68,11 @@ func showAccounts(ctx context.Context, dsn string, args []string, limit int, asJ
 		}
 		accounts = append(accounts, found...)
 	}
-	return print(out, asJSON, accounts, accountTable)
+	return show(out, asJSON, accounts, accountTable)
 }
 
-// print writes what was found as JSON, or as a table.
-func print[T any](out io.Writer, asJSON bool, found []T, table func(io.Writer, []T)) error {
+// show writes what was found as JSON, or as a table.
+func show[T any](out io.Writer, asJSON bool, found []T, table func(io.Writer, []T)) error {
 	if asJSON {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
