@@ -38,6 +38,9 @@ type Activities struct {
 	Recorder string
 	// Retention returns which finished pods are kept now.
 	Retention func() check.Retention
+	// Ledger, if any, keeps the account of each run, and Build is the version of this worker in it.
+	Ledger Ledger
+	Build  string
 	// Exporter, if any, gets each outcome that is recorded.
 	Exporter Exporter
 }
@@ -48,6 +51,9 @@ type Run struct {
 	UUID     string
 	Attempt  int
 	Deadline time.Time
+	// Due is when the run was due, and Started when it began; a run without has no account.
+	Due     *Due      `json:",omitempty"`
+	Started time.Time `json:",omitzero"`
 	// Given is the workload of a run that was started with one of its own.
 	Given *Given `json:",omitempty"`
 }

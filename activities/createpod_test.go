@@ -147,7 +147,7 @@ func created(t *testing.T, runs ...activities.Run) []*corev1.Pod {
 	})
 	for _, run := range runs {
 		encoded, err := env.ExecuteActivity(a.CreatePod, run)
-		if got := value[activities.CreatePodResult](t, encoded, err); got != (activities.CreatePodResult{Containers: 1}) {
+		if got := value[activities.CreatePodResult](t, encoded, err); got.Containers != 1 || got.Failure != nil || got.CheckGone {
 			t.Fatalf("result is %+v, want one pod of one container", got)
 		}
 	}

@@ -30,11 +30,15 @@ type CreatePodResult struct {
 	Failure *check.Failure
 	// Containers is how many containers the pod has, besides those that run before the others start.
 	Containers int
+	// At is when the API server made the pod, in whole seconds, and SpecHash tells the specs of checks apart.
+	At       time.Time `json:",omitzero"`
+	SpecHash string    `json:",omitempty"`
 }
 
 // CreatePod makes the pod of a run from the present spec of its check. It may be called again: the same run and attempt
 // have one pod.
 func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, error) {
+	a.begin(ctx, run)
 	workload, reportingURL, ok, err := a.workload(ctx, run)
 	if err != nil || !ok {
 		return CreatePodResult{CheckGone: !ok && err == nil}, err
@@ -50,14 +54,17 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 	pod := check.NewPod(workload, check.Run{
 		UUID: run.UUID, Attempt: run.Attempt, Deadline: run.Deadline, ReportingURL: reportingURL,
 	}, time.Now())
-	if _, err := a.Cluster.CreatePod(ctx, pod); err != nil {
+	created, err := a.Cluster.CreatePod(ctx, pod)
+	if err != nil {
 		if !permanent(err) {
 			return CreatePodResult{}, err
 		}
 		failure := check.CreateFailed(err.Error())
 		return CreatePodResult{Failure: &failure}, nil
 	}
-	return CreatePodResult{Containers: len(pod.Spec.Containers)}, nil
+	return CreatePodResult{
+		Containers: len(pod.Spec.Containers), At: created.CreationTimestamp.UTC(), SpecHash: workload.SpecHash(),
+	}, nil
 }
 
 // workload returns what the run is to run, and where its check reports.

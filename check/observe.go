@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -38,11 +39,18 @@ type Observation struct {
 	Detail string
 	// Node is where the pod was placed.
 	Node string
+	// RunningSince is when the first container began to run, and ExitedAt when the last one ended. Kubernetes gives whole
+	// seconds by the node's clock.
+	RunningSince time.Time `json:",omitzero"`
+	ExitedAt     time.Time `json:",omitzero"`
+	// Image is the digest of the first container's image.
+	Image string `json:",omitempty"`
 }
 
 // Observe reads the status of a checker pod.
 func Observe(pod *corev1.Pod) Observation {
 	o := Observation{Node: pod.Spec.NodeName, Disrupted: disrupted(pod), Deleting: pod.DeletionTimestamp != nil}
+	o.observeContainers(pod)
 	switch pod.Status.Phase {
 	case corev1.PodSucceeded, corev1.PodFailed:
 		o.Started, o.Ended, o.Detail = true, true, endDetail(pod)
@@ -120,6 +128,28 @@ func exits(pod *corev1.Pod) []string {
 		}
 	}
 	return texts
+}
+
+// observeContainers takes over the times and the image of the containers.
+func (o *Observation) observeContainers(pod *corev1.Pod) {
+	for i, status := range pod.Status.ContainerStatuses {
+		if i == 0 {
+			o.Image = status.ImageID
+		}
+		began := time.Time{}
+		if status.State.Running != nil {
+			began = status.State.Running.StartedAt.UTC()
+		}
+		if end := status.State.Terminated; end != nil {
+			began = end.StartedAt.UTC()
+			if at := end.FinishedAt.UTC(); at.After(o.ExitedAt) {
+				o.ExitedAt = at
+			}
+		}
+		if !began.IsZero() && (o.RunningSince.IsZero() || began.Before(o.RunningSince)) {
+			o.RunningSince = began
+		}
+	}
 }
 
 func ended(status corev1.ContainerStatus) bool { return status.State.Terminated != nil }

@@ -33,6 +33,18 @@ const (
 	Canceled Result = "canceled"
 )
 
+// Trigger is why a run was started.
+type Trigger string
+
+// The triggers of a run.
+const (
+	TriggerSchedule Trigger = "schedule"
+	TriggerFirst    Trigger = "first"
+	TriggerJob      Trigger = "job"
+	// TriggerExternal is that of a run which a program asked for, by package external.
+	TriggerExternal Trigger = "external"
+)
+
 // Outcome is how a run ended. It is data: a check that fails is no error of Khronicle's.
 type Outcome struct {
 	Result Result

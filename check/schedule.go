@@ -1,6 +1,7 @@
 package check
 
 import (
+	"iter"
 	"strings"
 	"time"
 
@@ -91,6 +92,17 @@ func (s Schedule) Next(anchor, t time.Time) time.Time {
 		return anchor.Add(s.interval)
 	}
 	return anchor.Add((t.Sub(anchor)/s.interval + 1) * s.interval)
+}
+
+// Between returns the due times after one time and before another, neither of them among these.
+func (s Schedule) Between(anchor, after, before time.Time) iter.Seq[time.Time] {
+	return func(yield func(time.Time) bool) {
+		for due := s.Next(anchor, after); !due.IsZero() && due.Before(before); due = s.Next(anchor, due) {
+			if !yield(due) {
+				return
+			}
+		}
+	}
 }
 
 // Interval returns the time between the first two ticks after t.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -73,14 +74,12 @@ type Summary struct {
 
 // Summarize returns the state of the cluster from the states of its checks and jobs. isJob tells a job's state from a
 // check's. A state without a recorder has no finished run and is left out, as is one outside the namespaces, unless the
-// list is empty.
-func Summarize(states []*khv1.KuberhealthyState, isJob func(*khv1.KuberhealthyState) bool, namespaces []string) Summary {
-	sum := Summary{
-		OK: true, Errors: []string{}, Metadata: map[string]string{},
-		CheckDetails: map[string]khv1.WorkloadDetails{}, JobDetails: map[string]khv1.WorkloadDetails{},
-	}
-	for _, state := range sorted(states) {
-		if state.Spec.AuthoritativePod == "" || len(namespaces) > 0 && !slices.Contains(namespaces, state.Namespace) {
+// list is empty. What is unknown is not OK, says so before its last errors, and is shown also when it has no state.
+func Summarize(states []*khv1.KuberhealthyState, isJob func(*khv1.KuberhealthyState) bool, namespaces []string, unknown ...Awaited) Summary {
+	sum := Summary{Metadata: map[string]string{}, CheckDetails: map[string]khv1.WorkloadDetails{}, JobDetails: map[string]khv1.WorkloadDetails{}}
+	hidden := func(namespace string) bool { return len(namespaces) > 0 && !slices.Contains(namespaces, namespace) }
+	for _, state := range states {
+		if state.Spec.AuthoritativePod == "" || hidden(state.Namespace) {
 			continue
 		}
 		details := sum.CheckDetails
@@ -90,14 +89,42 @@ func Summarize(states []*khv1.KuberhealthyState, isJob func(*khv1.KuberhealthySt
 		shown := state.Spec
 		shown.KHWorkload = nil // Kuberhealthy's page says it by the map
 		details[state.Namespace+"/"+state.Name] = shown
-		for _, text := range state.Spec.Errors {
+	}
+	for _, awaited := range unknown {
+		if !hidden(awaited.Namespace) {
+			sum.showUnknown(awaited)
+		}
+	}
+	sum.Errors = sum.allErrors()
+	sum.OK = len(sum.Errors) == 0
+	return sum
+}
+
+func (s Summary) showUnknown(awaited Awaited) {
+	details := s.CheckDetails
+	if awaited.Kind == khv1.KHJob {
+		details = s.JobDetails
+	}
+	name := awaited.Namespace + "/" + StateName(awaited.Name)
+	shown := details[name]
+	shown.OK, shown.Namespace = false, awaited.Namespace
+	shown.Errors = append([]string{awaited.Text()}, shown.Errors...)
+	details[name] = shown
+}
+
+// allErrors returns the error texts of all that is shown, in the order of their names.
+func (s Summary) allErrors() []string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(s.CheckDetails)), maps.Keys(s.JobDetails))
+	slices.Sort(names)
+	texts := []string{}
+	for _, name := range slices.Compact(names) {
+		for _, text := range slices.Concat(s.CheckDetails[name].Errors, s.JobDetails[name].Errors) {
 			if text != "" {
-				sum.Errors = append(sum.Errors, text)
+				texts = append(texts, text)
 			}
 		}
 	}
-	sum.OK = len(sum.Errors) == 0
-	return sum
+	return texts
 }
 
 // ErrorLabel returns errors as the value of one metric label, in Kuberhealthy's form: joined by "|", with ' for ", and cut
@@ -116,10 +143,4 @@ func Cut(text string, limit int) string {
 		limit--
 	}
 	return text[:limit]
-}
-
-func sorted(states []*khv1.KuberhealthyState) []*khv1.KuberhealthyState {
-	return slices.SortedFunc(slices.Values(states), func(a, b *khv1.KuberhealthyState) int {
-		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
-	})
 }

@@ -267,6 +267,56 @@ func TestSummarize(t *testing.T) {
 	}
 }
 
+// unknownSince is what a check or job owes that was last heard of at noon.
+func unknownSince(kind khv1.KHWorkload, namespace, name string) check.Awaited {
+	return check.Awaited{Ref: check.Ref{Kind: kind, Namespace: namespace, Name: name}, Since: now, By: now.Add(time.Hour)}
+}
+
+func TestSummarizeWhatIsUnknown(t *testing.T) {
+	text := func(name string) string {
+		return "unknown: " + name + ": no run has ended since 2026-11-22T12:00:00Z; one was due by 2026-11-22T13:00:00Z"
+	}
+	unknown := []check.Awaited{
+		unknownSince(khv1.KHCheck, "prod", "web"), unknownSince(khv1.KHCheck, "ns", "dns"), unknownSince(khv1.KHCheck, "ns", "new"),
+		unknownSince(khv1.KHJob, "ns", "smoke"), unknownSince(khv1.KHCheck, "ns", "smoke"), unknownSince(khv1.KHCheck, "a", "stateless"),
+	}
+	states := cluster()
+	sum := check.Summarize(states, isJob, nil, unknown...)
+	if diff := cmp.Diff(cluster(), states); diff != "" {
+		t.Errorf("the states were changed (-want +got):\n%s", diff)
+	}
+	wantErrors := []string{
+		text("a/stateless"), text("ns/dns"), text("ns/new"), text("ns/smoke"), text("ns/smoke"),
+		"api is down", text("prod/web"), "web is <down> & out", `"quoted"`,
+	}
+	if diff := cmp.Diff(wantErrors, sum.Errors); diff != "" || sum.OK {
+		t.Errorf("OK is %t; errors differ (-want +got):\n%s", sum.OK, diff)
+	}
+	bare := func(namespace, name string) khv1.WorkloadDetails {
+		return khv1.WorkloadDetails{Errors: []string{text(namespace + "/" + name)}, Namespace: namespace}
+	}
+	dns, web := sum.CheckDetails["ns/dns"], sum.CheckDetails["prod/web"]
+	want := map[string]khv1.WorkloadDetails{
+		"a/stateless": bare("a", "stateless"), "ns/new": bare("ns", "new"), "ns/smoke": bare("ns", "smoke"),
+		"ns/dns":   {Errors: []string{text("ns/dns")}, RunDuration: "3.2s", Namespace: "ns", Node: "node-1", AuthoritativePod: "worker-0", CurrentUUID: runUUID},
+		"prod/api": sum.CheckDetails["prod/api"], "prod/web": web,
+	}
+	if diff := cmp.Diff(want, sum.CheckDetails); diff != "" {
+		t.Errorf("checks differ (-want +got):\n%s", diff)
+	}
+	if job := sum.JobDetails["ns/smoke"]; job.OK || dns.OK || web.OK || !job.LastRun.Time.Equal(now) || !cmp.Equal(job.Errors, []string{text("ns/smoke")}) {
+		t.Errorf("not shown as unknown, after their last run: %+v, %+v, %+v", job, dns, web)
+	}
+}
+
+func TestSummarizeWhatIsUnknownInSomeNamespaces(t *testing.T) {
+	unknown := []check.Awaited{unknownSince(khv1.KHCheck, "prod", "stateless"), unknownSince(khv1.KHJob, "ns", "other")}
+	sum := check.Summarize(nil, isJob, []string{"ns"}, unknown...)
+	if diff := cmp.Diff([]string{"ns/other"}, keys(sum.JobDetails)); diff != "" || len(sum.CheckDetails) > 0 || len(sum.Errors) != 1 {
+		t.Errorf("checks %v, errors %q, jobs differ (-want +got):\n%s", keys(sum.CheckDetails), sum.Errors, diff)
+	}
+}
+
 func TestSummarizeLeavesTheCachedStatesAlone(t *testing.T) {
 	states := cluster()
 	sum := check.Summarize(states, isJob, nil)

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -134,4 +135,17 @@ func (s ScheduleSpec) faults() []Fault {
 		}
 	}
 	return faults
+}
+
+// SpecHash returns a short name of what the workload runs: the same spec has the same, and an edit gives another.
+func (w Workload) SpecHash() string {
+	spec, err := json.Marshal(struct {
+		Timeout             string
+		PodSpec             corev1.PodSpec
+		Labels, Annotations map[string]string
+	}{w.Timeout, w.PodSpec, w.ExtraLabels, w.ExtraAnnotations})
+	if err != nil { // not possible: it came as JSON
+		return ""
+	}
+	return ID(string(spec))
 }

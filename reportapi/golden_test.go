@@ -8,7 +8,7 @@ import (
 	"github.com/khronicle/khronicle/reportapi"
 )
 
-// shown is what people and Prometheus see: the pages of these paths, and Kuberhealthy's metrics.
+// shown is what people and Prometheus see: the pages of these paths, and the metrics of the state.
 func shown(t *testing.T, r *running, paths ...string) []byte {
 	t.Helper()
 	var text strings.Builder
@@ -18,7 +18,7 @@ func shown(t *testing.T, r *running, paths ...string) []byte {
 	scrape(t, r) // Prometheus can read it
 	text.WriteString("GET /metrics\n")
 	for line := range strings.Lines(r.get(t, "/metrics").Body) {
-		if strings.Contains(line, "kuberhealthy_") {
+		if strings.Contains(line, "kuberhealthy_") || strings.Contains(line, "khronicle_check_") {
 			text.WriteString(line)
 		}
 	}

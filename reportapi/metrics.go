@@ -24,6 +24,16 @@ var (
 		"Shows the status of the cluster", nil, nil)
 )
 
+// Khronicle's own, of each check and job.
+var (
+	unknownDesc = prometheus.NewDesc("khronicle_check_unknown",
+		"1 when a check or job owes an outcome that has not come in time, else 0.", checkLabels, nil)
+	lastOutcomeDesc = prometheus.NewDesc("khronicle_check_last_outcome_timestamp_seconds",
+		"When the last outcome of a check or job was recorded, in Unix seconds.", checkLabels, nil)
+	// checkLabels are those of khronicle_runs_total; the label namespace is taken by Temporal's.
+	checkLabels = []string{"check", "check_namespace", "workload"}
+)
+
 // Describe implements prometheus.Collector. It describes nothing, which makes this an unchecked collector: the label
 // error comes and goes with the presentation, and the registry holds a described metric to its labels for good.
 func (c statusCollector) Describe(chan<- *prometheus.Desc) {}
@@ -33,12 +43,27 @@ func (c statusCollector) Collect(metrics chan<- prometheus.Metric) {
 	if c.Synced(context.Background()) != nil {
 		return // no status is better than one that is guessed
 	}
-	summary := check.Summarize(c.States.States(), c.States.IsJob, nil)
+	view := c.view(nil) // with one presentation, so that all series of a scrape have the same labels
 	metrics <- gauge(runningDesc, 1, c.Name)
-	metrics <- gauge(clusterDesc, boolValue(summary.OK))
-	presentation := c.presentation() // once, so that all series of a scrape have the same labels
-	newWorkloadDescs("check", presentation).collect(metrics, summary.CheckDetails)
-	newWorkloadDescs("job", presentation).collect(metrics, summary.JobDetails)
+	metrics <- gauge(clusterDesc, boolValue(view.summary.OK))
+	newWorkloadDescs("check", view.Presentation).collect(metrics, view.summary.CheckDetails)
+	newWorkloadDescs("job", view.Presentation).collect(metrics, view.summary.JobDetails)
+	collectFreshness(metrics, view)
+}
+
+func collectFreshness(metrics chan<- prometheus.Metric, v view) {
+	for _, a := range v.awaited {
+		metrics <- gauge(unknownDesc, boolValue(a.Unknown(v.now)), a.String(), a.Namespace, string(a.Kind))
+	}
+	lastOutcomes := func(kind khv1.KHWorkload, details map[string]khv1.WorkloadDetails) {
+		for name, shown := range details {
+			if !shown.LastRun.IsZero() {
+				metrics <- gauge(lastOutcomeDesc, float64(shown.LastRun.Unix()), name, shown.Namespace, string(kind))
+			}
+		}
+	}
+	lastOutcomes(khv1.KHCheck, v.summary.CheckDetails)
+	lastOutcomes(khv1.KHJob, v.summary.JobDetails)
 }
 
 // workloadDescs are the two metrics of checks, or of jobs.

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"path"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -59,12 +60,15 @@ func left(name string, errors ...string) *khv1.KuberhealthyState {
 	return s
 }
 
-// Kuberhealthy never writes whether a state is a check's or a job's: which of the two resources there is tells it.
+// Kuberhealthy never writes whether a state is a check's or a job's: which of the two resources there is tells it. Its last
+// outcomes hold until the next are overdue.
 func TestStatesThatKuberhealthyLeft(t *testing.T) {
 	object := func(kind, name string) metav1.PartialObjectMetadata {
 		return metav1.PartialObjectMetadata{
-			TypeMeta:   metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: kind},
-			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, ResourceVersion: "1"},
+			TypeMeta: metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: kind},
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "ns", Name: name, ResourceVersion: "1", CreationTimestamp: metav1.NewTime(noon.Add(-time.Minute)),
+			},
 		}
 	}
 	said := left("said-job")
@@ -84,7 +88,9 @@ func TestStatesThatKuberhealthyLeft(t *testing.T) {
 	if err := cluster.WaitForSync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	o := options(&fakeTemporal{}, nil)
-	o.States, o.Synced = cluster, cluster.Synced
-	golden(t, "migrated.golden", shown(t, start(t, o)))
+	for name, after := range map[string]time.Duration{"migrated": 30 * time.Second, "migrated-unknown": time.Hour} {
+		o := options(&fakeTemporal{}, nil)
+		o.States, o.Synced, o.Now = cluster, cluster.Synced, func() time.Time { return noon.Add(after) }
+		golden(t, name+".golden", shown(t, start(t, o)))
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,8 @@ type Signaler interface {
 
 // States is what the status page and the metrics need of Kubernetes; package kube has it.
 type States interface {
+	Checks() []*khv1.KuberhealthyCheck
+	Jobs() []*khv1.KuberhealthyJob
 	States() []*khv1.KuberhealthyState
 	IsJob(state *khv1.KuberhealthyState) bool
 }
@@ -45,6 +48,8 @@ type Options struct {
 	Name string
 	// Presentation says how the state is shown, anew for each request. Nil is the zero value.
 	Presentation func() Presentation
+	// Now is the clock by which an outcome is overdue. Nil is time.Now.
+	Now func() time.Time
 	// Registry holds the metrics; the server adds its own.
 	Registry *prometheus.Registry
 	Ready    *health.Readiness

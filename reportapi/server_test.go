@@ -29,6 +29,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 const runUUID = "3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"
 
+// noon is when the states of these tests were written. The present is half a minute later, unless they say otherwise.
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
 // golden compares got with a file in testdata, or writes that file.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
@@ -85,6 +88,10 @@ type fakeStates []*khv1.KuberhealthyState
 
 func (f fakeStates) States() []*khv1.KuberhealthyState { return f }
 
+func (f fakeStates) Checks() []*khv1.KuberhealthyCheck { return nil }
+
+func (f fakeStates) Jobs() []*khv1.KuberhealthyJob { return nil }
+
 func (f fakeStates) IsJob(state *khv1.KuberhealthyState) bool {
 	return state.Spec.KHWorkload != nil && *state.Spec.KHWorkload == khv1.KHJob
 }
@@ -95,6 +102,7 @@ func options(temporal reportapi.Signaler, states fakeStates) reportapi.Options {
 	return reportapi.Options{
 		Address: "127.0.0.1:0", Signaler: temporal, States: states, Synced: synced, Name: "khronicle-0",
 		Registry: prometheus.NewRegistry(), Ready: &health.Readiness{}, Logger: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return noon.Add(30 * time.Second) },
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -19,6 +20,9 @@ type Presentation struct {
 	SuppressErrorLabel bool
 	// ErrorLabelMaxLength cuts the label error to so many bytes, without splitting a character. 0 or less is unlimited.
 	ErrorLabelMaxLength int
+	// IgnoreUnknown shows a check or job from which nothing has been heard in time as it was last, as Kuberhealthy does.
+	// The metric khronicle_check_unknown tells it all the same.
+	IgnoreUnknown bool
 }
 
 func (o Options) presentation() Presentation {
@@ -26,6 +30,37 @@ func (o Options) presentation() Presentation {
 		return Presentation{}
 	}
 	return o.Presentation()
+}
+
+// view is the state of the cluster at one moment, for a page or a scrape.
+type view struct {
+	Presentation
+	summary check.Summary
+	now     time.Time
+	// awaited is what each check and job owes.
+	awaited []check.Awaited
+}
+
+// view reads the cached resources and asks the API server nothing.
+func (o Options) view(namespaces []string) view {
+	states := o.States.States()
+	v := view{Presentation: o.presentation(), now: o.now()}
+	v.awaited = check.AwaitedOfAll(o.States.Checks(), o.States.Jobs(), states, o.States.IsJob)
+	var unknown []check.Awaited
+	for _, awaited := range v.awaited {
+		if awaited.Unknown(v.now) && !v.IgnoreUnknown {
+			unknown = append(unknown, awaited)
+		}
+	}
+	v.summary = check.Summarize(states, o.States.IsJob, namespaces, unknown...)
+	return v
+}
+
+func (o Options) now() time.Time {
+	if o.Now == nil {
+		return time.Now()
+	}
+	return o.Now()
 }
 
 // handleStatus serves GET /, optionally with ?namespace=a,b.
@@ -38,12 +73,12 @@ func (s *Server) handleStatus(c echo.Context) error {
 	if err := s.Synced(c.Request().Context()); err != nil {
 		return c.String(http.StatusServiceUnavailable, err.Error()+"\n")
 	}
-	summary := check.Summarize(s.States.States(), s.States.IsJob, namespaces(c.QueryParam("namespace")))
-	summary.CurrentMaster = s.Name
-	if metadata := s.presentation().Metadata; metadata != nil {
-		summary.Metadata = metadata
+	view := s.view(namespaces(c.QueryParam("namespace")))
+	view.summary.CurrentMaster = s.Name
+	if view.Metadata != nil {
+		view.summary.Metadata = view.Metadata
 	}
-	page, err := json.MarshalIndent(summary, "", "  ")
+	page, err := json.MarshalIndent(view.summary, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode status page: %w", err)
 	}

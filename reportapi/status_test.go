@@ -27,7 +27,7 @@ func state(namespace, name string, kind khv1.KHWorkload, errors ...string) *khv1
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: khv1.WorkloadDetails{
 			OK: len(errors) == 0, Errors: errors, RunDuration: "3.25s", Namespace: namespace, Node: "node-1",
-			LastRun:          &metav1.Time{Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)},
+			LastRun:          &metav1.Time{Time: noon},
 			AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: &kind,
 		},
 	}

@@ -75,6 +75,13 @@ func firstInput(w check.Workload, trigger workflows.Trigger) workflows.Scheduled
 	return workflows.ScheduledCheckInput{Ref: w.Ref, Trigger: trigger, Timeout: timeoutOf(w)}
 }
 
+// jobInput is that of the one run of a job, which is due from its creation on.
+func jobInput(job *khv1.KuberhealthyJob) workflows.ScheduledCheckInput {
+	in := firstInput(check.FromJob(job), workflows.TriggerJob)
+	in.Due = job.CreationTimestamp.Time
+	return in
+}
+
 // timeoutOf is the timeout of a run. One that cannot be read does not matter: the run will say so and end.
 func timeoutOf(w check.Workload) time.Duration {
 	timeout, err := check.ParseTimeout(w.Timeout)

@@ -60,7 +60,7 @@ func (s *starter) act(ctx context.Context, todo action, id string, c *khv1.Kuber
 	case wait:
 		return lookAgain, nil
 	case fault:
-		return 0, errors.Join(s.stop(ctx, id, "the check's spec is not valid"), s.startOnce(ctx, check.FromCheck(c), workflows.TriggerFirst))
+		return 0, errors.Join(s.stop(ctx, id, "the check's spec is not valid"), s.startFirst(ctx, check.FromCheck(c)))
 	case start:
 		return 0, s.start(ctx, id, c, present.running)
 	}
@@ -139,7 +139,7 @@ func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyChec
 	if err != nil {
 		return err
 	}
-	if err := s.startOnce(ctx, check.FromCheck(c), workflows.TriggerFirst); err != nil {
+	if err := s.startFirst(ctx, check.FromCheck(c)); err != nil {
 		return err
 	}
 	ref := check.FromCheck(c).Ref
@@ -163,15 +163,12 @@ func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyChec
 	return nil
 }
 
-// startOnce starts the one run that a new revision of a check, or a job, is due. That it was started before is a success.
-func (s *starter) startOnce(ctx context.Context, w check.Workload, trigger workflows.Trigger) error {
-	id := workflows.FirstRunID(w.Ref)
-	if trigger == workflows.TriggerJob {
-		id = workflows.JobRunID(w.Ref)
-	}
-	return s.startSingle(ctx, id, firstInput(w, trigger))
+// startFirst starts the one run that a new revision of a check is due.
+func (s *starter) startFirst(ctx context.Context, w check.Workload) error {
+	return s.startSingle(ctx, workflows.FirstRunID(w.Ref), firstInput(w, workflows.TriggerFirst))
 }
 
+// startSingle starts a run under an ID of its own. That it was started before is a success.
 func (s *starter) startSingle(ctx context.Context, id string, in workflows.ScheduledCheckInput) error {
 	_, err := s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: id, TaskQueue: workflows.TaskQueue,
@@ -240,7 +237,7 @@ func (s *starter) reconcileJob(ctx context.Context, k key) (after time.Duration,
 	case !ok:
 		return 0, nil
 	case job.Spec.Phase == "":
-		return 0, s.startOnce(ctx, check.FromJob(job), workflows.TriggerJob)
+		return 0, s.startSingle(ctx, workflows.JobRunID(check.FromJob(job).Ref), jobInput(job))
 	case job.Spec.Phase == khv1.JobRunning:
 		return s.recordLostRun(ctx, job)
 	}
@@ -271,7 +268,7 @@ func (s *starter) recordLostRun(ctx context.Context, job *khv1.KuberhealthyJob) 
 	case time.Since(described.GetWorkflowExecutionInfo().GetCloseTime().AsTime()) < settled:
 		return settled, nil
 	}
-	in := firstInput(w, workflows.TriggerJob)
+	in := jobInput(job)
 	in.LostSince = &job.CreationTimestamp.Time
 	return 0, s.startSingle(ctx, workflows.LostJobRunID(w.Ref), in)
 }

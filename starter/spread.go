@@ -12,9 +12,6 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// widestSpread bounds how long the start of a check is put off, however long its interval is.
-const widestSpread = 10 * time.Minute
-
 // spread keeps many checks that are to start together (an installation over existing checks, a large apply) from doing so,
 // then and at each tick for ever after. A few start at once; a further one when its turn comes, which its name and the clock
 // decide: all starters choose the same, and so does one that takes over in the middle.
@@ -66,7 +63,7 @@ func turn(k key, window time.Duration, now time.Time) time.Time {
 func windowOf(c *khv1.KuberhealthyCheck, now time.Time) time.Duration {
 	schedule, err := check.ParseSchedule(check.ScheduleOf(c.Spec))
 	if err != nil {
-		return widestSpread
+		return check.WidestSpread
 	}
-	return min(schedule.Interval(now), widestSpread)
+	return min(schedule.Interval(now), check.WidestSpread)
 }

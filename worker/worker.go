@@ -36,6 +36,9 @@ type Options struct {
 	Retention func() check.Retention
 	// ReapInterval is how often pods and jobs that are too old are looked for.
 	ReapInterval time.Duration
+	// Ledger, if any, keeps the account of each run, and Build is the version of this worker in it.
+	Ledger activities.Ledger
+	Build  string
 	// Exporter, if any, gets each outcome that is recorded.
 	Exporter activities.Exporter
 	Logger   *slog.Logger
@@ -55,7 +58,7 @@ func Run(ctx context.Context, o Options) error {
 	workflows.Register(w)
 	w.RegisterActivity(&activities.Activities{
 		Cluster: o.Cluster, ReportingURL: o.ReportingURL, Recorder: o.Name, Retention: o.Retention,
-		Exporter: o.Exporter,
+		Ledger: o.Ledger, Build: o.Build, Exporter: o.Exporter,
 	})
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start worker: %w", err)

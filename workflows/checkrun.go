@@ -48,15 +48,19 @@ type checkRun struct {
 	// pod is the pod of the present attempt; it is empty before it exists.
 	pod     activities.Pod
 	attempt int
-	// containers is how many containers the pod has.
-	containers int
+	// created is what is known of the pod's creation.
+	created activities.CreatePodResult
 	// seen is the last that is known of the pod.
 	seen check.Observation
 	// exit is the end of the pod, from its start on.
 	exit workflow.Future
 	// reported is true once a report was taken as the verdict, whatever came of the run later.
 	reported bool
-	notes    []string
+	// reportedAt and recordedAt are when the report was taken and the outcome recorded.
+	reportedAt, recordedAt time.Time
+	notes                  []string
+	// accounts counts what was said to the ledger.
+	accounts int
 }
 
 func newCheckRun(ctx workflow.Context, in CheckRunInput) *checkRun {
@@ -123,7 +127,7 @@ func (r *checkRun) tryPod(ctx workflow.Context) check.Outcome {
 		r.pod.Name = ""
 		return created.Failure.Outcome(r.in.Ref)
 	}
-	r.containers = created.Containers
+	r.created = created
 	return r.awaitVerdict(ctx)
 }
 
@@ -138,7 +142,7 @@ func (r *checkRun) awaitVerdict(ctx workflow.Context) check.Outcome {
 	selector.AddReceive(r.reports, func(reports workflow.ReceiveChannel, _ bool) {
 		var report status.Report
 		if reports.ReceiveAsync(&report) { // false for a signal that is no report
-			decide(r.take(report))
+			decide(r.take(ctx, report))
 		}
 	})
 	selector.AddFuture(start, func(workflow.Future) {
@@ -167,8 +171,8 @@ func (r *checkRun) awaitVerdict(ctx workflow.Context) check.Outcome {
 }
 
 // take makes a report the verdict of the run.
-func (r *checkRun) take(report status.Report) check.Outcome {
-	r.reported = true
+func (r *checkRun) take(ctx workflow.Context, report status.Report) check.Outcome {
+	r.reported, r.reportedAt = true, workflow.Now(ctx)
 	return check.FromReport(report)
 }
 
@@ -202,7 +206,7 @@ func (r *checkRun) withoutReport(ctx workflow.Context) check.Outcome {
 	if r.over() {
 		var report status.Report
 		if ok, _ := r.reports.ReceiveWithTimeout(ctx, reportGrace, &report); ok {
-			return r.take(report)
+			return r.take(ctx, report)
 		}
 	}
 	failure := check.EndedSilently(r.seen)
@@ -249,6 +253,9 @@ func (r *checkRun) conclude(cancellable, ctx workflow.Context, outcome check.Out
 	if err := r.setJobPhase(ctx, khv1.JobCompleted); err != nil {
 		return outcome, err
 	}
+	if err := r.account(ctx, outcome); err != nil {
+		return outcome, err
+	}
 	return r.takeLateReports(ctx, outcome)
 }
 
@@ -262,7 +269,7 @@ func (r *checkRun) complete(ctx workflow.Context, outcome check.Outcome) check.O
 func (r *checkRun) exits(ctx workflow.Context) bool {
 	r.details(ctx, "reported; waiting for pod %s to exit", r.pod.Name)
 	exit := r.watchExit(ctx)
-	if r.containers > 1 && workflow.GetVersion(ctx, changeReporterExit, workflow.DefaultVersion, 1) > workflow.DefaultVersion {
+	if r.created.Containers > 1 && workflow.GetVersion(ctx, changeReporterExit, workflow.DefaultVersion, 1) > workflow.DefaultVersion {
 		exit = workflow.ExecuteActivity(r.waitOptions(ctx, "wait for the container that reported"), a.WaitForReporterExit, r.pod)
 	}
 	if r.observe(ctx, exit); !r.over() && !r.seen.PartlyEnded {
@@ -281,8 +288,8 @@ func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) 
 			continue
 		}
 		r.notes = append(r.notes, "the report came late; before it: "+outcome.Errors[0])
-		outcome = r.complete(ctx, r.take(report))
-		if err := r.record(ctx, outcome); err != nil {
+		outcome = r.complete(ctx, r.take(ctx, report))
+		if err := errors.Join(r.record(ctx, outcome), r.account(ctx, outcome)); err != nil {
 			return outcome, err
 		}
 	}

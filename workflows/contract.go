@@ -87,6 +87,11 @@ func JobRunID(ref check.Ref) string {
 	return scheduledJobPrefix + ref.Namespace + "/" + ref.Name + "/" + check.ID(string(ref.UID))
 }
 
+// accountID returns the workflow ID under which a due run is entered into the ledger when that could not be done at once.
+func accountID(due activities.Due, revision int) string {
+	return fmt.Sprintf("account/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, due.At.UnixNano(), revision)
+}
+
 // LostJobRunID returns the workflow ID under which the loss of the one run of a job is recorded.
 func LostJobRunID(ref check.Ref) string { return JobRunID(ref) + "/lost" }
 
@@ -101,15 +106,14 @@ func ExternalRunID(ref check.Ref) string {
 }
 
 // Trigger is why a run was started.
-type Trigger string
+type Trigger = check.Trigger
 
 // The triggers of a run.
 const (
-	TriggerSchedule Trigger = "schedule"
-	TriggerFirst    Trigger = "first"
-	TriggerJob      Trigger = "job"
-	// TriggerExternal is that of a run which a program asked for, by package external.
-	TriggerExternal Trigger = "external"
+	TriggerSchedule = check.TriggerSchedule
+	TriggerFirst    = check.TriggerFirst
+	TriggerJob      = check.TriggerJob
+	TriggerExternal = check.TriggerExternal
 )
 
 // ScheduledCheckInput is the input of each tick of a check. It stays the same as long as the check's spec does.
@@ -121,6 +125,8 @@ type ScheduledCheckInput struct {
 	// FirstRun is the workflow ID of the run that was started together with this schedule; a tick that finds it still
 	// open is skipped. It is empty for a first run itself.
 	FirstRun string
+	// Due is when a single run was due. The zero time means when it starts.
+	Due time.Time `json:",omitzero"`
 	// Schedule says when the ticks are due, counted from Anchor. It is empty for a run that is started by hand.
 	Schedule check.ScheduleSpec
 	Anchor   time.Time
@@ -138,8 +144,9 @@ type ScheduledCheckResult struct {
 	Runs, Skipped int
 	// FirstRunOver is true once the first run is known to have ended.
 	FirstRunOver bool
-	// Nominal is when the tick was due.
+	// Nominal is when the tick was due, and Ended when its run had ended.
 	Nominal time.Time
+	Ended   time.Time `json:",omitzero"`
 	// Result is the result of the run, empty when the tick was skipped.
 	Result check.Result
 	// RunUUID and Outcome are those of a run that a program asked for.
@@ -157,4 +164,12 @@ type CheckRunInput struct {
 	Given *activities.Given `json:",omitempty"`
 	// LostSince is set to record the loss of an earlier run, and to run nothing: the earliest time at which that began.
 	LostSince *time.Time `json:",omitempty"`
+	// Due is when the run was due. A run that an earlier version started has none, and no account.
+	Due time.Time `json:",omitzero"`
+}
+
+// KeepAccountInput is what is to be entered into the ledger: the account of a run, or of ticks at which none started.
+type KeepAccountInput struct {
+	Run   *activities.AccountInput `json:",omitempty"`
+	Ticks *activities.TicksInput   `json:",omitempty"`
 }

@@ -6,4 +6,5 @@ import "go.temporal.io/sdk/worker"
 func Register(registry worker.WorkflowRegistry) {
 	registry.RegisterWorkflow(ScheduledCheck)
 	registry.RegisterWorkflow(CheckRun)
+	registry.RegisterWorkflow(KeepAccount)
 }

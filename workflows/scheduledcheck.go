@@ -2,12 +2,14 @@ package workflows
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
 )
 
@@ -25,6 +27,8 @@ func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledChec
 type tick struct {
 	in     ScheduledCheckInput
 	result ScheduledCheckResult
+	// at is when the run is due, and previous when the one before it was.
+	at, previous time.Time
 }
 
 func (t *tick) setup(ctx workflow.Context) error {
@@ -40,6 +44,9 @@ func (t *tick) setup(ctx workflow.Context) error {
 
 // due finds out which due time this tick serves, and measures how late it is.
 func (t *tick) due(ctx workflow.Context) error {
+	if t.at = t.in.Due; t.at.IsZero() {
+		t.at = workflow.Now(ctx)
+	}
 	if t.in.Trigger != TriggerSchedule {
 		return nil
 	}
@@ -47,12 +54,12 @@ func (t *tick) due(ctx workflow.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the schedule of %s: %w", t.in.Ref, err)
 	}
-	previous := t.result.Nominal
-	if previous.IsZero() {
-		previous = t.in.Anchor
+	if t.previous = t.result.Nominal; t.previous.IsZero() {
+		t.previous = t.in.Anchor
 	}
 	now := workflow.Now(ctx)
-	t.result.Nominal = schedule.Nominal(t.in.Anchor, previous, now)
+	t.at = schedule.Nominal(t.in.Anchor, t.previous, now)
+	t.result.Nominal = t.at
 	workflow.GetMetricsHandler(ctx).Timer("khronicle_run_start_delay").Record(max(now.Sub(t.result.Nominal), 0))
 	return nil
 }
@@ -64,16 +71,19 @@ func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
 	if t.firstRunOpen(ctx) {
 		t.result.Skipped++
 		workflow.SetCurrentDetails(ctx, "skipped: the first run has not ended")
-		return t.result, nil
+		return t.result, t.accountForTicks(ctx, t.at.Add(1), t.at)
 	}
 	t.result.FirstRunOver = true
+	if err := t.accountForTicks(ctx, t.at, t.result.Ended); err != nil {
+		return t.result, err
+	}
 	runUUID, err := t.runUUID(ctx)
 	if err != nil {
 		return t.result, err
 	}
 	var outcome check.Outcome
 	run := workflow.ExecuteChildWorkflow(t.childOptions(ctx, runUUID), CheckRun, CheckRunInput{
-		Ref: t.in.Ref, Trigger: t.in.Trigger, Timeout: t.in.Timeout, Given: t.in.Given, LostSince: t.in.LostSince,
+		Ref: t.in.Ref, Trigger: t.in.Trigger, Timeout: t.in.Timeout, Given: t.in.Given, LostSince: t.in.LostSince, Due: t.at,
 	})
 	workflow.SetCurrentDetails(ctx, "run in progress")
 	err = run.Get(ctx, &outcome)
@@ -84,12 +94,31 @@ func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
 		return t.result, fmt.Errorf("run %s: %w", t.in.Ref, err)
 	}
 	t.result.Runs++
-	t.result.Result = outcome.Result
+	t.result.Result, t.result.Ended = outcome.Result, workflow.Now(ctx)
 	if t.in.Trigger == TriggerExternal {
 		t.result.RunUUID, t.result.Outcome = runUUID, &outcome
 	}
 	workflow.SetCurrentDetails(ctx, "last run: "+string(outcome.Result))
 	return t.result, nil
+}
+
+// accountForTicks accounts for the due times since the previous tick and before another at which no run started: those up to
+// busy were skipped, the others missed.
+func (t *tick) accountForTicks(ctx workflow.Context, before, busy time.Time) error {
+	if t.in.Trigger != TriggerSchedule {
+		return nil
+	}
+	schedule, err := check.ParseSchedule(t.in.Schedule)
+	if err != nil {
+		return fmt.Errorf("read the schedule of %s: %w", t.in.Ref, err)
+	}
+	if !schedule.Next(t.in.Anchor, t.previous).Before(before) {
+		return nil
+	}
+	due := activities.Due{Ref: t.in.Ref, Trigger: t.in.Trigger, At: before}
+	return keepAccount(ctx, due, KeepAccountInput{Ticks: &activities.TicksInput{
+		Ref: t.in.Ref, Trigger: t.in.Trigger, Schedule: t.in.Schedule, Anchor: t.in.Anchor, After: t.previous, Before: before, Busy: busy,
+	}})
 }
 
 // runUUID is the one that the input names, or a new one.

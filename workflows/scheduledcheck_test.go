@@ -34,6 +34,8 @@ func runTick(t *testing.T, in workflows.ScheduledCheckInput, previous *workflows
 		env.SetLastCompletionResult(*previous)
 	}
 	env.RegisterWorkflow(workflows.CheckRun)
+	env.RegisterWorkflow(workflows.KeepAccount)
+	env.OnWorkflow(workflows.KeepAccount, anything, anything).Return(nil).Maybe()
 	var runs []string
 	env.OnWorkflow(workflows.CheckRun, anything, anything).Return(func(ctx workflow.Context, _ workflows.CheckRunInput) (check.Outcome, error) {
 		runs = append(runs, workflow.GetInfo(ctx).WorkflowExecution.ID)
@@ -61,6 +63,7 @@ func TestTickRunsOnceUnderANewUUID(t *testing.T) {
 	if id, err := uuid.Parse(runs[0]); err != nil || id.Version() != 4 {
 		t.Errorf("workflow ID of the run is %q, want a random UUID", runs[0])
 	}
+	result.Ended = time.Time{}
 	want := workflows.ScheduledCheckResult{Runs: 1, FirstRunOver: true, Nominal: anchor.Add(2 * time.Minute), Result: check.Failed}
 	if result != want {
 		t.Errorf("result is %+v, want %+v", result, want)
@@ -120,6 +123,7 @@ func TestRunThatAProgramAskedFor(t *testing.T) {
 	if diff := cmp.Diff([]string{runUUID}, runs); diff != "" {
 		t.Errorf("runs (-want +got):\n%s", diff)
 	}
+	result.Ended = time.Time{}
 	if diff := cmp.Diff(workflows.ScheduledCheckResult{Runs: 1, FirstRunOver: true, Result: check.Failed, RunUUID: runUUID, Outcome: &outcome}, result); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}

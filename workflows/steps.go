@@ -38,7 +38,7 @@ func (r *checkRun) createPod(ctx workflow.Context) (activities.CreatePodResult, 
 		StartToCloseTimeout:    min(left, requestTimeout),
 		ScheduleToCloseTimeout: left,
 		RetryPolicy:            retryPolicy(200*time.Millisecond, 5*time.Second),
-	}), a.CreatePod, activities.Run{Ref: r.in.Ref, UUID: r.uuid, Attempt: r.attempt, Deadline: r.deadline, Given: r.in.Given}).Get(ctx, &created)
+	}), a.CreatePod, activities.Run{Ref: r.in.Ref, UUID: r.uuid, Attempt: r.attempt, Deadline: r.deadline, Due: r.dueRun(), Started: r.started, Given: r.in.Given}).Get(ctx, &created)
 	return created, err
 }
 
@@ -77,6 +77,7 @@ func (r *checkRun) record(ctx workflow.Context, outcome check.Outcome) error {
 	if err != nil {
 		return fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
 	}
+	r.recordedAt = workflow.Now(ctx)
 	return nil
 }
 

@@ -26,7 +26,9 @@ type config struct {
 	targetNamespaces    []string
 	listen, operations  string
 	sourceIP            bool
+	unknownIsHealthy    bool
 	startBurst          int
+	ledger              string
 	reportingURL        string
 	logLevel            string
 	debug, logJSON      bool
@@ -46,6 +48,7 @@ func defaultConfig() *config {
 		namespace:    cmp.Or(os.Getenv("POD_NAMESPACE"), "kuberhealthy"),
 		reportingURL: os.Getenv("KH_EXTERNAL_REPORTING_URL"),
 		retention:    check.DefaultRetention(),
+		ledger:       os.Getenv("KHRONICLE_LEDGER"),
 	}
 	c.targetNamespaces = split(os.Getenv("TARGET_NAMESPACE"))
 	c.reapInterval, c.reapFault = parseReapInterval(os.Getenv(envReapInterval))
@@ -103,6 +106,7 @@ func (c *config) addNameFlags(f *pflag.FlagSet) {
 func (c *config) addReportFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", ":8080", "address of reports, status page, metrics and health")
 	f.BoolVar(&c.sourceIP, "accept-reports-by-source-ip", false, "take reports without a run UUID, told by their pod's address; weak, for clients of Kuberhealthy before v2.5")
+	f.BoolVar(&c.unknownIsHealthy, "unknown-is-healthy", false, "show a check that owes an outcome as it was last, as Kuberhealthy does")
 }
 
 // addStartFlags adds what the starter needs.
@@ -115,10 +119,16 @@ func (c *config) addOperationsFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.operations, "operations-listen", ":8081", "address of /healthz, /readyz and /metrics")
 }
 
+// addLedgerFlag adds what reads or writes the ledger needs.
+func (c *config) addLedgerFlag(f *pflag.FlagSet) {
+	f.StringVar(&c.ledger, "ledger", c.ledger, "where the account of each run is kept: sqlite:PATH or postgres://…, empty for nowhere [KHRONICLE_LEDGER]")
+}
+
 // addRunFlags adds what the worker needs.
 func (c *config) addRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.namespace, "namespace", c.namespace, "namespace of this process, in the default reporting URL [POD_NAMESPACE]")
 	f.StringVar(&c.reportingURL, "reporting-url", c.reportingURL, "where checks report [KH_EXTERNAL_REPORTING_URL]")
+	c.addLedgerFlag(f)
 	f.DurationVar(&c.reapInterval, "reap-interval", c.reapInterval, "how often old pods and jobs are looked for ["+envReapInterval+"]")
 	f.IntVar(&c.retention.MaxCompletedPods, "max-completed-pods", c.retention.MaxCompletedPods, "Succeeded pods to keep of each check")
 	f.IntVar(&c.retention.MaxErrorPods, "max-error-pods", c.retention.MaxErrorPods, "Failed pods to keep of each check")

@@ -114,17 +114,19 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	cluster := []string{"context", "debug", "kubeconfig", "log-json", "log-level", "target-namespaces"}
 	roles := slices.Concat(cluster, []string{"config", "pod-name"})
 	runs := []string{
-		"max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
+		"ledger", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
 	}
 	tests := map[string][]string{
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
 		"starter":   slices.Concat(roles, []string{"operations-listen", "start-burst"}),
-		"reportapi": slices.Concat(roles, []string{"accept-reports-by-source-ip", "listen"}),
+		"reportapi": slices.Concat(roles, []string{"accept-reports-by-source-ip", "listen", "unknown-is-healthy"}),
 		"dev": slices.Concat(roles, runs, []string{
 			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
+			"unknown-is-healthy",
 		}),
-		"watch": slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
-		"lint":  {"output", "strict"},
+		"accounts": {"ledger", "limit", "output"},
+		"watch":    slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
+		"lint":     {"output", "strict"},
 	}
 	names := []string{}
 	for _, c := range rootCommand().Commands() {

@@ -33,6 +33,9 @@ func devCommand() *cobra.Command {
 }
 
 func runDev(ctx context.Context, c *config, server devserver.Options) error {
+	if c.ledger == "" {
+		c.ledger = "sqlite:" + filepath.Join(server.StateDir, "ledger.db")
+	}
 	if server.Binary == "" {
 		found, err := findTemporal()
 		if err != nil {

@@ -39,6 +39,7 @@ func rootCommand() *cobra.Command {
 			(*config).addReportFlags),
 		devCommand(),
 		watchCommand(),
+		accountsCommand(),
 		lintCommand(),
 	)
 	return root

@@ -46,10 +46,11 @@ func (p *process) serveReports(ctx context.Context) error {
 	return server.Serve(ctx)
 }
 
-// presentation is what the configuration file says now of the status page and the metrics.
+// presentation is what the configuration file and the flags say now of the status page and the metrics.
 func (p *process) presentation() reportapi.Presentation {
 	metrics := p.live.Metrics()
 	return reportapi.Presentation{
 		Metadata: p.live.Metadata(), SuppressErrorLabel: metrics.SuppressErrorLabel, ErrorLabelMaxLength: metrics.ErrorLabelMaxLength,
+		IgnoreUnknown: p.unknownIsHealthy,
 	}
 }

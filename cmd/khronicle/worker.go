@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/khronicle/khronicle/internal/influx"
 	"github.com/khronicle/khronicle/worker"
@@ -12,6 +13,15 @@ func runWorker(ctx context.Context, p *process) error {
 	options := worker.Options{
 		Temporal: p.temporal, Cluster: p.cluster, ReportingURL: p.live.ReportingURL, Name: p.podName,
 		Retention: p.live.Retention, ReapInterval: p.reapInterval, Logger: p.logger,
+	}
+	var ended sync.WaitGroup
+	defer ended.Wait()
+	if kept := p.openLedger(); kept != nil {
+		options.Ledger, options.Build = kept, buildVersion()
+		// The ledger ends after the worker, which may have accounts to give until then.
+		ledgerCtx, closeLedger := context.WithCancel(context.WithoutCancel(ctx))
+		defer closeLedger()
+		ended.Go(func() { kept.Run(ledgerCtx, p.logger) })
 	}
 	exporter, err := p.influxExporter()
 	if err != nil {

@@ -50,6 +50,8 @@ const (
 	StateOK      = "OK"
 	StateFailed  = "failed"
 	StateWaiting = "waiting"
+	// StateUnknown is that of a check or job that owes an outcome which has not come in time.
+	StateUnknown = "unknown"
 )
 
 // Rows returns the checks and then the jobs of the cluster, each in the order of their names.
@@ -60,12 +62,14 @@ func Rows(ctx context.Context, cluster Cluster, temporal Temporal, now time.Time
 	}
 	var checks, jobs []Row
 	for _, c := range cluster.Checks() {
-		row := newRow(check.FromCheck(c).Ref, states)
+		state := states[c.Namespace+"/"+check.StateName(c.Name)]
+		row := newRow(check.AwaitedOfCheck(c, state), state, now)
 		row.NextRun = nextRun(ctx, temporal, c, now)
 		checks = append(checks, row)
 	}
 	for _, j := range cluster.Jobs() {
-		row := newRow(check.FromJob(j).Ref, states)
+		state := states[j.Namespace+"/"+check.StateName(j.Name)]
+		row := newRow(check.AwaitedOfJob(j, state), state, now)
 		row.NextRun = "runs once: " + orDash(string(j.Spec.Phase))
 		jobs = append(jobs, row)
 	}
@@ -75,20 +79,25 @@ func Rows(ctx context.Context, cluster Cluster, temporal Temporal, now time.Time
 	return append(checks, jobs...)
 }
 
-func newRow(ref check.Ref, states map[string]*khv1.KuberhealthyState) Row {
-	row := Row{Name: ref.String(), State: StateWaiting}
-	state, ok := states[ref.Namespace+"/"+check.StateName(ref.Name)]
-	if !ok || state.Spec.LastRun == nil {
-		return row
+func newRow(awaited check.Awaited, state *khv1.KuberhealthyState, now time.Time) Row {
+	row := Row{Name: awaited.String(), State: StateWaiting}
+	if state != nil && state.Spec.LastRun != nil {
+		row.show(state.Spec)
 	}
-	row.State, row.LastRun, row.Errors = StateFailed, state.Spec.LastRun.Time, state.Spec.Errors
-	if state.Spec.OK {
-		row.State = StateOK
-	}
-	if duration, err := time.ParseDuration(state.Spec.RunDuration); err == nil {
-		row.Duration = duration.Round(10 * time.Millisecond).String()
+	if awaited.Unknown(now) {
+		row.State, row.Errors = StateUnknown, append([]string{awaited.Text()}, row.Errors...)
 	}
 	return row
+}
+
+func (r *Row) show(last khv1.WorkloadDetails) {
+	r.State, r.LastRun, r.Errors = StateFailed, last.LastRun.Time, last.Errors
+	if last.OK {
+		r.State = StateOK
+	}
+	if duration, err := time.ParseDuration(last.RunDuration); err == nil {
+		r.Duration = duration.Round(10 * time.Millisecond).String()
+	}
 }
 
 // nextRun asks the cron workflow of a check: while it waits, its execution time is the next tick.

@@ -3,6 +3,7 @@ package overview_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,9 @@ func (w world) DescribeWorkflowExecution(_ context.Context, id, _ string) (*work
 	return nil, serviceerror.NewNotFound("no such workflow")
 }
 
-func named(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: "shop", Name: name} }
+func named(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: "shop", Name: name, CreationTimestamp: metav1.NewTime(now.Add(-time.Minute))}
+}
 
 func newCheck(name string) *khv1.KuberhealthyCheck {
 	return &khv1.KuberhealthyCheck{ObjectMeta: named(name)}
@@ -50,7 +53,7 @@ func newCheck(name string) *khv1.KuberhealthyCheck {
 func stateOf(name, duration string, errs ...string) *khv1.KuberhealthyState {
 	at := metav1.NewTime(now.Add(-12 * time.Second))
 	return &khv1.KuberhealthyState{ObjectMeta: named(name), Spec: khv1.WorkloadDetails{
-		OK: len(errs) == 0, Errors: errs, LastRun: &at, RunDuration: duration,
+		OK: len(errs) == 0, Errors: errs, LastRun: &at, RunDuration: duration, AuthoritativePod: "worker-0",
 	}}
 }
 
@@ -95,6 +98,41 @@ func TestTable(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+// What is unknown says so in place of how it was last.
+func TestTableOfWhatIsUnknown(t *testing.T) {
+	asleep, cart := newCheck("asleep"), stateOf("cart", "2s", "sold out")
+	asleep.Spec.Suspend = true
+	cart.Spec.LastRun = &metav1.Time{Time: now.Add(12 * time.Second)} // heard of since
+	w := world{
+		checks: []*khv1.KuberhealthyCheck{asleep, newCheck("cart"), newCheck("pay"), newCheck("new")},
+		jobs:   []*khv1.KuberhealthyJob{{ObjectMeta: named("once"), Spec: khv1.JobConfig{Phase: khv1.JobRunning}}},
+		states: []*khv1.KuberhealthyState{cart, stateOf("pay", "2s"), stateOf("asleep", "2s")},
+	}
+	want := strings.Join([]string{
+		"CHECK        STATE    LAST RUN  DURATION  NEXT RUN            ERROR",
+		"shop/asleep  OK       16m58s ago  2s  suspended  -",
+		"shop/cart    failed   16m34s ago  2s  not scheduled  sold out",
+		"shop/new     unknown  -  -  not scheduled  unknown: shop/new: no run has ended since its creation at 2026-11-22T11:59:00Z; one was due by 2026-…",
+		"shop/pay     unknown  16m58s ago  2s  not scheduled  unknown: shop/pay: no run has ended since 2026-11-22T11:59:48Z; one was due by 2026-11-22T12:16:18Z",
+		"shop/once    unknown  -  -  runs once: Running  unknown: shop/once: no run has ended since its creation at 2026-11-22T11:59:00Z; one was due by 2026…",
+		"",
+	}, "\n")
+	later := now.Add(16*time.Minute + 46*time.Second) // the outcome of pay is overdue, that of cart is not
+	rows := overview.Rows(t.Context(), w, w, later)
+	var got strings.Builder
+	if err := overview.Write(&got, rows, later); err != nil {
+		t.Fatal(err)
+	}
+	blanks := regexp.MustCompile(" +")
+	if diff := cmp.Diff(blanks.ReplaceAllString(want, " "), blanks.ReplaceAllString(got.String(), " ")); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+	err := overview.Compare([]overview.Expectation{{Name: "shop/new", State: overview.StateOK}}, rows, time.Time{})
+	if err == nil || !strings.HasPrefix(err.Error(), "shop/new: is unknown, expected OK; errors: [\"unknown: shop/new: no run has ended") {
+		t.Errorf("error %v", err)
 	}
 }
 

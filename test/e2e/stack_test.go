@@ -151,7 +151,7 @@ func (s *stack) command(name string) *exec.Cmd {
 		return exec.Command(filepath.Join(s.bin, "temporal"), o.Args()...)
 	}
 	flags := map[string][]string{
-		"worker":    {"--operations-listen", "127.0.0.1:" + workerPort, "--reporting-url", reportURL},
+		"worker":    {"--operations-listen", "127.0.0.1:" + workerPort, "--reporting-url", reportURL, "--ledger", s.ledgerDSN()},
 		"starter":   {"--operations-listen", "127.0.0.1:" + starterPort},
 		"reportapi": {"--listen", "127.0.0.1:" + reportPort},
 	}

@@ -1,0 +1,149 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// Ledger keeps one account of each due run; package ledger has it.
+type Ledger interface {
+	Begin(ctx context.Context, account ledger.Account) error
+	Finish(ctx context.Context, account ledger.Account) error
+	RecordTicks(ctx context.Context, accounts []ledger.Account) error
+}
+
+// Due names a run that was due: there is one account for each.
+type Due struct {
+	Ref     check.Ref
+	Trigger check.Trigger
+	// At is when the run was due.
+	At time.Time
+}
+
+// AccountInput is what is known of a run that has ended.
+type AccountInput struct {
+	Due
+	UUID, RunID string
+	Outcome     check.Outcome
+	// Revision counts what the run says of itself: a late report makes another, which takes the place of the one before.
+	Revision int
+	Attempts int
+	// Created is when the pod of the last attempt was made, Reported when the report was stored and Recorded when the
+	// KHState was written.
+	Created  time.Time `json:",omitzero"`
+	Reported time.Time `json:",omitzero"`
+	Recorded time.Time `json:",omitzero"`
+	// Seen is the last that was seen of that pod.
+	Seen check.Observation
+	// SpecHash tells specs apart.
+	SpecHash string
+}
+
+// RecordAccount closes the account of a run. It may be called again.
+func (a *Activities) RecordAccount(ctx context.Context, in AccountInput) error {
+	if a.Ledger == nil {
+		return nil
+	}
+	account := accountOf(in.Due)
+	account.Outcome, account.Errors, account.Notes = ledger.Outcome(in.Outcome.Result), in.Outcome.Errors, in.Outcome.Notes
+	account.WorkflowID, account.RunID, account.WorkerBuild = in.UUID, in.RunID, a.Build
+	account.Started, account.PodCreated, account.Reported, account.Judged = in.Outcome.Started, in.Created, in.Reported, in.Outcome.Judged
+	account.Revision, account.Recorded = in.Revision, in.Recorded
+	account.Running, account.Exited = in.Seen.RunningSince, in.Seen.ExitedAt
+	account.Attempts, account.Node, account.ImageDigest, account.SpecHash = in.Attempts, in.Outcome.Node, in.Seen.Image, in.SpecHash
+	if err := a.Ledger.Finish(ctx, account); err != nil {
+		return fmt.Errorf("record the account of %s: %w", in.Ref, err)
+	}
+	return nil
+}
+
+// begin opens the account of a run. The run does not depend on it: its end makes up for it.
+func (a *Activities) begin(ctx context.Context, run Run) {
+	if a.Ledger == nil || run.Due == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
+	defer cancel()
+	account := accountOf(*run.Due)
+	account.WorkflowID, account.RunID, account.Attempts, account.WorkerBuild = run.UUID, activity.GetInfo(ctx).WorkflowExecution.RunID, run.Attempt, a.Build
+	account.Started = run.Started
+	if err := a.Ledger.Begin(ctx, account); err != nil {
+		activity.GetLogger(ctx).Warn("account was not opened", "check", run.Ref.String(), "error", err)
+	}
+}
+
+// beginTimeout bounds what a slow ledger may cost a run.
+const beginTimeout = time.Second
+
+// TicksInput names due times at which no run started.
+type TicksInput struct {
+	Ref      check.Ref
+	Trigger  check.Trigger
+	Schedule check.ScheduleSpec
+	Anchor   time.Time
+	// The due times are those after After and before Before.
+	After, Before time.Time
+	// Busy is when the run before them ended: those up to it were skipped, and those after it were missed.
+	Busy time.Time
+}
+
+// maxTicks is how many accounts are written at a time.
+const maxTicks = 1000
+
+// RecordTicks makes accounts of due times at which no run started. It may be called again.
+func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) error {
+	if a.Ledger == nil {
+		return nil
+	}
+	schedule, err := check.ParseSchedule(in.Schedule)
+	if err != nil {
+		return fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
+	}
+	var accounts []ledger.Account
+	write := func() error {
+		if err := a.Ledger.RecordTicks(ctx, accounts); err != nil {
+			return fmt.Errorf("record ticks of %s: %w", in.Ref, err)
+		}
+		accounts = accounts[:0]
+		activity.RecordHeartbeat(ctx)
+		return nil
+	}
+	for due := range schedule.Between(in.Anchor, in.After, in.Before) {
+		account := accountOf(Due{Ref: in.Ref, Trigger: in.Trigger, At: due})
+		account.Outcome = ledger.Missed
+		if !due.After(in.Busy) {
+			account.Outcome = ledger.Skipped
+		}
+		if accounts = append(accounts, account); len(accounts) == maxTicks {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+	}
+	return write()
+}
+
+// triggers are the ledger's words for why a run was due.
+var triggers = map[check.Trigger]ledger.Trigger{
+	check.TriggerSchedule: ledger.Scheduled, check.TriggerFirst: ledger.First, check.TriggerJob: ledger.Job,
+	check.TriggerExternal: ledger.Manual,
+}
+
+func accountOf(due Due) ledger.Account {
+	return ledger.Account{
+		Key:  ledger.Key{CheckUID: uidOf(due.Ref), Trigger: triggers[due.Trigger], Nominal: due.At},
+		Kind: due.Ref.Kind, Namespace: due.Ref.Namespace, Name: due.Ref.Name, Due: due.At,
+	}
+}
+
+// uidOf names a check in the ledger. One that is not in the cluster has no UID, but its name.
+func uidOf(ref check.Ref) string {
+	return cmp.Or(string(ref.UID), string(ref.Kind)+"/"+ref.String())
+}

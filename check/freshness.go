@@ -1,0 +1,160 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+)
+
+// What is allowed for between the end of one run and the outcome of the next. See "Unknown" in docs/protocol.md.
+const (
+	// settling is how long after its outcome a run may keep a tick from starting: its pod exits or is removed, for which
+	// Kubernetes gives it 30 seconds.
+	settling = 30 * time.Second
+	// leastGrace covers a start that is late, a worker that takes over from one that died (10 seconds), an outcome that is
+	// written at the second try, and clocks that differ by seconds.
+	leastGrace = 30 * time.Second
+	// mostGrace bounds the tenth of the interval that a restart or update of the engine may take. A run seldom takes all of
+	// its timeout, so there is more.
+	mostGrace = 10 * time.Minute
+	// WidestSpread is how long the first run of a check is put off at most, when many appear together.
+	WidestSpread = 10 * time.Minute
+)
+
+// Awaited is the outcome that a check or job owes next.
+type Awaited struct {
+	Ref
+	// Since is when its last run had ended at the latest, or its creation when none has.
+	Since time.Time
+	// First is true when no run has ended.
+	First bool
+	// By is when the outcome should be there. It is zero when none is owed: the check is suspended, or the job has run.
+	By time.Time
+}
+
+// Unknown is true when the outcome should have been there before now: what was seen last says nothing of the present.
+func (a Awaited) Unknown(now time.Time) bool { return !a.By.IsZero() && now.After(a.By) }
+
+// Text is what people see of a check or job that is unknown. It stays the same for as long as that does.
+func (a Awaited) Text() string {
+	since := a.Since.UTC().Format(time.RFC3339)
+	if a.First {
+		since = "its creation at " + since
+	}
+	return fmt.Sprintf("unknown: %s: no run has ended since %s; one was due by %s", a.Ref, since, a.By.UTC().Format(time.RFC3339))
+}
+
+// AwaitedOfAll returns what each check and each job owes. isJob tells a job's state from a check's.
+func AwaitedOfAll(checks []*khv1.KuberhealthyCheck, jobs []*khv1.KuberhealthyJob, states []*khv1.KuberhealthyState,
+	isJob func(*khv1.KuberhealthyState) bool,
+) []Awaited {
+	type name struct{ namespace, name string }
+	byName := make(map[name]*khv1.KuberhealthyState, len(states))
+	for _, state := range states {
+		byName[name{state.Namespace, state.Name}] = state
+	}
+	all := make([]Awaited, 0, len(checks)+len(jobs))
+	for _, c := range checks {
+		all = append(all, AwaitedOfCheck(c, byName[name{c.Namespace, StateName(c.Name)}]))
+	}
+	for _, j := range jobs {
+		state := byName[name{j.Namespace, StateName(j.Name)}]
+		if state != nil && !isJob(state) { // that of a check of the same name
+			state = nil
+		}
+		all = append(all, AwaitedOfJob(j, state))
+	}
+	return all
+}
+
+// AwaitedOfCheck returns what a check owes, from its spec and its state (nil if there is none): the outcome of the first
+// tick after the end of the last run or, when none has ended, of the run that a check gets when it appears. The last run is
+// taken to have ended when its outcome was recorded, but not after its timeout: news that come late make it no younger.
+func AwaitedOfCheck(c *khv1.KuberhealthyCheck, state *khv1.KuberhealthyState) Awaited {
+	w, created := FromCheck(c), c.CreationTimestamp.Time
+	timeout := w.timeout()
+	ended, ok := lastEnd(state, timeout)
+	switch {
+	case c.Spec.Suspend, ok && !state.Spec.OK && w.Validate() != nil: // a spec that is not valid runs once, to say so
+		return Awaited{Ref: w.Ref}
+	case !ok:
+		return Awaited{Ref: w.Ref, Since: created, First: true, By: w.schedule().firstBy(created, timeout)}
+	}
+	schedule := w.schedule()
+	awaited := Awaited{Ref: w.Ref, Since: ended, By: schedule.nextBy(ended, timeout)}
+	if ended.Before(created) { // the state is that of an earlier check of this name
+		if first := schedule.firstBy(created, timeout); awaited.By.Before(first) {
+			awaited.By = first
+		}
+	}
+	return awaited
+}
+
+// AwaitedOfJob returns what a job owes, from its spec and its state (nil if there is none): the outcome of its one run,
+// unless that is there or the job is Completed.
+func AwaitedOfJob(j *khv1.KuberhealthyJob, state *khv1.KuberhealthyState) Awaited {
+	w, created := FromJob(j), j.CreationTimestamp.Time
+	timeout := w.timeout()
+	ended, ok := lastEnd(state, timeout)
+	// A clock that is behind does not take its outcome from a job: the state names its owner.
+	accounted := ok && (!ended.Before(created) || metav1.IsControlledBy(state, j))
+	if j.Spec.Phase == khv1.JobCompleted || accounted { // Completed follows when the pod is gone
+		return Awaited{Ref: w.Ref}
+	}
+	return Awaited{Ref: w.Ref, Since: created, First: true, By: created.Add(timeout).Add(leastGrace)}
+}
+
+// timeout is how long a run may take. What cannot be read is as if it were not there, for the schedule too.
+func (w Workload) timeout() time.Duration {
+	timeout, err := ParseTimeout(w.Timeout)
+	if err != nil {
+		return DefaultTimeout
+	}
+	return timeout
+}
+
+func (w Workload) schedule() Schedule {
+	schedule, err := ParseSchedule(*w.Schedule)
+	if err != nil {
+		return Schedule{interval: DefaultInterval}
+	}
+	return schedule
+}
+
+// lastEnd returns when the run that a state shows had ended at the latest; ok is false when it shows none. Kuberhealthy
+// does not tell when that began.
+func lastEnd(state *khv1.KuberhealthyState, timeout time.Duration) (end time.Time, ok bool) {
+	if state == nil || state.Spec.AuthoritativePod == "" || state.Spec.LastRun.IsZero() {
+		return time.Time{}, false
+	}
+	end = state.Spec.LastRun.Time
+	started, err := time.Parse(time.RFC3339Nano, state.Annotations[AnnotationRunStarted])
+	if deadline := started.Add(timeout); err == nil && deadline.Before(end) {
+		end = deadline
+	}
+	return end, true
+}
+
+// nextBy returns when the outcome after a run that ended should be there. It is zero when no tick follows.
+func (s Schedule) nextBy(ended time.Time, timeout time.Duration) time.Time {
+	free := ended.Add(settling)
+	// The grid of an interval is not known here, only that its next tick is within one.
+	tick := s.Next(free, free)
+	if tick.IsZero() {
+		return tick
+	}
+	return tick.Add(timeout).Add(s.grace(free))
+}
+
+// firstBy returns when the first outcome of a check should be there.
+func (s Schedule) firstBy(created time.Time, timeout time.Duration) time.Time {
+	spread := min(max(s.Interval(created), 0), WidestSpread) // below 0 when only one tick follows
+	return created.Add(spread).Add(timeout).Add(s.grace(created))
+}
+
+func (s Schedule) grace(t time.Time) time.Duration {
+	return min(max(s.Interval(t)/10, leastGrace), mostGrace)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// accountsCommand shows what the ledger has.
+func accountsCommand() *cobra.Command {
+	c := defaultConfig()
+	var limit int
+	var output string
+	command := &cobra.Command{
+		Use: "accounts [NAMESPACE/NAME]", Short: "Show what became of each due run, from the ledger", Args: cobra.MaximumNArgs(1),
+		Example: "  khronicle accounts --ledger sqlite:.state/temporal/ledger.db\n  khronicle accounts shop/checkout --limit 50",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if output != "text" && output != "json" {
+				return fmt.Errorf("--output: %q is not text or json", output)
+			}
+			return showAccounts(cmd.Context(), c.ledger, args, limit, output == "json", cmd.OutOrStdout())
+		},
+	}
+	f := command.Flags()
+	c.addLedgerFlag(f)
+	f.IntVar(&limit, "limit", 50, "how many accounts of a check are shown, the newest first")
+	f.StringVarP(&output, "output", "o", "text", "text or json")
+	return command
+}
+
+func showAccounts(ctx context.Context, dsn string, args []string, limit int, asJSON bool, out io.Writer) error {
+	if dsn == "" {
+		return errors.New("--ledger: is empty; name the ledger, such as sqlite:.state/temporal/ledger.db [KHRONICLE_LEDGER]")
+	}
+	kept, err := ledger.Open(ctx, dsn, ledger.Options{})
+	if err != nil {
+		return err
+	}
+	defer kept.Close()
+	if len(args) == 0 {
+		summaries, err := kept.Overview(ctx, time.Now())
+		if err != nil {
+			return err
+		}
+		return show(out, asJSON, summaries, summaryTable)
+	}
+	namespace, name, ok := strings.Cut(args[0], "/")
+	if !ok {
+		return fmt.Errorf("%q is not NAMESPACE/NAME", args[0])
+	}
+	var accounts []ledger.Account
+	for _, kind := range []khv1.KHWorkload{khv1.KHCheck, khv1.KHJob} {
+		found, err := kept.LastRuns(ctx, check.Ref{Kind: kind, Namespace: namespace, Name: name}, limit)
+		if err != nil {
+			return err
+		}
+		accounts = append(accounts, found...)
+	}
+	return show(out, asJSON, accounts, accountTable)
+}
+
+// show writes what was found as JSON, or as a table.
+func show[T any](out io.Writer, asJSON bool, found []T, table func(io.Writer, []T)) error {
+	if asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(append([]T{}, found...))
+	}
+	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table(columns, found)
+	return columns.Flush()
+}
+
+func summaryTable(out io.Writer, summaries []ledger.Summary) {
+	fmt.Fprintln(out, "CHECK\tLAST DUE\tOUTCOME\tRUNNING\t24H: OK\tFAILED\tTIMED OUT\tINFRA\tSKIPPED\tMISSED")
+	for _, s := range summaries {
+		due, outcome := "-", "-"
+		if s.Last != nil {
+			due, outcome = s.Last.Nominal.Format(time.RFC3339), string(s.Last.Outcome)
+		}
+		fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", s.Ref, due, outcome, s.Running,
+			s.Day.Succeeded, s.Day.Failed, s.Day.TimedOut, s.Day.InfraFailed, s.Day.Skipped, s.Day.Missed)
+	}
+}
+
+func accountTable(out io.Writer, accounts []ledger.Account) {
+	fmt.Fprintln(out, "DUE\tTRIGGER\tOUTCOME\tLATE\tTOOK\tATTEMPTS\tNODE\tERROR")
+	for _, a := range accounts {
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", a.Nominal.Format(time.RFC3339), a.Trigger, cmp.Or(string(a.Outcome), "running"),
+			between(a.Due, a.Started), between(a.Started, a.Judged), a.Attempts, cmp.Or(a.Node, "-"), firstLine(a.Errors))
+	}
+}
+
+func between(from, to time.Time) string {
+	if from.IsZero() || to.IsZero() {
+		return "-"
+	}
+	return to.Sub(from).Round(time.Millisecond).String()
+}
+
+func firstLine(texts []string) string {
+	if len(texts) == 0 {
+		return "-"
+	}
+	line, _, _ := strings.Cut(texts[0], "\n")
+	return line
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// filledLedger is a ledger with one failed run and one missed tick.
+func filledLedger(t *testing.T) (dsn string) {
+	t.Helper()
+	dsn = "sqlite:" + filepath.Join(t.TempDir(), "ledger.db")
+	kept, err := ledger.Open(t.Context(), dsn, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	due := time.Now().UTC().Truncate(time.Second).Add(-time.Minute)
+	account := ledger.Account{
+		Key:  ledger.Key{CheckUID: "u", Trigger: ledger.Scheduled, Nominal: due},
+		Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", Outcome: ledger.Failed, WorkflowID: "w", Attempts: 1, Node: "node-1",
+		Due: due, Started: due.Add(40 * time.Millisecond), Judged: due.Add(1540 * time.Millisecond), Errors: []string{"broken\nsecond line"},
+	}
+	if err := kept.Finish(t.Context(), account); err != nil {
+		t.Fatal(err)
+	}
+	missed := ledger.Account{Key: account.Key, Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", Outcome: ledger.Missed}
+	missed.Nominal = due.Add(-time.Minute)
+	if err := kept.RecordTicks(t.Context(), []ledger.Account{missed}); err != nil {
+		t.Fatal(err)
+	}
+	if err := kept.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+func TestAccounts(t *testing.T) {
+	dsn := filledLedger(t)
+	tests := []struct {
+		name string
+		args []string
+		want []string // parts of the output, or of the error
+		fail bool
+	}{
+		{"of all checks", []string{"--ledger", dsn}, []string{"CHECK ", "shop/cart ", "failed "}, false},
+		{"of one", []string{"--ledger", dsn, "shop/cart"}, []string{"scheduled  failed   40ms  1.5s  1         node-1  broken\n", "scheduled  missed"}, false},
+		{"as JSON", []string{"--ledger", dsn, "shop/cart", "-o", "json"}, []string{`"Outcome": "failed"`, `second line`}, false},
+		{"of one that is not there, as JSON", []string{"--ledger", dsn, "shop/none", "-o", "json"}, []string{"[]"}, false},
+		{"of no ledger", nil, []string{"--ledger: is empty"}, true},
+		{"of no name", []string{"--ledger", dsn, "cart"}, []string{`"cart" is not NAMESPACE/NAME`}, true},
+		{"in no format", []string{"--ledger", dsn, "-o", "xml"}, []string{`--output: "xml" is not text or json`}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			isolate(t)
+			t.Setenv("KHRONICLE_LEDGER", "")
+			out, err := execute(t, append([]string{"accounts"}, tt.args...)...)
+			if (err != nil) != tt.fail {
+				t.Fatalf("error %v", err)
+			}
+			if err != nil {
+				out = err.Error()
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(strings.ReplaceAll(out, `\n`, `", "`), want) {
+					t.Errorf("output lacks %q:\n%s", want, out)
+				}
+			}
+		})
+	}
+}

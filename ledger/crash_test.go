@@ -1,0 +1,184 @@
+package ledger_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// writeUntilKilled is a process that opens and closes accounts in eight goroutines, and says on its standard output which
+// were acknowledged: "b" begun, "f" finished, then the number of the goroutine and of its run.
+func writeUntilKilled(dsn string) int {
+	l, err := ledger.Open(context.Background(), dsn, ledger.Options{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	var waiting sync.WaitGroup
+	for w := range 8 {
+		waiting.Go(func() {
+			for i := 0; ; i++ {
+				a := crashAccount(os.Getenv("LEDGER_TEST_ROUND"), w, i)
+				if err := l.Begin(context.Background(), opened(a)); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					return
+				}
+				fmt.Printf("b %d %d\n", w, i)
+				if err := l.Finish(context.Background(), a); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					return
+				}
+				fmt.Printf("f %d %d\n", w, i)
+			}
+		})
+	}
+	waiting.Wait()
+	return 1
+}
+
+func crashAccount(round string, w, i int) ledger.Account {
+	return account(fmt.Sprintf("round%s-%d", round, w), time.Duration(i)*time.Second, ledger.Succeeded)
+}
+
+// writerChild runs writeUntilKilled in a process of its own until end is called, which kills it where it still lives, and
+// returns what it acknowledged.
+func writerChild(t *testing.T, dsn string, round int) (said <-chan struct{}, end func() map[string]bool) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "LEDGER_TEST_WRITER="+dsn, fmt.Sprint("LEDGER_TEST_ROUND=", round))
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	first, done := make(chan struct{}), make(chan struct{})
+	acknowledged := map[string]bool{}
+	go func() {
+		defer close(done)
+		for reader := bufio.NewReader(out); ; {
+			line, err := reader.ReadString('\n')
+			if err != nil { // half a line is no acknowledgement
+				return
+			}
+			if acknowledged[strings.TrimSpace(line)] = true; len(acknowledged) == 1 {
+				close(first)
+			}
+		}
+	}()
+	return first, func() map[string]bool {
+		_ = cmd.Process.Signal(syscall.SIGKILL) // or it has ended already
+		<-done
+		_ = cmd.Wait()
+		return acknowledged
+	}
+}
+
+func wantAcknowledged(t *testing.T, l *ledger.Ledger, round int, acknowledged map[string]bool) {
+	t.Helper()
+	outcomes := map[string]ledger.Outcome{}
+	for w := range 8 {
+		a := crashAccount(fmt.Sprint(round), w, 0)
+		for i, found := range ticks(t, l, a.Name) {
+			outcomes[fmt.Sprintf("%d %d", w, i)] = found.Outcome
+		}
+	}
+	for line := range acknowledged {
+		outcome, stored := outcomes[line[2:]]
+		if !stored || (line[0] == 'f' && outcome != ledger.Succeeded) {
+			t.Errorf("round %d: %q was acknowledged, but is stored=%t with outcome %q", round, line, stored, outcome)
+		}
+	}
+	verify(t, l)
+}
+
+// kill -9 in the middle of writes: what was acknowledged is there, and the ledger does not contradict itself.
+func TestKilledInMidWrite(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		for round := range 6 {
+			said, end := writerChild(t, dsn, round)
+			<-said
+			<-time.After(rand.N(150 * time.Millisecond)) // a random moment, not a wait for anything
+			acknowledged := end()
+			l, err := ledger.Open(t.Context(), dsn, ledger.Options{})
+			must(t, err)
+			wantAcknowledged(t, l, round, acknowledged)
+			must(t, l.Close())
+		}
+	})
+}
+
+// The server crashes, the writer lives: its errors are errors, and what it acknowledged survives the recovery.
+func TestPostgresCrashesInMidWrite(t *testing.T) {
+	p, err := startPostgres()
+	dsn := postgresDSN(t)
+	must(t, err)
+	said, end := writerChild(t, dsn, 0)
+	<-said
+	l := open(t, dsn)
+	must(t, l.Ping(t.Context()))
+	<-time.After(rand.N(150 * time.Millisecond)) // a random moment, not a wait for anything
+	must(t, p.Crash())
+	if err := l.Ping(t.Context()); err == nil || l.Stats().LastError == nil {
+		t.Errorf("the server is down: ping %v, stats %+v", err, l.Stats())
+	}
+	must(t, p.Start())
+	wantAcknowledged(t, l, 0, end())
+	must(t, l.Ping(t.Context()))
+	if s := l.Stats(); s.LastError != nil {
+		t.Errorf("last error is %v after a commit, want none", s.LastError)
+	}
+}
+
+// A full disk refuses, loses nothing, and once there is room the same ledger goes on.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("a small disk needs the right to mount: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	ballast := filepath.Join(dir, "ballast")
+	l := open(t, filepath.Join(dir, "ledger.db"))
+	must(t, l.Finish(t.Context(), account("dns", 0, ledger.Succeeded)))
+	file, err := os.Create(ballast)
+	must(t, err)
+	if _, err := io.Copy(file, zeros{}); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("filling the disk: %v, want ENOSPC", err)
+	}
+	must(t, file.Close())
+	stored := 1
+	for ; ; stored++ {
+		if err = l.Finish(t.Context(), account("dns", time.Duration(stored)*time.Minute, ledger.Succeeded)); err != nil {
+			break
+		}
+	}
+	if !strings.Contains(err.Error(), "full") {
+		t.Errorf("error is %v, want one that says the disk is full", err)
+	}
+	if err := l.Ping(t.Context()); err == nil {
+		t.Error("the disk is full, but the ledger answers that it takes accounts")
+	}
+	if f := verify(t, l); f.Accounts != int64(stored) {
+		t.Errorf("%d accounts, want the %d that were acknowledged", f.Accounts, stored)
+	}
+	must(t, os.Remove(ballast))
+	must(t, l.Finish(t.Context(), account("dns", time.Duration(stored)*time.Minute, ledger.Succeeded)))
+	must(t, l.Ping(t.Context()))
+	if f := verify(t, l); f.Accounts != int64(stored)+1 {
+		t.Errorf("%d accounts, want %d", f.Accounts, stored+1)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }

@@ -1,0 +1,43 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+)
+
+// store is a database. All statements are the same text for both; what differs is here.
+type store interface {
+	// reader is where queries go.
+	reader() *sql.DB
+	// snapshot returns the options of a transaction that sees one state of the database.
+	snapshot() *sql.TxOptions
+	// write runs do in a transaction and commits it durably. Of all writers of the database, in whatever process, one at a
+	// time is inside: what it reads stays true until it commits, and no two can wait for each other.
+	write(ctx context.Context, do func(transaction) error) error
+	// refused is true when the database did not take a row, and would take others.
+	refused(err error) bool
+	// words are what the migrations leave open.
+	words() *strings.Replacer
+	close() error
+}
+
+// transaction is one inside write.
+type transaction interface {
+	// each runs a statement once for every list of arguments, as far as the driver can in one round trip. Found is called
+	// with the index of the list and a scanner for every row that comes back; it is nil where none does.
+	each(ctx context.Context, statement string, arguments [][]any, found func(i int, scan scanner) error) error
+	// script runs statements without arguments.
+	script(ctx context.Context, statements string) error
+}
+
+// scanner copies the columns of a row, as sql.Rows does.
+type scanner func(destinations ...any) error
+
+// one runs a statement for one list of arguments.
+func one(ctx context.Context, tx transaction, statement string, found func(scanner) error, arguments ...any) error {
+	if found == nil {
+		return tx.each(ctx, statement, [][]any{arguments}, nil)
+	}
+	return tx.each(ctx, statement, [][]any{arguments}, func(_ int, scan scanner) error { return found(scan) })
+}

@@ -1,0 +1,74 @@
+package ledger
+
+import (
+	"context"
+	"runtime"
+)
+
+// OpenAt opens a database and stops at a version of the schema.
+var OpenAt = openAt
+
+// Exec runs statements in a write transaction, past everything that guards the tables.
+func Exec(ctx context.Context, l *Ledger, statements string) error {
+	return l.store.write(ctx, func(tx transaction) error { return tx.script(ctx, statements) })
+}
+
+// Hold keeps every writer waiting until release is called.
+func Hold(l *Ledger) (release func() error) {
+	held, free, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- l.store.write(context.Background(), func(transaction) error {
+			close(held)
+			<-free
+			return nil
+		})
+	}()
+	<-held
+	return func() error {
+		close(free)
+		return <-done
+	}
+}
+
+// Load finishes many accounts in one transaction, by the statements that Finish uses.
+func Load(ctx context.Context, l *Ledger, accounts []Account) error {
+	changes := make([]change, 0, len(accounts))
+	for _, a := range accounts {
+		changes = append(changes, l.change(finish, a))
+	}
+	return l.send(ctx, &request{changes: changes})
+}
+
+// Query returns the first column of what a query finds, as text.
+func Query(ctx context.Context, l *Ledger, query string) (lines []string, err error) {
+	err = queryRows(ctx, l.store.reader(), query, func(scan scanner) error {
+		var line string
+		err := scan(&line)
+		lines = append(lines, line)
+		return err
+	})
+	return lines, err
+}
+
+// Settle brings all that was written into the database's main file and its statistics up to date, as the databases do by
+// themselves in time.
+func Settle(ctx context.Context, l *Ledger) error {
+	if s, ok := l.store.(*sqliteStore); ok {
+		_, err := s.conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+		return err
+	}
+	_, err := l.store.reader().ExecContext(ctx, `VACUUM ANALYZE`)
+	return err
+}
+
+// HoldWriter does as Hold, and returns when the writer waits with a batch: all that comes then gathers for the next one.
+func HoldWriter(ctx context.Context, l *Ledger) (release func() error) {
+	release = Hold(l)
+	if err := l.enqueue(&request{ctx: ctx, done: make(chan error, 1)}); err != nil {
+		panic(err)
+	}
+	for len(l.queue) > 0 {
+		runtime.Gosched()
+	}
+	return release
+}

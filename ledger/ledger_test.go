@@ -1,0 +1,405 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/ledger/ledgertest"
+)
+
+var startPostgres = sync.OnceValues(ledgertest.NewPostgres)
+
+func TestMain(m *testing.M) {
+	if dsn := os.Getenv("LEDGER_TEST_WRITER"); dsn != "" {
+		os.Exit(writeUntilKilled(dsn))
+	}
+	code := m.Run()
+	if p, err := startPostgres(); err == nil {
+		if err := p.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// onBoth runs a test of the contract against either database, each time a new one.
+func onBoth(t *testing.T, test func(t *testing.T, dsn string)) {
+	t.Helper()
+	t.Run("SQLite", func(t *testing.T) { test(t, sqliteDSN(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, postgresDSN(t)) })
+}
+
+func sqliteDSN(t testing.TB) string {
+	t.Helper()
+	return "sqlite:" + filepath.Join(t.TempDir(), "a ledger?#%.db")
+}
+
+func postgresDSN(t testing.TB) string {
+	t.Helper()
+	p, err := startPostgres()
+	dsn, err := ledgertest.Need(t, p, err).Database()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+func open(t testing.TB, dsn string) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.Open(t.Context(), dsn, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// verify fails the test where the ledger contradicts itself.
+func verify(t testing.TB, l *ledger.Ledger) ledger.Findings {
+	t.Helper()
+	f, err := l.Verify(context.WithoutCancel(t.Context()), time.Time{})
+	must(t, err)
+	if len(f.Problems) > 0 {
+		t.Errorf("the ledger contradicts itself: %s", strings.Join(f.Problems, "; "))
+	}
+	return f
+}
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func ref(name string) check.Ref { return check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: name} }
+
+// account returns a closed one of the tick at a time after noon, all of whose fields are set.
+func account(name string, at time.Duration, outcome ledger.Outcome) ledger.Account {
+	nominal := noon.Add(at)
+	return ledger.Account{
+		Key:  ledger.Key{CheckUID: "uid-" + name, Trigger: ledger.Scheduled, Nominal: nominal},
+		Kind: khv1.KHCheck, Namespace: "ns", Name: name, Outcome: outcome,
+		Due: nominal, Started: nominal.Add(40 * time.Millisecond), PodCreated: nominal.Add(60 * time.Millisecond),
+		Running: nominal.Add(time.Second), Reported: nominal.Add(2040 * time.Millisecond), Judged: nominal.Add(2050 * time.Millisecond),
+		Exited: nominal.Add(3 * time.Second), Recorded: nominal.Add(4 * time.Second),
+		Attempts: 1, Node: "node-1", ImageDigest: "sha256:" + strings.Repeat("ab", 32), SpecHash: "f00", WorkerBuild: "v1.2.3",
+		WorkflowID: "run-" + name + nominal.Format(time.RFC3339), RunID: "8c0d6e0e-7b1c-4c57-9b0c-0d0a3c6f0001",
+	}
+}
+
+func opened(a ledger.Account) ledger.Account {
+	return ledger.Account{
+		Key: a.Key, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name, Due: a.Due, Started: a.Started,
+		WorkflowID: a.WorkflowID, RunID: a.RunID, WorkerBuild: a.WorkerBuild,
+	}
+}
+
+func ticks(t testing.TB, l *ledger.Ledger, name string) []ledger.Account {
+	t.Helper()
+	found, err := l.Ticks(t.Context(), "uid-"+name, time.Unix(0, 0), noon.AddDate(10, 0, 0))
+	must(t, err)
+	return found
+}
+
+func wantTicks(t testing.TB, l *ledger.Ledger, name string, want ...ledger.Account) {
+	t.Helper()
+	if diff := cmp.Diff(want, ticks(t, l, name)); diff != "" {
+		t.Errorf("accounts of %s (-want +got):\n%s", name, diff)
+	}
+}
+
+func TestARunIsOpenedAndClosed(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		a := account("dns", 0, ledger.Failed)
+		a.Errors, a.Notes = []string{"no answer", "a \x00 zero, \xff no text"}, []string{"a second report"}
+		must(t, l.Begin(t.Context(), opened(a)))
+		wantTicks(t, l, "dns", opened(a))
+		runs, err := l.OpenRuns(t.Context())
+		must(t, err)
+		if diff := cmp.Diff([]ledger.Account{opened(a)}, runs); diff != "" {
+			t.Errorf("open runs (-want +got):\n%s", diff)
+		}
+		must(t, l.Finish(t.Context(), a))
+		a.Errors[1] = "a  zero,  no text"
+		wantTicks(t, l, "dns", a)
+		if runs, err := l.OpenRuns(t.Context()); err != nil || len(runs) > 0 {
+			t.Errorf("open runs are %v, %v, want none", runs, err)
+		}
+		verify(t, l)
+	})
+}
+
+func TestWhoChangesAnAccount(t *testing.T) {
+	first := account("dns", 0, ledger.Failed)
+	late := first
+	late.Outcome, late.Revision, late.Notes = ledger.Succeeded, 1, []string{"reported late"}
+	other := first
+	other.WorkflowID, other.Outcome, other.Revision = "another", ledger.Succeeded, 7
+	missed := account("dns", 0, ledger.Missed)
+	missed.WorkflowID = ""
+	type step func(context.Context, *ledger.Ledger) error
+	begins := func(a ledger.Account) step {
+		return func(ctx context.Context, l *ledger.Ledger) error { return l.Begin(ctx, opened(a)) }
+	}
+	finishes := func(a ledger.Account) step {
+		return func(ctx context.Context, l *ledger.Ledger) error { return l.Finish(ctx, a) }
+	}
+	records := func(a ledger.Account) step {
+		return func(ctx context.Context, l *ledger.Ledger) error { return l.RecordTicks(ctx, []ledger.Account{a}) }
+	}
+	tests := []struct {
+		name  string
+		steps []step
+		want  ledger.Account
+		err   error // of the last step
+	}{
+		{"finish without begin", []step{finishes(first)}, first, nil},
+		{"begin after finish", []step{finishes(first), begins(first)}, first, nil},
+		{"amended by a later revision", []step{finishes(first), finishes(late)}, late, nil},
+		{"the first delivered again after the amendment", []step{finishes(first), finishes(late), finishes(first)}, late, nil},
+		{"another run finds it open", []step{begins(first), finishes(other)}, opened(first), ledger.ErrOtherRun},
+		{"another run finds it closed", []step{finishes(first), finishes(other)}, first, ledger.ErrOtherRun},
+		{"another run begins", []step{begins(first), begins(other)}, opened(first), ledger.ErrOtherRun},
+		{"a missed tick is not run again", []step{records(missed), finishes(first)}, missed, ledger.ErrOtherRun},
+		{"a tick that runs is not missed", []step{begins(first), records(missed)}, opened(first), nil},
+		{"a tick that ran is not missed", []step{finishes(first), records(missed)}, first, nil},
+		{"a missed tick twice", []step{records(missed), records(missed)}, missed, nil},
+	}
+	onBoth(t, func(t *testing.T, dsn string) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				l := open(t, dsn)
+				must(t, ledger.Exec(t.Context(), l,
+					`DELETE FROM accounts; DELETE FROM hourly; DELETE FROM daily; UPDATE totals SET accounts = 0`))
+				for i, step := range test.steps {
+					err := step(t.Context(), l)
+					if i < len(test.steps)-1 {
+						must(t, err)
+					} else if !errors.Is(err, test.err) {
+						t.Errorf("last step: %v, want %v", err, test.err)
+					}
+				}
+				wantTicks(t, l, "dns", test.want)
+				verify(t, l)
+			})
+		}
+	})
+}
+
+// Whatever the order and the repetitions in which a run's accounts arrive, the same is kept, and counted once.
+func TestOrderAndRepetitionChangeNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 0))
+		a, b := open(t, dsn), open(t, dsn)
+		const runs = 60
+		var want []ledger.Account
+		var waiting sync.WaitGroup
+		for i := range runs {
+			revisions := []ledger.Account{}
+			for revision := range 1 + random.IntN(3) {
+				r := account("dns", time.Duration(i)*7*time.Minute, []ledger.Outcome{ledger.Failed, ledger.TimedOut, ledger.Succeeded}[revision])
+				r.Revision, r.Flaky = revision, revision == 2
+				r.Reported = r.Started.Add(time.Duration(random.IntN(1000)) * time.Millisecond)
+				revisions = append(revisions, r)
+			}
+			want = append(want, revisions[len(revisions)-1])
+			var steps []func(*ledger.Ledger) error
+			for range 1 + random.IntN(3) {
+				steps = append(steps, func(l *ledger.Ledger) error { return l.Begin(t.Context(), opened(revisions[0])) })
+				for _, r := range revisions {
+					steps = append(steps, func(l *ledger.Ledger) error { return l.Finish(t.Context(), r) })
+				}
+			}
+			random.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
+			for _, step := range steps {
+				l := []*ledger.Ledger{a, b}[random.IntN(2)]
+				waiting.Go(func() {
+					if err := step(l); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		waiting.Wait()
+		wantTicks(t, a, "dns", want...)
+		if f := verify(t, b); f.Accounts != runs || f.Open != 0 {
+			t.Errorf("%d accounts, %d open, want %d and none", f.Accounts, f.Open, runs)
+		}
+	})
+}
+
+// Fifty goroutines on two ledgers of one database write about the same ticks.
+func TestManyWritersOfOneDatabase(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		ledgers := []*ledger.Ledger{open(t, dsn), open(t, dsn)}
+		const writers, each, checks = 50, 20, 5
+		var waiting sync.WaitGroup
+		for w := range writers {
+			waiting.Go(func() {
+				l := ledgers[w%len(ledgers)]
+				for i := range each {
+					a := account(fmt.Sprint("check", w%checks), time.Duration(i)*time.Minute, ledger.Succeeded)
+					missed := a
+					missed.Nominal, missed.Outcome, missed.WorkflowID = a.Nominal.Add(30*time.Second), ledger.Missed, ""
+					err := errors.Join(l.Begin(t.Context(), opened(a)), l.Finish(t.Context(), a),
+						l.RecordTicks(t.Context(), []ledger.Account{missed}))
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		waiting.Wait()
+		if f := verify(t, ledgers[0]); f.Accounts != checks*each*2 || f.Open != 0 {
+			t.Errorf("%d accounts, %d open, want %d and none", f.Accounts, f.Open, checks*each*2)
+		}
+		s := ledgers[0].Stats()
+		if s.LastError != nil || s.FailedRows != 0 || s.Rows != writers/2*each*3 || s.Batches > s.Rows {
+			t.Errorf("stats are %+v", s)
+		}
+	})
+}
+
+func TestAnAccountIsBounded(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		a := account("dns", 0, ledger.Failed)
+		a.Node = strings.Repeat("n", 10_000)
+		for range 100 {
+			a.Errors = append(a.Errors, strings.Repeat("é", 5000))
+		}
+		must(t, l.Finish(t.Context(), a))
+		got := ticks(t, l, "dns")[0]
+		if len(got.Errors) != ledger.MaxTexts || got.Errors[ledger.MaxTexts-1] != "and 69 more" {
+			t.Errorf("%d errors, the last %q", len(got.Errors), got.Errors[len(got.Errors)-1])
+		}
+		if text := got.Errors[0]; len(text) > ledger.MaxTextBytes || !strings.HasSuffix(text, "é…") {
+			t.Errorf("an error of %d bytes that ends in %q", len(text), text[len(text)-8:])
+		}
+		if len(got.Node) > 512 {
+			t.Errorf("a node of %d bytes", len(got.Node))
+		}
+	})
+}
+
+func TestTimesAreTheSameInEveryZone(t *testing.T) {
+	zone := time.FixedZone("far", 13*3600)
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		a := account("dns", 123*time.Microsecond, ledger.Succeeded)
+		there := a
+		there.Nominal, there.Started = a.Nominal.In(zone).Add(400), a.Started.In(zone) // a part of a microsecond is no other tick
+		must(t, l.Begin(t.Context(), opened(there)))
+		must(t, l.Finish(t.Context(), a))
+		wantTicks(t, l, "dns", a)
+		found, err := l.Ticks(t.Context(), a.CheckUID, a.Nominal.In(zone), a.Nominal.Add(time.Microsecond).In(zone))
+		if err != nil || len(found) != 1 {
+			t.Errorf("%d ticks, %v, want 1: from is included", len(found), err)
+		}
+		found, err = l.Ticks(t.Context(), a.CheckUID, noon, a.Nominal)
+		if err != nil || len(found) != 0 {
+			t.Errorf("%d ticks, %v, want none: to is not included", len(found), err)
+		}
+	})
+}
+
+func TestWhatNoStoreCouldHoldIsRefused(t *testing.T) {
+	l := open(t, sqliteDSN(t))
+	for name, change := range map[string]func(*ledger.Account){
+		"no UID":      func(a *ledger.Account) { a.CheckUID = "" },
+		"zero in UID": func(a *ledger.Account) { a.CheckUID = "a\x00" },
+		"trigger":     func(a *ledger.Account) { a.Trigger = "whim" },
+		"no time":     func(a *ledger.Account) { a.Nominal = time.Time{} },
+		"outcome":     func(a *ledger.Account) { a.Outcome = "fine" },
+		"open":        func(a *ledger.Account) { a.Outcome = ledger.Unfinished },
+		"no workflow": func(a *ledger.Account) { a.WorkflowID = "" },
+		"no name":     func(a *ledger.Account) { a.Name = "" },
+		"attempts":    func(a *ledger.Account) { a.Attempts = 1 << 40 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := account("dns", 0, ledger.Succeeded)
+			change(&a)
+			if err := l.Finish(t.Context(), a); !errors.Is(err, ledger.ErrInvalid) {
+				t.Errorf("error is %v, want ErrInvalid", err)
+			}
+		})
+	}
+	ran := account("dns", 0, ledger.Succeeded)
+	if err := l.RecordTicks(t.Context(), []ledger.Account{ran}); !errors.Is(err, ledger.ErrInvalid) {
+		t.Errorf("a run that succeeded as a tick without a run: %v, want ErrInvalid", err)
+	}
+	if f := verify(t, l); f.Accounts != 0 {
+		t.Errorf("%d accounts, want none", f.Accounts)
+	}
+}
+
+func TestManyTicksAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		var gap []ledger.Account
+		for i := range 2000 {
+			a := account("dns", time.Duration(i)*time.Minute, []ledger.Outcome{ledger.Missed, ledger.Skipped, ledger.Paused}[i%3])
+			a.Started, a.WorkflowID, a.RunID = time.Time{}, "", ""
+			gap = append(gap, a)
+		}
+		must(t, l.RecordTicks(t.Context(), gap))
+		must(t, l.RecordTicks(t.Context(), gap))
+		must(t, l.RecordTicks(t.Context(), nil))
+		wantTicks(t, l, "dns", gap...)
+		verify(t, l)
+	})
+}
+
+// The outcomes of runs are written as check.Result writes them, so that the engine can convert one to the other.
+func TestOutcomesAreThoseOfRuns(t *testing.T) {
+	for result, outcome := range map[check.Result]ledger.Outcome{
+		check.Succeeded: ledger.Succeeded, check.Failed: ledger.Failed, check.TimedOut: ledger.TimedOut,
+		check.InfraFailed: ledger.InfraFailed, check.Canceled: ledger.Canceled,
+	} {
+		if string(result) != string(outcome) {
+			t.Errorf("result %q is outcome %q", result, outcome)
+		}
+	}
+}
+
+func TestIDsComeBackAsTheyWere(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		var want []ledger.Account
+		for i, id := range []string{
+			uuid.NewString(), strings.ToUpper(uuid.NewString()), "urn:uuid:" + uuid.NewString(), "khcheck/ns/dns", "sixteen bytes id",
+		} {
+			a := account("dns", time.Duration(i)*time.Minute, ledger.Succeeded)
+			a.WorkflowID, a.RunID = id, ""
+			must(t, l.Finish(t.Context(), a))
+			must(t, l.Finish(t.Context(), a)) // it is known again
+			want = append(want, a)
+		}
+		wantTicks(t, l, "dns", want...)
+	})
+}

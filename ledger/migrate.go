@@ -1,0 +1,71 @@
+package ledger
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+// ErrNewerSchema is the error of a database that a newer Khronicle has migrated.
+var ErrNewerSchema = errors.New("the database has a newer schema than this version of Khronicle knows")
+
+// Migrations are numbered without gaps from 1. A released one is never changed.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// latest brings the schema to its newest version.
+const latest = 1 << 30
+
+// migrate brings the schema to a version, all steps in one transaction, which is also the lock: of several workers that
+// start at once, one migrates and the others find it done.
+func migrate(ctx context.Context, s store, target int) error {
+	files, err := fs.Glob(migrations, "migrations/*.sql") // in the order of their numbers
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(tx transaction) error {
+		version, err := schemaVersion(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if version > len(files) {
+			return fmt.Errorf("%w: it has version %d, this one knows %d", ErrNewerSchema, version, len(files))
+		}
+		for _, file := range files[version:max(version, min(target, len(files)))] {
+			if err := apply(ctx, tx, file, s.words()); err != nil {
+				return fmt.Errorf("migration %s: %w", file, err)
+			}
+		}
+		return nil
+	})
+}
+
+func schemaVersion(ctx context.Context, tx transaction) (version int, err error) {
+	if err := tx.script(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)`); err != nil {
+		return 0, err
+	}
+	err = one(ctx, tx, `SELECT coalesce(max(version), 0) FROM schema_version`,
+		func(scan scanner) error { return scan(&version) })
+	return version, err
+}
+
+func apply(ctx context.Context, tx transaction, file string, words *strings.Replacer) error {
+	text, err := migrations.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	number, _, _ := strings.Cut(strings.TrimPrefix(file, "migrations/"), "_")
+	version, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	if err := tx.script(ctx, words.Replace(string(text))); err != nil {
+		return err
+	}
+	return one(ctx, tx, `INSERT INTO schema_version (version) VALUES ($1)`, nil, version)
+}

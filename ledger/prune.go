@@ -1,0 +1,251 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Retention says what is kept. A zero field means the default.
+type Retention struct {
+	// PassesFor is how long accounts are kept that tell of no fault: succeeded without a failed attempt, skipped, paused,
+	// canceled. 90 days by default.
+	PassesFor time.Duration
+	// FailuresFor is how long all others are kept, at least as long as passes. 400 days by default.
+	FailuresFor time.Duration
+	// EvidenceFor is how long evidence is kept. 30 days by default.
+	EvidenceFor time.Duration
+	// MaxRows is how many accounts are kept; above that, the oldest passes go first, then the oldest failures, a day at a
+	// time. 20 million by default.
+	MaxRows int64
+}
+
+// RollupsFor is how long the counts by hour and day are kept.
+const RollupsFor = 400 * 24 * time.Hour
+
+func (r Retention) withDefaults() Retention {
+	const days = 24 * time.Hour
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&r.PassesFor, 90 * days}, {&r.FailuresFor, 400 * days}, {&r.EvidenceFor, 30 * days}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if r.MaxRows == 0 {
+		r.MaxRows = 20_000_000
+	}
+	return r
+}
+
+// Validate returns what is wrong with the retention.
+func (r Retention) Validate() error {
+	r = r.withDefaults()
+	if r.PassesFor < 0 || r.EvidenceFor < 0 || r.MaxRows < 0 {
+		return errors.New("retention: nothing may be negative")
+	}
+	if r.FailuresFor < r.PassesFor {
+		return fmt.Errorf("retention: failures must be kept at least as long as passes, %s", r.PassesFor)
+	}
+	return nil
+}
+
+// Pruned is how many rows were removed.
+type Pruned struct {
+	Passes, Failures, Evidence, Hours, Days, Checks int64
+}
+
+// Accounts of either class by their outcomes; those that are open are in none.
+const (
+	passes   = `a.outcome IN (1, 5, 6, 8) AND a.flaky = 0`
+	failures = `a.outcome <> 0`
+)
+
+// pruneBatch is how many rows one transaction removes: recording waits no longer than for that.
+const pruneBatch = 1000
+
+// Prune removes what need not be kept as of now, in small transactions. Open accounts stay. An error leaves what was
+// done until then, as the counts say.
+func (l *Ledger) Prune(ctx context.Context, keep Retention, now time.Time) (Pruned, error) {
+	if err := keep.Validate(); err != nil {
+		return Pruned{}, err
+	}
+	keep = keep.withDefaults()
+	p := pruner{ctx: ctx, store: l.store, now: now}
+	for _, step := range []func() error{
+		func() error { return p.accounts(passes, p.before(keep.PassesFor), &p.done.Passes) },
+		func() error { return p.accounts(failures, p.before(keep.FailuresFor), &p.done.Failures) },
+		func() error { return p.excess(keep.MaxRows) },
+		func() error { return p.evidence(p.before(min(keep.EvidenceFor, keep.FailuresFor))) },
+		func() error { return p.rollups("hourly", "hour", &p.done.Hours) },
+		func() error { return p.rollups("daily", "day", &p.done.Days) },
+		p.checks,
+	} {
+		if err := step(); err != nil {
+			return p.done, fmt.Errorf("prune ledger: %w", err)
+		}
+	}
+	return p.done, nil
+}
+
+type pruner struct {
+	ctx   context.Context //nolint:containedctx // of one call of Prune
+	store store
+	now   time.Time
+	done  Pruned
+}
+
+func (p *pruner) before(age time.Duration) int64 { return p.now.Add(-age).UnixMicro() }
+
+func (p *pruner) number(query string, args ...any) (n int64, err error) {
+	err = queryRows(p.ctx, p.store.reader(), query, func(scan scanner) error { return scan(&n) }, args...)
+	return n, err
+}
+
+// accounts removes the accounts of a class that are older than limit, check by check, as they lie in the table. What is
+// looked for outside of a transaction can only become less by another pruner.
+func (p *pruner) accounts(class string, limit int64, done *int64) error {
+	ids, err := p.checkIDs()
+	if err != nil {
+		return err
+	}
+	var work [][]any
+	var rows int64
+	for len(ids) > 0 {
+		n, last, err := p.oldest(class, ids[0], limit)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			work, rows = append(work, []any{ids[0], last + 1}), rows+n
+		}
+		if n < pruneBatch {
+			ids = ids[1:]
+		}
+		if rows >= pruneBatch || n == pruneBatch || len(ids) == 0 {
+			if err := p.remove(class, work, done); err != nil {
+				return err
+			}
+			work, rows = nil, 0
+		}
+	}
+	return nil
+}
+
+func (p *pruner) checkIDs() (ids []int64, err error) {
+	err = queryRows(p.ctx, p.store.reader(), `SELECT id FROM checks ORDER BY id`, func(scan scanner) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
+func (p *pruner) oldest(class string, id, limit int64) (n, last int64, err error) {
+	query := `SELECT count(*), coalesce(max(nominal), 0) FROM (SELECT a.nominal FROM accounts a
+WHERE a.check_id = $1 AND a.nominal < $2 AND ` + class + ` ORDER BY a.nominal LIMIT $3) oldest`
+	err = queryRows(p.ctx, p.store.reader(), query, func(scan scanner) error { return scan(&n, &last) }, id, limit, pruneBatch)
+	return n, last, err
+}
+
+func (p *pruner) remove(class string, work [][]any, done *int64) error {
+	if len(work) == 0 {
+		return nil
+	}
+	var removed int64
+	err := p.store.write(p.ctx, func(tx transaction) error {
+		err := tx.each(p.ctx, `DELETE FROM accounts AS a WHERE a.check_id = $1 AND a.nominal < $2 AND `+class+` RETURNING 1`, work,
+			func(int, scanner) error { removed++; return nil })
+		if err != nil {
+			return err
+		}
+		var end int64
+		for _, list := range work {
+			end = max(end, ceil(list[1].(int64), hour))
+		}
+		return one(p.ctx, tx, `UPDATE totals SET accounts = accounts - $1,
+pruned = CASE WHEN pruned < $2 THEN $2 ELSE pruned END`, nil, removed, end)
+	})
+	if err == nil {
+		*done += removed
+	}
+	return err
+}
+
+// excess removes the oldest days until no more than limit accounts are left.
+func (p *pruner) excess(limit int64) error {
+	oldest, err := p.oldestHour()
+	if err != nil {
+		return err
+	}
+	for _, class := range []struct {
+		condition string
+		done      *int64
+	}{{passes, &p.done.Passes}, {failures, &p.done.Failures}} {
+		for end := oldest + day; ; end += day {
+			rows, err := p.number(`SELECT accounts FROM totals`)
+			if err != nil || rows <= limit {
+				return err
+			}
+			if err := p.accounts(class.condition, end, class.done); err != nil {
+				return err
+			}
+			if end > p.now.UnixMicro() {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// oldestHour returns the beginning of the hour of the oldest account, by one look at the key of each check.
+func (p *pruner) oldestHour() (int64, error) {
+	oldest, err := p.number(`SELECT coalesce(min((SELECT min(a.nominal) FROM accounts a WHERE a.check_id = c.id)), 0) FROM checks c`)
+	return floor(oldest, hour), err
+}
+
+func (p *pruner) evidence(limit int64) error {
+	return p.slices(`SELECT coalesce(max(nominal), 0) FROM (SELECT nominal FROM evidence
+WHERE nominal < $1 ORDER BY nominal LIMIT 100) oldest`, `DELETE FROM evidence WHERE nominal <= $1 RETURNING 1`, limit, &p.done.Evidence)
+}
+
+func (p *pruner) rollups(table, column string, done *int64) error {
+	limit := floor(p.before(RollupsFor), day)
+	return p.slices(`SELECT coalesce(min(`+column+`), 0) FROM `+table+` WHERE `+column+` < $1`,
+		`DELETE FROM `+table+` WHERE `+column+` <= $1 RETURNING 1`, limit, done)
+}
+
+// slices removes what lies up to a bound, and looks for the next bound, until there is none.
+func (p *pruner) slices(bound, remove string, limit int64, done *int64) error {
+	for {
+		end, err := p.number(bound, limit)
+		if err != nil || end == 0 {
+			return err
+		}
+		var removed int64
+		err = p.store.write(p.ctx, func(tx transaction) error {
+			return one(p.ctx, tx, remove, func(scanner) error { removed++; return nil }, end)
+		})
+		if err != nil {
+			return err
+		}
+		*done += removed
+	}
+}
+
+// checks removes those of which nothing is left.
+func (p *pruner) checks() error {
+	var removed int64
+	err := p.store.write(p.ctx, func(tx transaction) error {
+		return one(p.ctx, tx, `DELETE FROM checks AS c WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.check_id = c.id)
+AND NOT EXISTS (SELECT 1 FROM daily d WHERE d.check_id = c.id) RETURNING 1`,
+			func(scanner) error { removed++; return nil })
+	})
+	if err == nil {
+		p.done.Checks += removed
+	}
+	return err
+}

@@ -1,0 +1,291 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// counted adds up the accounts as a roll-up should.
+func counted(accounts []ledger.Account, from, to time.Time) ledger.Counts {
+	var c ledger.Counts
+	fields := map[ledger.Outcome]*int64{
+		ledger.Succeeded: &c.Succeeded, ledger.Failed: &c.Failed, ledger.InfraFailed: &c.InfraFailed, ledger.TimedOut: &c.TimedOut,
+		ledger.Skipped: &c.Skipped, ledger.Paused: &c.Paused, ledger.Missed: &c.Missed, ledger.Canceled: &c.Canceled,
+	}
+	for _, a := range accounts {
+		if a.Nominal.Before(from) || !a.Nominal.Before(to) {
+			continue
+		}
+		*fields[a.Outcome]++
+		if a.Flaky {
+			c.Flaky++
+		}
+		if d, ok := a.Duration(); ok {
+			c.Timed++
+			c.DurationSum += d
+			c.DurationMax = max(c.DurationMax, d)
+		}
+	}
+	return c
+}
+
+func TestUptimeCountsWhatTheRowsSay(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 0))
+		l := open(t, dsn)
+		var all []ledger.Account
+		every := []ledger.Outcome{
+			ledger.Succeeded, ledger.Failed, ledger.InfraFailed, ledger.TimedOut, ledger.Skipped, ledger.Paused, ledger.Missed, ledger.Canceled,
+		}
+		for at := time.Duration(0); at < 5*24*time.Hour; at += 7 * time.Minute {
+			a := account("dns", at, every[random.IntN(len(every))])
+			a.Flaky = a.Outcome == ledger.Succeeded && random.IntN(2) == 0
+			a.Reported = a.Started.Add(time.Duration(random.IntN(5_000_000)) * time.Microsecond)
+			if random.IntN(3) == 0 {
+				a.Reported, a.Judged = time.Time{}, time.Time{}
+			}
+			all = append(all, a)
+		}
+		must(t, ledger.Load(t.Context(), l, all))
+		must(t, l.Finish(t.Context(), account("other", 0, ledger.Failed)))
+		must(t, l.Begin(t.Context(), opened(account("dns", 6*24*time.Hour, ledger.Failed))))
+		spans := [][2]time.Duration{{0, 0}, {time.Hour, 0}, {0, time.Hour}, {time.Minute, 20 * time.Minute}, {-time.Hour, 200 * time.Hour}}
+		for range 40 {
+			spans = append(spans, [2]time.Duration{rand.N(130 * time.Hour), rand.N(130 * time.Hour)})
+		}
+		for _, s := range spans {
+			from, to := noon.Add(s[0]), noon.Add(s[1])
+			got, err := l.Uptime(t.Context(), ref("dns"), from, to)
+			must(t, err)
+			if diff := cmp.Diff(counted(all, from, to), got); diff != "" {
+				t.Errorf("from %s to %s (-want +got):\n%s", from, to, diff)
+			}
+		}
+		verify(t, l)
+	})
+}
+
+func TestUptimeOfNothingIsNotKnown(t *testing.T) {
+	if share, ok := (ledger.Counts{Missed: 3, InfraFailed: 2}).Uptime(); ok {
+		t.Errorf("uptime of missed runs is %v, want none", share)
+	}
+	if share, ok := (ledger.Counts{Succeeded: 3, TimedOut: 1, Missed: 9}).Uptime(); !ok || share != 0.75 {
+		t.Errorf("uptime is %v, %t, want 0.75", share, ok)
+	}
+}
+
+// An amendment takes its first account out of the roll-ups, the longest duration too.
+func TestAmendmentsAreTakenBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		slow, quick := account("dns", 0, ledger.TimedOut), account("dns", time.Minute, ledger.Succeeded)
+		slow.Reported = slow.Started.Add(time.Hour)
+		must(t, l.Finish(t.Context(), slow))
+		must(t, l.Finish(t.Context(), quick))
+		slow.Outcome, slow.Flaky, slow.Revision, slow.Reported = ledger.Succeeded, true, 1, slow.Started.Add(time.Second)
+		must(t, l.Finish(t.Context(), slow))
+		want := ledger.Counts{Succeeded: 2, Flaky: 1, Timed: 2, DurationSum: 3 * time.Second, DurationMax: 2 * time.Second}
+		got, err := l.Uptime(t.Context(), ref("dns"), noon.Add(-12*time.Hour), noon.Add(12*time.Hour))
+		must(t, err)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("counts (-want +got):\n%s", diff)
+		}
+		verify(t, l)
+	})
+}
+
+func TestLastRunsAndOverview(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		old := account("dns", -2*time.Hour, ledger.Failed) // of a check that was deleted and made again
+		old.CheckUID = "uid-before"
+		last := account("dns", 0, ledger.Succeeded)
+		running := opened(account("dns", time.Minute, ledger.Failed))
+		manual := account("dns", -time.Minute, ledger.TimedOut)
+		manual.Trigger = ledger.Manual
+		for _, a := range []ledger.Account{old, account("dns", -48*time.Hour, ledger.Missed), manual, last, account("web", 0, ledger.Failed)} {
+			must(t, l.Finish(t.Context(), a))
+		}
+		must(t, l.Begin(t.Context(), running))
+		runs, err := l.LastRuns(t.Context(), ref("dns"), 4)
+		must(t, err)
+		if diff := cmp.Diff([]ledger.Account{running, last, manual, old}, runs); diff != "" {
+			t.Errorf("last runs (-want +got):\n%s", diff)
+		}
+		if len(ticks(t, l, "dns")) != 3 {
+			t.Errorf("the ticks of the grid are %v, want 3 without the manual run", ticks(t, l, "dns"))
+		}
+		overview, err := l.Overview(t.Context(), noon.Add(2*time.Minute))
+		must(t, err)
+		if len(overview) != 3 {
+			t.Fatalf("%d checks in the overview, want 3", len(overview))
+		}
+		dns := overview[1]
+		if dns.CheckUID != "uid-dns" || overview[0].CheckUID != "uid-before" || overview[2].Ref.Name != "web" {
+			t.Errorf("the overview is not in order: %v", overview)
+		}
+		if diff := cmp.Diff(&last, dns.Last); diff != "" {
+			t.Errorf("last account (-want +got):\n%s", diff)
+		}
+		if dns.Day.Total() != 2 || dns.Day.TimedOut != 1 || dns.Running != 1 {
+			t.Errorf("the day is %+v, %d running, want 2 accounts, one timed out, and one", dns.Day, dns.Running)
+		}
+	})
+}
+
+func TestVerifyFindsContradictions(t *testing.T) {
+	for name, spoil := range map[string]string{
+		"a row is gone":         `DELETE FROM accounts WHERE nominal % 7 = 0`,
+		"an outcome is another": `UPDATE accounts SET outcome = 2 WHERE outcome = 1`,
+		"an hour is gone":       `DELETE FROM hourly`,
+		"a day counts more":     `UPDATE daily SET failed = failed + 1`,
+		"a duration is another": `UPDATE hourly SET duration_max = 1`,
+		"a wrong total":         `UPDATE totals SET accounts = accounts + 1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, dsn string) {
+				l := open(t, dsn)
+				for i := range 14 {
+					a := account("dns", time.Duration(i)*time.Microsecond, ledger.Succeeded)
+					must(t, l.Finish(t.Context(), a))
+				}
+				must(t, ledger.Exec(t.Context(), l, spoil))
+				f, err := l.Verify(t.Context(), noon)
+				if err != nil || len(f.Problems) == 0 {
+					t.Errorf("problems are %v, %v, want some", f.Problems, err)
+				}
+			})
+		})
+	}
+}
+
+func TestVerifyListsWhatIsOpenTooLong(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		early := opened(account("dns", 0, ledger.Failed))
+		must(t, l.Begin(t.Context(), early))
+		must(t, l.Begin(t.Context(), opened(account("dns", time.Hour, ledger.Failed))))
+		f, err := l.Verify(t.Context(), noon.Add(time.Minute))
+		must(t, err)
+		if diff := cmp.Diff([]ledger.Account{early}, f.Overdue); diff != "" || f.Open != 2 || len(f.Problems) > 0 {
+			t.Errorf("findings are %+v; overdue (-want +got):\n%s", f, diff)
+		}
+	})
+}
+
+func TestEvidenceIsBounded(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		key := account("dns", 0, ledger.Failed).Key
+		log := strings.Repeat("0123456789abcdef", 10_000) + "the end"
+		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "report", Content: []byte("{}")}))
+		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "log", Name: "main", Content: []byte("first")}))
+		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "log", Name: "main", Content: []byte(log)}))
+		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "events"}))
+		want := []ledger.Evidence{
+			{Kind: "events", Content: []byte{}},
+			{Kind: "log", Name: "main", Content: []byte(log[len(log)-ledger.MaxEvidence:]), Size: len(log)},
+			{Kind: "report", Content: []byte("{}"), Size: 2},
+		}
+		got, err := l.Evidence(t.Context(), key)
+		must(t, err)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("evidence (-want +got):\n%s", diff)
+		}
+		for i := range ledger.MaxPieces - 3 {
+			must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "log", Name: strings.Repeat("x", i+1)}))
+		}
+		if err := l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "one more"}); !errors.Is(err, ledger.ErrEvidenceFull) {
+			t.Errorf("one piece too many: %v, want ErrEvidenceFull", err)
+		}
+		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "report", Content: []byte("{}")})) // one that is there
+		other := key
+		other.Trigger = ledger.Manual
+		if none, err := l.Evidence(t.Context(), other); err != nil || len(none) > 0 {
+			t.Errorf("evidence of another account is %v, %v, want none", none, err)
+		}
+	})
+}
+
+func TestPrune(t *testing.T) {
+	const days = 24 * time.Hour
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		must(t, ledger.Load(t.Context(), l, history("dns", 500*days, 6*time.Hour)))
+		must(t, ledger.Load(t.Context(), l, history("minutely", 4*days, time.Minute)))
+		must(t, l.Begin(t.Context(), opened(account("dns", -time.Second, ledger.Failed))))
+		must(t, l.Finish(t.Context(), account("gone", -450*days, ledger.Failed)))
+		for _, age := range []time.Duration{40 * days, 20 * days} {
+			must(t, l.PutEvidence(t.Context(), account("dns", -age, ledger.Failed).Key, ledger.Evidence{Kind: "log"}))
+		}
+		done, err := l.Prune(t.Context(), ledger.Retention{PassesFor: 2 * days, FailuresFor: 100 * days}, noon)
+		must(t, err)
+		if done.Passes == 0 || done.Failures == 0 || done.Evidence != 1 || done.Days == 0 || done.Hours == 0 || done.Checks != 1 {
+			t.Errorf("pruned %+v, want some of all, one piece of evidence and one check", done)
+		}
+		wantOldest(t, l, "dns", ledger.Succeeded, noon.Add(-2*days))
+		wantOldest(t, l, "dns", ledger.Failed, noon.Add(-100*days))
+		wantOldest(t, l, "minutely", ledger.Succeeded, noon.Add(-2*days))
+		if f := verify(t, l); f.Open != 1 {
+			t.Errorf("%d open accounts, want 1: they stay", f.Open)
+		}
+		got, err := l.Uptime(t.Context(), ref("dns"), noon.Add(-300*days), noon)
+		must(t, err)
+		if want := int64(300 * 4); got.Total() != want {
+			t.Errorf("the roll-ups count %d of 300 days, want %d although rows are gone", got.Total(), want)
+		}
+		again, err := l.Prune(t.Context(), ledger.Retention{PassesFor: 2 * days, FailuresFor: 100 * days}, noon)
+		if err != nil || again != (ledger.Pruned{}) {
+			t.Errorf("pruned %+v, %v the second time, want nothing", again, err)
+		}
+		done, err = l.Prune(t.Context(), ledger.Retention{PassesFor: 2 * days, FailuresFor: 100 * days, MaxRows: 1500}, noon)
+		must(t, err)
+		if f := verify(t, l); f.Accounts > 1500 || f.Accounts < 20 || done.Failures != 0 {
+			t.Errorf("%d accounts left, %+v pruned, want at most 1500 and only passes gone", f.Accounts, done)
+		}
+	})
+}
+
+// history returns accounts up to noon, every seventh failed.
+func history(name string, age, every time.Duration) (accounts []ledger.Account) {
+	for at := -age; at < 0; at += every {
+		outcome := ledger.Succeeded
+		if len(accounts)%7 == 0 {
+			outcome = ledger.Failed
+		}
+		accounts = append(accounts, account(name, at, outcome))
+	}
+	return accounts
+}
+
+func wantOldest(t *testing.T, l *ledger.Ledger, name string, outcome ledger.Outcome, limit time.Time) {
+	t.Helper()
+	for _, a := range ticks(t, l, name) {
+		if a.Outcome == outcome {
+			if a.Nominal.Before(limit) || a.Nominal.After(limit.Add(2*24*time.Hour)) {
+				t.Errorf("the oldest %s of %s is of %s, want one just after %s", outcome, name, a.Nominal, limit)
+			}
+			return
+		}
+	}
+	t.Errorf("%s has no account that %s", name, outcome)
+}
+
+func TestRetentionIsChecked(t *testing.T) {
+	l := open(t, sqliteDSN(t))
+	for _, r := range []ledger.Retention{{PassesFor: -1}, {MaxRows: -1}, {FailuresFor: time.Hour}} {
+		if _, err := l.Prune(context.Background(), r, noon); err == nil {
+			t.Errorf("retention %+v was taken", r)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Findings is what Verify found.
+type Findings struct {
+	// Accounts is the number of rows, and Open of those without an outcome.
+	Accounts, Open int64
+	// Problems are contradictions, at most MaxProblems of each kind, in words; none means the ledger is consistent.
+	Problems []string
+	// Overdue are the open accounts with a nominal time before the limit, the oldest first.
+	Overdue []Account
+}
+
+// MaxProblems bounds how many contradictions of one kind Verify lists.
+const MaxProblems = 100
+
+// Verify compares the rows with the roll-ups, the hours with the days and the number of rows with what was counted, in one
+// state of the database, and lists the accounts that are open since before openSince. It reads the whole database.
+func (l *Ledger) Verify(ctx context.Context, openSince time.Time) (Findings, error) {
+	var f Findings
+	if err := l.verify(ctx, &f, openSince.UnixMicro()); err != nil {
+		return f, fmt.Errorf("verify ledger: %w", err)
+	}
+	return f, nil
+}
+
+func (l *Ledger) verify(ctx context.Context, f *Findings, openSince int64) error {
+	tx, err := l.store.reader().BeginTx(ctx, l.store.snapshot())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // it wrote nothing
+	if err := f.countRows(ctx, tx); err != nil {
+		return err
+	}
+	pruned, err := prunedUpTo(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if err := f.differences(ctx, tx, rowsAgainstHours, pruned); err != nil {
+		return err
+	}
+	if err := f.differences(ctx, tx, hoursAgainstDays); err != nil {
+		return err
+	}
+	f.Overdue, err = queryAccounts(ctx, tx,
+		selectAccounts+` WHERE a.outcome = 0 AND a.nominal < $1 ORDER BY a.nominal, a.check_id`, openSince)
+	return err
+}
+
+func (f *Findings) countRows(ctx context.Context, q queryer) error {
+	var counted int64
+	err := queryRows(ctx, q, `SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM accounts WHERE outcome = 0),
+(SELECT accounts FROM totals)`, func(scan scanner) error { return scan(&f.Accounts, &f.Open, &counted) })
+	if err == nil && counted != f.Accounts {
+		f.Problems = append(f.Problems, fmt.Sprintf("%d accounts, but %d were counted", f.Accounts, counted))
+	}
+	return err
+}
+
+func (f *Findings) differences(ctx context.Context, q queryer, query string, args ...any) error {
+	return queryRows(ctx, q, query, func(scan scanner) error {
+		var what string
+		var id, start int64
+		if err := scan(&what, &id, &start); err != nil {
+			return err
+		}
+		f.Problems = append(f.Problems,
+			fmt.Sprintf("%s of check %d at %s differ", what, id, time.UnixMicro(start).UTC().Format(time.RFC3339)))
+		return nil
+	}, args...)
+}
+
+// Hours of which rows have been pruned count more than there are rows; of the others every number must agree.
+var (
+	rowsAgainstHours = fmt.Sprintf(`SELECT 'rows and hours', coalesce(r.check_id, h.check_id), coalesce(r.start, h.hour)
+FROM (SELECT a.check_id, a.nominal - a.nominal %% %d AS start, %s FROM accounts a WHERE a.outcome <> 0 GROUP BY 1, 2) r
+FULL JOIN hourly h ON h.check_id = r.check_id AND h.hour = r.start
+WHERE (coalesce(r.start, h.hour) >= $1 AND (%s)) OR (%s) LIMIT %d`,
+		hour, rowCounts, anyOf(tallyColumns, "r.%[1]s IS DISTINCT FROM h.%[1]s"),
+		anyOf(tallyColumns[:durationSum], "coalesce(r.%[1]s, 0) > coalesce(h.%[1]s, 0)"), MaxProblems)
+	hoursAgainstDays = fmt.Sprintf(`SELECT 'hours and days', coalesce(s.check_id, d.check_id), coalesce(s.start, d.day)
+FROM (SELECT h.check_id, h.hour - h.hour %% %d AS start, %s FROM hourly h GROUP BY 1, 2) s
+FULL JOIN daily d ON d.check_id = s.check_id AND d.day = s.start WHERE %s LIMIT %d`,
+		day, sums("h."), anyOf(tallyColumns, "s.%[1]s IS DISTINCT FROM d.%[1]s"), MaxProblems)
+)
+
+// anyOf joins a condition on every column by OR.
+func anyOf(columns []string, condition string) string {
+	list := make([]string, len(columns))
+	for i, column := range columns {
+		list[i] = fmt.Sprintf(condition, column)
+	}
+	return strings.Join(list, " OR ")
+}

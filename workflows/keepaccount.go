@@ -1,0 +1,83 @@
+package workflows
+
+import (
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
+)
+
+// Bounds of the entries into the ledger.
+const (
+	// accountAtOnce is how long a run waits for the ledger. What is not entered by then, KeepAccount enters.
+	accountAtOnce = 5 * time.Second
+	// ticksTimeout bounds one try to enter many ticks.
+	ticksTimeout = 5 * time.Minute
+)
+
+// KeepAccount enters an account into the ledger, and tries until that is done: while the ledger is down, runs go on and their
+// accounts wait here.
+func KeepAccount(ctx workflow.Context, in KeepAccountInput) error {
+	patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: ticksTimeout, HeartbeatTimeout: time.Minute, RetryPolicy: retryPolicy(time.Second, time.Minute),
+	})
+	if in.Run != nil {
+		return workflow.ExecuteActivity(patient, a.RecordAccount, *in.Run).Get(ctx, nil)
+	}
+	return workflow.ExecuteActivity(patient, a.RecordTicks, *in.Ticks).Get(ctx, nil)
+}
+
+// keepAccount starts a KeepAccount that outlives the workflow.
+func keepAccount(ctx workflow.Context, due activities.Due, in KeepAccountInput) error {
+	revision := 0
+	if in.Run != nil {
+		revision = in.Run.Revision
+	}
+	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID:            accountID(due, revision),
+		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
+		TypedSearchAttributes: SearchAttributesOf(due.Ref),
+		StaticSummary:         "account of " + due.Ref.String(),
+	}), KeepAccount, in)
+	return child.GetChildWorkflowExecution().Get(ctx, nil)
+}
+
+// account closes the account of the run.
+func (r *checkRun) account(ctx workflow.Context, outcome check.Outcome) error {
+	if r.in.Due.IsZero() {
+		return nil
+	}
+	outcome.Notes = r.notes
+	in := activities.AccountInput{
+		Due: r.due(), UUID: r.uuid, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, Outcome: outcome, Revision: r.accounts, Attempts: r.attempt,
+		Created: r.created.At, Reported: r.reportedAt, Recorded: r.recordedAt, Seen: r.seen, SpecHash: r.created.SpecHash,
+	}
+	r.accounts++
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary:                r.summary("account: " + string(outcome.Result)),
+		StartToCloseTimeout:    accountAtOnce,
+		ScheduleToCloseTimeout: accountAtOnce,
+		RetryPolicy:            retryPolicy(200*time.Millisecond, time.Second),
+	}), a.RecordAccount, in).Get(ctx, nil)
+	if err == nil {
+		return nil
+	}
+	workflow.GetLogger(ctx).Warn("the ledger was not reached; the account waits", "check", r.in.Ref.String(), "error", err)
+	return keepAccount(ctx, in.Due, KeepAccountInput{Run: &in})
+}
+
+func (r *checkRun) due() activities.Due {
+	return activities.Due{Ref: r.in.Ref, Trigger: r.in.Trigger, At: r.in.Due}
+}
+
+// dueRun is due, or nil for a run without an account.
+func (r *checkRun) dueRun() *activities.Due {
+	if r.in.Due.IsZero() {
+		return nil
+	}
+	due := r.due()
+	return &due
+}

@@ -1,0 +1,210 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+var due = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func (w *world) executeDue(t *testing.T) (check.Outcome, error) {
+	t.Helper()
+	return w.executeInput(t, workflows.CheckRunInput{Ref: checkRef, Trigger: workflows.TriggerSchedule, Timeout: time.Minute, Due: due})
+}
+
+// ledgerOf makes the ledger of a world, which fails so often before it takes an account.
+func (w *world) ledgerOf(failures int) *[]activities.AccountInput {
+	var a *activities.Activities
+	accounts := &[]activities.AccountInput{}
+	w.env.RegisterWorkflow(workflows.KeepAccount)
+	w.env.OnActivity(a.RecordAccount, anything, anything).Return(func(_ context.Context, in activities.AccountInput) error {
+		if failures--; failures >= 0 {
+			return errors.New("database is locked")
+		}
+		*accounts = append(*accounts, in)
+		return nil
+	})
+	return accounts
+}
+
+func TestAccountOfARun(t *testing.T) {
+	w := newWorld(t)
+	w.create = func(activities.Run) (activities.CreatePodResult, error) {
+		return activities.CreatePodResult{At: due.Add(time.Second), SpecHash: "abc"}, nil
+	}
+	accounts := w.ledgerOf(0)
+	w.reportAfter(5*time.Second, "broken")
+	began := w.env.Now().UTC()
+	if _, err := w.executeDue(t); err != nil {
+		t.Fatal(err)
+	}
+	if len(*accounts) != 1 {
+		t.Fatalf("%d accounts, want 1", len(*accounts))
+	}
+	got := (*accounts)[0]
+	want := activities.Due{Ref: checkRef, Trigger: workflows.TriggerSchedule, At: due}
+	if got.Due != want || got.UUID != runUUID || got.Attempts != 1 || got.SpecHash != "abc" || got.Revision != 0 {
+		t.Errorf("account is %+v", got)
+	}
+	if got.Outcome.Result != check.Failed || !cmp.Equal(got.Outcome.Errors, []string{"broken"}) {
+		t.Errorf("outcome is %+v", got.Outcome)
+	}
+	if !got.Outcome.Started.Equal(began) || !got.Reported.Equal(began.Add(5*time.Second)) || got.Recorded.Before(got.Reported) || !got.Created.Equal(due.Add(time.Second)) {
+		t.Errorf("times: started %s, reported %s, recorded %s, pod created %s", got.Outcome.Started, got.Reported, got.Recorded, got.Created)
+	}
+	if run := w.created[0]; run.Due == nil || *run.Due != want {
+		t.Errorf("the creation of the pod is told that the run was due %v", run.Due)
+	}
+}
+
+// While the ledger is down, the run ends, and its account waits in a workflow of its own.
+func TestLedgerThatIsDown(t *testing.T) {
+	w := newWorld(t)
+	w.ledgerOf(1000)
+	var waiting []workflows.KeepAccountInput
+	w.env.OnWorkflow(workflows.KeepAccount, anything, anything).Return(func(_ workflow.Context, in workflows.KeepAccountInput) error {
+		waiting = append(waiting, in)
+		return nil
+	})
+	w.reportAfter(5 * time.Second)
+	outcome, err := w.executeDue(t)
+	if err != nil || !outcome.OK() {
+		t.Fatalf("outcome is %+v, error %v; want the run to end as if the ledger were there", outcome, err)
+	}
+	if len(waiting) != 1 || waiting[0].Run == nil || waiting[0].Run.Outcome.Result != check.Succeeded || waiting[0].Run.At != due {
+		t.Errorf("accounts that wait: %+v, want that of the run", waiting)
+	}
+}
+
+// A waiting account is entered as soon as the ledger is back.
+func TestKeepAccountTriesUntilItIsDone(t *testing.T) {
+	w := newWorld(t)
+	accounts := w.ledgerOf(5)
+	in := &activities.AccountInput{Due: activities.Due{Ref: checkRef, At: due}, UUID: runUUID}
+	w.env.ExecuteWorkflow(workflows.KeepAccount, workflows.KeepAccountInput{Run: in})
+	if err := w.env.GetWorkflowError(); err != nil || len(*accounts) != 1 || (*accounts)[0].UUID != runUUID {
+		t.Errorf("accounts are %+v, error %v", *accounts, err)
+	}
+}
+
+func TestLateReportAmendsTheAccount(t *testing.T) {
+	w := newWorld(t)
+	accounts := w.ledgerOf(0)
+	w.exit, w.exitAfter = running, time.Minute
+	w.whileCleaning = func() { w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(nil)) }
+	if _, err := w.executeDue(t); err != nil {
+		t.Fatal(err)
+	}
+	var results []check.Result
+	var revisions []int
+	for _, account := range *accounts {
+		results, revisions = append(results, account.Outcome.Result), append(revisions, account.Revision)
+	}
+	if !cmp.Equal(results, []check.Result{check.TimedOut, check.Succeeded}) || !cmp.Equal(revisions, []int{0, 1}) {
+		t.Errorf("accounts %v with revisions %v, want the second to amend the first", results, revisions)
+	}
+}
+
+// runTickAt executes one tick and returns the accounts of ticks at which no run started.
+func runTickAt(t *testing.T, at time.Time, previous *workflows.ScheduledCheckResult, probe error) (workflows.ScheduledCheckResult, []activities.TicksInput, []time.Time) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetStartTime(at)
+	if previous != nil {
+		env.SetLastCompletionResult(*previous)
+	}
+	env.RegisterWorkflow(workflows.CheckRun)
+	env.RegisterWorkflow(workflows.KeepAccount)
+	env.RegisterActivity(&activities.Activities{})
+	var dues []time.Time
+	env.OnWorkflow(workflows.CheckRun, anything, anything).Return(func(_ workflow.Context, in workflows.CheckRunInput) (check.Outcome, error) {
+		dues = append(dues, in.Due.UTC())
+		return check.Outcome{Result: check.Succeeded}, nil
+	}).Maybe()
+	var ticks []activities.TicksInput
+	env.OnWorkflow(workflows.KeepAccount, anything, anything).Return(func(_ workflow.Context, in workflows.KeepAccountInput) error {
+		ticks = append(ticks, *in.Ticks)
+		return nil
+	}).Maybe()
+	in := tickInput()
+	env.OnSignalExternalWorkflow(anything, in.FirstRun, "", anything, anything).Return(probe).Maybe()
+	env.ExecuteWorkflow(workflows.ScheduledCheck, in)
+	if err := env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	var result workflows.ScheduledCheckResult
+	if err := env.GetWorkflowResult(&result); err != nil {
+		t.Fatal(err)
+	}
+	return result, ticks, dues
+}
+
+// Of every due time since the previous tick, the next tick says what became of it.
+func TestTicksBetweenTwoRuns(t *testing.T) {
+	const interval = 2 * time.Minute // of tickInput
+	tests := []struct {
+		name     string
+		at       time.Duration // since the anchor
+		previous *workflows.ScheduledCheckResult
+		probe    error
+		due      time.Duration // of the run; 0 for none
+		after    time.Duration
+		before   time.Duration // 0: no ticks
+		busy     time.Duration
+	}{
+		{name: "first tick, on time", at: interval, probe: errNotFound, due: interval},
+		{
+			name: "next tick, on time", at: 2 * interval, due: 2 * interval,
+			previous: &workflows.ScheduledCheckResult{FirstRunOver: true, Nominal: anchor.Add(interval), Ended: anchor.Add(interval + 10*time.Second)},
+		},
+		{
+			name: "after a long run", at: 4*interval + time.Second, due: 4 * interval, after: interval, before: 4 * interval, busy: 3*interval + time.Second,
+			previous: &workflows.ScheduledCheckResult{FirstRunOver: true, Nominal: anchor.Add(interval), Ended: anchor.Add(3*interval + time.Second)},
+		},
+		{
+			name: "after an outage at the start", at: 5*interval + 30*time.Second, probe: errNotFound, due: 5 * interval, after: 0, before: 5 * interval,
+		},
+		{name: "while the first run is open", at: interval, probe: nil, after: 0, before: interval + 1, busy: interval},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			result, ticks, dues := runTickAt(t, anchor.Add(tt.at), tt.previous, tt.probe)
+			var wantDues []time.Time
+			if tt.due != 0 {
+				wantDues = []time.Time{anchor.Add(tt.due)}
+			}
+			if diff := cmp.Diff(wantDues, dues); diff != "" {
+				t.Errorf("runs were due (-want +got):\n%s", diff)
+			}
+			if tt.due != 0 && result.Ended.IsZero() {
+				t.Error("the result does not say when the run ended")
+			}
+			var want []activities.TicksInput
+			if tt.before != 0 {
+				in := activities.TicksInput{
+					Ref: checkRef, Trigger: workflows.TriggerSchedule, Schedule: tickInput().Schedule, Anchor: anchor,
+					After: anchor.Add(tt.after), Before: anchor.Add(tt.before),
+				}
+				if tt.busy != 0 {
+					in.Busy = anchor.Add(tt.busy)
+				}
+				want = append(want, in)
+			}
+			if diff := cmp.Diff(want, ticks, cmp.Transformer("utc", time.Time.UTC)); diff != "" {
+				t.Errorf("ticks without a run (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
