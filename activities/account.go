@@ -3,10 +3,12 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
@@ -58,11 +60,19 @@ func (a *Activities) RecordAccount(ctx context.Context, in AccountInput) error {
 	account.Revision, account.Recorded = in.Revision, in.Recorded
 	account.Running, account.Exited = in.Seen.RunningSince, in.Seen.ExitedAt
 	account.Attempts, account.Node, account.ImageDigest, account.SpecHash = in.Attempts, in.Outcome.Node, in.Seen.Image, in.SpecHash
-	if err := a.Ledger.Finish(ctx, account); err != nil {
+	err := a.Ledger.Finish(ctx, account)
+	if errors.Is(err, ledger.ErrOtherRun) || errors.Is(err, ledger.ErrInvalid) {
+		return temporal.NewNonRetryableApplicationError("the ledger refuses the account of "+in.Ref.String(), AccountRefused, err)
+	}
+	if err != nil {
 		return fmt.Errorf("record the account of %s: %w", in.Ref, err)
 	}
 	return nil
 }
+
+// AccountRefused is the type of the error of an account that the ledger will never take: another run has entered its own for
+// that due time, or the account is not valid.
+const AccountRefused = "AccountRefused"
 
 // begin opens the account of a run. The run does not depend on it: its end makes up for it.
 func (a *Activities) begin(ctx context.Context, run Run) {

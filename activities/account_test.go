@@ -3,10 +3,12 @@ package activities_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/temporal"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/khronicle/khronicle/activities"
@@ -64,9 +66,15 @@ func TestAccountOfARun(t *testing.T) {
 	if diff := cmp.Diff(want, kept.finished); diff != "" {
 		t.Errorf("account (-want +got):\n%s", diff)
 	}
-	kept.refuse = errors.New("disk is full")
-	if _, err := env.ExecuteActivity(a.RecordAccount, in); err == nil {
-		t.Error("an account that was not kept is taken for kept")
+	for refuse, final := range map[error]bool{
+		errors.New("disk is full"): false, fmt.Errorf("finish: %w", ledger.ErrOtherRun): true, fmt.Errorf("finish: %w", ledger.ErrInvalid): true,
+	} {
+		kept.refuse = refuse
+		_, err := env.ExecuteActivity(a.RecordAccount, in)
+		var application *temporal.ApplicationError
+		if !errors.As(err, &application) || application.NonRetryable() != final {
+			t.Errorf("%v: error is %v, want one that is final: %t", refuse, err, final)
+		}
 	}
 }
 

@@ -16,9 +16,9 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// The full measurement of docs/adr/0004-ledger-store.md, which takes some minutes and 2 GB of disk for each database:
+// The full measurement of docs/adr/0004-ledger-store.md, which takes some minutes and less than 1 GB of disk for each database:
 //
-//	go test ./ledger -run '^$' -bench Queries -benchtime 200x -timeout 1h -ledger.deep 20 -ledger.days 90 -ledger.wide 1000
+//	go test ./ledger -run '^$' -bench Queries -benchtime 200x -timeout 1h -ledger.deep 10 -ledger.days 90 -ledger.wide 1000
 var (
 	deep = flag.Int("ledger.deep", 2, "checks with the whole history, one run a minute")
 	days = flag.Int("ledger.days", 3, "days of that history")

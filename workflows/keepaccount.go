@@ -1,9 +1,11 @@
 package workflows
 
 import (
+	"errors"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/khronicle/khronicle/activities"
@@ -63,6 +65,12 @@ func (r *checkRun) account(ctx workflow.Context, outcome check.Outcome) error {
 		RetryPolicy:            retryPolicy(200*time.Millisecond, time.Second),
 	}), a.RecordAccount, in).Get(ctx, nil)
 	if err == nil {
+		return nil
+	}
+	var refused *temporal.ApplicationError
+	if errors.As(err, &refused) && refused.NonRetryable() {
+		workflow.GetLogger(ctx).Error("the ledger refuses the account", "check", r.in.Ref.String(), "error", err)
+		r.notes = append(r.notes, refused.Message())
 		return nil
 	}
 	workflow.GetLogger(ctx).Warn("the ledger was not reached; the account waits", "check", r.in.Ref.String(), "error", err)

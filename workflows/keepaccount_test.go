@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
@@ -84,6 +85,18 @@ func TestLedgerThatIsDown(t *testing.T) {
 	}
 	if len(waiting) != 1 || waiting[0].Run == nil || waiting[0].Run.Outcome.Result != check.Succeeded || waiting[0].Run.At != due {
 		t.Errorf("accounts that wait: %+v, want that of the run", waiting)
+	}
+}
+
+// An account that the ledger will never take is noted, and does not wait.
+func TestLedgerThatRefuses(t *testing.T) {
+	w := newWorld(t)
+	var a *activities.Activities
+	w.env.OnActivity(a.RecordAccount, anything, anything).Return(temporal.NewNonRetryableApplicationError("the ledger refuses", activities.AccountRefused, nil))
+	w.reportAfter(5 * time.Second)
+	outcome, err := w.executeDue(t) // starting a KeepAccount would panic: it is not registered
+	if err != nil || !outcome.OK() || !cmp.Equal(outcome.Notes, []string{"the ledger refuses"}) {
+		t.Errorf("outcome is %+v, error %v", outcome, err)
 	}
 }
 
