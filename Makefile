@@ -36,7 +36,7 @@ clean: stop ## remove ./bin and all state; the cache of built tools is kept
 .PHONY: build
 build: ## build khronicle and the checks
 	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/khronicle ./cmd/khronicle
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$$(git describe --always --dirty 2>/dev/null)" -o bin/khronicle ./cmd/khronicle
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/checks ./checks
 
 .PHONY: environment

@@ -88,15 +88,28 @@ func openAt(ctx context.Context, dsn string, options Options, version int) (*Led
 }
 
 func openStore(ctx context.Context, dsn string, options Options) (store, error) {
-	scheme, _, isURL := strings.Cut(dsn, "://")
-	switch path := strings.TrimPrefix(dsn, "sqlite:"); {
-	case isURL && (scheme == "postgres" || scheme == "postgresql"):
-		return openPostgres(ctx, dsn, options.MaxConns)
-	case isURL || path == "" || strings.Contains(path, ":memory:"):
-		return nil, errors.New(`want "sqlite:PATH", a path or "postgres://…"`)
-	default:
+	path, isFile, err := SQLitePath(dsn)
+	switch {
+	case err != nil:
+		return nil, err
+	case isFile:
 		return openSQLite(ctx, path, options.MaxConns)
 	}
+	return openPostgres(ctx, dsn, options.MaxConns)
+}
+
+// SQLitePath returns the file that dsn names; isFile is false when it names a PostgreSQL database. The error says what a
+// ledger may be named; it does not show the name, which may hold a password.
+func SQLitePath(dsn string) (path string, isFile bool, err error) {
+	scheme, _, isURL := strings.Cut(dsn, "://")
+	if isURL && (scheme == "postgres" || scheme == "postgresql") {
+		return "", false, nil
+	}
+	path = strings.TrimPrefix(dsn, "sqlite:")
+	if isURL || path == "" || strings.Contains(path, ":memory:") {
+		return "", false, errors.New(`want "sqlite:PATH", a path or "postgres://…"`)
+	}
+	return path, true, nil
 }
 
 // Close stores what waits and closes the database. The ledger is of no use afterwards.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -44,6 +45,13 @@ func showAccounts(ctx context.Context, dsn string, args []string, limit int, asJ
 	if dsn == "" {
 		return errors.New("--ledger: is empty; name the ledger, such as sqlite:.state/temporal/ledger.db [KHRONICLE_LEDGER]")
 	}
+	path, isFile, err := ledger.SQLitePath(dsn)
+	if err != nil {
+		return fmt.Errorf("--ledger: %w", err)
+	}
+	if _, err := os.Stat(path); isFile && err != nil { // opening would make an empty one
+		return fmt.Errorf("--ledger: %w", err)
+	}
 	kept, err := ledger.Open(ctx, dsn, ledger.Options{})
 	if err != nil {
 		return err
@@ -62,9 +70,18 @@ func showAccounts(ctx context.Context, dsn string, args []string, limit int, asJ
 	}
 	var accounts []ledger.Account
 	for _, kind := range []khv1.KHWorkload{khv1.KHCheck, khv1.KHJob} {
-		found, err := kept.LastRuns(ctx, check.Ref{Kind: kind, Namespace: namespace, Name: name}, limit)
+		ref := check.Ref{Kind: kind, Namespace: namespace, Name: name}
+		found, err := kept.LastRuns(ctx, ref, limit)
 		if err != nil {
 			return err
+		}
+		now := time.Now()
+		counts, err := kept.Uptime(ctx, ref, now.AddDate(0, 0, -30), now)
+		if err != nil {
+			return err
+		}
+		if uptime, known := counts.Uptime(); known && !asJSON {
+			fmt.Fprintf(out, "%s %s: %.1f %% of %d runs in 30 days succeeded\n", kind, ref, 100*uptime, counts.Known())
 		}
 		accounts = append(accounts, found...)
 	}

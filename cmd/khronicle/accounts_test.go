@@ -38,6 +38,14 @@ func filledLedger(t *testing.T) (dsn string) {
 	return dsn
 }
 
+func TestWorkerRefusesALedgerOfAnotherKindAtOnce(t *testing.T) {
+	isolate(t)
+	_, err := execute(t, "worker", "--ledger", "mysql://user:secret@host/db")
+	if want := `--ledger: want "sqlite:PATH", a path or "postgres://…"`; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
 func TestAccounts(t *testing.T) {
 	dsn := filledLedger(t)
 	tests := []struct {
@@ -47,10 +55,12 @@ func TestAccounts(t *testing.T) {
 		fail bool
 	}{
 		{"of all checks", []string{"--ledger", dsn}, []string{"CHECK ", "shop/cart ", "failed "}, false},
-		{"of one", []string{"--ledger", dsn, "shop/cart"}, []string{"scheduled  failed   40ms  1.5s  1         node-1  broken\n", "scheduled  missed"}, false},
+		{"of one", []string{"--ledger", dsn, "shop/cart"}, []string{"0.0 % of 1 runs in 30 days succeeded", "scheduled  failed   40ms  1.5s  1         node-1  broken\n", "scheduled  missed"}, false},
 		{"as JSON", []string{"--ledger", dsn, "shop/cart", "-o", "json"}, []string{`"Outcome": "failed"`, `second line`}, false},
 		{"of one that is not there, as JSON", []string{"--ledger", dsn, "shop/none", "-o", "json"}, []string{"[]"}, false},
 		{"of no ledger", nil, []string{"--ledger: is empty"}, true},
+		{"of a ledger that is not there", []string{"--ledger", dsn + "-typo"}, []string{"--ledger: stat ", "no such file"}, true},
+		{"of a database of another kind", []string{"--ledger", "mysql://user:secret@host/db"}, []string{`--ledger: want "sqlite:PATH", a path or "postgres://…"`}, true},
 		{"of no name", []string{"--ledger", dsn, "cart"}, []string{`"cart" is not NAMESPACE/NAME`}, true},
 		{"in no format", []string{"--ledger", dsn, "-o", "xml"}, []string{`--output: "xml" is not text or json`}, true},
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"runtime/debug"
 
 	"github.com/khronicle/khronicle/internal/telemetry"
@@ -19,16 +21,24 @@ func (p *process) openLedger() *ledger.Late {
 	return kept
 }
 
-// buildVersion is the version of this program, as its accounts name it.
+// checkLedger says at the start what is wrong with the name of the ledger.
+func (c *config) checkLedger() error {
+	if c.ledger == "" {
+		return nil
+	}
+	if _, _, err := ledger.SQLitePath(c.ledger); err != nil {
+		return fmt.Errorf("--ledger: %w", err)
+	}
+	return nil
+}
+
+// version is set by the build, to a tag or commit.
+var version string
+
+// buildVersion is the version of this program, as --version and its accounts name it.
 func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return cmp.Or(version, info.Main.Version)
 	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			return setting.Value
-		}
-	}
-	return info.Main.Version
+	return cmp.Or(version, "unknown")
 }

@@ -28,6 +28,7 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:          "khronicle",
 		Short:        "Kubernetes health checks as durable workflows, every run accounted for",
+		Version:      buildVersion(),
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.AddCommand(

@@ -33,6 +33,9 @@ type process struct {
 }
 
 func newProcess(c *config, watch kube.Options) (*process, error) {
+	if err := c.checkLedger(); err != nil {
+		return nil, err
+	}
 	level := &slog.LevelVar{}
 	p := &process{config: c, ready: &health.Readiness{}, logger: telemetry.NewLogger(os.Stderr, level, c.logJSON)}
 	var err error
