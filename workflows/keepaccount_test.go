@@ -69,6 +69,18 @@ func TestAccountOfARun(t *testing.T) {
 	}
 }
 
+func TestAccountOfARunWhoseReportIsFasterThanTheNewsOfItsPod(t *testing.T) {
+	w := newWorld(t)
+	accounts := w.ledgerOf(0)
+	w.reportAfter(100 * time.Millisecond)
+	if _, err := w.executeDue(t); err != nil {
+		t.Fatal(err)
+	}
+	if node := (*accounts)[0].Outcome.Node; node != "node-1" {
+		t.Errorf("node is %q, want that of the pod", node)
+	}
+}
+
 // While the ledger is down, the run ends, and its account waits in a workflow of its own.
 func TestLedgerThatIsDown(t *testing.T) {
 	w := newWorld(t)
