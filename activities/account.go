@@ -36,7 +36,8 @@ type AccountInput struct {
 	Outcome     check.Outcome
 	// Revision counts what the run says of itself: a late report makes another, which takes the place of the one before.
 	Revision int
-	Attempts int
+	// Attempts is how many pods the run had, and InfraFailures how many of them the platform spoiled.
+	Attempts, InfraFailures int
 	// Created is when the pod of the last attempt was made, Reported when the report was stored and Recorded when the
 	// KHState was written.
 	Created  time.Time `json:",omitzero"`
@@ -59,6 +60,7 @@ func (a *Activities) RecordAccount(ctx context.Context, in AccountInput) error {
 	account.Started, account.PodCreated, account.Reported, account.Judged = in.Outcome.Started, in.Created, in.Reported, in.Outcome.Judged
 	account.Revision, account.Recorded = in.Revision, in.Recorded
 	account.Running, account.Exited = in.Seen.RunningSince, in.Seen.ExitedAt
+	account.Flaky = in.Outcome.Flaky
 	account.Attempts, account.Node, account.ImageDigest, account.SpecHash = in.Attempts, in.Outcome.Node, in.Seen.Image, in.SpecHash
 	err := a.Ledger.Finish(ctx, account)
 	if errors.Is(err, ledger.ErrOtherRun) || errors.Is(err, ledger.ErrInvalid) {

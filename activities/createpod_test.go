@@ -27,6 +27,7 @@ func TestCreatePodFromASpecThatIsNotValid(t *testing.T) {
 		want   string
 	}{
 		{"timeout", func(w *check.Workload) { w.Timeout = "soon" }, `spec.timeout: "soon" is not a duration above 0, such as "5m"`},
+		{"attempts", func(w *check.Workload) { w.Attempts = 11 }, `spec.attempts: "11" is not a number from 1 to 10`},
 		{"interval", func(w *check.Workload) { w.Schedule.RunInterval = "often" }, `spec.runInterval: "often" is not a duration of at least 1s, such as "10m"`},
 		{"no container", func(w *check.Workload) { w.PodSpec.Containers = nil }, "no containers found in checks PodSpec"},
 		{"no image", func(w *check.Workload) { w.PodSpec.Containers[0].Image = "" }, "no image found in check's PodSpec for container main."},
@@ -37,7 +38,7 @@ func TestCreatePodFromASpecThatIsNotValid(t *testing.T) {
 			tt.change(&w)
 			a, env := worker(&fakeCluster{workload: present(w)}) // a request to create a pod would panic
 			encoded, err := env.ExecuteActivity(a.CreatePod, attempt(1))
-			want := activities.CreatePodResult{Failure: &check.Failure{Result: check.Failed, Text: tt.want, Bare: true}}
+			want := activities.CreatePodResult{Failure: &check.Failure{Result: check.Failed, Text: tt.want, Bare: true, Final: true}}
 			if diff := cmp.Diff(want, value[activities.CreatePodResult](t, encoded, err)); diff != "" {
 				t.Errorf("result differs (-want +got):\n%s", diff)
 			}
@@ -86,6 +87,7 @@ func TestCreatePodThatTheClusterDoesNotTake(t *testing.T) {
 			}
 			want := activities.CreatePodResult{Failure: &check.Failure{
 				Result: check.InfraFailed, Text: "failed to create pod for checker: " + tt.answer.Error(),
+				Final: !apierrors.IsForbidden(tt.answer), // a quota may have room later
 			}}
 			if diff := cmp.Diff(want, value[activities.CreatePodResult](t, encoded, err)); diff != "" {
 				t.Errorf("result differs (-want +got):\n%s", diff)

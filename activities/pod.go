@@ -33,6 +33,8 @@ type CreatePodResult struct {
 	// At is when the API server made the pod, in whole seconds, and SpecHash tells the specs of checks apart.
 	At       time.Time `json:",omitzero"`
 	SpecHash string    `json:",omitempty"`
+	// Attempts is how many attempts must fail before the check has failed, as its spec says.
+	Attempts int `json:",omitempty"`
 }
 
 // CreatePod makes the pod of a run from the present spec of its check. It may be called again: the same run and attempt
@@ -45,6 +47,7 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 	}
 	if !a.Cluster.Watches(run.Ref.Namespace) {
 		failure := check.CreateFailed(fmt.Sprintf("namespace %q is not among those whose checks are run", run.Ref.Namespace))
+		failure.Final = true
 		return CreatePodResult{Failure: &failure}, nil
 	}
 	if err := workload.Validate(); err != nil {
@@ -52,7 +55,7 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 		return CreatePodResult{Failure: &failure}, nil
 	}
 	pod := check.NewPod(workload, check.Run{
-		UUID: run.UUID, Attempt: run.Attempt, Deadline: run.Deadline, ReportingURL: reportingURL,
+		UUID: run.UUID, Attempt: run.Attempt, Deadline: run.Deadline, ReportingURL: reportingURL, Avoid: run.Avoid,
 	}, time.Now())
 	created, err := a.Cluster.CreatePod(ctx, pod)
 	if err != nil {
@@ -60,10 +63,11 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 			return CreatePodResult{}, err
 		}
 		failure := check.CreateFailed(err.Error())
+		failure.Final = !apierrors.IsForbidden(err) // a quota or an admission webhook may think otherwise later
 		return CreatePodResult{Failure: &failure}, nil
 	}
 	return CreatePodResult{
-		Containers: len(pod.Spec.Containers), At: created.CreationTimestamp.UTC(), SpecHash: workload.SpecHash(),
+		Containers: len(pod.Spec.Containers), At: created.CreationTimestamp.UTC(), SpecHash: workload.SpecHash(), Attempts: workload.Attempts,
 	}, nil
 }
 

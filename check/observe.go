@@ -16,6 +16,9 @@ var hopeless = []string{
 	"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff",
 }
 
+// neverStarts are those of them that another pod will meet too: they are in the spec.
+var neverStarts = []string{"InvalidImageName", "ErrImageNeverPull"}
+
 // disruptions are the pod reasons that stand for an end by the platform, not by the check.
 var disruptions = []string{"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "Shutdown"}
 

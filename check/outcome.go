@@ -2,6 +2,7 @@ package check
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,10 @@ type Outcome struct {
 	Started, Judged time.Time
 	// Notes say what else happened in the run, such as a second report.
 	Notes []string
+	// Flaky is true when the run succeeded after an attempt of it had failed.
+	Flaky bool `json:",omitempty"`
+	// Final is true when another attempt would end the same.
+	Final bool `json:",omitempty"`
 }
 
 // OK is true when the run found nothing wrong.
@@ -97,6 +102,8 @@ type Failure struct {
 	Bare bool
 	// Detail says more, where there is more to say.
 	Detail string
+	// Final is true when another attempt would end the same.
+	Final bool `json:",omitempty"`
 }
 
 // Outcome returns the failure as the outcome of a run of ref.
@@ -105,7 +112,7 @@ func (f Failure) Outcome(ref Ref) Outcome {
 	if !f.Bare {
 		text = ref.String() + ": " + text
 	}
-	outcome := Outcome{Result: f.Result, Errors: []string{executionErrorPrefix(ref) + text}}
+	outcome := Outcome{Result: f.Result, Errors: []string{executionErrorPrefix(ref) + text}, Final: f.Final}
 	if f.Detail != "" {
 		outcome.Errors = append(outcome.Errors, f.Detail)
 	}
@@ -114,7 +121,7 @@ func (f Failure) Outcome(ref Ref) Outcome {
 
 // InvalidSpec is the failure of a workload from which no pod can be made.
 func InvalidSpec(err error) Failure {
-	return Failure{Result: Failed, Text: err.Error(), Bare: true}
+	return Failure{Result: Failed, Text: err.Error(), Bare: true, Final: true}
 }
 
 // CreateFailed is the failure of a pod that the API server did not take.
@@ -133,7 +140,10 @@ func NotStarted(o Observation) Failure {
 
 // CannotStart is the failure of a pod with a container that will not start by itself.
 func CannotStart(o Observation) Failure {
-	return Failure{Result: InfraFailed, Text: "error when waiting for pod to start: " + o.Hopeless, Detail: o.Detail}
+	return Failure{
+		Result: InfraFailed, Text: "error when waiting for pod to start: " + o.Hopeless, Detail: o.Detail,
+		Final: slices.Contains(neverStarts, o.Hopeless),
+	}
 }
 
 // Removed is the failure of a pod that was deleted before its report.
@@ -169,5 +179,5 @@ func NoExit() Failure {
 
 // Lost is the failure of a run of which Temporal has no record any more: whether its pod reported is not known.
 func Lost() Failure {
-	return Failure{Result: InfraFailed, Text: "the run was lost: Temporal has no record of it any more"}
+	return Failure{Result: InfraFailed, Text: "the run was lost: Temporal has no record of it any more", Final: true}
 }

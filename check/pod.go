@@ -25,6 +25,7 @@ func NewPod(w Workload, run Run, now time.Time) *corev1.Pod {
 	for i := range spec.Containers {
 		spec.Containers[i].Env = injectEnv(spec.Containers[i].Env, run)
 	}
+	spec.Affinity = avoiding(spec.Affinity, run.Avoid)
 	backstop := max(int64((run.Deadline.Sub(now)+deadlineSlack)/time.Second), 1) // the least that the API server takes
 	if spec.ActiveDeadlineSeconds == nil || *spec.ActiveDeadlineSeconds > backstop {
 		spec.ActiveDeadlineSeconds = &backstop
@@ -40,6 +41,28 @@ func NewPod(w Workload, run Run, now time.Time) *corev1.Pod {
 		},
 		Spec: spec,
 	}
+}
+
+// avoiding adds to an affinity, which it may change, that the pod had better not run on these nodes.
+func avoiding(affinity *corev1.Affinity, nodes []string) *corev1.Affinity {
+	if len(nodes) == 0 {
+		return affinity
+	}
+	if affinity == nil {
+		affinity = &corev1.Affinity{}
+	}
+	if affinity.NodeAffinity == nil {
+		affinity.NodeAffinity = &corev1.NodeAffinity{}
+	}
+	elsewhere := corev1.PreferredSchedulingTerm{Weight: 100}
+	for _, node := range nodes { // the API server takes one name a requirement
+		elsewhere.Preference.MatchFields = append(elsewhere.Preference.MatchFields, corev1.NodeSelectorRequirement{
+			Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpNotIn, Values: []string{node},
+		})
+	}
+	preferred := &affinity.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution
+	*preferred = append(*preferred, elsewhere)
+	return affinity
 }
 
 // OwnersOf returns the reference by which a pod or a state belongs to its check or job, so that deleting the one deletes

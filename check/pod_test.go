@@ -132,6 +132,45 @@ func TestNewPodDeadlineBacksUpTheRun(t *testing.T) {
 	}
 }
 
+func TestNewPodKeepsAwayFromNodes(t *testing.T) {
+	term := func(names ...string) corev1.PreferredSchedulingTerm {
+		term := corev1.PreferredSchedulingTerm{Weight: 100}
+		for _, name := range names {
+			term.Preference.MatchFields = append(term.Preference.MatchFields, corev1.NodeSelectorRequirement{
+				Key: "metadata.name", Operator: corev1.NodeSelectorOpNotIn, Values: []string{name},
+			})
+		}
+		return term
+	}
+	own := corev1.PreferredSchedulingTerm{Weight: 1}
+	with := func(terms ...corev1.PreferredSchedulingTerm) *corev1.Affinity {
+		return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: terms}}
+	}
+	for name, tt := range map[string]struct {
+		spec, want *corev1.Affinity
+		avoid      []string
+	}{
+		"none to avoid":             {nil, nil, nil},
+		"affinity of the spec":      {with(own), with(own), nil},
+		"one node":                  {nil, with(term("a")), []string{"a"}},
+		"two nodes":                 {&corev1.Affinity{}, with(term("a", "b")), []string{"a", "b"}},
+		"beside that of the spec":   {with(own), with(own, term("a")), []string{"a"}},
+		"affinity between the pods": {&corev1.Affinity{PodAffinity: &corev1.PodAffinity{}}, &corev1.Affinity{PodAffinity: &corev1.PodAffinity{}, NodeAffinity: with(term("a")).NodeAffinity}, []string{"a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := check.Workload{PodSpec: corev1.PodSpec{Affinity: tt.spec}}
+			before := tt.spec.DeepCopy()
+			pod := check.NewPod(w, check.Run{UUID: runUUID, Attempt: 2, Avoid: tt.avoid}, time.Now())
+			if diff := cmp.Diff(tt.want, pod.Spec.Affinity); diff != "" {
+				t.Errorf("affinity (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(before, tt.spec); diff != "" {
+				t.Errorf("the spec of the check was changed:\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestOwnersOf(t *testing.T) {
 	tests := []struct {
 		name string

@@ -21,6 +21,8 @@ type Run struct {
 	Deadline time.Time
 	// ReportingURL is where the check posts its report.
 	ReportingURL string
+	// Avoid are the nodes where the platform spoiled an earlier attempt; the pod goes elsewhere where it can.
+	Avoid []string
 }
 
 // ID returns a short name of a run that is safe to publish: it identifies the run, but cannot be used to report for it.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -38,6 +39,8 @@ type Workload struct {
 	PodSpec          corev1.PodSpec
 	ExtraLabels      map[string]string
 	ExtraAnnotations map[string]string
+	// Attempts is how many attempts must fail before the check has failed; 0 means 1.
+	Attempts int `json:",omitempty"`
 	// Schedule says when a check is due; a job has none.
 	Schedule *ScheduleSpec
 }
@@ -49,7 +52,7 @@ func FromCheck(c *khv1.KuberhealthyCheck) Workload {
 		Ref:     Ref{Kind: khv1.KHCheck, Namespace: c.Namespace, Name: c.Name, UID: c.UID, Generation: c.Generation},
 		Timeout: c.Spec.Timeout, PodSpec: c.Spec.PodSpec,
 		ExtraLabels: c.Spec.ExtraLabels, ExtraAnnotations: c.Spec.ExtraAnnotations,
-		Schedule: &schedule,
+		Attempts: int(c.Spec.Attempts), Schedule: &schedule,
 	}
 }
 
@@ -107,6 +110,11 @@ func (w Workload) Faults() []Fault {
 	if w.Schedule != nil {
 		faults = append(faults, w.Schedule.faults()...)
 	}
+	if w.Attempts < 0 || w.Attempts > MaxAttempts {
+		faults = append(faults, Fault{"spec.attempts", &FieldError{
+			Field: "spec.attempts", Value: strconv.Itoa(w.Attempts), Want: fmt.Sprintf("a number from 1 to %d", MaxAttempts),
+		}})
+	}
 	if len(w.PodSpec.Containers) == 0 {
 		faults = append(faults, Fault{"spec.podSpec.containers", errors.New("no containers found in checks PodSpec")})
 	}
@@ -143,7 +151,8 @@ func (w Workload) SpecHash() string {
 		Timeout             string
 		PodSpec             corev1.PodSpec
 		Labels, Annotations map[string]string
-	}{w.Timeout, w.PodSpec, w.ExtraLabels, w.ExtraAnnotations})
+		Attempts            int `json:",omitempty"`
+	}{w.Timeout, w.PodSpec, w.ExtraLabels, w.ExtraAnnotations, w.Attempts})
 	if err != nil { // not possible: it came as JSON
 		return ""
 	}

@@ -17,9 +17,6 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 )
 
-// maxAttempts is how many pods a run may use when the platform takes one away.
-const maxAttempts = 2
-
 // reportGrace is how long after the end of its pod a report may still arrive.
 const reportGrace = time.Second
 
@@ -48,6 +45,9 @@ type checkRun struct {
 	// pod is the pod of the present attempt; it is empty before it exists.
 	pod     activities.Pod
 	attempt int
+	// tries are the attempts so far, and avoid the nodes where the platform spoiled some.
+	tries check.Attempts
+	avoid []string
 	// created is what is known of the pod's creation.
 	created activities.CreatePodResult
 	// seen is the last that is known of the pod.
@@ -87,26 +87,6 @@ func (r *checkRun) run(ctx workflow.Context) (check.Outcome, error) {
 	return r.conclude(ctx, after, outcome)
 }
 
-// verdict runs the pod until its outcome is known. When the platform takes the pod away, a second one is tried.
-func (r *checkRun) verdict(ctx workflow.Context) check.Outcome {
-	if r.in.LostSince != nil {
-		return check.Lost().Outcome(r.in.Ref)
-	}
-	for {
-		r.attempt++
-		outcome := r.tryPod(ctx)
-		taken := outcome.Result == check.InfraFailed && r.seen.Disrupted
-		if !taken || r.attempt == maxAttempts || !workflow.Now(ctx).Before(r.deadline) {
-			return outcome
-		}
-		r.cleanUp(ctx)
-		if ctx.Err() != nil || !workflow.Now(ctx).Before(r.deadline) {
-			return outcome
-		}
-		r.notes = append(r.notes, "repeated: "+outcome.Errors[0])
-	}
-}
-
 // tryPod creates a pod and waits for what comes first: a report, the pod's end, the deadline, or the end of the check.
 func (r *checkRun) tryPod(ctx workflow.Context) check.Outcome {
 	workflow.SetCurrentDetails(ctx, "creating the pod")
@@ -114,12 +94,15 @@ func (r *checkRun) tryPod(ctx workflow.Context) check.Outcome {
 	name := check.Run{UUID: r.uuid, Attempt: r.attempt}.PodName(r.in.Ref.Name)
 	r.pod = activities.Pod{Namespace: r.in.Ref.Namespace, Name: name, Deadline: r.deadline}
 	r.seen, r.exit = check.Observation{}, nil
+	r.reported, r.reportedAt = false, time.Time{}
 	created, err := r.createPod(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return check.Outcome{Result: check.Canceled}
 	case err != nil:
-		return check.CreateFailed(reason(err)).Outcome(r.in.Ref)
+		failure := check.CreateFailed(reason(err))
+		failure.Final = true // it was tried until the deadline
+		return failure.Outcome(r.in.Ref)
 	case created.CheckGone:
 		r.pod.Name = ""
 		return check.Outcome{Result: check.Canceled}
@@ -284,11 +267,11 @@ func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) 
 	var report status.Report
 	for r.reports.ReceiveAsync(&report) {
 		if r.reported || outcome.Result == check.Canceled {
-			r.notes = append(r.notes, fmt.Sprintf("a further report was ignored: OK=%t, %d errors", report.OK, len(report.Errors)))
+			r.noteFurther(report)
 			continue
 		}
-		r.notes = append(r.notes, "the report came late; before it: "+outcome.Errors[0])
-		outcome = r.complete(ctx, r.take(ctx, report))
+		r.notes = append(r.notes, fmt.Sprintf("the report came late; before it: %.1000s", strings.Join(outcome.Errors, "; ")))
+		outcome = r.complete(ctx, r.tries.Verdict(r.take(ctx, report)))
 		if err := errors.Join(r.record(ctx, outcome), r.account(ctx, outcome)); err != nil {
 			return outcome, err
 		}

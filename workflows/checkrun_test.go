@@ -40,6 +40,8 @@ type world struct {
 	look                  func() (check.Observation, error)
 	startAfter, exitAfter time.Duration
 	reporterExitAfter     time.Duration
+	// stuck pods stay when they are deleted.
+	stuck bool
 	// recordErrors are returned by RecordOutcome before it succeeds.
 	recordErrors []error
 	// whileCleaning happens during the clean-up.
@@ -78,7 +80,12 @@ func newWorld(t *testing.T) *world {
 		AfterFn(func() time.Duration { return w.exitAfter })
 	w.env.OnActivity(a.WaitForReporterExit, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.reporterExit() }).
 		AfterFn(func() time.Duration { return w.reporterExitAfter }).Maybe()
-	w.env.OnActivity(a.LookAtPod, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.look() }).Maybe()
+	w.env.OnActivity(a.LookAtPod, anything, anything).Return(func(_ context.Context, pod activities.Pod) (check.Observation, error) {
+		if w.stuck || !slices.ContainsFunc(w.cleaned, func(c activities.CleanUpInput) bool { return c.Pod.Name == pod.Name }) {
+			return w.look()
+		}
+		return check.Observation{Gone: true}, nil
+	}).Maybe()
 	w.env.OnActivity(a.RecordOutcome, anything, anything).Return(func(_ context.Context, in activities.RecordOutcomeInput) error {
 		if len(w.recordErrors) > 0 {
 			err := w.recordErrors[0]
@@ -108,6 +115,13 @@ func (w *world) reportAfter(delay time.Duration, errs ...string) {
 	w.env.RegisterDelayedCallback(func() {
 		w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(errs))
 	}, delay)
+}
+
+// confirm makes the spec ask for so many attempts.
+func (w *world) confirm(attempts int) {
+	w.create = func(activities.Run) (activities.CreatePodResult, error) {
+		return activities.CreatePodResult{Attempts: attempts}, nil
+	}
 }
 
 // execute runs a CheckRun with a timeout of one minute to its end.
@@ -151,7 +165,8 @@ func TestCheckRun(t *testing.T) {
 		// notes are parts of what the outcome notes.
 		notes []string
 		// kept is true when the run must leave the pod alone, because it has ended by itself.
-		kept bool
+		kept  bool
+		flaky bool
 	}{
 		{
 			name:  "report of success",
@@ -214,10 +229,114 @@ func TestCheckRun(t *testing.T) {
 					return check.Observation{Hopeless: "ErrImagePull", Detail: "container main: ErrImagePull: no such host"}, nil
 				}
 			},
-			want: check.InfraFailed,
-			recorded: [][]string{{
+			want: check.InfraFailed, // shown at once, and again after the last attempt
+			recorded: slices.Repeat([][]string{{
 				prefix + "error when waiting for pod to start: ErrImagePull", "container main: ErrImagePull: no such host",
-			}},
+			}}, 2),
+			notes: []string{"attempt 1 was repeated: infra-failed", "attempt 2 was repeated: infra-failed"},
+		},
+		{
+			name: "image can be pulled by the second attempt",
+			setup: func(w *world) {
+				w.start = func() (check.Observation, error) {
+					if len(w.created) > 1 {
+						return running()
+					}
+					return check.Observation{Hopeless: "ErrImagePull", Node: "node-1"}, nil
+				}
+				w.reportAfter(15 * time.Second)
+			},
+			want: check.Succeeded, kept: true, recorded: [][]string{{prefix + "error when waiting for pod to start: ErrImagePull"}, nil},
+			notes: []string{"attempt 1 was repeated: infra-failed"},
+		},
+		{
+			name: "pod with an image that cannot be pulled does not go",
+			setup: func(w *world) {
+				w.stuck = true
+				w.start = func() (check.Observation, error) { return check.Observation{Hopeless: "ErrImagePull"}, nil }
+				w.look = w.start
+			},
+			want:     check.InfraFailed,
+			recorded: slices.Repeat([][]string{{prefix + "error when waiting for pod to start: ErrImagePull"}}, 2),
+			notes:    []string{"not repeated, because pod cart-"},
+		},
+		{
+			name: "image name that is not valid",
+			setup: func(w *world) {
+				w.start = func() (check.Observation, error) { return check.Observation{Hopeless: "InvalidImageName"}, nil }
+			},
+			want: check.InfraFailed, recorded: [][]string{{prefix + "error when waiting for pod to start: InvalidImageName"}},
+		},
+		{
+			name: "failure that is confirmed by a crash",
+			setup: func(w *world) {
+				w.confirm(3)
+				w.reportAfter(5*time.Second, "first")
+				w.reportAfter(17*time.Second, "second")
+				w.exit = func() (check.Observation, error) {
+					return check.Observation{Started: true, Ended: true, Detail: "container main exited with code 1 (Error)"}, nil
+				}
+			},
+			want: check.Failed, kept: true,
+			recorded: [][]string{{prefix + "checker pod ended without reporting in: container main exited with code 1 (Error)"}},
+			notes:    []string{"attempt 1 was repeated: failed: first", "attempt 2 was repeated: failed: second"},
+		},
+		{
+			name: "failure that is not confirmed",
+			setup: func(w *world) {
+				w.confirm(2)
+				w.reportAfter(5*time.Second, "hiccup")
+				w.reportAfter(17 * time.Second)
+			},
+			want: check.Succeeded, flaky: true, recorded: [][]string{nil}, kept: true,
+			notes: []string{"attempt 1 was repeated: failed: hiccup"},
+		},
+		{
+			name: "failure whose pod does not exit is confirmed by another pod",
+			setup: func(w *world) {
+				w.confirm(2)
+				w.reportAfter(5*time.Second, "first")
+				w.reportAfter(25*time.Second, "second")
+				w.exitAfter = 30 * time.Second
+			},
+			want: check.Failed, recorded: [][]string{{"second"}}, kept: true,
+			notes: []string{"attempt 1 was repeated: failed: first"},
+		},
+		{
+			name: "second report of an attempt is not that of the next one",
+			setup: func(w *world) {
+				w.confirm(2)
+				w.reportAfter(5*time.Second, "first")
+				w.reportAfter(11500*time.Millisecond, "first")
+				w.reportAfter(20 * time.Second)
+			},
+			want: check.Succeeded, flaky: true, recorded: [][]string{nil}, kept: true,
+			notes: []string{"a further report was ignored", "attempt 1 was repeated: failed: first"},
+		},
+		{
+			name: "report of an evicted pod arrives before the next one is made",
+			setup: func(w *world) {
+				w.exit = func() (check.Observation, error) {
+					return check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "pod Evicted"}, nil
+				}
+				w.reportAfter(12500*time.Millisecond, "in time")
+			},
+			want: check.Failed, recorded: [][]string{{"in time"}}, kept: true,
+		},
+		{
+			name: "attempt that the deadline ends takes a failure not back",
+			setup: func(w *world) {
+				w.confirm(2)
+				w.reportAfter(5*time.Second, "broken")
+				w.exit = func() (check.Observation, error) {
+					if len(w.created) == 1 {
+						return exited()
+					}
+					return check.Observation{}, errUnanswered
+				}
+			},
+			want: check.Failed, recorded: [][]string{{"broken"}},
+			notes: []string{"attempt 1 was repeated: failed: broken", "the last attempt was cut short: " + prefix + "timed out"},
 		},
 		{
 			name: "pod deleted before it ran",
@@ -329,7 +448,9 @@ func TestCheckRun(t *testing.T) {
 					return activities.CreatePodResult{Failure: &failure}, nil
 				}
 			},
-			want: check.InfraFailed, recorded: [][]string{{prefix + "failed to create pod for checker: quota exceeded"}},
+			want:     check.InfraFailed,
+			recorded: slices.Repeat([][]string{{prefix + "failed to create pod for checker: quota exceeded"}}, 2),
+			notes:    []string{"attempt 1 was repeated", "attempt 2 was repeated"},
 		},
 		{
 			name: "API server does not answer until the deadline",
@@ -362,7 +483,7 @@ func TestCheckRun(t *testing.T) {
 			want: check.Failed, recorded: [][]string{{"kept"}}, kept: true,
 		},
 		{
-			name: "evicted pod is replaced once",
+			name: "evicted pod is replaced",
 			setup: func(w *world) {
 				w.exit = func() (check.Observation, error) {
 					if len(w.created) == 1 {
@@ -372,17 +493,17 @@ func TestCheckRun(t *testing.T) {
 				}
 				w.reportAfter(15 * time.Second)
 			},
-			want: check.Succeeded, recorded: [][]string{nil}, notes: []string{"repeated: "}, kept: true,
+			want: check.Succeeded, recorded: [][]string{nil}, notes: []string{"attempt 1 was repeated: infra-failed: Check execution error: "}, kept: true,
 		},
 		{
-			name: "evicted twice",
+			name: "evicted again and again",
 			setup: func(w *world) {
 				w.exit = func() (check.Observation, error) {
 					return check.Observation{Started: true, Gone: true, Disrupted: true}, nil
 				}
 			},
 			want: check.InfraFailed, recorded: [][]string{{"Check execution error: pod deleted expectedly"}},
-			notes: []string{"repeated: "}, kept: true,
+			notes: []string{"attempt 1 was repeated", "attempt 2 was repeated", "attempt 3 was repeated", "the last attempt was cut short: "},
 		},
 	}
 	for _, tt := range tests {
@@ -393,8 +514,8 @@ func TestCheckRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if outcome.Result != tt.want {
-				t.Errorf("result is %s, want %s", outcome.Result, tt.want)
+			if outcome.Result != tt.want || outcome.Flaky != tt.flaky {
+				t.Errorf("result is %s, flaky: %t, want %s, flaky: %t", outcome.Result, outcome.Flaky, tt.want, tt.flaky)
 			}
 			if diff := cmp.Diff(tt.recorded, w.texts(), cmp.Transformer("empty", emptyIsNil)); diff != "" {
 				t.Errorf("recorded errors (-want +got):\n%s", diff)
@@ -442,8 +563,11 @@ func TestPodsOfAnAttemptDiffer(t *testing.T) {
 		}
 		attempts = append(attempts, run.Attempt)
 	}
-	if diff := cmp.Diff([]int{1, 2}, attempts); diff != "" {
+	if diff := cmp.Diff([]int{1, 2, 3, 4}, attempts); diff != "" {
 		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+	if len(w.created[0].Avoid) != 0 || !slices.Equal(w.created[3].Avoid, []string{"node-1"}) {
+		t.Errorf("the first attempt avoids %v and the last %v, want none and node-1", w.created[0].Avoid, w.created[3].Avoid)
 	}
 }
 

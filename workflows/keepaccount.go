@@ -56,7 +56,7 @@ func (r *checkRun) account(ctx workflow.Context, outcome check.Outcome) error {
 	// A report may be faster than the news that the pod runs; by now its node is known.
 	outcome.Notes, outcome.Node = r.notes, cmp.Or(outcome.Node, r.seen.Node)
 	in := activities.AccountInput{
-		Due: r.due(), UUID: r.uuid, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, Outcome: outcome, Revision: r.accounts, Attempts: r.attempt,
+		Due: r.due(), UUID: r.uuid, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, Outcome: outcome, Revision: r.accounts, Attempts: r.attempt, InfraFailures: r.tries.InfraFailures,
 		Created: r.created.At, Reported: r.reportedAt, Recorded: r.recordedAt, Seen: r.seen, SpecHash: r.created.SpecHash,
 	}
 	r.accounts++

@@ -38,7 +38,10 @@ func (r *checkRun) createPod(ctx workflow.Context) (activities.CreatePodResult, 
 		StartToCloseTimeout:    min(left, requestTimeout),
 		ScheduleToCloseTimeout: left,
 		RetryPolicy:            retryPolicy(200*time.Millisecond, 5*time.Second),
-	}), a.CreatePod, activities.Run{Ref: r.in.Ref, UUID: r.uuid, Attempt: r.attempt, Deadline: r.deadline, Due: r.dueRun(), Started: r.started, Given: r.in.Given}).Get(ctx, &created)
+	}), a.CreatePod, activities.Run{
+		Ref: r.in.Ref, UUID: r.uuid, Attempt: r.attempt, Deadline: r.deadline, Due: r.dueRun(), Started: r.started, Given: r.in.Given,
+		Avoid: r.avoid,
+	}).Get(ctx, &created)
 	return created, err
 }
 
@@ -150,6 +153,12 @@ func (r *checkRun) details(ctx workflow.Context, format string, args ...any) {
 func (r *checkRun) measure(ctx workflow.Context, outcome check.Outcome) {
 	metrics := metricsFor(ctx, r.in.Ref)
 	metrics.WithTags(map[string]string{"outcome": string(outcome.Result)}).Counter("khronicle_runs").Inc(1)
+	if outcome.Flaky {
+		metrics.Counter("khronicle_flaky_runs").Inc(1)
+	}
+	if spoiled := r.tries.InfraFailures; spoiled > 0 {
+		metrics.Counter("khronicle_infra_failed_attempts").Inc(int64(spoiled))
+	}
 	if r.in.LostSince != nil {
 		return
 	}

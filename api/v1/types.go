@@ -62,6 +62,12 @@ type CheckConfig struct {
 	// TimeZone is the IANA name of the zone in which schedule is read. Empty means UTC.
 	// +optional
 	TimeZone string `json:"timeZone,omitempty"`
+	// Attempts is how many attempts, of one pod each, must fail before the check has failed: within one run and its timeout,
+	// a failure is confirmed by further attempts. Empty means 1. A run that succeeds after a failed attempt is flaky.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
 	// Suspend stops further runs while it is true. A run in flight goes on.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`

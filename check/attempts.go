@@ -1,0 +1,92 @@
+package check
+
+import (
+	"fmt"
+	"time"
+)
+
+// MaxAttempts is the most that spec.attempts may ask for.
+const MaxAttempts = 10
+
+// Bounds of the attempts that the platform spoils.
+const (
+	// maxRefusals is how many attempts are made at a pod that cannot be created or cannot start.
+	maxRefusals = 3
+	// firstPause is how long the second repetition waits; each further one waits twice as long, up to longestPause.
+	firstPause   = 5 * time.Second
+	longestPause = time.Minute
+	// leastAttempt is the time below which another attempt is not worth its pod.
+	leastAttempt = time.Second
+)
+
+// Attempts decides whether a run that did not succeed is tried again, with another pod and before the same deadline. What the
+// check itself found is confirmed as often as its spec asks; what the platform spoiled is repeated while there is time.
+type Attempts struct {
+	// Wanted is how many attempts must fail before the check has failed; 0 means 1.
+	Wanted int
+	// Failures and InfraFailures count the attempts that the check and that the platform ended.
+	Failures, InfraFailures int
+	// failed and spoiled are the last outcome of each kind.
+	failed, spoiled Outcome
+}
+
+// Next counts the outcome of an attempt. It returns whether another follows, and after which pause. Disrupted is true when the
+// platform took the pod away, and left is the time until the deadline.
+func (a *Attempts) Next(outcome Outcome, disrupted bool, left time.Duration) (pause time.Duration, again bool) {
+	switch {
+	case outcome.Result == Failed:
+		a.Failures++
+		a.failed = outcome
+		again = a.Failures < a.Wanted
+	case outcome.Result == InfraFailed:
+		a.InfraFailures++
+		a.spoiled = outcome
+		again = disrupted || a.InfraFailures < maxRefusals
+		pause = pauseBefore(a.InfraFailures, disrupted)
+	}
+	if outcome.Final || left < pause+leastAttempt {
+		again = false
+	}
+	return pause, again
+}
+
+// pauseBefore is how long the next attempt waits after the n-th that the platform spoiled. The first pod that was taken away
+// is replaced at once.
+func pauseBefore(n int, disrupted bool) time.Duration {
+	if disrupted {
+		n--
+	}
+	if n == 0 {
+		return 0
+	}
+	return min(firstPause<<min(n-1, 8), longestPause)
+}
+
+// Verdict is the outcome of the run, whose last attempt ended with last. A success after a failure is flaky. An attempt that
+// the deadline or the platform cut short takes back no failure that came before it; and where the platform took the time
+// of the attempts before, a timeout is its doing.
+func (a *Attempts) Verdict(last Outcome) Outcome {
+	before := Outcome{}
+	switch {
+	case last.Result == Succeeded:
+		last.Flaky = a.Failures > 0
+		return last
+	case last.Result != TimedOut && last.Result != InfraFailed:
+		return last
+	case a.Failures > 0:
+		before = a.failed
+	case last.Result == TimedOut && a.InfraFailures > 0:
+		before = a.spoiled
+	default:
+		return last
+	}
+	before.Notes = append(before.Notes, fmt.Sprintf("the last attempt was cut short: %s", firstOf(last.Errors)))
+	return before
+}
+
+func firstOf(texts []string) string {
+	if len(texts) == 0 {
+		return "without an error"
+	}
+	return texts[0]
+}
