@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -19,6 +20,7 @@ type Ledger interface {
 	Begin(ctx context.Context, account ledger.Account) error
 	Finish(ctx context.Context, account ledger.Account) error
 	RecordTicks(ctx context.Context, accounts []ledger.Account) error
+	LastTick(ctx context.Context, checkUID string) (account ledger.Account, ok bool, err error)
 }
 
 // Due names a run that was due: there is one account for each.
@@ -104,6 +106,37 @@ type TicksInput struct {
 	After, Before time.Time
 	// Busy is when the run before them ended: those up to it were skipped, and those after it were missed.
 	Busy time.Time
+	// Paused is true when the check was suspended: those after Busy were paused.
+	Paused bool `json:",omitempty"`
+	// SinceLast is true when the newest tick in the ledger stands for After, where it is later, and its run for Busy. A zero
+	// Anchor is that tick, too.
+	SinceLast bool `json:",omitempty"`
+}
+
+// errRunIsOpen is the error of ticks after one whose account is not closed yet: when its run ended is not known.
+var errRunIsOpen = errors.New("the run before them has no outcome yet")
+
+// sinceLast fills in what the newest tick of the check says. It returns false when there is none to go by.
+func (a *Activities) sinceLast(ctx context.Context, in *TicksInput) (ok bool, err error) {
+	last, found, err := a.Ledger.LastTick(ctx, uidOf(in.Ref))
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("read the last tick of %s: %w", in.Ref, err)
+	case !found:
+		return !in.Anchor.IsZero(), nil
+	case last.Outcome == ledger.Unfinished:
+		return false, fmt.Errorf("ticks of %s after %s: %w", in.Ref, last.Nominal.Format(time.RFC3339), errRunIsOpen)
+	}
+	if last.Nominal.After(in.After) {
+		in.After = last.Nominal
+	}
+	if in.Anchor.IsZero() {
+		in.Anchor = last.Nominal
+	}
+	if last.WorkflowID != "" {
+		in.Busy = slices.MaxFunc([]time.Time{last.Judged, last.Exited, last.Recorded}, time.Time.Compare)
+	}
+	return true, nil
 }
 
 // maxTicks is how many accounts are written at a time.
@@ -118,6 +151,11 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) error {
 	if err != nil {
 		return fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
 	}
+	if in.SinceLast {
+		if ok, err := a.sinceLast(ctx, &in); err != nil || !ok {
+			return err
+		}
+	}
 	var accounts []ledger.Account
 	write := func() error {
 		if err := a.Ledger.RecordTicks(ctx, accounts); err != nil {
@@ -129,9 +167,11 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) error {
 	}
 	for due := range schedule.Between(in.Anchor, in.After, in.Before) {
 		account := accountOf(Due{Ref: in.Ref, Trigger: in.Trigger, At: due})
-		account.Outcome = ledger.Missed
-		if !due.After(in.Busy) {
+		switch account.Outcome = ledger.Missed; {
+		case !due.After(in.Busy):
 			account.Outcome = ledger.Skipped
+		case in.Paused:
+			account.Outcome = ledger.Paused
 		}
 		if accounts = append(accounts, account); len(accounts) == maxTicks {
 			if err := write(); err != nil {

@@ -3,6 +3,7 @@ package starter
 import (
 	"time"
 
+	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
@@ -15,8 +16,10 @@ const (
 	nothing action = iota
 	// end stops the schedule and cancels what is in flight: the check is gone.
 	end
-	// pause stops the schedule and lets a run in flight end: the check is suspended.
+	// pause has the schedule run nothing any more, and lets a run in flight end: the check is suspended.
 	pause
+	// stop ends the schedule, and lets a run in flight end: the check is suspended, and its spec is not valid.
+	stop
 	// wait looks again later: the check has changed, but a run of the old spec is in flight.
 	wait
 	// fault stops the schedule and starts one run, which records what is wrong with the spec.
@@ -29,6 +32,8 @@ const (
 type schedule struct {
 	running  bool
 	revision workflows.Revision
+	// grid says when its ticks are due. It is nil where that is not known.
+	grid *workflows.Grid
 	// children are the workflow IDs of the runs that the schedule began; some may have ended.
 	children []string
 	// inFlight are the workflow IDs of the open runs that the schedule, or its start, began.
@@ -37,18 +42,26 @@ type schedule struct {
 
 // plan compares a check (nil when it is gone) with its schedule.
 func plan(c *khv1.KuberhealthyCheck, s schedule) action {
-	switch {
-	case c == nil && s.running:
-		return end
-	case c == nil:
+	if c == nil {
+		if s.running {
+			return end
+		}
 		return nothing
-	case c.Spec.Suspend && s.running:
+	}
+	if s.running && s.inStep(c) {
+		return nothing
+	}
+	valid := check.FromCheck(c).Validate() == nil
+	switch {
+	case c.Spec.Suspend && valid:
 		return pause
-	case c.Spec.Suspend, s.running && inStep(c, s.revision):
+	case c.Spec.Suspend && s.running:
+		return stop
+	case c.Spec.Suspend:
 		return nothing
 	case len(s.inFlight) > 0:
 		return wait
-	case check.FromCheck(c).Validate() != nil:
+	case !valid:
 		return fault
 	default:
 		return start
@@ -57,8 +70,27 @@ func plan(c *khv1.KuberhealthyCheck, s schedule) action {
 
 // inStep is true when the schedule is that of the check's present spec, or of a later one that the cache does not know
 // yet.
-func inStep(c *khv1.KuberhealthyCheck, revision workflows.Revision) bool {
-	return revision.UID == string(c.UID) && revision.Generation >= c.Generation
+func (s schedule) inStep(c *khv1.KuberhealthyCheck) bool {
+	paused := s.grid != nil && s.grid.Paused
+	return s.revision.UID == string(c.UID) &&
+		(s.revision.Generation > c.Generation || s.revision.Generation == c.Generation && paused == c.Spec.Suspend)
+}
+
+// gap is what accounts for the ticks that the schedules of a check left open before the one that begins now; nil when none
+// can have been due. Where nothing is known of the last schedule, the present spec and the newest account stand for it.
+func gap(c *khv1.KuberhealthyCheck, last schedule, now time.Time) *activities.TicksInput {
+	ref := check.FromCheck(c).Ref
+	in := &activities.TicksInput{Ref: ref, Trigger: workflows.TriggerSchedule, Schedule: check.ScheduleOf(c.Spec), Before: now, SinceLast: true}
+	since := c.CreationTimestamp.Time
+	if last.grid != nil && last.revision.UID == string(ref.UID) {
+		in.Schedule, in.Anchor, in.After, in.Paused = last.grid.Schedule, last.grid.Anchor, last.grid.Anchor, last.grid.Paused
+		since = in.Anchor
+	}
+	parsed, err := check.ParseSchedule(in.Schedule)
+	if err != nil || !parsed.Next(since, since).Before(now) {
+		return nil
+	}
+	return in
 }
 
 // input is that of a check's ticks.
@@ -68,6 +100,13 @@ func input(c *khv1.KuberhealthyCheck, anchor time.Time) workflows.ScheduledCheck
 		Ref: w.Ref, Trigger: workflows.TriggerSchedule, Timeout: timeoutOf(w),
 		FirstRun: workflows.FirstRunID(w.Ref), Schedule: check.ScheduleOf(c.Spec), Anchor: anchor,
 	}
+}
+
+// pausedInput is that of the ticks of a suspended check.
+func pausedInput(c *khv1.KuberhealthyCheck, anchor time.Time) workflows.ScheduledCheckInput {
+	in := input(c, anchor)
+	in.FirstRun, in.Paused = "", true
+	return in
 }
 
 // firstInput is that of the single run of a new revision of a check, or of a job.

@@ -56,13 +56,15 @@ func (s *starter) act(ctx context.Context, todo action, id string, c *khv1.Kuber
 	case end:
 		return 0, s.end(ctx, id, present)
 	case pause:
-		return 0, s.stop(ctx, id, "the check is suspended")
+		return 0, s.startSchedule(ctx, id, c, present, pausedInput(c, time.Now()))
+	case stop:
+		return 0, s.stop(ctx, id, "the check is suspended, and its spec is not valid")
 	case wait:
 		return lookAgain, nil
 	case fault:
 		return 0, errors.Join(s.stop(ctx, id, "the check's spec is not valid"), s.startFirst(ctx, check.FromCheck(c)))
 	case start:
-		return 0, s.start(ctx, id, c, present.running)
+		return 0, s.start(ctx, id, c, present)
 	}
 	return 0, nil
 }
@@ -103,6 +105,12 @@ func (s *starter) describe(ctx context.Context, id string) (schedule, error) {
 	if err := converter.GetDefaultDataConverter().FromPayload(revision, &found.revision); err != nil || revision == nil {
 		return found, nil // not one of ours, or of a later version: it is replaced
 	}
+	var grid workflows.Grid
+	kept := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[workflows.MemoGrid]
+	if err := converter.GetDefaultDataConverter().FromPayload(kept, &grid); err == nil && kept != nil {
+		found.grid = &grid
+		found.children = append(found.children, grid.Runs...)
+	}
 	return found, nil
 }
 
@@ -133,18 +141,30 @@ func open(described *workflowservice.DescribeWorkflowExecutionResponse) bool {
 
 // start begins the schedule with a first run at once. The order matters: when the process dies between the two, the next
 // start finds the first run started and goes on.
-// A schedule of an older revision is replaced; without one, a second starter that does the same finds it done.
-func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyCheck, replace bool) error {
-	parsed, err := check.ParseSchedule(check.ScheduleOf(c.Spec))
-	if err != nil {
-		return err
-	}
+func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) error {
 	if err := s.startFirst(ctx, check.FromCheck(c)); err != nil {
 		return err
 	}
-	ref := check.FromCheck(c).Ref
+	return s.startSchedule(ctx, id, c, last, input(c, time.Now()))
+}
+
+// startSchedule begins the schedule, once the ticks that the last one left open are on their way into the ledger.
+// A schedule of an older revision is replaced; without one, a second starter that does the same finds it done.
+func (s *starter) startSchedule(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule, in workflows.ScheduledCheckInput) error {
+	parsed, err := check.ParseSchedule(in.Schedule)
+	if err != nil {
+		return err
+	}
+	if err := s.accountForGap(ctx, c, last, in.Anchor); err != nil {
+		return err
+	}
+	grid := workflows.Grid{Schedule: in.Schedule, Anchor: in.Anchor, Paused: in.Paused, Runs: last.inFlight}
+	summary := fmt.Sprintf("%s %s, %s", in.Ref.Kind, in.Ref, parsed.CronSpec())
+	if in.Paused {
+		summary += ", suspended"
+	}
 	conflict := enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
-	if replace {
+	if last.running {
 		conflict = enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
 	}
 	_, err = s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
@@ -152,12 +172,29 @@ func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyChec
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy:                 conflict,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    workflows.SearchAttributesOf(ref),
-		Memo:                                     map[string]any{workflows.MemoRevision: workflows.RevisionOf(ref)},
-		StaticSummary:                            fmt.Sprintf("%s %s, %s", ref.Kind, ref, parsed.CronSpec()),
-	}, workflows.ScheduledCheck, input(c, time.Now()))
+		TypedSearchAttributes:                    workflows.SearchAttributesOf(in.Ref),
+		Memo:                                     map[string]any{workflows.MemoRevision: workflows.RevisionOf(in.Ref), workflows.MemoGrid: grid},
+		StaticSummary:                            summary,
+	}, workflows.ScheduledCheck, in)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	if err != nil && !errors.As(err, &started) {
+		return fmt.Errorf("start workflow %s: %w", id, err)
+	}
+	return nil
+}
+
+// accountForGap has the ticks accounted for that were due between the last one that a schedule served and a time.
+func (s *starter) accountForGap(ctx context.Context, c *khv1.KuberhealthyCheck, last schedule, before time.Time) error {
+	ticks := gap(c, last, before)
+	if ticks == nil {
+		return nil
+	}
+	id := workflows.GapID(ticks.Ref, before)
+	_, err := s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: id, TaskQueue: workflows.TaskQueue, TypedSearchAttributes: workflows.SearchAttributesOf(ticks.Ref),
+		StaticSummary: "account of " + ticks.Ref.String(),
+	}, workflows.KeepAccount, workflows.KeepAccountInput{Ticks: ticks})
+	if err != nil {
 		return fmt.Errorf("start workflow %s: %w", id, err)
 	}
 	return nil
@@ -298,5 +335,5 @@ func (s *starter) enqueueOrphans(ctx context.Context) error {
 
 // String names an action in logs.
 func (a action) String() string {
-	return strings.Fields("nothing end pause wait fault start")[a]
+	return strings.Fields("nothing end pause stop wait fault start")[a]
 }

@@ -53,6 +53,20 @@ func RevisionOf(ref check.Ref) Revision {
 	return Revision{UID: string(ref.UID), Generation: ref.Generation}
 }
 
+// MemoGrid is the memo key of a cron workflow under which its Grid is kept.
+const MemoGrid = "khronicleGrid"
+
+// Grid is what must be known of a schedule when it is replaced.
+type Grid struct {
+	// Schedule and Anchor say when its ticks were due.
+	Schedule check.ScheduleSpec
+	Anchor   time.Time
+	// Paused is true for the schedule of a suspended check.
+	Paused bool `json:",omitempty"`
+	// Runs are the workflow IDs of the runs that were in flight when it began.
+	Runs []string `json:",omitempty"`
+}
+
 // Workflow IDs.
 const (
 	scheduledCheckPrefix = "khcheck/"
@@ -85,6 +99,11 @@ func FirstRunOf(scheduleID string, revision Revision) string {
 // JobRunID returns the workflow ID of the one run of a job.
 func JobRunID(ref check.Ref) string {
 	return scheduledJobPrefix + ref.Namespace + "/" + ref.Name + "/" + check.ID(string(ref.UID))
+}
+
+// GapID returns the workflow ID under which the ticks of a check are accounted for that its schedules left open before a time.
+func GapID(ref check.Ref, before time.Time) string {
+	return accountID(activities.Due{Ref: ref, Trigger: TriggerSchedule, At: before}, 0)
 }
 
 // accountID returns the workflow ID under which a due run is entered into the ledger when that could not be done at once.
@@ -130,6 +149,8 @@ type ScheduledCheckInput struct {
 	// Schedule says when the ticks are due, counted from Anchor. It is empty for a run that is started by hand.
 	Schedule check.ScheduleSpec
 	Anchor   time.Time
+	// Paused is true while the check is suspended: its ticks are accounted for, and nothing runs.
+	Paused bool `json:",omitempty"`
 	// RunUUID is the run UUID to use. Empty means a new one.
 	RunUUID string `json:",omitempty"`
 	// Given is the workload to run in place of the one in the cluster.
@@ -140,7 +161,7 @@ type ScheduledCheckInput struct {
 
 // ScheduledCheckResult is the result of each tick, and is handed to the next one.
 type ScheduledCheckResult struct {
-	// Runs and Skipped count the ticks of this schedule that started a run and that did not.
+	// Runs and Skipped count the ticks of this schedule that started a run and that did not, paused ones among these.
 	Runs, Skipped int
 	// FirstRunOver is true once the first run is known to have ended.
 	FirstRunOver bool

@@ -60,6 +60,9 @@ func (t *tick) due(ctx workflow.Context) error {
 	now := workflow.Now(ctx)
 	t.at = schedule.Nominal(t.in.Anchor, t.previous, now)
 	t.result.Nominal = t.at
+	if t.in.Paused {
+		return nil
+	}
 	workflow.GetMetricsHandler(ctx).Timer("khronicle_run_start_delay").Record(max(now.Sub(t.result.Nominal), 0))
 	return nil
 }
@@ -67,6 +70,11 @@ func (t *tick) due(ctx workflow.Context) error {
 func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
 	if err := t.due(ctx); err != nil {
 		return t.result, err
+	}
+	if t.in.Paused {
+		t.result.Skipped++
+		workflow.SetCurrentDetails(ctx, "paused: the check is suspended")
+		return t.result, t.accountForTicks(ctx, t.at.Add(1), time.Time{})
 	}
 	if t.firstRunOpen(ctx) {
 		t.result.Skipped++
@@ -103,7 +111,7 @@ func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
 }
 
 // accountForTicks accounts for the due times since the previous tick and before another at which no run started: those up to
-// busy were skipped, the others missed.
+// busy were skipped, the others missed, or paused where the check is.
 func (t *tick) accountForTicks(ctx workflow.Context, before, busy time.Time) error {
 	if t.in.Trigger != TriggerSchedule {
 		return nil
@@ -118,6 +126,7 @@ func (t *tick) accountForTicks(ctx workflow.Context, before, busy time.Time) err
 	due := activities.Due{Ref: t.in.Ref, Trigger: t.in.Trigger, At: before}
 	return keepAccount(ctx, due, KeepAccountInput{Ticks: &activities.TicksInput{
 		Ref: t.in.Ref, Trigger: t.in.Trigger, Schedule: t.in.Schedule, Anchor: t.in.Anchor, After: t.previous, Before: before, Busy: busy,
+		Paused: t.in.Paused,
 	}})
 }
 
