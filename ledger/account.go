@@ -107,12 +107,15 @@ type Account struct {
 	// Recorded is when the account was first given. The ledger sets it, where it is zero, when it stores the row.
 	Recorded time.Time
 
-	Attempts    int
+	// Attempts is how often the run was tried, and InfraFailures how many of those the platform ended: no fault of the check.
+	Attempts, InfraFailures int
+
 	Node        string
 	ImageDigest string
 	SpecHash    string
 	WorkerBuild string
-	// WorkflowID names the run that the row belongs to: no other changes it.
+	// WorkflowID names the run that the row belongs to: no other changes it. It is empty where no run was started, and any
+	// run may take such a row.
 	WorkflowID string
 	// RunID is Temporal's ID of the workflow's execution.
 	RunID string
@@ -169,6 +172,8 @@ func (a Account) validate() error {
 		return fmt.Errorf("account %s: %w: outcome %q", a.Key, ErrInvalid, a.Outcome)
 	case a.Attempts < 0 || a.Attempts > math.MaxInt32 || a.Revision < 0 || a.Revision > math.MaxInt32:
 		return fmt.Errorf("account %s: %w: attempts or revision", a.Key, ErrInvalid)
+	case a.InfraFailures < 0 || a.InfraFailures > a.Attempts:
+		return fmt.Errorf("account %s: %w: %d of %d attempts ended by the platform", a.Key, ErrInvalid, a.InfraFailures, a.Attempts)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ var (
 	timeColumns   = []string{"due_after", "started_after", "pod_created_after", "running_after", "reported_after", "judged_after", "exited_after", "recorded_after"}
 	wordColumns   = []string{"node", "image_digest", "spec_hash", "worker_build"}
 	accountValues = slices.Concat(
-		[]string{"outcome", "flaky", "revision", "attempts"}, timeColumns, []string{"duration"}, wordColumns,
+		[]string{"outcome", "flaky", "revision", "attempts", "infra_failures"}, timeColumns, []string{"duration"}, wordColumns,
 		[]string{"workflow_id", "run_id", "errors", "notes"})
 )
 
@@ -23,7 +23,7 @@ func columnsOf(e *entry, wordID func(string) any) []any {
 	a := &e.account
 	list := []any{
 		e.checkID, a.Nominal.UnixMicro(), causeOf(a.Trigger),
-		slices.Index(outcomes, a.Outcome), flag(e.now.flaky), a.Revision, a.Attempts,
+		slices.Index(outcomes, a.Outcome), flag(e.now.flaky), a.Revision, a.Attempts, a.InfraFailures,
 	}
 	for _, t := range a.times() {
 		list = append(list, after(a.Nominal, *t))

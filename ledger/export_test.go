@@ -8,6 +8,33 @@ import (
 // OpenAt opens a database and stops at a version of the schema.
 var OpenAt = openAt
 
+// Migrations returns the newest version of the schema.
+func Migrations() int {
+	files, err := migrations.ReadDir("migrations")
+	if err != nil {
+		panic(err)
+	}
+	return len(files)
+}
+
+// Queries whose plans are tested.
+var (
+	LastTickQuery  = selectLastTick
+	AccountOfQuery = selectByRun
+)
+
+// Plan returns how SQLite would answer a query.
+func Plan(ctx context.Context, l *Ledger, query string) (plan string, err error) {
+	err = queryRows(ctx, l.store.reader(), "EXPLAIN QUERY PLAN "+query, func(scan scanner) error {
+		var id, parent, unused int64
+		var detail string
+		err := scan(&id, &parent, &unused, &detail)
+		plan += detail + "\n"
+		return err
+	}, 1, 2)
+	return plan, err
+}
+
 // Exec runs statements in a write transaction, past everything that guards the tables.
 func Exec(ctx context.Context, l *Ledger, statements string) error {
 	return l.store.write(ctx, func(tx transaction) error { return tx.script(ctx, statements) })

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/khronicle/khronicle/check"
 )
 
 // Times of a Late ledger.
@@ -78,6 +80,41 @@ func (l *Late) Finish(ctx context.Context, a Account) error {
 // RecordTicks is that of Ledger.
 func (l *Late) RecordTicks(ctx context.Context, ticks []Account) error {
 	return l.do(func(opened *Ledger) error { return opened.RecordTicks(ctx, ticks) })
+}
+
+// PutEvidence is that of Ledger.
+func (l *Late) PutEvidence(ctx context.Context, key Key, e Evidence) error {
+	return l.do(func(opened *Ledger) error { return opened.PutEvidence(ctx, key, e) })
+}
+
+// Evidence is that of Ledger.
+func (l *Late) Evidence(ctx context.Context, key Key) (found []Evidence, err error) {
+	err = l.do(func(opened *Ledger) (err error) { found, err = opened.Evidence(ctx, key); return err })
+	return found, err
+}
+
+// LastRuns is that of Ledger.
+func (l *Late) LastRuns(ctx context.Context, ref check.Ref, limit int) (runs []Account, err error) {
+	err = l.do(func(opened *Ledger) (err error) { runs, err = opened.LastRuns(ctx, ref, limit); return err })
+	return runs, err
+}
+
+// LastTick is that of Ledger.
+func (l *Late) LastTick(ctx context.Context, checkUID string) (a Account, ok bool, err error) {
+	err = l.do(func(opened *Ledger) (err error) { a, ok, err = opened.LastTick(ctx, checkUID); return err })
+	return a, ok, err
+}
+
+// AccountOf is that of Ledger.
+func (l *Late) AccountOf(ctx context.Context, workflowID string) (a Account, ok bool, err error) {
+	err = l.do(func(opened *Ledger) (err error) { a, ok, err = opened.AccountOf(ctx, workflowID); return err })
+	return a, ok, err
+}
+
+// OpenRuns is that of Ledger.
+func (l *Late) OpenRuns(ctx context.Context) (runs []Account, err error) {
+	err = l.do(func(opened *Ledger) (err error) { runs, err = opened.OpenRuns(ctx); return err })
+	return runs, err
 }
 
 // Ping returns nil when the database answers.

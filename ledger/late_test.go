@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
@@ -29,6 +31,14 @@ func TestLate(t *testing.T) {
 	if late.Finish(ctx, account) == nil || late.Begin(ctx, account) == nil || late.RecordTicks(ctx, nil) == nil || late.Ping(ctx) == nil || late.Stats().LastError == nil {
 		t.Error("a ledger that is not there takes accounts")
 	}
+	if late.PutEvidence(ctx, account.Key, ledger.Evidence{Kind: "log"}) == nil {
+		t.Error("a ledger that is not there takes evidence")
+	}
+	for call, read := range lateReads(t.Context(), late, account) {
+		if read() == nil {
+			t.Errorf("%s: a ledger that is not there answers", call)
+		}
+	}
 	if err := os.Remove(folder); err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +55,54 @@ func TestLate(t *testing.T) {
 	if rows := late.Stats().Rows; rows != 1 {
 		t.Errorf("%d rows stored, want 1", rows)
 	}
+	failed := account
+	failed.Trigger, failed.Outcome, failed.WorkflowID = ledger.Scheduled, ledger.Failed, "w2"
+	must(t, late.Finish(ctx, failed))
+	running := failed
+	running.Nominal, running.WorkflowID = failed.Nominal.Add(time.Minute), "w3"
+	must(t, late.Begin(ctx, running))
+	must(t, late.PutEvidence(ctx, failed.Key, ledger.Evidence{Kind: "log"}))
+	for call, read := range lateReads(t.Context(), late, failed) {
+		if err := read(); err != nil {
+			t.Errorf("%s: %v", call, err)
+		}
+	}
 	cancel()
 	<-ended
 	if late.Ping(t.Context()) == nil {
 		t.Error("the ledger is still open")
+	}
+}
+
+// lateReads are the questions that a Late passes on; each returns an error where the answer is not what one failed, one open
+// and one other account make it.
+func lateReads(ctx context.Context, late *ledger.Late, failed ledger.Account) map[string]func() error {
+	want := func(what string, ok bool, err error) error {
+		if err == nil && !ok {
+			err = errors.New(what)
+		}
+		return err
+	}
+	return map[string]func() error{
+		"LastTick": func() error {
+			a, ok, err := late.LastTick(ctx, failed.CheckUID)
+			return want("not the open one", ok && a.WorkflowID == "w3", err)
+		},
+		"AccountOf": func() error {
+			a, ok, err := late.AccountOf(ctx, "w2")
+			return want("not the failed one", ok && a.Outcome == ledger.Failed, err)
+		},
+		"OpenRuns": func() error {
+			runs, err := late.OpenRuns(ctx)
+			return want("not one run", len(runs) == 1, err)
+		},
+		"LastRuns": func() error {
+			runs, err := late.LastRuns(ctx, check.Ref{Kind: failed.Kind, Namespace: failed.Namespace, Name: failed.Name}, 10)
+			return want("not three runs", len(runs) == 3, err)
+		},
+		"Evidence": func() error {
+			found, err := late.Evidence(ctx, failed.Key)
+			return want("not one piece", len(found) == 1, err)
+		},
 	}
 }

@@ -126,16 +126,16 @@ func (l *Ledger) Close() error {
 	return l.store.close()
 }
 
-// Begin opens the account of a run: its row exists from now on. Where the run has one already, open or closed, nothing
-// changes; where another run has, the error is ErrOtherRun.
+// Begin opens the account of a run: its row exists from now on. It replaces one of a tick without a run. Where the run has
+// one already, open or closed, nothing changes; where another run has, the error is ErrOtherRun.
 func (l *Ledger) Begin(ctx context.Context, a Account) error {
 	a.Outcome = Unfinished
 	return l.record(ctx, begin, a)
 }
 
-// Finish closes the account of a run; a row that is missing is made. An account that is closed is replaced by a higher
-// Revision of the same run, and by nothing else: to finish again changes nothing, and the error for another run is
-// ErrOtherRun. What is given is the whole account: nothing of an earlier one is kept.
+// Finish closes the account of a run; a row that is missing is made, and one of a tick without a run replaced. An account
+// that is closed is replaced by a higher Revision of the same run, and by nothing else: to finish again changes nothing, and
+// the error for another run is ErrOtherRun. What is given is the whole account: nothing of an earlier one is kept.
 func (l *Ledger) Finish(ctx context.Context, a Account) error {
 	if a.Outcome == Unfinished {
 		return fmt.Errorf("account %s: %w: it has no outcome", a.Key, ErrInvalid)
@@ -144,11 +144,14 @@ func (l *Ledger) Finish(ctx context.Context, a Account) error {
 }
 
 // RecordTicks closes the accounts of ticks at which nothing was started: skipped, paused and missed ones. A tick that has a
-// row keeps it as it is. Where it fails, some may be recorded: to repeat it is safe.
+// row keeps it as it is, and a run that says later that it took place replaces it. Where it fails, some may be recorded: to repeat it is safe.
 func (l *Ledger) RecordTicks(ctx context.Context, ticks []Account) error {
 	for _, a := range ticks {
 		if !slices.Contains(withoutRun, a.Outcome) {
 			return fmt.Errorf("account %s: %w: outcome %q of a tick without a run", a.Key, ErrInvalid, a.Outcome)
+		}
+		if a.WorkflowID != "" {
+			return fmt.Errorf("account %s: %w: a tick without a run has no workflow ID", a.Key, ErrInvalid)
 		}
 		if err := a.validate(); err != nil {
 			return err

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -116,6 +118,13 @@ func opened(a ledger.Account) ledger.Account {
 	}
 }
 
+// missedTick returns the account of the same tick that says nobody was there to run it.
+func missedTick(a ledger.Account) ledger.Account {
+	return ledger.Account{
+		Key: a.Key, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name, Outcome: ledger.Missed, Due: a.Due, Recorded: a.Recorded,
+	}
+}
+
 func ticks(t testing.TB, l *ledger.Ledger, name string) []ledger.Account {
 	t.Helper()
 	found, err := l.Ticks(t.Context(), "uid-"+name, time.Unix(0, 0), noon.AddDate(10, 0, 0))
@@ -134,6 +143,7 @@ func TestARunIsOpenedAndClosed(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
 		a := account("dns", 0, ledger.Failed)
+		a.Attempts, a.InfraFailures = 3, 1
 		a.Errors, a.Notes = []string{"no answer", "a \x00 zero, \xff no text"}, []string{"a second report"}
 		must(t, l.Begin(t.Context(), opened(a)))
 		wantTicks(t, l, "dns", opened(a))
@@ -158,8 +168,7 @@ func TestWhoChangesAnAccount(t *testing.T) {
 	late.Outcome, late.Revision, late.Notes = ledger.Succeeded, 1, []string{"reported late"}
 	other := first
 	other.WorkflowID, other.Outcome, other.Revision = "another", ledger.Succeeded, 7
-	missed := account("dns", 0, ledger.Missed)
-	missed.WorkflowID = ""
+	missed := missedTick(first)
 	type step func(context.Context, *ledger.Ledger) error
 	begins := func(a ledger.Account) step {
 		return func(ctx context.Context, l *ledger.Ledger) error { return l.Begin(ctx, opened(a)) }
@@ -183,7 +192,9 @@ func TestWhoChangesAnAccount(t *testing.T) {
 		{"another run finds it open", []step{begins(first), finishes(other)}, opened(first), ledger.ErrOtherRun},
 		{"another run finds it closed", []step{finishes(first), finishes(other)}, first, ledger.ErrOtherRun},
 		{"another run begins", []step{begins(first), begins(other)}, opened(first), ledger.ErrOtherRun},
-		{"a missed tick is not run again", []step{records(missed), finishes(first)}, missed, ledger.ErrOtherRun},
+		{"a run that took place was not missed", []step{records(missed), finishes(first)}, first, nil},
+		{"a run that takes place is not missed", []step{records(missed), begins(first)}, opened(first), nil},
+		{"another run finds one that was not missed", []step{records(missed), begins(first), finishes(other)}, opened(first), ledger.ErrOtherRun},
 		{"a tick that runs is not missed", []step{begins(first), records(missed)}, opened(first), nil},
 		{"a tick that ran is not missed", []step{finishes(first), records(missed)}, first, nil},
 		{"a missed tick twice", []step{records(missed), records(missed)}, missed, nil},
@@ -234,6 +245,10 @@ func TestOrderAndRepetitionChangeNothing(t *testing.T) {
 				for _, r := range revisions {
 					steps = append(steps, func(l *ledger.Ledger) error { return l.Finish(t.Context(), r) })
 				}
+				if i%2 == 0 {
+					missed := []ledger.Account{missedTick(revisions[0])}
+					steps = append(steps, func(l *ledger.Ledger) error { return l.RecordTicks(t.Context(), missed) })
+				}
 			}
 			random.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
 			for _, step := range steps {
@@ -251,6 +266,58 @@ func TestOrderAndRepetitionChangeNothing(t *testing.T) {
 			t.Errorf("%d accounts, %d open, want %d and none", f.Accounts, f.Open, runs)
 		}
 	})
+}
+
+// Of every choice of what may be said of a tick, each in every order, the same is kept: the highest revision, or else the
+// open run, or else that it was missed.
+func TestEveryOrderOfATickEndsTheSame(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		var want []ledger.Account
+		for order := range orders(4) {
+			at := time.Duration(len(want)) * 7 * time.Minute
+			failed, late := account("dns", at, ledger.Failed), account("dns", at, ledger.Succeeded)
+			late.Revision, late.Reported = 1, late.Started.Add(time.Second)
+			missed := missedTick(failed)
+			missed.Started, missed.Judged = failed.Due, failed.Due.Add(time.Hour) // nothing of it is left, the longest duration neither
+			accounts := []ledger.Account{missed, opened(failed), failed, late}
+			for _, n := range order {
+				var err error
+				switch n {
+				case 0:
+					err = l.RecordTicks(t.Context(), accounts[:1])
+				case 1:
+					err = l.Begin(t.Context(), accounts[n])
+				default:
+					err = l.Finish(t.Context(), accounts[n])
+				}
+				must(t, err)
+			}
+			want = append(want, accounts[slices.Max(order)])
+		}
+		wantTicks(t, l, "dns", want...)
+		verify(t, l)
+	})
+}
+
+// orders yields every order of every choice of the numbers below n, but for the empty one.
+func orders(n int) iter.Seq[[]int] {
+	return func(yield func([]int) bool) {
+		var extend func(order []int) bool
+		extend = func(order []int) bool {
+			for i := range n {
+				if slices.Contains(order, i) {
+					continue
+				}
+				longer := append(slices.Clone(order), i)
+				if !yield(longer) || !extend(longer) {
+					return false
+				}
+			}
+			return true
+		}
+		extend(nil)
+	}
 }
 
 // Fifty goroutines on two ledgers of one database write about the same ticks.
@@ -340,6 +407,8 @@ func TestWhatNoStoreCouldHoldIsRefused(t *testing.T) {
 		"no workflow": func(a *ledger.Account) { a.WorkflowID = "" },
 		"no name":     func(a *ledger.Account) { a.Name = "" },
 		"attempts":    func(a *ledger.Account) { a.Attempts = 1 << 40 },
+		"more ended":  func(a *ledger.Account) { a.Attempts, a.InfraFailures = 2, 3 },
+		"fewer ended": func(a *ledger.Account) { a.InfraFailures = -1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := account("dns", 0, ledger.Succeeded)
@@ -352,6 +421,10 @@ func TestWhatNoStoreCouldHoldIsRefused(t *testing.T) {
 	ran := account("dns", 0, ledger.Succeeded)
 	if err := l.RecordTicks(t.Context(), []ledger.Account{ran}); !errors.Is(err, ledger.ErrInvalid) {
 		t.Errorf("a run that succeeded as a tick without a run: %v, want ErrInvalid", err)
+	}
+	ran.Outcome = ledger.Missed
+	if err := l.RecordTicks(t.Context(), []ledger.Account{ran}); !errors.Is(err, ledger.ErrInvalid) {
+		t.Errorf("a tick without a run, but of a workflow: %v, want ErrInvalid", err)
 	}
 	if f := verify(t, l); f.Accounts != 0 {
 		t.Errorf("%d accounts, want none", f.Accounts)

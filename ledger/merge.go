@@ -37,13 +37,16 @@ func rowOf(a Account) row {
 }
 
 // merge decides whether a change replaces what is stored. The rule gives one end whatever the order and the repetitions of
-// the changes of a run: closed before open, and of the closed ones the highest revision.
+// the changes of a tick: what a run says of itself before what others say of the tick, closed before open, and of the closed
+// ones the highest revision. A tick may be entered as missed while the account of the run that did take place is on its way.
 func merge(stored row, c change) (replace bool, refusal error) {
 	switch {
 	case !stored.exists:
 		return true, nil
 	case c.intent == tick:
 		return false, nil
+	case stored.workflowID == "":
+		return true, nil
 	case stored.workflowID != c.account.WorkflowID:
 		return false, ErrOtherRun
 	case c.intent == begin:

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	accountColumns = "c.uid, c.kind, c.namespace, c.name, a.nominal, a.cause, a.outcome, a.flaky, a.revision, a.attempts, a." +
+	accountColumns = "c.uid, c.kind, c.namespace, c.name, a.nominal, a.cause, a.outcome, a.flaky, a.revision, a.attempts, a.infra_failures, a." +
 		strings.Join(timeColumns, ", a.") +
 		", w1.word, w2.word, w3.word, w4.word, a.workflow_id, a.run_id, a.errors, a.notes"
 	wordJoins = ` LEFT JOIN words w1 ON w1.id = a.node LEFT JOIN words w2 ON w2.id = a.image_digest
@@ -51,6 +51,15 @@ func queryAccounts(ctx context.Context, q queryer, query string, args ...any) ([
 	return accounts, err
 }
 
+// queryAccount returns the first of the accounts that a query finds.
+func queryAccount(ctx context.Context, q queryer, query string, args ...any) (Account, bool, error) {
+	accounts, err := queryAccounts(ctx, q, query, args...)
+	if err != nil || len(accounts) == 0 {
+		return Account{}, false, err
+	}
+	return accounts[0], true, nil
+}
+
 func scanAccount(scan scanner) (Account, error) {
 	var a Account
 	var nominal, cause, outcome int64
@@ -60,6 +69,7 @@ func scanAccount(scan scanner) (Account, error) {
 	var errs, notes *string
 	list := []any{
 		&a.CheckUID, &a.Kind, &a.Namespace, &a.Name, &nominal, &cause, &outcome, &a.Flaky, &a.Revision, &a.Attempts,
+		&a.InfraFailures,
 	}
 	for i := range afters {
 		list = append(list, &afters[i])
@@ -141,6 +151,40 @@ AND a.nominal < $3 AND a.cause = $4 ORDER BY a.nominal`, checkUID, ceilMicro(fro
 		return nil, fmt.Errorf("ticks of %s: %w", checkUID, err)
 	}
 	return ticks, nil
+}
+
+var selectLastTick = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 ORDER BY a.nominal DESC LIMIT 1`
+
+// LastTick returns the newest account of a check's grid, closed or open; ok is false where it has none. It looks at the end of
+// the check's part of the key, behind which only the runs that were asked for since lie.
+func (l *Ledger) LastTick(ctx context.Context, checkUID string) (a Account, ok bool, err error) {
+	var id int64
+	db := l.store.reader()
+	err = queryRows(ctx, db, findCheck, func(scan scanner) error { return scan(&id) }, checkUID)
+	if err == nil {
+		a, ok, err = queryAccount(ctx, db, selectLastTick, id, causeOf(Scheduled))
+	}
+	if err != nil {
+		return Account{}, false, fmt.Errorf("last tick of %s: %w", checkUID, err)
+	}
+	return a, ok, nil
+}
+
+// The condition of the index accounts_by_run, word for word: SQLite uses it for no other.
+var selectByRun = selectAccounts + ` WHERE a.workflow_id = $1
+AND (a.outcome = 2 OR a.outcome = 3 OR a.outcome = 4 OR a.flaky = 1 OR a.revision > 0) ORDER BY a.nominal DESC LIMIT 1`
+
+// AccountOf returns the account of the run with a workflow ID, if it has a fault to tell of: it failed, timed out, failed by
+// the platform, was flaky or amended. Others have no entry in the index, and are not found: ok is false.
+func (l *Ledger) AccountOf(ctx context.Context, workflowID string) (a Account, ok bool, err error) {
+	if workflowID == "" {
+		return Account{}, false, nil
+	}
+	a, ok, err = queryAccount(ctx, l.store.reader(), selectByRun, packID(cut(workflowID, maxWordBytes)))
+	if err != nil {
+		return Account{}, false, fmt.Errorf("account of run: %w", err)
+	}
+	return a, ok, nil
 }
 
 // ceilMicro returns the first whole microsecond not before t.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/khronicle/khronicle/ledger"
 )
@@ -141,6 +142,91 @@ func TestLastRunsAndOverview(t *testing.T) {
 			t.Errorf("the day is %+v, %d running, want 2 accounts, one timed out, and one", dns.Day, dns.Running)
 		}
 	})
+}
+
+func TestLastTick(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		want := func(a ledger.Account, there bool) {
+			t.Helper()
+			got, ok, err := l.LastTick(t.Context(), "uid-dns")
+			must(t, err)
+			if diff := cmp.Diff(a, got); diff != "" || ok != there {
+				t.Errorf("last tick is there=%t, want %t (-want +got):\n%s", ok, there, diff)
+			}
+		}
+		manual := account("dns", 2*time.Hour, ledger.Failed)
+		manual.Trigger = ledger.Manual
+		must(t, l.Finish(t.Context(), manual))
+		must(t, l.Finish(t.Context(), account("other", 3*time.Hour, ledger.Failed)))
+		want(ledger.Account{}, false)
+		late, early := account("dns", time.Hour, ledger.Succeeded), account("dns", 0, ledger.Succeeded)
+		must(t, l.Begin(t.Context(), opened(late)))
+		must(t, l.Finish(t.Context(), early))
+		want(opened(late), true)
+		must(t, l.Finish(t.Context(), late))
+		want(late, true)
+		if _, ok, err := l.LastTick(t.Context(), "of nobody"); ok || err != nil {
+			t.Errorf("a check without accounts has a last tick: %t, %v", ok, err)
+		}
+	})
+}
+
+func TestAccountOfARun(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		tests := []struct {
+			name   string
+			change func(*ledger.Account)
+			there  bool
+		}{
+			{"failed", func(a *ledger.Account) { a.Outcome = ledger.Failed }, true},
+			{"failed by the platform", func(a *ledger.Account) { a.Outcome = ledger.InfraFailed }, true},
+			{"timed out", func(a *ledger.Account) { a.Outcome = ledger.TimedOut }, true},
+			{"flaky", func(a *ledger.Account) { a.Attempts, a.Flaky = 2, true }, true},
+			{"amended", func(a *ledger.Account) { a.Revision = 1 }, true},
+			{"passed", func(*ledger.Account) {}, false},
+			{"canceled", func(a *ledger.Account) { a.Outcome = ledger.Canceled }, false},
+		}
+		for i, test := range tests {
+			a := account("dns", time.Duration(i)*time.Minute, ledger.Succeeded)
+			a.WorkflowID = uuid.NewString()
+			test.change(&a)
+			must(t, l.Begin(t.Context(), opened(a)))
+			if _, ok, err := l.AccountOf(t.Context(), a.WorkflowID); ok || err != nil {
+				t.Errorf("%s: found while it runs: %t, %v", test.name, ok, err)
+			}
+			must(t, l.Finish(t.Context(), a))
+			want := ledger.Account{}
+			if test.there {
+				want = a
+			}
+			got, ok, err := l.AccountOf(t.Context(), a.WorkflowID)
+			if diff := cmp.Diff(want, got); diff != "" || ok != test.there || err != nil {
+				t.Errorf("%s: there=%t, %v (-want +got):\n%s", test.name, ok, err, diff)
+			}
+		}
+		for _, id := range []string{"", uuid.NewString(), "' OR 1 = 1"} {
+			if _, ok, err := l.AccountOf(t.Context(), id); ok || err != nil {
+				t.Errorf("workflow %q has an account: %t, %v", id, ok, err)
+			}
+		}
+	})
+}
+
+// Both looks must go by keys, however many accounts there are.
+func TestLooksGoByKeys(t *testing.T) {
+	l := open(t, sqliteDSN(t))
+	for name, want := range map[string]string{
+		ledger.LastTickQuery:  "SEARCH a USING PRIMARY KEY",
+		ledger.AccountOfQuery: "SEARCH a USING INDEX accounts_by_run",
+	} {
+		plan, err := ledger.Plan(t.Context(), l, name)
+		must(t, err)
+		if !strings.Contains(plan, want) || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") && name == ledger.LastTickQuery {
+			t.Errorf("plan of %s, want %q in it:\n%s", name, want, plan)
+		}
+	}
 }
 
 func TestVerifyFindsContradictions(t *testing.T) {

@@ -139,7 +139,7 @@ func (b *book) rollUpBy(ctx context.Context, tx transaction, unit int64, put, ma
 	tallies, lowered := map[bucket]*tally{}, map[bucket]bool{}
 	var order []bucket
 	for e := range b.changed() {
-		if e.now.outcome == Unfinished {
+		if e.old.outcome == Unfinished && e.now.outcome == Unfinished {
 			continue
 		}
 		k := bucket{start: floor(e.account.Nominal.UnixMicro(), unit), checkID: e.checkID}

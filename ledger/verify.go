@@ -77,18 +77,19 @@ func (f *Findings) differences(ctx context.Context, q queryer, query string, arg
 	}, args...)
 }
 
-// Hours of which rows have been pruned count more than there are rows; of the others every number must agree.
+// Hours of which rows have been pruned count more than there are rows; of the others every number must agree. Where all was
+// taken back there are zeros and no rows.
 var (
 	rowsAgainstHours = fmt.Sprintf(`SELECT 'rows and hours', coalesce(r.check_id, h.check_id), coalesce(r.start, h.hour)
 FROM (SELECT a.check_id, a.nominal - a.nominal %% %d AS start, %s FROM accounts a WHERE a.outcome <> 0 GROUP BY 1, 2) r
 FULL JOIN hourly h ON h.check_id = r.check_id AND h.hour = r.start
 WHERE (coalesce(r.start, h.hour) >= $1 AND (%s)) OR (%s) LIMIT %d`,
-		hour, rowCounts, anyOf(tallyColumns, "r.%[1]s IS DISTINCT FROM h.%[1]s"),
+		hour, rowCounts, anyOf(tallyColumns, "coalesce(r.%[1]s, 0) <> coalesce(h.%[1]s, 0)"),
 		anyOf(tallyColumns[:durationSum], "coalesce(r.%[1]s, 0) > coalesce(h.%[1]s, 0)"), MaxProblems)
 	hoursAgainstDays = fmt.Sprintf(`SELECT 'hours and days', coalesce(s.check_id, d.check_id), coalesce(s.start, d.day)
 FROM (SELECT h.check_id, h.hour - h.hour %% %d AS start, %s FROM hourly h GROUP BY 1, 2) s
 FULL JOIN daily d ON d.check_id = s.check_id AND d.day = s.start WHERE %s LIMIT %d`,
-		day, sums("h."), anyOf(tallyColumns, "s.%[1]s IS DISTINCT FROM d.%[1]s"), MaxProblems)
+		day, sums("h."), anyOf(tallyColumns, "coalesce(s.%[1]s, 0) <> coalesce(d.%[1]s, 0)"), MaxProblems)
 )
 
 // anyOf joins a condition on every column by OR.

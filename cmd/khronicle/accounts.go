@@ -115,9 +115,30 @@ func summaryTable(out io.Writer, summaries []ledger.Summary) {
 func accountTable(out io.Writer, accounts []ledger.Account) {
 	fmt.Fprintln(out, "DUE\tTRIGGER\tOUTCOME\tLATE\tTOOK\tATTEMPTS\tNODE\tERROR")
 	for _, a := range accounts {
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", a.Nominal.Format(time.RFC3339), a.Trigger, cmp.Or(string(a.Outcome), "running"),
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", a.Nominal.Format(time.RFC3339), a.Trigger, outcomeText(a),
 			between(a.Due, a.Started), between(a.Started, a.Judged), a.Attempts, cmp.Or(a.Node, "-"), firstLine(a.Errors))
 	}
+}
+
+// outcomeText is the outcome in words, with what the attempts add to it.
+func outcomeText(a ledger.Account) string {
+	if a.Outcome == ledger.Unfinished {
+		return "running"
+	}
+	var details []string
+	if a.Flaky {
+		details = append(details, "flaky")
+	}
+	if a.Attempts > 1 {
+		details = append(details, fmt.Sprintf("%d attempts", a.Attempts))
+	}
+	if a.Attempts > 1 && a.InfraFailures > 0 {
+		details = append(details, fmt.Sprintf("%d ended by the platform", a.InfraFailures))
+	}
+	if len(details) == 0 {
+		return string(a.Outcome)
+	}
+	return fmt.Sprintf("%s (%s)", a.Outcome, strings.Join(details, ", "))
 }
 
 func between(from, to time.Time) string {

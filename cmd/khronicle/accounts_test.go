@@ -21,7 +21,7 @@ func filledLedger(t *testing.T) (dsn string) {
 	due := time.Now().UTC().Truncate(time.Second).Add(-time.Minute)
 	account := ledger.Account{
 		Key:  ledger.Key{CheckUID: "u", Trigger: ledger.Scheduled, Nominal: due},
-		Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", Outcome: ledger.Failed, WorkflowID: "w", Attempts: 1, Node: "node-1",
+		Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", Outcome: ledger.Failed, WorkflowID: "w", Attempts: 2, InfraFailures: 1, Node: "node-1",
 		Due: due, Started: due.Add(40 * time.Millisecond), Judged: due.Add(1540 * time.Millisecond), Errors: []string{"broken\nsecond line"},
 	}
 	if err := kept.Finish(t.Context(), account); err != nil {
@@ -36,6 +36,23 @@ func filledLedger(t *testing.T) (dsn string) {
 		t.Fatal(err)
 	}
 	return dsn
+}
+
+func TestOutcomeText(t *testing.T) {
+	for want, a := range map[string]ledger.Account{
+		"running":   {Attempts: 2, InfraFailures: 1},
+		"succeeded": {Outcome: ledger.Succeeded, Attempts: 1},
+		"succeeded (flaky, 3 attempts, 1 ended by the platform)": {Outcome: ledger.Succeeded, Flaky: true, Attempts: 3, InfraFailures: 1},
+		"failed (2 attempts)": {Outcome: ledger.Failed, Attempts: 2},
+		"succeeded (flaky)":   {Outcome: ledger.Succeeded, Flaky: true, Attempts: 1},
+		"infra-failed":        {Outcome: ledger.InfraFailed, Attempts: 1, InfraFailures: 1},
+		"infra-failed (2 attempts, 2 ended by the platform)": {Outcome: ledger.InfraFailed, Attempts: 2, InfraFailures: 2},
+		"missed": {Outcome: ledger.Missed},
+	} {
+		if got := outcomeText(a); got != want {
+			t.Errorf("%+v is %q, want %q", a, got, want)
+		}
+	}
 }
 
 func TestWorkerRefusesALedgerOfAnotherKindAtOnce(t *testing.T) {
@@ -55,8 +72,8 @@ func TestAccounts(t *testing.T) {
 		fail bool
 	}{
 		{"of all checks", []string{"--ledger", dsn}, []string{"CHECK ", "shop/cart ", "failed "}, false},
-		{"of one", []string{"--ledger", dsn, "shop/cart"}, []string{"0.0 % of 1 runs in 30 days succeeded", "scheduled  failed   40ms  1.5s  1         node-1  broken\n", "scheduled  missed"}, false},
-		{"as JSON", []string{"--ledger", dsn, "shop/cart", "-o", "json"}, []string{`"Outcome": "failed"`, `second line`}, false},
+		{"of one", []string{"--ledger", dsn, "shop/cart"}, []string{"0.0 % of 1 runs in 30 days succeeded", "failed (2 attempts, 1 ended by the platform)  40ms  1.5s  2         node-1  broken\n", "scheduled  missed"}, false},
+		{"as JSON", []string{"--ledger", dsn, "shop/cart", "-o", "json"}, []string{`"Outcome": "failed"`, `"InfraFailures": 1`, `second line`}, false},
 		{"of one that is not there, as JSON", []string{"--ledger", dsn, "shop/none", "-o", "json"}, []string{"[]"}, false},
 		{"of no ledger", nil, []string{"--ledger: is empty"}, true},
 		{"of a ledger that is not there", []string{"--ledger", dsn + "-typo"}, []string{"--ledger: stat ", "no such file"}, true},
