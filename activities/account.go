@@ -62,7 +62,7 @@ func (a *Activities) RecordAccount(ctx context.Context, in AccountInput) error {
 	account.Started, account.PodCreated, account.Reported, account.Judged = in.Outcome.Started, in.Created, in.Reported, in.Outcome.Judged
 	account.Revision, account.Recorded = in.Revision, in.Recorded
 	account.Running, account.Exited = in.Seen.RunningSince, in.Seen.ExitedAt
-	account.Flaky = in.Outcome.Flaky
+	account.Flaky, account.InfraFailures = in.Outcome.Flaky, in.InfraFailures
 	account.Attempts, account.Node, account.ImageDigest, account.SpecHash = in.Attempts, in.Outcome.Node, in.Seen.Image, in.SpecHash
 	err := a.Ledger.Finish(ctx, account)
 	if errors.Is(err, ledger.ErrOtherRun) || errors.Is(err, ledger.ErrInvalid) {

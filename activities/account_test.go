@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +23,8 @@ type fakeLedger struct {
 	refuse          error
 	begun, finished []ledger.Account
 	ticks           [][]ledger.Account
+	// last is the newest tick, if it has a name.
+	last ledger.Account
 }
 
 func (f *fakeLedger) Begin(_ context.Context, account ledger.Account) error {
@@ -38,6 +42,10 @@ func (f *fakeLedger) RecordTicks(_ context.Context, accounts []ledger.Account) e
 	return f.refuse
 }
 
+func (f *fakeLedger) LastTick(context.Context, string) (ledger.Account, bool, error) {
+	return f.last, f.last.Name != "", f.refuse
+}
+
 var dueAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func TestAccountOfARun(t *testing.T) {
@@ -45,10 +53,10 @@ func TestAccountOfARun(t *testing.T) {
 	a, env := worker(&fakeCluster{})
 	a.Ledger, a.Build = kept, "v1"
 	in := activities.AccountInput{
-		Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: dueAt}, UUID: runUUID, RunID: "execution", Revision: 1, Attempts: 2,
+		Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: dueAt}, UUID: runUUID, RunID: "execution", Revision: 1, Attempts: 2, InfraFailures: 1,
 		Outcome: check.Outcome{
 			Result: check.Failed, Errors: []string{"broken"}, Notes: []string{"repeated"}, Node: "node-1",
-			Started: dueAt.Add(1), Judged: dueAt.Add(4),
+			Started: dueAt.Add(1), Judged: dueAt.Add(4), Flaky: true,
 		},
 		Created: dueAt.Add(2), Reported: dueAt.Add(4), Recorded: dueAt.Add(5), SpecHash: "abc",
 		Seen: check.Observation{RunningSince: dueAt.Add(3), ExitedAt: dueAt.Add(6), Image: "sha256:1"},
@@ -58,7 +66,7 @@ func TestAccountOfARun(t *testing.T) {
 	}
 	want := []ledger.Account{{
 		Key:  ledger.Key{CheckUID: "u-1", Trigger: ledger.Scheduled, Nominal: dueAt},
-		Kind: checkRef.Kind, Namespace: "shop", Name: "cart", Outcome: ledger.Failed, Revision: 1,
+		Kind: checkRef.Kind, Namespace: "shop", Name: "cart", Outcome: ledger.Failed, Flaky: true, Revision: 1, InfraFailures: 1,
 		Due: dueAt, Started: dueAt.Add(1), PodCreated: dueAt.Add(2), Running: dueAt.Add(3), Reported: dueAt.Add(4), Judged: dueAt.Add(4),
 		Recorded: dueAt.Add(5), Exited: dueAt.Add(6), Attempts: 2, Node: "node-1", ImageDigest: "sha256:1", SpecHash: "abc", WorkerBuild: "v1",
 		WorkflowID: runUUID, RunID: "execution", Errors: []string{"broken"}, Notes: []string{"repeated"},
@@ -115,6 +123,7 @@ func TestTicksWithoutARun(t *testing.T) {
 			"skipped, and then missed", minute(1), minute(5), minute(3),
 			map[time.Time]ledger.Outcome{minute(2): ledger.Skipped, minute(3): ledger.Skipped, minute(4): ledger.Missed},
 		},
+		{"paused", minute(1), minute(3), time.Time{}, map[time.Time]ledger.Outcome{minute(2): ledger.Paused}},
 		{"the tick itself", minute(0), minute(1).Add(1), minute(1), map[time.Time]ledger.Outcome{minute(1): ledger.Skipped}},
 	}
 	for _, tt := range tests {
@@ -124,7 +133,7 @@ func TestTicksWithoutARun(t *testing.T) {
 			a.Ledger = kept
 			in := activities.TicksInput{
 				Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"}, Anchor: anchor,
-				After: tt.after, Before: tt.before, Busy: tt.busy,
+				After: tt.after, Before: tt.before, Busy: tt.busy, Paused: tt.name == "paused",
 			}
 			if _, err := env.ExecuteActivity(a.RecordTicks, in); err != nil {
 				t.Fatal(err)
@@ -143,6 +152,75 @@ func TestTicksWithoutARun(t *testing.T) {
 }
 
 // Ticks of a long time are entered in parts.
+func TestTicksSinceTheLastOne(t *testing.T) {
+	anchor := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	minute := func(n int) time.Time { return anchor.Add(time.Duration(n) * time.Minute) }
+	tick := func(n int, outcome ledger.Outcome, run string, ended time.Time) ledger.Account {
+		return ledger.Account{
+			Key: ledger.Key{CheckUID: "u-1", Trigger: ledger.Scheduled, Nominal: minute(n)}, Name: "cart",
+			Outcome: outcome, WorkflowID: run, Judged: ended.Add(-time.Second), Recorded: ended,
+		}
+	}
+	tests := []struct {
+		name   string
+		last   ledger.Account
+		anchor time.Time
+		paused bool
+		want   map[time.Time]ledger.Outcome
+	}{
+		{name: "no tick and nothing to go by", want: map[time.Time]ledger.Outcome{}},
+		{name: "no tick", anchor: anchor, want: map[time.Time]ledger.Outcome{minute(1): ledger.Missed, minute(2): ledger.Missed, minute(3): ledger.Missed}},
+		{
+			name: "after a run", anchor: anchor, last: tick(1, ledger.Failed, runUUID, minute(2)),
+			want: map[time.Time]ledger.Outcome{minute(2): ledger.Skipped, minute(3): ledger.Missed},
+		},
+		{name: "after a missed one", anchor: anchor, last: tick(2, ledger.Missed, "", minute(9)), want: map[time.Time]ledger.Outcome{minute(3): ledger.Missed}},
+		{
+			name: "paused, after a run", anchor: anchor, paused: true, last: tick(1, ledger.Succeeded, runUUID, minute(2)),
+			want: map[time.Time]ledger.Outcome{minute(2): ledger.Skipped, minute(3): ledger.Paused},
+		},
+		{name: "of a grid that is not known", last: tick(2, ledger.Succeeded, runUUID, minute(2)), want: map[time.Time]ledger.Outcome{minute(3): ledger.Missed}},
+		{
+			name: "of the schedule before the last one", anchor: minute(1).Add(time.Second), last: tick(0, ledger.Succeeded, runUUID, minute(0)),
+			want: map[time.Time]ledger.Outcome{minute(2).Add(time.Second): ledger.Missed, minute(3).Add(time.Second): ledger.Missed},
+		},
+		{name: "all are there", anchor: anchor, last: tick(3, ledger.Succeeded, runUUID, minute(3)), want: map[time.Time]ledger.Outcome{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			kept := &fakeLedger{last: tt.last}
+			a, env := worker(&fakeCluster{})
+			a.Ledger = kept
+			in := activities.TicksInput{
+				Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"}, Paused: tt.paused,
+				Anchor: tt.anchor, After: tt.anchor, Before: minute(3).Add(2 * time.Second), SinceLast: true,
+			}
+			if _, err := env.ExecuteActivity(a.RecordTicks, in); err != nil {
+				t.Fatal(err)
+			}
+			got := map[time.Time]ledger.Outcome{}
+			for _, account := range slices.Concat(kept.ticks...) {
+				got[account.Nominal] = account.Outcome
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("ticks (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("while the run before them is open", func(t *testing.T) {
+		a, env := worker(&fakeCluster{})
+		kept := &fakeLedger{last: tick(1, ledger.Unfinished, runUUID, time.Time{})}
+		a.Ledger = kept
+		_, err := env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
+			Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"},
+			Anchor: anchor, After: anchor, Before: minute(3), SinceLast: true,
+		})
+		if err == nil || !strings.Contains(err.Error(), "no outcome yet") || len(kept.ticks) != 0 {
+			t.Errorf("error %v and ticks %v, want to be tried again", err, kept.ticks)
+		}
+	})
+}
+
 func TestVeryManyTicks(t *testing.T) {
 	kept := &fakeLedger{}
 	a, env := worker(&fakeCluster{})

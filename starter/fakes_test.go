@@ -183,8 +183,9 @@ type execution struct {
 type fakeTemporal struct {
 	mu        sync.Mutex
 	workflows map[string]*execution
-	// did are the changes that were asked for.
-	did []string
+	// did are the changes that were asked for, and accounts what they say to the ledger.
+	did      []string
+	accounts []workflows.KeepAccountInput
 	// errors are the answers to the next calls, by "method" or "method ID".
 	errors map[string][]error
 	// before is called before each start.
@@ -217,6 +218,14 @@ func (f *fakeTemporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkfl
 	}
 	if err := f.fail("execute", o.ID); err != nil {
 		return nil, err
+	}
+	if account, ok := args[0].(workflows.KeepAccountInput); ok {
+		if err := f.fail("account", o.ID); err != nil {
+			return nil, err
+		}
+		f.accounts = append(f.accounts, account)
+		f.did = append(f.did, "account")
+		return nil, nil
 	}
 	if name := fmt.Sprintf("%T", workflow); !strings.Contains(name, "workflows.ScheduledCheckInput") {
 		return nil, fmt.Errorf("%s is not a workflow of these tests", name)
@@ -419,7 +428,7 @@ func podSpec() corev1.PodSpec {
 // cart is the check of these tests, changed.
 func cart(changes ...func(*khv1.KuberhealthyCheck)) *khv1.KuberhealthyCheck {
 	c := &khv1.KuberhealthyCheck{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart", UID: cartUID},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart", UID: cartUID, CreationTimestamp: metav1.Now()},
 		Spec:       khv1.CheckConfig{RunInterval: "2m", Timeout: "1m", PodSpec: podSpec()},
 	}
 	for _, change := range changes {

@@ -3,7 +3,6 @@ package starter
 import (
 	"time"
 
-	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
@@ -78,9 +77,9 @@ func (s schedule) inStep(c *khv1.KuberhealthyCheck) bool {
 
 // gap is what accounts for the ticks that the schedules of a check left open before the one that begins now; nil when none
 // can have been due. Where nothing is known of the last schedule, the present spec and the newest account stand for it.
-func gap(c *khv1.KuberhealthyCheck, last schedule, now time.Time) *activities.TicksInput {
+func gap(c *khv1.KuberhealthyCheck, last schedule, now time.Time) *workflows.TicksInput {
 	ref := check.FromCheck(c).Ref
-	in := &activities.TicksInput{Ref: ref, Trigger: workflows.TriggerSchedule, Schedule: check.ScheduleOf(c.Spec), Before: now, SinceLast: true}
+	in := &workflows.TicksInput{Ref: ref, Trigger: workflows.TriggerSchedule, Schedule: check.ScheduleOf(c.Spec), Before: now, SinceLast: true}
 	since := c.CreationTimestamp.Time
 	if last.grid != nil && last.revision.UID == string(ref.UID) {
 		in.Schedule, in.Anchor, in.After, in.Paused = last.grid.Schedule, last.grid.Anchor, last.grid.Anchor, last.grid.Paused

@@ -33,6 +33,8 @@ func aCheck(change func(*khv1.KuberhealthyCheck)) *khv1.KuberhealthyCheck {
 func TestPlan(t *testing.T) {
 	var (
 		third     = workflows.Revision{UID: "uid-1", Generation: 3}
+		fourth    = workflows.Revision{UID: "uid-1", Generation: 4}
+		paused    = workflows.Grid{Paused: true}
 		second    = workflows.Revision{UID: "uid-1", Generation: 2}
 		namesake  = workflows.Revision{UID: "uid-0", Generation: 3}
 		valid     = aCheck(nil)
@@ -68,13 +70,19 @@ func TestPlan(t *testing.T) {
 
 		{"suspended", suspended, schedule{running: true, revision: second}, pause},
 		{"suspended at the same revision", suspended, schedule{running: true, revision: third}, pause},
+		{"suspended, and its schedule too", suspended, schedule{running: true, revision: third, grid: &paused}, nothing},
+		{"suspended, and its schedule was terminated by hand", suspended, schedule{revision: third, grid: &paused}, pause},
+		{"suspended and edited", suspended, schedule{running: true, revision: second, grid: &paused}, pause},
+		{"resumed, though the cache does not know it", suspended, schedule{running: true, revision: fourth}, nothing},
+		{"suspended, though the cache does not know it", valid, schedule{running: true, revision: fourth, grid: &paused}, nothing},
 		{"suspended, a run in flight", suspended, schedule{running: true, revision: second, inFlight: run}, pause},
-		{"suspended from the start", suspended, schedule{}, nothing},
-		{"suspended and paused", suspended, schedule{revision: second}, nothing},
-		{"suspended with a bad spec", asleep, schedule{running: true, revision: second}, pause},
+		{"suspended from the start", suspended, schedule{}, pause},
+		{"suspended with a bad spec", asleep, schedule{running: true, revision: second}, stop},
+		{"suspended with a bad spec and stopped", asleep, schedule{revision: second}, nothing},
 		{"suspended with a bad spec from the start", asleep, schedule{}, nothing},
 		{"resumed, a run in flight", valid, schedule{revision: second, inFlight: run}, wait},
 		{"resumed", valid, schedule{revision: second}, start},
+		{"resumed, from a schedule", valid, schedule{running: true, revision: second, grid: &paused}, start},
 
 		{"bad timeout", invalid, schedule{}, fault},
 		{"bad interval", badSlot, schedule{}, fault},
@@ -103,13 +111,59 @@ func TestPlanComesToRest(t *testing.T) {
 		after schedule
 	}{
 		{"started", aCheck(nil), schedule{running: true, revision: workflows.RevisionOf(check.FromCheck(aCheck(nil)).Ref)}},
-		{"paused", aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true }), schedule{revision: workflows.Revision{UID: "uid-1", Generation: 2}}},
+		{
+			"paused", aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true }),
+			schedule{running: true, revision: workflows.Revision{UID: "uid-1", Generation: 3}, grid: &workflows.Grid{Paused: true}},
+		},
 		{"ended", nil, schedule{revision: workflows.Revision{UID: "uid-1", Generation: 3}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := plan(tt.check, tt.after); got != nothing {
 				t.Errorf("got %s, want nothing", got)
+			}
+		})
+	}
+}
+
+func TestGapBetweenTwoSchedules(t *testing.T) {
+	created := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	anchor, now := created.Add(time.Hour), created.Add(2*time.Hour)
+	c := aCheck(func(c *khv1.KuberhealthyCheck) {
+		c.CreationTimestamp, c.Spec.RunInterval = metav1.NewTime(created), "5m"
+	})
+	old := check.ScheduleSpec{RunInterval: "1m"}
+	third := workflows.Revision{UID: "uid-1", Generation: 3}
+	whole := func(change func(*workflows.TicksInput)) *workflows.TicksInput {
+		in := &workflows.TicksInput{
+			Ref: check.FromCheck(c).Ref, Trigger: check.TriggerSchedule, Schedule: old, Anchor: anchor, After: anchor, Before: now, SinceLast: true,
+		}
+		change(in)
+		return in
+	}
+	asNow := func(in *workflows.TicksInput) {
+		in.Schedule, in.Anchor, in.After = check.ScheduleSpec{RunInterval: "5m"}, time.Time{}, time.Time{}
+	}
+	tests := []struct {
+		name string
+		last schedule
+		now  time.Time
+		want *workflows.TicksInput
+	}{
+		{"by the schedule of before", schedule{revision: third, grid: &workflows.Grid{Schedule: old, Anchor: anchor}}, now, whole(func(*workflows.TicksInput) {})},
+		{
+			"of a suspended check", schedule{revision: third, grid: &workflows.Grid{Schedule: old, Anchor: anchor, Paused: true}}, now,
+			whole(func(in *workflows.TicksInput) { in.Paused = true }),
+		},
+		{"no tick was due yet", schedule{revision: third, grid: &workflows.Grid{Schedule: old, Anchor: now.Add(-59 * time.Second)}}, now, nil},
+		{"the schedule is of another check of that name", schedule{revision: workflows.Revision{UID: "uid-0"}, grid: &workflows.Grid{Schedule: old, Anchor: anchor}}, now, whole(asNow)},
+		{"Temporal knows of no schedule", schedule{}, now, whole(asNow)},
+		{"new check", schedule{}, created.Add(time.Second), nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, gap(c, tt.last, tt.now)); diff != "" {
+				t.Errorf("gap (-want +got):\n%s", diff)
 			}
 		})
 	}

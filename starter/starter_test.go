@@ -48,8 +48,11 @@ func TestNewCheckRunsAtOnceAndThenByItsSchedule(t *testing.T) {
 			WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 			WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 			WorkflowExecutionErrorWhenAlreadyStarted: true,
-			Memo:                                     map[string]any{"khronicleRevision": workflows.Revision{UID: cartUID, Generation: 1}},
-			StaticSummary:                            "KHCheck shop/cart, @every 2m0s",
+			Memo: map[string]any{
+				"khronicleRevision": workflows.Revision{UID: cartUID, Generation: 1},
+				"khronicleGrid":     workflows.Grid{Schedule: check.ScheduleSpec{RunInterval: "2m"}, Anchor: time.Now()},
+			},
+			StaticSummary: "KHCheck shop/cart, @every 2m0s",
 		}
 		compareOptions(t, want, schedule.StartWorkflowOptions)
 		wantInput = workflows.ScheduledCheckInput{
@@ -230,12 +233,20 @@ func TestDeathBetweenTheFirstRunAndTheSchedule(t *testing.T) {
 }
 
 func TestSuspendedCheck(t *testing.T) {
-	const why = ": the check is suspended"
 	t.Run("from the start", func(t *testing.T) {
 		inWorld(t, []any{cart(suspended)}, func(t *testing.T, w *world) {
-			w.expect(t, time.Hour)
+			w.expect(t, time.Hour, "start "+cartID)
+			if in := w.temporal.get(t, cartID).input; !in.Paused || in.FirstRun != "" {
+				t.Errorf("input is %+v, want it paused and without a first run", in)
+			}
 			w.cluster.apply(cart())
-			w.expect(t, atOnce, "start "+second, "start "+cartID)
+			w.expect(t, atOnce, "start "+second, "account", "start "+cartID)
+			if gap := w.temporal.accounts[0].Ticks; !gap.Paused || !gap.SinceLast {
+				t.Errorf("the ticks until then are %+v, want paused ones since the last", gap)
+			}
+			if w.temporal.get(t, cartID).input.Paused {
+				t.Error("the resumed check is paused")
+			}
 		})
 	})
 	t.Run("its run in flight goes on", func(t *testing.T) {
@@ -243,7 +254,7 @@ func TestSuspendedCheck(t *testing.T) {
 			w.expect(t, atOnce, "start "+first, "start "+cartID)
 			w.temporal.begin("run-1", cartID)
 			w.cluster.apply(cart(suspended))
-			w.expect(t, time.Hour, "terminate "+cartID+why)
+			w.expect(t, time.Hour, "start "+cartID)
 			for _, run := range []string{first, "run-1"} {
 				if got := w.temporal.get(t, run).status; got != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 					t.Errorf("%s is %s, want it to go on", run, got)
@@ -260,13 +271,61 @@ func TestSuspendedCheck(t *testing.T) {
 					w.temporal.begin(run, cartID)
 				}
 				w.cluster.apply(cart(suspended))
-				w.expect(t, time.Minute, "terminate "+cartID+why)
+				w.expect(t, time.Minute, "start "+cartID)
+				w.cluster.apply(cart(suspended, every("3m")))
+				w.expect(t, time.Minute, "start "+cartID)
 				w.cluster.apply(cart())
 				w.expect(t, time.Minute)
 				w.temporal.complete(run)
-				w.expect(t, time.Second, "start "+firstRun(cartUID, 3), "start "+cartID)
+				w.expect(t, time.Second, "start "+firstRun(cartUID, 4), "start "+cartID)
 			})
 		}
+	})
+	t.Run("with a spec that is not valid", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.expect(t, atOnce, "start "+first, "start "+cartID)
+			w.cluster.apply(cart(suspended, every("often")))
+			w.expect(t, time.Minute, "terminate "+cartID+": the check is suspended, and its spec is not valid")
+		})
+	})
+	t.Run("deleted while a run from before is in flight", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.expect(t, atOnce, "start "+first, "start "+cartID)
+			w.cluster.apply(cart(suspended))
+			w.expect(t, time.Minute, "start "+cartID)
+			w.cluster.forget("shop", "cart")
+			w.expect(t, time.Minute, "cancel "+first, "terminate "+cartID+": the check was deleted")
+		})
+	})
+}
+
+// The ticks that were due between the last one of a schedule and the beginning of the next are accounted for.
+func TestTicksBetweenTwoSchedules(t *testing.T) {
+	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+		w.expect(t, 5*time.Minute, "start "+first, "start "+cartID)
+		w.temporal.complete(first)
+		anchor := w.temporal.get(t, cartID).input.Anchor
+		w.cluster.apply(cart(every("5m")))
+		w.expect(t, atOnce, "start "+second, "account", "start "+cartID)
+		want := workflows.TicksInput{
+			Ref: w.temporal.get(t, cartID).input.Ref, Trigger: workflows.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "2m"},
+			Anchor: anchor, After: anchor, Before: w.temporal.get(t, cartID).input.Anchor, SinceLast: true,
+		}
+		if diff := cmp.Diff(want, *w.temporal.accounts[0].Ticks); diff != "" {
+			t.Errorf("ticks (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A schedule does not begin before the ticks of the last one are on their way into the ledger.
+func TestGapThatCannotBeAccountedForYet(t *testing.T) {
+	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+		w.expect(t, 5*time.Minute, "start "+first, "start "+cartID)
+		w.temporal.complete(first)
+		w.temporal.errors["account"] = []error{errors.New("unavailable"), errors.New("unavailable")}
+		w.cluster.apply(cart(every("5m")))
+		w.expect(t, atOnce, "start "+second)
+		w.expect(t, time.Second, "account", "start "+cartID)
 	})
 }
 
@@ -362,7 +421,7 @@ func TestCheckWhoseSpecIsNotValid(t *testing.T) {
 			w.temporal.complete(second)
 			w.expect(t, time.Hour)
 			w.cluster.apply(cart())
-			w.expect(t, time.Second, "start "+firstRun(cartUID, 3), "start "+cartID)
+			w.expect(t, time.Second, "start "+firstRun(cartUID, 3), "account", "start "+cartID)
 		})
 	})
 }
@@ -484,7 +543,7 @@ func TestResync(t *testing.T) {
 			w.temporal.complete(first)
 			w.temporal.complete(cartID)
 			w.expect(t, 9*time.Minute)
-			w.expect(t, time.Minute, "start "+cartID)
+			w.expect(t, time.Minute, "account", "start "+cartID)
 		})
 	})
 	t.Run("a change that was not told", func(t *testing.T) {
@@ -495,7 +554,7 @@ func TestResync(t *testing.T) {
 			w.expect(t, 9*time.Minute)
 			w.expect(t, time.Minute, "start "+workflows.JobRunID(smokeRef))
 			w.cluster.apply(cart())
-			w.expect(t, 10*time.Minute, "start "+first, "start "+cartID)
+			w.expect(t, 10*time.Minute, "start "+first, "account", "start "+cartID)
 			w.temporal.complete(first)
 			w.cluster.forget("shop", "cart")
 			w.expect(t, 10*time.Minute, "terminate "+cartID+": the check was deleted")
@@ -531,7 +590,7 @@ func TestTemporalThatFailsIsAskedAgain(t *testing.T) {
 		{"the first run cannot be started", "execute " + second, edit, []string{"start " + second, "start " + cartID}},
 		{"the schedule cannot be started", "execute " + cartID, edit, []string{"start " + second, "start " + cartID}},
 		{"the schedule cannot be ended", "terminate " + cartID, remove, []string{"terminate " + cartID + deleted}},
-		{"the schedule cannot be paused", "terminate " + cartID, pause, []string{"terminate " + cartID + ": the check is suspended"}},
+		{"the schedule cannot be paused", "execute " + cartID, pause, []string{"start " + cartID}},
 		{"the job cannot be started", "execute " + workflows.JobRunID(smokeRef), job, []string{"start " + workflows.JobRunID(smokeRef)}},
 	}
 	for _, tt := range tests {

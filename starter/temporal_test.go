@@ -252,8 +252,11 @@ func testRevision(t *testing.T, w realWorld) {
 func testSuspension(t *testing.T, w realWorld) {
 	w.run(t, w.temporal)
 	run := w.tick(t)
+	ticking := w.runID(t, w.id())
 	w.cluster.apply(w.check("cart", every("1s"), suspended))
-	w.await(t, w.id(), terminated)
+	eventually(t, "the schedule is replaced by a paused one", func() bool { return w.runID(t, w.id()) != ticking })
+	paused := w.runID(t, w.id())
+	eventually(t, "the paused schedule ticks", func() bool { return w.runID(t, w.id()) != paused })
 	if got := w.status(t, run); got != open {
 		t.Fatalf("the run in flight is %s, want it to go on", got)
 	}

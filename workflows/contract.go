@@ -189,8 +189,11 @@ type CheckRunInput struct {
 	Due time.Time `json:",omitzero"`
 }
 
+// TicksInput are due times of a check at which no run started, to be entered into the ledger.
+type TicksInput = activities.TicksInput
+
 // KeepAccountInput is what is to be entered into the ledger: the account of a run, or of ticks at which none started.
 type KeepAccountInput struct {
 	Run   *activities.AccountInput `json:",omitempty"`
-	Ticks *activities.TicksInput   `json:",omitempty"`
+	Ticks *TicksInput              `json:",omitempty"`
 }

@@ -142,7 +142,7 @@ func TestLateReportAmendsTheAccount(t *testing.T) {
 }
 
 // runTickAt executes one tick and returns the accounts of ticks at which no run started.
-func runTickAt(t *testing.T, at time.Time, previous *workflows.ScheduledCheckResult, probe error) (workflows.ScheduledCheckResult, []activities.TicksInput, []time.Time) {
+func runTickAt(t *testing.T, at time.Time, previous *workflows.ScheduledCheckResult, probe error, change ...func(*workflows.ScheduledCheckInput)) (workflows.ScheduledCheckResult, []activities.TicksInput, []time.Time) {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
@@ -164,6 +164,9 @@ func runTickAt(t *testing.T, at time.Time, previous *workflows.ScheduledCheckRes
 		return nil
 	}).Maybe()
 	in := tickInput()
+	for _, c := range change {
+		c(&in)
+	}
 	env.OnSignalExternalWorkflow(anything, in.FirstRun, "", anything, anything).Return(probe).Maybe()
 	env.ExecuteWorkflow(workflows.ScheduledCheck, in)
 	if err := env.GetWorkflowError(); err != nil {
@@ -231,5 +234,23 @@ func TestTicksBetweenTwoRuns(t *testing.T) {
 				t.Errorf("ticks without a run (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A tick of a suspended check runs nothing and asks for nothing; it says that it, and what was due before it, was paused.
+func TestTickOfASuspendedCheck(t *testing.T) {
+	const interval = 2 * time.Minute
+	previous := &workflows.ScheduledCheckResult{Nominal: anchor.Add(interval)}
+	paused := func(in *workflows.ScheduledCheckInput) { in.Paused, in.FirstRun = true, "" }
+	result, ticks, dues := runTickAt(t, anchor.Add(3*interval), previous, nil, paused)
+	want := []activities.TicksInput{{
+		Ref: checkRef, Trigger: workflows.TriggerSchedule, Schedule: tickInput().Schedule, Anchor: anchor,
+		After: anchor.Add(interval), Before: anchor.Add(3*interval + 1), Paused: true,
+	}}
+	if diff := cmp.Diff(want, ticks, cmp.Transformer("utc", time.Time.UTC)); diff != "" {
+		t.Errorf("ticks without a run (-want +got):\n%s", diff)
+	}
+	if len(dues) != 0 || result.Runs != 0 || result.Skipped != 1 || !result.Nominal.Equal(anchor.Add(3*interval)) {
+		t.Errorf("runs %v, result %+v", dues, result)
 	}
 }
