@@ -163,7 +163,7 @@ var outcomes = []struct {
 		errors: []string{"KIND execution error: NS/NAME: error when waiting for pod to start: the khcheck check pod is deleted, waiting for start failed"},
 	},
 	{
-		name: "evicted-twice", env: env{"REPORT_DELAY": "5m"}, within: 30 * time.Second,
+		name: "evicted-until-the-deadline", env: env{"REPORT_DELAY": "5m"}, change: timeout("12s"), within: 40 * time.Second,
 		meddle: func(t *testing.T, namespace, name string) {
 			first := awaitPod(t, namespace, name, corev1.PodRunning)
 			evict(t, first)

@@ -1,0 +1,114 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+func closedFirst(accounts []ledger.Account) bool {
+	return len(accounts) > 0 && accounts[len(accounts)-1].Outcome != ledger.Unfinished
+}
+
+// TestFailureIsConfirmed: with spec.attempts a failure counts when it was confirmed; one that was not makes the run flaky.
+func TestFailureIsConfirmed(t *testing.T) {
+	t.Parallel()
+	kept, namespace := openLedger(t), newNamespace(t)
+	broken := demoCheck(namespace, "broken", env{"REPORT_ERRORS": "broken"})
+	broken.Spec.Attempts = 3
+	apply(t, broken)
+
+	maps := under.kube.core.CoreV1().ConfigMaps(namespace)
+	weather := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "weather"}, Data: map[string]string{"errors": "a hiccup"}}
+	if _, err := maps.Create(t.Context(), weather, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	flaky := demoCheck(namespace, "flaky", env{"REPORT_DELAY": "2s"})
+	flaky.Spec.Attempts = 3
+	container := &flaky.Spec.PodSpec.Containers[0]
+	container.Env = append(container.Env, corev1.EnvVar{Name: "REPORT_ERRORS", ValueFrom: &corev1.EnvVarSource{
+		ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "weather"}, Key: "errors", Optional: new(true)},
+	}})
+	apply(t, flaky)
+	awaitPod(t, namespace, "flaky", corev1.PodRunning) // the first attempt has its errors
+	if err := maps.Delete(t.Context(), "weather", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	a := awaitAccounts(t, kept, khv1.KHCheck, namespace, "broken", time.Minute, "the first run", closedFirst)
+	first := a[len(a)-1]
+	if first.Outcome != ledger.Failed || first.Attempts != 3 || first.Flaky || first.InfraFailures != 0 || !slices.Equal(first.Errors, []string{"broken"}) {
+		t.Errorf("account of the broken one is %+v", first)
+	}
+	a = awaitAccounts(t, kept, khv1.KHCheck, namespace, "flaky", time.Minute, "the first run", closedFirst)
+	first = a[len(a)-1]
+	if first.Outcome != ledger.Succeeded || first.Attempts != 2 || !first.Flaky || !strings.Contains(strings.Join(first.Notes, "\n"), "attempt 1 was repeated: failed: a hiccup") {
+		t.Errorf("account of the flaky one is %+v", first)
+	}
+	if state := awaitState(t, namespace, "flaky", 5*time.Second, "an outcome", anyState); !state.OK || len(state.Errors) != 0 {
+		t.Errorf("the flaky one is shown with %q, want OK", state.Errors)
+	}
+	counted := fmt.Sprintf(`khronicle_flaky_runs_total{check="%s/flaky"`, namespace)
+	if _, metrics := get(t, "http://127.0.0.1:"+workerPort+"/metrics"); !strings.Contains(metrics, counted) {
+		t.Errorf("the worker's metrics lack %s", counted)
+	}
+}
+
+// TestNodeDrain drains the node while checks run there. Their pods are evicted, and no check fails for that: when the node
+// takes pods again, each run is repeated, and its account says so.
+func TestNodeDrain(t *testing.T) {
+	kept, namespace := openLedger(t), newNamespace(t)
+	const checks = 8
+	for n := range checks {
+		c := demoCheck(namespace, fmt.Sprintf("drained-%d", n), env{"REPORT_DELAY": "5s"})
+		c.Spec.Timeout = "90s"
+		apply(t, c)
+	}
+	name := func(n int) string { return fmt.Sprintf("drained-%d", n) }
+	for n := range checks {
+		awaitPod(t, namespace, name(n), corev1.PodRunning)
+	}
+	t.Cleanup(func() {
+		if _, err := under.kubebox("kubectl", "uncordon", "kubebox"); err != nil {
+			t.Error(err)
+		}
+	})
+	out, err := under.kubebox("kubectl", "drain", "kubebox", "--pod-selector=kuberhealthy-check-name", "--timeout=60s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	evicted := strings.Count(out, "evicting pod") + strings.Count(out, " evicted")
+	if _, err := under.kubebox("kubectl", "uncordon", "kubebox"); err != nil {
+		t.Fatal(err)
+	}
+	spoiled, attempts := 0, 0
+	for n := range checks {
+		accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, name(n), 2*time.Minute, "the first run", closedFirst)
+		a := accounts[len(accounts)-1]
+		if a.Outcome != ledger.Succeeded || a.Flaky || a.InfraFailures == 0 || a.Attempts != a.InfraFailures+1 {
+			t.Errorf("account of %s is %+v, want a success after attempts that the platform ended", name(n), a)
+		}
+		if !strings.Contains(strings.Join(a.Notes, "\n"), "attempt 1 was repeated: infra-failed: Check execution error: pod deleted expectedly (on kubebox)") {
+			t.Errorf("notes of %s are %q", name(n), a.Notes)
+		}
+		spoiled, attempts = spoiled+a.InfraFailures, attempts+a.Attempts
+		if state := awaitState(t, namespace, name(n), 5*time.Second, "an outcome", anyState); !state.OK {
+			t.Errorf("%s is shown as failed: %q", name(n), state.Errors)
+		}
+	}
+	t.Logf("drain: %d lines of kubectl name an eviction; %d runs with %d attempts, %d of them ended by the platform; none failed", evicted, checks, attempts, spoiled)
+	counted := fmt.Sprintf(`khronicle_infra_failed_attempts_total{check="%s/drained-0"`, namespace)
+	if _, metrics := get(t, "http://127.0.0.1:"+workerPort+"/metrics"); !strings.Contains(metrics, counted) {
+		t.Errorf("the worker's metrics lack %s", counted)
+	}
+}

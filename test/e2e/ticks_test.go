@@ -1,0 +1,223 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+var outage = flag.Duration("outage", 30*time.Second, "how long TestEverythingDown keeps everything down")
+
+// scheduledOf returns the accounts of ticks alone, the oldest first.
+func scheduledOf(accounts []ledger.Account) []ledger.Account {
+	var ticks []ledger.Account
+	for i := len(accounts) - 1; i >= 0; i-- {
+		if accounts[i].Trigger == ledger.Scheduled {
+			ticks = append(ticks, accounts[i])
+		}
+	}
+	return ticks
+}
+
+// firstsOf returns the accounts of the runs at once of new revisions, the oldest first.
+func firstsOf(accounts []ledger.Account) []ledger.Account {
+	var firsts []ledger.Account
+	for i := len(accounts) - 1; i >= 0; i-- {
+		if accounts[i].Trigger == ledger.First {
+			firsts = append(firsts, accounts[i])
+		}
+	}
+	return firsts
+}
+
+// withoutGap looks whether the ticks are one interval apart from one another, but for one step where a new schedule began.
+func withoutGap(t *testing.T, ticks []ledger.Account, interval, next time.Duration, began time.Time) {
+	t.Helper()
+	for i, tick := range ticks {
+		if i == 0 {
+			continue
+		}
+		before := ticks[i-1].Nominal
+		switch step := tick.Nominal.Sub(before); {
+		case before.Before(began) && tick.Nominal.After(began):
+			if left := began.Sub(before); left > interval+time.Second {
+				t.Errorf("the last tick of the old schedule is at %s, %s before the new one began: ticks are missing", before, left)
+			}
+			if left := tick.Nominal.Sub(began); left > next+time.Second {
+				t.Errorf("the first tick of the new schedule is at %s, %s after it began: ticks are missing", tick.Nominal, left)
+			}
+		case tick.Nominal.Before(began) && step != interval, !tick.Nominal.Before(began) && step != next:
+			t.Errorf("from %s (%s) to %s (%s) there is no account, or one too many", before, ticks[i-1].Outcome, tick.Nominal, tick.Outcome)
+		}
+	}
+}
+
+// TestTicksOfASuspendedCheck: each tick that was due while the check was suspended is there, as paused, before it is resumed.
+func TestTicksOfASuspendedCheck(t *testing.T) {
+	t.Parallel()
+	kept, namespace := openLedger(t), newNamespace(t)
+	const interval = 3 * time.Second
+	c := demoCheck(namespace, "sleeper", nil)
+	c.Spec.RunInterval = interval.String()
+	apply(t, c)
+	awaitAccounts(t, kept, khv1.KHCheck, namespace, "sleeper", 40*time.Second, "a run of its schedule", func(accounts []ledger.Account) bool {
+		return countOf(scheduledOf(accounts), ledger.Succeeded) >= 1
+	})
+	edit(t, namespace, "sleeper", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true })
+	suspended := time.Now()
+	awaitAccounts(t, kept, khv1.KHCheck, namespace, "sleeper", 40*time.Second, "three paused ticks", func(accounts []ledger.Account) bool {
+		return countOf(accounts, ledger.Paused) >= 3
+	})
+	edit(t, namespace, "sleeper", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = false })
+	accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, "sleeper", 40*time.Second, "runs after it", func(accounts []ledger.Account) bool {
+		ticks := scheduledOf(accounts)
+		return len(firstsOf(accounts)) == 2 && len(ticks) > 0 && ticks[len(ticks)-1].Outcome == ledger.Succeeded
+	})
+	resumed := firstsOf(accounts)[1].Due
+	var before, during []ledger.Account
+	for _, tick := range scheduledOf(accounts) {
+		switch {
+		case tick.Nominal.After(resumed):
+		case tick.Nominal.Before(suspended):
+			before = append(before, tick)
+		default:
+			during = append(during, tick)
+		}
+	}
+	for _, tick := range during[1:] { // the first one may belong to a run that was in flight
+		if tick.Outcome != ledger.Paused {
+			t.Errorf("tick at %s is %s, want paused", tick.Nominal, tick.Outcome)
+		}
+	}
+	withoutGap(t, append(before, during...), interval, interval, suspended)
+	t.Logf("%d ticks before the suspension, %d during it", len(before), len(during))
+}
+
+// TestEditLeavesNoTickWithoutAccount: the ticks of the old schedule are accounted for up to the moment at which the new one
+// begins, also when no starter was there for a while to begin it.
+func TestEditLeavesNoTickWithoutAccount(t *testing.T) {
+	restart(t, "starter")
+	kept, namespace := openLedger(t), newNamespace(t)
+	const interval, next = 2 * time.Second, 3 * time.Second
+	c := demoCheck(namespace, "edited", env{"REPORT_DELAY": "5s"})
+	c.Spec.RunInterval = interval.String()
+	apply(t, c)
+	awaitAccounts(t, kept, khv1.KHCheck, namespace, "edited", time.Minute, "a run of its schedule", func(accounts []ledger.Account) bool {
+		return countOf(scheduledOf(accounts), ledger.Succeeded) >= 1
+	})
+	// The schedule ends, as if Temporal had lost it, and the edit comes while no starter is there.
+	under.stop("starter")
+	if err := temporal(t).TerminateWorkflow(t.Context(), "khcheck/"+namespace+"/edited", "", "a fault of the test"); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, namespace, "edited", func(c *khv1.KuberhealthyCheck) { c.Spec.RunInterval = next.String() })
+	time.Sleep(10 * time.Second) // ticks are due and nobody is there: this is what is tested
+	if err := under.start("starter"); err != nil {
+		t.Fatal(err)
+	}
+	accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, "edited", time.Minute, "a tick of the new schedule that ran", func(accounts []ledger.Account) bool {
+		firsts, ticks := firstsOf(accounts), scheduledOf(accounts)
+		return len(firsts) == 2 && len(ticks) > 0 && ticks[len(ticks)-1].Outcome == ledger.Succeeded && ticks[len(ticks)-1].Nominal.After(firsts[1].Due) &&
+			countOf(ticks, ledger.Missed) > 0
+	})
+	ticks := scheduledOf(accounts)
+	withoutGap(t, ticks, interval, next, firstsOf(accounts)[1].Due)
+	if n := countOf(ticks, ledger.Missed); n < 3 {
+		t.Errorf("%d ticks were missed, want those of ten seconds", n)
+	}
+}
+
+// TestEverythingDown: worker, starter, report API, Temporal and the API server go, and come back. The ticks that were due
+// meanwhile are missed, and each check has one run at once. With a long -outage, such as 5m, the page shows the checks as
+// unknown as soon as the report API is back, and until the rest is.
+func TestEverythingDown(t *testing.T) {
+	restart(t, "temporal", "worker", "starter", "reportapi")
+	kept, namespace := openLedger(t), newNamespace(t)
+	const interval, checks = 10 * time.Second, 5
+	name := func(n int) string { return fmt.Sprintf("check-%d", n) }
+	for n := range checks {
+		c := demoCheck(namespace, name(n), nil)
+		c.Spec.RunInterval, c.Spec.Timeout = interval.String(), "8s"
+		apply(t, c)
+	}
+	for n := range checks {
+		awaitAccounts(t, kept, khv1.KHCheck, namespace, name(n), time.Minute, "two runs of its schedule", func(accounts []ledger.Account) bool {
+			return countOf(scheduledOf(accounts), ledger.Succeeded) >= 2
+		})
+	}
+	for _, role := range []string{"starter", "worker", "reportapi", "temporal"} {
+		under.kill(role)
+	}
+	if _, err := under.kubebox("kill", "kube-apiserver", "--hold"); err != nil {
+		t.Fatal(err)
+	}
+	down := time.Now()
+	t.Cleanup(func() { _, _ = under.kubebox("start", "kube-apiserver") }) // where the test ended before it did
+	time.Sleep(*outage)
+	if _, err := under.kubebox("start", "kube-apiserver"); err != nil {
+		t.Fatal(err)
+	}
+	if err := under.start("reportapi"); err != nil {
+		t.Fatal(err)
+	}
+	if *outage > 2*time.Minute { // interval, timeout, a grace of 30 s, and a run that may have begun
+		eventually(t, time.Minute, "all checks are unknown", func() (bool, string) {
+			page := statusPage(t, "?namespace="+namespace)
+			n := 0
+			for _, details := range page.CheckDetails {
+				if len(details.Errors) > 0 && strings.HasPrefix(details.Errors[0], "unknown: ") {
+					n++
+				}
+			}
+			return n == checks && !page.OK, fmt.Sprintf("%+v", page)
+		})
+	}
+	for _, role := range []string{"temporal", "worker", "starter"} {
+		if err := under.start(role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := under.ready(time.Minute, "worker", "starter", "reportapi"); err != nil {
+		t.Fatal(err)
+	}
+	up := time.Now()
+	missed := 0
+	for n := range checks {
+		accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, name(n), time.Minute, "two runs after it", func(accounts []ledger.Account) bool {
+			after := 0
+			for _, a := range accounts {
+				if a.Started.After(down) && a.Outcome == ledger.Succeeded {
+					after++
+				}
+			}
+			return after >= 2
+		})
+		var overdue []ledger.Account // runs that began at once, for a tick of the outage
+		for _, a := range scheduledOf(accounts) {
+			switch {
+			case a.Nominal.After(down.Add(interval)) && a.Nominal.Before(up.Add(-interval)) && a.Outcome != ledger.Missed && a.WorkflowID == "":
+				t.Errorf("%s: tick at %s, in the outage, is %s", name(n), a.Nominal, a.Outcome)
+			case a.Nominal.After(down) && a.Nominal.Before(up) && a.WorkflowID != "" && a.Started.After(down.Add(*outage)):
+				overdue = append(overdue, a)
+			}
+			if a.Outcome == ledger.Missed {
+				missed++
+			}
+		}
+		if len(overdue) != 1 || overdue[0].Started.Sub(up) > 5*time.Second {
+			t.Errorf("%s: %d runs caught up, want one at once: %+v", name(n), len(overdue), overdue)
+		}
+		checkGrid(t, name(n), accounts, interval)
+	}
+	if least := checks * int(*outage/interval-1); missed < least {
+		t.Errorf("%d ticks were missed, want at least %d", missed, least)
+	}
+	t.Logf("outage of %s: %d missed ticks of %d checks; one run of each caught up", *outage, missed, checks)
+}
