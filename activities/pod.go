@@ -20,7 +20,7 @@ const leastLook = 2 * time.Second
 
 // heartbeatEvery is how often a waiting activity says that it is alive. It is well under the heartbeat timeout that the
 // workflow sets.
-const heartbeatEvery = 3 * time.Second
+const heartbeatEvery = 5 * time.Second
 
 // CreatePodResult says why there is no pod. It is empty when there is one.
 type CreatePodResult struct {
@@ -127,7 +127,9 @@ var (
 func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observation) bool) (check.Observation, error) {
 	bounded, cancelWait := context.WithCancelCause(ctx)
 	defer cancelWait(nil)
-	stop := heartbeat(ctx, cancelWait)
+	before := lastSight(ctx)
+	sighted := make(chan check.Observation, 1)
+	stop := heartbeat(ctx, cancelWait, sighted)
 	defer stop()
 	if !pod.Deadline.IsZero() {
 		var cancel context.CancelFunc
@@ -137,25 +139,51 @@ func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observ
 	}
 	var last check.Observation
 	observed, err := a.Cluster.AwaitPod(bounded, pod.Namespace, pod.Name, func(o check.Observation) bool {
+		if o.Disrupted && !last.Disrupted {
+			select {
+			case sighted <- o:
+			default: // it was told already
+			}
+		}
 		last = o
 		return until(o)
 	})
 	if err != nil && errors.Is(context.Cause(bounded), errDeadline) { // err itself may be that of a request cut off
 		return last, nil
 	}
+	if observed.Gone && before.Disrupted {
+		observed.Disrupted, observed.Started = true, observed.Started || before.Started
+		observed.Detail, observed.Node = cmp.Or(observed.Detail, before.Detail), cmp.Or(observed.Node, before.Node)
+	}
 	return observed, err
 }
 
-// heartbeat tells the server that the activity is alive until stop is called, and cancels its wait when the worker stops.
-func heartbeat(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
+// lastSight is how an earlier worker, which died, saw that the platform takes the pod away: once that is gone, nothing else
+// tells an eviction from a deletion by hand.
+func lastSight(ctx context.Context) (seen check.Observation) {
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &seen); err != nil {
+			activity.GetLogger(ctx).Warn("what the last worker saw cannot be read", "error", err)
+		}
+	}
+	return seen
+}
+
+// heartbeat tells the server that the activity is alive until stop is called, and cancels its wait when the worker stops. What
+// comes through sighted is told at once, and is there for the worker that takes over.
+func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-chan check.Observation) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		ticker := time.NewTicker(heartbeatEvery)
 		defer ticker.Stop()
+		details := []any{}
 		for {
 			select {
 			case <-ticker.C:
-				activity.RecordHeartbeat(ctx)
+				activity.RecordHeartbeat(ctx, details...)
+			case seen := <-sighted:
+				details = []any{seen}
+				activity.RecordHeartbeat(ctx, details...)
 			case <-activity.GetWorkerStopChannel(ctx):
 				cancel(errStopping)
 				return

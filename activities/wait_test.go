@@ -179,6 +179,8 @@ type pulse struct {
 	interceptor.ActivityInboundInterceptorBase
 	interceptor.ActivityOutboundInterceptorBase
 	beats []time.Time
+	// details are those of the last beat that had some.
+	details []any
 }
 
 func (p *pulse) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
@@ -193,6 +195,9 @@ func (p *pulse) Init(outbound interceptor.ActivityOutboundInterceptor) error {
 
 func (p *pulse) RecordHeartbeat(ctx context.Context, details ...any) {
 	p.beats = append(p.beats, time.Now())
+	if len(details) > 0 {
+		p.details = details
+	}
 	p.ActivityOutboundInterceptorBase.RecordHeartbeat(ctx, details...)
 }
 
@@ -219,6 +224,38 @@ func TestWaitForPodHeartbeats(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// That the platform takes a pod away is told at once, and known to the worker that takes the wait over: when the pod is gone
+// by then, nothing else says so.
+func TestWaitForPodRemembersADisruption(t *testing.T) {
+	taken := check.Observation{Started: true, Deleting: true, Disrupted: true, Node: "node-1", Detail: "pod Evicted"}
+	synctest.Test(t, func(t *testing.T) {
+		a, env := worker(podThat(event{time.Second, running}, event{time.Second, taken}, event{20 * time.Second, taken}))
+		p := &pulse{}
+		env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{p}})
+		stop := make(chan struct{})
+		env.SetWorkerStopChannel(stop)
+		time.AfterFunc(2500*time.Millisecond, func() { close(stop) }) // before a heartbeat is due
+		if _, err := env.ExecuteActivity(a.WaitForPodExit, onPod()); err == nil {
+			t.Fatal("no error of a worker that stops")
+		}
+		if diff := cmp.Diff([]any{taken}, p.details); diff != "" {
+			t.Errorf("the heartbeat says (-want +got):\n%s", diff)
+		}
+	})
+	for name, gone := range map[string]check.Observation{"gone": {Gone: true}, "ended": {Started: true, Ended: true}} {
+		a, env := worker(podThat(event{0, gone}))
+		env.SetHeartbeatDetails(taken)
+		encoded, err := env.ExecuteActivity(a.WaitForPodExit, onPod())
+		want := gone
+		if gone.Gone { // one that is there says itself how it ended
+			want = check.Observation{Gone: true, Started: true, Disrupted: true, Node: "node-1", Detail: "pod Evicted"}
+		}
+		if diff := cmp.Diff(want, value[check.Observation](t, encoded, err)); diff != "" {
+			t.Errorf("%s: observation differs (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

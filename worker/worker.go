@@ -21,6 +21,9 @@ import (
 // maxActivities bounds the activities of one worker. A run in flight holds one, which only waits.
 const maxActivities = 4000
 
+// heartbeatThrottle is how soon after one heartbeat another is sent. An activity sends few, and one that matters.
+const heartbeatThrottle = time.Second
+
 // stopTimeout bounds the graceful stop.
 const stopTimeout = 10 * time.Second
 
@@ -52,6 +55,7 @@ func Run(ctx context.Context, o Options) error {
 		MaxConcurrentActivityExecutionSize: maxActivities,
 		WorkflowTaskPollerBehavior:         worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
 		ActivityTaskPollerBehavior:         worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+		MaxHeartbeatThrottleInterval:       heartbeatThrottle,
 		WorkerStopTimeout:                  stopTimeout,
 		OnFatalError:                       func(err error) { fail(fmt.Errorf("poll Temporal: %w", err)) },
 	})

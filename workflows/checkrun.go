@@ -178,6 +178,7 @@ func (r *checkRun) observe(ctx workflow.Context, waited workflow.Future) {
 		seen.Node = r.seen.Node
 	}
 	seen.Started = seen.Started || r.seen.Started
+	seen.Disrupted = seen.Disrupted || r.seen.Disrupted && seen.Gone // its last object is not there to say so
 	r.seen = seen
 }
 
