@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func TestRequestsPerRun(t *testing.T) {
 		runs := completedRuns(t, namespace)
 		return runs >= checks*6, fmt.Sprintf("%d runs", runs)
 	})
-	before, from := completedRuns(t, namespace), time.Now()
+	before, from, cpu := completedRuns(t, namespace), time.Now(), cpuSeconds(t)
 	for range 20 { // pages and scrapes must cost nothing
 		time.Sleep(window / 20)
 		statusPage(t, "")
@@ -49,6 +50,9 @@ func TestRequestsPerRun(t *testing.T) {
 	}
 	perRun := float64(total) / float64(runs)
 	t.Logf("%d runs, %d requests: %.2f per run", runs, total, perRun)
+	for name, seconds := range cpuSeconds(t) {
+		t.Logf("CPU of %-10s %6.1f ms per run", name, 1000*(seconds-cpu[name])/float64(runs))
+	}
 	if perRun > maxRequestsPerRun {
 		t.Errorf("%.2f requests per run, want %.0f or fewer", perRun, maxRequestsPerRun)
 	}
@@ -62,6 +66,28 @@ func completedRuns(t testing.TB, namespace string) int {
 		t.Fatal(err)
 	}
 	return int(count.GetCount())
+}
+
+// cpuSeconds reads how much CPU time each process of the stack has used.
+func cpuSeconds(t testing.TB) map[string]float64 {
+	t.Helper()
+	const ticksPerSecond = 100 // USER_HZ, which is the same on all Linux
+	used := map[string]float64{}
+	for name, process := range under.processes {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ") // the name of the program may hold blanks
+		for _, field := range strings.Fields(rest)[11:13] { // user and system time
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			used[name] += float64(n) / ticksPerSecond
+		}
+	}
+	return used
 }
 
 func scrape(t testing.TB) {
