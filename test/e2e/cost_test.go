@@ -78,7 +78,7 @@ func cpuSeconds(t testing.TB) map[string]float64 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, rest, _ := strings.Cut(string(stat), ") ") // the name of the program may hold blanks
+		_, rest, _ := strings.Cut(string(stat), ") ")       // the name of the program may hold blanks
 		for _, field := range strings.Fields(rest)[11:13] { // user and system time
 			n, err := strconv.Atoi(field)
 			if err != nil {
