@@ -20,6 +20,15 @@ func closedFirst(accounts []ledger.Account) bool {
 	return len(accounts) > 0 && accounts[len(accounts)-1].Outcome != ledger.Unfinished
 }
 
+// workerCounts waits for a series of the worker, which counts a run when that closes.
+func workerCounts(t *testing.T, series string) {
+	t.Helper()
+	eventually(t, 10*time.Second, "the worker has "+series, func() (bool, string) {
+		_, metrics := get(t, "http://127.0.0.1:"+workerPort+"/metrics")
+		return strings.Contains(metrics, series), ""
+	})
+}
+
 // TestFailureIsConfirmed: with spec.attempts a failure counts when it was confirmed; one that was not makes the run flaky.
 func TestFailureIsConfirmed(t *testing.T) {
 	t.Parallel()
@@ -59,9 +68,7 @@ func TestFailureIsConfirmed(t *testing.T) {
 		t.Errorf("the flaky one is shown with %q, want OK", state.Errors)
 	}
 	counted := fmt.Sprintf(`khronicle_flaky_runs_total{check="%s/flaky"`, namespace)
-	if _, metrics := get(t, "http://127.0.0.1:"+workerPort+"/metrics"); !strings.Contains(metrics, counted) {
-		t.Errorf("the worker's metrics lack %s", counted)
-	}
+	workerCounts(t, counted)
 }
 
 // TestNodeDrain drains the node while checks run there. Their pods are evicted, and no check fails for that: when the node
@@ -108,7 +115,5 @@ func TestNodeDrain(t *testing.T) {
 	}
 	t.Logf("drain: %d lines of kubectl name an eviction; %d runs with %d attempts, %d of them ended by the platform; none failed", evicted, checks, attempts, spoiled)
 	counted := fmt.Sprintf(`khronicle_infra_failed_attempts_total{check="%s/drained-0"`, namespace)
-	if _, metrics := get(t, "http://127.0.0.1:"+workerPort+"/metrics"); !strings.Contains(metrics, counted) {
-		t.Errorf("the worker's metrics lack %s", counted)
-	}
+	workerCounts(t, counted)
 }
