@@ -16,6 +16,7 @@ type book struct {
 
 	entries []*entry // one for each key of the batch, in the order of their first change
 	byKey   map[Key]*entry
+	newest  map[int64]*newest // of each check in the batch, by its ID
 }
 
 // entry is one account in the batch.
@@ -27,7 +28,7 @@ type entry struct {
 }
 
 func newBook(known map[string]int64, requests []*request) *book {
-	b := &book{requests: requests, known: known, learned: map[string]int64{}, byKey: map[Key]*entry{}}
+	b := &book{requests: requests, known: known, learned: map[string]int64{}, byKey: map[Key]*entry{}, newest: map[int64]*newest{}}
 	for _, r := range requests {
 		for _, c := range r.changes {
 			if b.byKey[c.account.Key] == nil {
@@ -42,7 +43,7 @@ func newBook(known map[string]int64, requests []*request) *book {
 
 func (b *book) write(ctx context.Context, tx transaction) error {
 	steps := []func(context.Context, transaction) error{
-		b.findChecks, b.load, b.decide, b.learnWords, b.putAccounts, b.rollUp, b.putEvidence, b.count,
+		b.findChecks, b.load, b.decide, b.learnWords, b.putAccounts, b.rollUp, b.keepNewest, b.putEvidence, b.count,
 	}
 	for _, step := range steps {
 		if err := step(ctx, tx); err != nil {
@@ -53,8 +54,7 @@ func (b *book) write(ctx context.Context, tx transaction) error {
 }
 
 const (
-	findCheck = `SELECT id FROM checks WHERE uid = $1`
-	addCheck  = `INSERT INTO checks (uid, kind, namespace, name) VALUES ($1, $2, $3, $4) RETURNING id`
+	addCheck = `INSERT INTO checks (uid, kind, namespace, name) VALUES ($1, $2, $3, $4) RETURNING id`
 	// Not joined with checks: PostgreSQL would choose its plan while the table is small, and read all of it ever after.
 	loadRow = `SELECT outcome, flaky, revision, workflow_id, duration FROM accounts
 WHERE check_id = $1 AND nominal = $2 AND cause = $3`
@@ -73,9 +73,16 @@ func (b *book) findChecks(ctx context.Context, tx transaction) error {
 	for _, step := range []struct {
 		statement string
 		columns   func(Account) []any
+		scan      func(n *newest, scan scanner, id *int64) error
 	}{
-		{findCheck, func(a Account) []any { return []any{a.CheckUID} }},
-		{addCheck, func(a Account) []any { return []any{a.CheckUID, string(a.Kind), a.Namespace, a.Name} }},
+		{
+			findCheck, func(a Account) []any { return []any{a.CheckUID} },
+			func(n *newest, scan scanner, id *int64) error { return n.scan(scan, id) },
+		},
+		{
+			addCheck, func(a Account) []any { return []any{a.CheckUID, string(a.Kind), a.Namespace, a.Name} },
+			func(_ *newest, scan scanner, id *int64) error { return scan(id) },
+		},
 	} {
 		missing := slices.DeleteFunc(slices.Clone(firsts), func(a Account) bool { return ids[a.CheckUID] != 0 })
 		lists := make([][]any, 0, len(missing))
@@ -84,8 +91,9 @@ func (b *book) findChecks(ctx context.Context, tx transaction) error {
 		}
 		err := tx.each(ctx, step.statement, lists, func(i int, scan scanner) error {
 			var id int64
-			err := scan(&id)
-			ids[missing[i].CheckUID] = id
+			n := &newest{}
+			err := step.scan(n, scan, &id)
+			ids[missing[i].CheckUID], b.newest[id] = id, n
 			return err
 		})
 		if err != nil {

@@ -204,7 +204,7 @@ func TestWhoChangesAnAccount(t *testing.T) {
 			t.Run(test.name, func(t *testing.T) {
 				l := open(t, dsn)
 				must(t, ledger.Exec(t.Context(), l,
-					`DELETE FROM accounts; DELETE FROM hourly; DELETE FROM daily; UPDATE totals SET accounts = 0`))
+					`DELETE FROM accounts; DELETE FROM hourly; DELETE FROM daily; DELETE FROM checks; UPDATE totals SET accounts = 0`))
 				for i, step := range test.steps {
 					err := step(t.Context(), l)
 					if i < len(test.steps)-1 {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -9,58 +10,111 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// The newest closed account of a check is found at the end of its part of the primary key, whatever lies before. CROSS JOIN
-// tells SQLite to begin with the checks; without it, it reads all accounts.
-const newest = `(SELECT m.%s FROM accounts m WHERE m.check_id = c.id AND m.outcome <> 0
-ORDER BY m.nominal DESC, m.cause DESC LIMIT 1)`
+// overview is being read, in one state of the database.
+type overview struct {
+	tx        queryer
+	summaries map[int64]*Summary // by the ID of the check
+	newest    map[int64]*newest
+}
 
-var selectLast = "SELECT c.id, " + accountColumns + " FROM checks c CROSS JOIN accounts a" + wordJoins +
-	" WHERE a.check_id = c.id AND a.nominal = " + strings.ReplaceAll(newest, "%s", "nominal") +
-	" AND a.cause = " + strings.ReplaceAll(newest, "%s", "cause")
+var (
+	selectChecks = `SELECT id, uid, kind, namespace, name, ` + strings.Join(newestColumns, ", ") + ` FROM checks`
+	// CROSS JOIN tells SQLite to begin with the checks.
+	selectLast = `SELECT c.id, ` + accountColumns + ` FROM checks c CROSS JOIN accounts a` + wordJoins +
+		` WHERE a.check_id = c.id AND a.nominal = c.last_nominal AND a.cause = c.last_cause`
+	selectHours = `SELECT c.id, h.` + strings.Join(tallyColumns, ", h.") + ` FROM checks c CROSS JOIN hourly h
+WHERE c.day_since = $1 AND h.check_id = c.id AND h.hour IN (`
+)
 
-func readLast(ctx context.Context, q queryer, summaries map[int64]*Summary) error {
-	err := queryRows(ctx, q, `SELECT id, uid, kind, namespace, name FROM checks`, func(scan scanner) error {
+func (o *overview) readChecks(ctx context.Context) error {
+	return queryRows(ctx, o.tx, selectChecks, func(scan scanner) error {
 		var id int64
 		var uid, kind string
 		var s Summary
-		err := scan(&id, &uid, &kind, &s.Ref.Namespace, &s.Ref.Name)
+		var n newest
+		err := n.scan(scan, &id, &uid, &kind, &s.Ref.Namespace, &s.Ref.Name)
 		s.CheckUID, s.Ref.Kind, s.Ref.UID = uid, khv1.KHWorkload(kind), types.UID(uid)
-		summaries[id] = &s
+		o.summaries[id], o.newest[id] = &s, &n
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return queryRows(ctx, q, selectLast, func(scan scanner) error {
+}
+
+func (o *overview) readLast(ctx context.Context) error {
+	return queryRows(ctx, o.tx, selectLast, func(scan scanner) error {
 		var id int64
 		a, err := scanAccount(func(rest ...any) error { return scan(append([]any{&id}, rest...)...) })
-		if s := summaries[id]; err == nil && s != nil {
+		if s := o.summaries[id]; err == nil && s != nil {
 			s.Last = &a
 		}
 		return err
 	})
 }
 
-func readDay(ctx context.Context, q queryer, summaries map[int64]*Summary, from int64) error {
-	return queryRows(ctx, q, "SELECT check_id, "+sums("")+" FROM hourly WHERE hour >= $1 GROUP BY check_id",
+// readDay takes the hours before from out of what is kept: none for a check that had an account in this hour, one for
+// others at the turn of the hour, and at most 24. Where a count begins after from, all is counted from the hours.
+func (o *overview) readDay(ctx context.Context, from int64) error {
+	lags := map[int64]bool{} // the beginnings of counts from which hours are to be taken
+	for _, n := range o.newest {
+		switch {
+		case n.since > from:
+			return o.sumDay(ctx, from)
+		case n.since+day < from:
+			n.day = tally{}
+		case n.since < from:
+			lags[n.since] = true
+		}
+	}
+	for since := range lags {
+		if err := o.takeHours(ctx, since, from); err != nil {
+			return err
+		}
+	}
+	for id, n := range o.newest {
+		o.summaries[id].Day = n.day.counts()
+	}
+	return nil
+}
+
+func (o *overview) takeHours(ctx context.Context, since, from int64) error {
+	args, marks := []any{since}, []string{}
+	for h := since; h < from; h += hour {
+		args = append(args, h)
+		marks = append(marks, fmt.Sprintf("$%d", len(args)))
+	}
+	return queryRows(ctx, o.tx, selectHours+strings.Join(marks, ", ")+")", func(scan scanner) error {
+		var id int64
+		var t tally
+		err := scan(append([]any{&id}, t.destinations()...)...)
+		if n := o.newest[id]; n != nil {
+			for i := range durationMax {
+				n.day[i] -= t[i]
+			}
+		}
+		return err
+	}, args...)
+}
+
+func (o *overview) sumDay(ctx context.Context, from int64) error {
+	return queryRows(ctx, o.tx, "SELECT check_id, "+sums("")+" FROM hourly WHERE hour >= $1 GROUP BY check_id",
 		func(scan scanner) error {
 			var id int64
 			var t tally
 			err := scan(append([]any{&id}, t.destinations()...)...)
-			if s := summaries[id]; s != nil {
+			if s := o.summaries[id]; s != nil {
+				t[durationMax] = 0
 				s.Day = t.counts()
 			}
 			return err
 		}, from)
 }
 
-func readRunning(ctx context.Context, q queryer, summaries map[int64]*Summary) error {
-	return queryRows(ctx, q, `SELECT check_id, count(*) FROM accounts WHERE outcome = 0 GROUP BY check_id`,
+func (o *overview) readRunning(ctx context.Context) error {
+	return queryRows(ctx, o.tx, `SELECT check_id, count(*) FROM accounts WHERE outcome = 0 GROUP BY check_id`,
 		func(scan scanner) error {
 			var id int64
 			var n int
 			err := scan(&id, &n)
-			if s := summaries[id]; s != nil {
+			if s := o.summaries[id]; s != nil {
 				s.Running = n
 			}
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -21,7 +22,7 @@ type Retention struct {
 	MaxRows int64
 }
 
-// RollupsFor is how long the counts by hour and day are kept.
+// RollupsFor is how long the counts by hour and day are kept; longer, where failures are.
 const RollupsFor = 400 * 24 * time.Hour
 
 func (r Retention) withDefaults() Retention {
@@ -73,12 +74,13 @@ func (l *Ledger) Prune(ctx context.Context, keep Retention, now time.Time) (Prun
 		return Pruned{}, err
 	}
 	keep = keep.withDefaults()
-	p := pruner{ctx: ctx, store: l.store, now: now}
+	p := pruner{ctx: ctx, store: l.store, keep: keep, now: now}
 	for _, step := range []func() error{
 		func() error { return p.accounts(passes, p.before(keep.PassesFor), &p.done.Passes) },
 		func() error { return p.accounts(failures, p.before(keep.FailuresFor), &p.done.Failures) },
 		func() error { return p.excess(keep.MaxRows) },
 		func() error { return p.evidence(p.before(min(keep.EvidenceFor, keep.FailuresFor))) },
+		p.days,
 		func() error { return p.rollups("hourly", "hour", &p.done.Hours) },
 		func() error { return p.rollups("daily", "day", &p.done.Days) },
 		p.checks,
@@ -93,6 +95,7 @@ func (l *Ledger) Prune(ctx context.Context, keep Retention, now time.Time) (Prun
 type pruner struct {
 	ctx   context.Context //nolint:containedctx // of one call of Prune
 	store store
+	keep  Retention
 	now   time.Time
 	done  Pruned
 }
@@ -162,6 +165,9 @@ func (p *pruner) remove(class string, work [][]any, done *int64) error {
 		if err != nil {
 			return err
 		}
+		if err := tx.each(p.ctx, newestAfterPrune, work, nil); err != nil {
+			return err
+		}
 		var end int64
 		for _, list := range work {
 			end = max(end, ceil(list[1].(int64), hour))
@@ -174,6 +180,10 @@ pruned = CASE WHEN pruned < $2 THEN $2 ELSE pruned END`, nil, removed, end)
 	}
 	return err
 }
+
+// Of a check that is gone for long, the newest account itself is removed.
+var newestAfterPrune = `UPDATE checks SET last_nominal = (` + strings.Replace(newestClosed, "nominal, cause", "nominal", 1) + `),
+last_cause = (` + strings.Replace(newestClosed, "nominal, cause", "cause", 1) + `) WHERE id = $1 AND last_nominal < $2`
 
 // excess removes the oldest days until no more than limit accounts are left.
 func (p *pruner) excess(limit int64) error {
@@ -212,8 +222,36 @@ func (p *pruner) evidence(limit int64) error {
 WHERE nominal < $1 ORDER BY nominal LIMIT 100) oldest`, `DELETE FROM evidence WHERE nominal <= $1 RETURNING 1`, limit, &p.done.Evidence)
 }
 
+// rollupLimit is the day from which the counts are kept: as long as there may be rows.
+func (p *pruner) rollupLimit() int64 {
+	return floor(p.before(max(RollupsFor, p.keep.FailuresFor)), day)
+}
+
+// days takes the hours that are to be removed out of what is kept of checks that are gone for long.
+func (p *pruner) days() error {
+	return p.store.write(p.ctx, func(tx transaction) error {
+		var ids []int64
+		all := map[int64]*newest{}
+		err := one(p.ctx, tx, `SELECT id, `+strings.Join(newestColumns, ", ")+` FROM checks WHERE day_since < $1`,
+			func(scan scanner) error {
+				var id int64
+				var n newest
+				err := n.scan(scan, &id)
+				n.since, ids, all[id] = p.rollupLimit(), append(ids, id), &n
+				return err
+			}, p.rollupLimit())
+		if err != nil {
+			return err
+		}
+		if err := sumDays(p.ctx, tx, all, ids); err != nil {
+			return err
+		}
+		return putNewest(p.ctx, tx, all, ids)
+	})
+}
+
 func (p *pruner) rollups(table, column string, done *int64) error {
-	limit := floor(p.before(RollupsFor), day)
+	limit := p.rollupLimit()
 	return p.slices(`SELECT coalesce(min(`+column+`), 0) FROM `+table+` WHERE `+column+` < $1`,
 		`DELETE FROM `+table+` WHERE `+column+` <= $1 RETURNING 1`, limit, done)
 }

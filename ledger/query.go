@@ -160,7 +160,7 @@ var selectLastTick = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 O
 func (l *Ledger) LastTick(ctx context.Context, checkUID string) (a Account, ok bool, err error) {
 	var id int64
 	db := l.store.reader()
-	err = queryRows(ctx, db, findCheck, func(scan scanner) error { return scan(&id) }, checkUID)
+	err = queryRows(ctx, db, `SELECT id FROM checks WHERE uid = $1`, func(scan scanner) error { return scan(&id) }, checkUID)
 	if err == nil {
 		a, ok, err = queryAccount(ctx, db, selectLastTick, id, causeOf(Scheduled))
 	}
@@ -208,7 +208,7 @@ type Summary struct {
 	Ref      check.Ref
 	// Last is its newest closed account, and nil where it has none.
 	Last *Account
-	// Day counts the accounts since the full hour that is 24 hours ago.
+	// Day counts the accounts since the full hour that is 24 hours ago. Its DurationMax is not known, and 0.
 	Day Counts
 	// Running is how many accounts are open.
 	Running int
@@ -217,23 +217,24 @@ type Summary struct {
 // Overview returns every check and job that has accounts, by namespace, name and kind, as of now. Which of them still
 // exist, the ledger does not know.
 func (l *Ledger) Overview(ctx context.Context, now time.Time) ([]Summary, error) {
-	summaries := map[int64]*Summary{}
 	tx, err := l.store.reader().BeginTx(ctx, l.store.snapshot())
 	if err != nil {
 		return nil, fmt.Errorf("overview: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // it wrote nothing
+	o := overview{tx: tx, summaries: map[int64]*Summary{}, newest: map[int64]*newest{}}
 	for _, read := range []func() error{
-		func() error { return readLast(ctx, tx, summaries) },
-		func() error { return readDay(ctx, tx, summaries, floor(now.Add(-24*time.Hour).UnixMicro(), hour)) },
-		func() error { return readRunning(ctx, tx, summaries) },
+		func() error { return o.readChecks(ctx) },
+		func() error { return o.readLast(ctx) },
+		func() error { return o.readDay(ctx, windowBefore(now.UnixMicro())) },
+		func() error { return o.readRunning(ctx) },
 	} {
 		if err := read(); err != nil {
 			return nil, fmt.Errorf("overview: %w", err)
 		}
 	}
-	list := make([]Summary, 0, len(summaries))
-	for _, s := range summaries {
+	list := make([]Summary, 0, len(o.summaries))
+	for _, s := range o.summaries {
 		list = append(list, *s)
 	}
 	slices.SortFunc(list, func(a, b Summary) int {

@@ -236,6 +236,9 @@ func TestVerifyFindsContradictions(t *testing.T) {
 		"an hour is gone":       `DELETE FROM hourly`,
 		"a day counts more":     `UPDATE daily SET failed = failed + 1`,
 		"a duration is another": `UPDATE hourly SET duration_max = 1`,
+		"an older account":      `UPDATE checks SET last_nominal = last_nominal - 1`,
+		"no newest account":     `UPDATE checks SET last_nominal = NULL, last_cause = NULL`,
+		"a last day with more":  `UPDATE checks SET day_skipped = day_skipped + 1`,
 		"a wrong total":         `UPDATE totals SET accounts = accounts + 1`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -365,6 +368,18 @@ func wantOldest(t *testing.T, l *ledger.Ledger, name string, outcome ledger.Outc
 		}
 	}
 	t.Errorf("%s has no account that %s", name, outcome)
+}
+
+// Where failures are kept for longer than counts are by default, so are the counts.
+func TestCountsAreKeptAsLongAsFailures(t *testing.T) {
+	const days = 24 * time.Hour
+	l := open(t, sqliteDSN(t))
+	must(t, l.Finish(t.Context(), account("dns", -500*days, ledger.Failed)))
+	done, err := l.Prune(t.Context(), ledger.Retention{FailuresFor: 600 * days}, noon)
+	if err != nil || done != (ledger.Pruned{}) {
+		t.Errorf("pruned %+v, %v, want nothing", done, err)
+	}
+	verify(t, l)
 }
 
 func TestRetentionIsChecked(t *testing.T) {

@@ -20,8 +20,8 @@ type Findings struct {
 // MaxProblems bounds how many contradictions of one kind Verify lists.
 const MaxProblems = 100
 
-// Verify compares the rows with the roll-ups, the hours with the days and the number of rows with what was counted, in one
-// state of the database, and lists the accounts that are open since before openSince. It reads the whole database.
+// Verify compares the rows with the roll-ups, the hours with the days, the number of rows with what was counted and the
+// newest account and last day of each check with what is kept for the overview, in one state of the database, and lists the accounts that are open since before openSince. It reads the whole database.
 func (l *Ledger) Verify(ctx context.Context, openSince time.Time) (Findings, error) {
 	var f Findings
 	if err := l.verify(ctx, &f, openSince.UnixMicro()); err != nil {
@@ -47,6 +47,12 @@ func (l *Ledger) verify(ctx context.Context, f *Findings, openSince int64) error
 		return err
 	}
 	if err := f.differences(ctx, tx, hoursAgainstDays); err != nil {
+		return err
+	}
+	if err := f.differences(ctx, tx, newestAgainstRows); err != nil {
+		return err
+	}
+	if err := f.differences(ctx, tx, daysAgainstHours); err != nil {
 		return err
 	}
 	f.Overdue, err = queryAccounts(ctx, tx,
@@ -91,6 +97,23 @@ FROM (SELECT h.check_id, h.hour - h.hour %% %d AS start, %s FROM hourly h GROUP 
 FULL JOIN daily d ON d.check_id = s.check_id AND d.day = s.start WHERE %s LIMIT %d`,
 		day, sums("h."), anyOf(tallyColumns, "coalesce(s.%[1]s, 0) <> coalesce(d.%[1]s, 0)"), MaxProblems)
 )
+
+// What is kept of each check for the overview.
+var (
+	newestAgainstRows = fmt.Sprintf(`SELECT 'newest account', c.id, coalesce(c.last_nominal, 0) FROM checks c
+WHERE c.last_nominal IS DISTINCT FROM (%s) OR c.last_cause IS DISTINCT FROM (%s) LIMIT %d`,
+		newestOf("nominal"), newestOf("cause"), MaxProblems)
+	daysAgainstHours = fmt.Sprintf(`SELECT 'last day and hours', c.id, c.day_since FROM checks c
+LEFT JOIN (SELECT k.id, %s FROM hourly h JOIN checks k ON k.id = h.check_id WHERE h.hour >= k.day_since GROUP BY k.id) s
+ON s.id = c.id WHERE %s LIMIT %d`,
+		sums("h."), anyOf(tallyColumns[:durationMax], "coalesce(s.%[1]s, 0) <> c.day_%[1]s"), MaxProblems)
+)
+
+// newestOf returns a query of one column of the newest closed account of the check c.
+func newestOf(column string) string {
+	return fmt.Sprintf(`SELECT a.%s FROM accounts a WHERE a.check_id = c.id AND a.outcome <> 0
+ORDER BY a.nominal DESC, a.cause DESC LIMIT 1`, column)
+}
 
 // anyOf joins a condition on every column by OR.
 func anyOf(columns []string, condition string) string {

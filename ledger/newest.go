@@ -1,0 +1,160 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+)
+
+// newest is what a row of checks says of the check's accounts: the key of the newest closed one, and the counts of all
+// hours from since on. It keeps no longest duration, which cannot be taken back.
+type newest struct {
+	key    accountTime
+	closed bool // there is a key
+	since  int64
+	day    tally
+}
+
+// accountTime is the part of an account's key that orders those of one check.
+type accountTime struct{ nominal, cause int64 }
+
+func (t accountTime) compare(other accountTime) int {
+	return cmp.Or(cmp.Compare(t.nominal, other.nominal), cmp.Compare(t.cause, other.cause))
+}
+
+// newestColumns are the columns of newest, and newestFields where they are scanned.
+var newestColumns = func() []string {
+	list := []string{"last_nominal", "last_cause", "day_since"}
+	for _, column := range tallyColumns[:durationMax] {
+		list = append(list, "day_"+column)
+	}
+	return list
+}()
+
+func (n *newest) scan(scan scanner, before ...any) error {
+	var nominal, cause *int64
+	list := append(before, &nominal, &cause, &n.since)
+	if err := scan(append(list, n.day.destinations()[:durationMax]...)...); err != nil {
+		return err
+	}
+	if n.closed = nominal != nil && cause != nil; n.closed {
+		n.key = accountTime{*nominal, *cause}
+	}
+	return nil
+}
+
+// windowBefore is the full hour from which the counts of a day go that ends at a time.
+func windowBefore(t int64) int64 { return max(0, floor(t-day, hour)) }
+
+var (
+	findCheck   = `SELECT id, ` + strings.Join(newestColumns, ", ") + ` FROM checks WHERE uid = $1`
+	writeNewest = func() string {
+		sets := make([]string, len(newestColumns))
+		for i, column := range newestColumns {
+			sets[i] = fmt.Sprintf("%s = $%d", column, i+2)
+		}
+		return `UPDATE checks SET ` + strings.Join(sets, ", ") + ` WHERE id = $1`
+	}()
+	// Hours are named, because in the key of hourly those of one check do not lie together.
+	sumOfDay = func() string {
+		hours := make([]string, day/hour+1)
+		for i := range hours {
+			hours[i] = fmt.Sprintf("$%d", i+2)
+		}
+		return `SELECT ` + sums("") + ` FROM hourly WHERE check_id = $1 AND hour IN (` + strings.Join(hours, ", ") + `)`
+	}()
+)
+
+const newestClosed = `SELECT nominal, cause FROM accounts WHERE check_id = $1 AND outcome <> 0
+ORDER BY nominal DESC, cause DESC LIMIT 1`
+
+// keepNewest brings the rows of the batch's checks up to date, once the accounts and hours are written.
+func (b *book) keepNewest(ctx context.Context, tx transaction) error {
+	changed := map[int64]*newest{}
+	var order, reopened []int64
+	for e := range b.changed() {
+		if e.old.outcome == Unfinished && e.now.outcome == Unfinished {
+			continue
+		}
+		n := b.newest[e.checkID]
+		if changed[e.checkID] == nil {
+			changed[e.checkID], order = n, append(order, e.checkID)
+		}
+		at := accountTime{e.account.Nominal.UnixMicro(), int64(causeOf(e.account.Trigger))}
+		if at.nominal >= n.since {
+			n.day.add(e.old, -1)
+			n.day.add(e.now, 1)
+		}
+		switch order := at.compare(n.key); {
+		case e.now.outcome == Unfinished && n.closed && order == 0:
+			reopened = append(reopened, e.checkID)
+		case e.now.outcome != Unfinished && (!n.closed || order > 0):
+			n.key, n.closed = at, true
+		}
+	}
+	if err := findNewest(ctx, tx, changed, reopened); err != nil {
+		return err
+	}
+	var moved []int64
+	for _, id := range order {
+		if n := changed[id]; n.closed && windowBefore(n.key.nominal) > n.since {
+			n.since, moved = windowBefore(n.key.nominal), append(moved, id)
+		}
+	}
+	if err := sumDays(ctx, tx, changed, moved); err != nil {
+		return err
+	}
+	return putNewest(ctx, tx, changed, order)
+}
+
+// findNewest looks in the accounts for the newest closed ones of some checks.
+func findNewest(ctx context.Context, tx transaction, all map[int64]*newest, ids []int64) error {
+	lists := make([][]any, len(ids))
+	for i, id := range ids {
+		lists[i], all[id].closed = []any{id}, false
+	}
+	err := tx.each(ctx, newestClosed, lists, func(i int, scan scanner) error {
+		n := all[ids[i]]
+		n.closed = true
+		return scan(&n.key.nominal, &n.key.cause)
+	})
+	if err != nil {
+		return fmt.Errorf("find newest accounts: %w", err)
+	}
+	return nil
+}
+
+// sumDays counts the hours of some checks anew. There are none after the 25 from since on: it follows the newest account.
+func sumDays(ctx context.Context, tx transaction, all map[int64]*newest, ids []int64) error {
+	lists := make([][]any, len(ids))
+	for i, id := range ids {
+		lists[i] = []any{id}
+		for h := all[id].since; h <= all[id].since+day; h += hour {
+			lists[i] = append(lists[i], h)
+		}
+	}
+	err := tx.each(ctx, sumOfDay, lists, func(i int, scan scanner) error { return scan(all[ids[i]].day.destinations()...) })
+	if err != nil {
+		return fmt.Errorf("count the day: %w", err)
+	}
+	return nil
+}
+
+func putNewest(ctx context.Context, tx transaction, all map[int64]*newest, ids []int64) error {
+	lists := make([][]any, len(ids))
+	for i, id := range ids {
+		n := all[id]
+		lists[i] = []any{id, nil, nil, n.since}
+		if n.closed {
+			lists[i][1], lists[i][2] = n.key.nominal, n.key.cause
+		}
+		for _, count := range n.day[:durationMax] {
+			lists[i] = append(lists[i], count)
+		}
+	}
+	if err := tx.each(ctx, writeNewest, lists, nil); err != nil {
+		return fmt.Errorf("keep the newest accounts: %w", err)
+	}
+	return nil
+}

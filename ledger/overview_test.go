@@ -1,0 +1,130 @@
+package ledger_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// wantOverview compares the overview with what the accounts themselves say: of each check the newest that is closed, and how
+// those of the last day ended.
+func wantOverview(t *testing.T, l *ledger.Ledger, now time.Time, names ...string) {
+	t.Helper()
+	overview, err := l.Overview(t.Context(), now)
+	must(t, err)
+	if len(overview) != len(names) {
+		t.Fatalf("%d checks in the overview, want %v", len(overview), names)
+	}
+	for i, name := range names {
+		runs, err := l.LastRuns(t.Context(), ref(name), 10_000)
+		must(t, err)
+		want := ledger.Summary{CheckUID: "uid-" + name, Ref: overview[i].Ref}
+		runs = slices.DeleteFunc(runs, func(a ledger.Account) bool {
+			if a.Outcome == ledger.Unfinished {
+				want.Running++
+			}
+			return a.Outcome == ledger.Unfinished
+		})
+		if len(runs) > 0 {
+			want.Last = &runs[0]
+		}
+		want.Day = counted(runs, now.Add(-24*time.Hour).Truncate(time.Hour), noon.AddDate(1, 0, 0))
+		want.Day.DurationMax = 0
+		if diff := cmp.Diff(want, overview[i]); diff != "" {
+			t.Errorf("%s as of %s (-want +got):\n%s", name, now, diff)
+		}
+	}
+}
+
+// Whatever was opened, closed, amended, missed and replaced, in whatever order, the overview says what the accounts say: at
+// once, at the turn of the hour, after an outage, and for a clock that is behind.
+func TestOverviewSaysWhatTheAccountsSay(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 0))
+		l := open(t, dsn)
+		names := []string{"a", "b", "c", "d"}
+		every := []time.Duration{7 * time.Minute, 50 * time.Minute, 5 * time.Hour, 26 * time.Hour}
+		must(t, l.Begin(t.Context(), opened(account("d", 0, ledger.Failed)))) // has none that is closed at first
+		wantOverview(t, l, noon, "d")
+		for i, name := range names {
+			for at := time.Duration(0); at < 60*time.Hour; at += every[i] {
+				a := account(name, at+time.Duration(random.IntN(60))*time.Second, []ledger.Outcome{ledger.Succeeded, ledger.Failed}[random.IntN(2)])
+				a.Trigger = []ledger.Trigger{ledger.Scheduled, ledger.Manual}[random.IntN(2)]
+				must(t, randomly(t, random, l, a))
+			}
+			for range 5 { // out of order
+				must(t, randomly(t, random, l, account(name, rand.N(60*time.Hour).Truncate(time.Second), ledger.TimedOut)))
+			}
+		}
+		verify(t, l)
+		end := noon.Add(60 * time.Hour)
+		for _, now := range []time.Time{
+			end, end.Add(59 * time.Minute), end.Add(time.Hour), end.Add(5 * time.Hour), end.Add(25 * time.Hour), end.Add(100 * time.Hour),
+			end.Add(-time.Hour), end.Add(-40 * time.Hour), noon.Add(-time.Hour),
+		} {
+			wantOverview(t, l, now, names...)
+		}
+	})
+}
+
+// randomly lets a run do one of the things that runs do.
+func randomly(t *testing.T, random *rand.Rand, l *ledger.Ledger, a ledger.Account) error {
+	t.Helper()
+	amended := a
+	amended.Outcome, amended.Revision, amended.Flaky, amended.Reported = ledger.Succeeded, 1, true, a.Started.Add(time.Millisecond)
+	missed := []ledger.Account{missedTick(a)}
+	steps := [][]func() error{
+		{func() error { return l.Finish(t.Context(), a) }},
+		{func() error { return l.Begin(t.Context(), opened(a)) }, func() error { return l.Finish(t.Context(), a) }},
+		{func() error { return l.Begin(t.Context(), opened(a)) }},
+		{func() error { return l.RecordTicks(t.Context(), missed) }},
+		{func() error { return l.RecordTicks(t.Context(), missed) }, func() error { return l.Begin(t.Context(), opened(a)) }},
+		{func() error { return l.RecordTicks(t.Context(), missed) }, func() error { return l.Finish(t.Context(), amended) }},
+		{func() error { return l.Finish(t.Context(), a) }, func() error { return l.Finish(t.Context(), amended) }},
+	}
+	for _, step := range steps[random.IntN(len(steps))] {
+		if err := step(); err != nil {
+			return fmt.Errorf("%s: %w", a.Key, err)
+		}
+	}
+	return nil
+}
+
+// A check that is gone for long loses its newest account, then its hours, then itself; the overview follows.
+func TestOverviewFollowsThePruning(t *testing.T) {
+	const days = 24 * time.Hour
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		failed := account("gone", -30*time.Hour, ledger.Failed)
+		must(t, l.Finish(t.Context(), failed))
+		must(t, ledger.Load(t.Context(), l, history("gone", 29*time.Hour, 20*time.Minute)))
+		must(t, l.Finish(t.Context(), account("gone", 0, ledger.Succeeded)))
+		for _, step := range []struct {
+			after time.Duration
+			names []string
+		}{
+			{0, []string{"gone"}},
+			{95 * days, []string{"gone"}},  // its passes are gone
+			{391 * days, []string{"gone"}}, // all rows are gone, the hours are not
+			{400 * days, []string{"gone"}}, // the first hours are gone
+			{402 * days, nil},
+		} {
+			now := noon.Add(step.after)
+			_, err := l.Prune(t.Context(), ledger.Retention{PassesFor: 90 * days, FailuresFor: 390 * days}, now)
+			must(t, err)
+			verify(t, l)
+			wantOverview(t, l, now, step.names...)
+			if t.Failed() {
+				t.Fatalf("%s after noon", step.after)
+			}
+		}
+	})
+}
