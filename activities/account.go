@@ -19,6 +19,7 @@ type Ledger interface {
 	Begin(ctx context.Context, account ledger.Account) error
 	Finish(ctx context.Context, account ledger.Account) error
 	RecordTicks(ctx context.Context, accounts []ledger.Account) error
+	PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error
 }
 
 // Due names a run that was due: there is one account for each.

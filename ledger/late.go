@@ -80,6 +80,11 @@ func (l *Late) RecordTicks(ctx context.Context, ticks []Account) error {
 	return l.do(func(opened *Ledger) error { return opened.RecordTicks(ctx, ticks) })
 }
 
+// PutEvidence is that of Ledger.
+func (l *Late) PutEvidence(ctx context.Context, key Key, e Evidence) error {
+	return l.do(func(opened *Ledger) error { return opened.PutEvidence(ctx, key, e) })
+}
+
 // Ping returns nil when the database answers.
 func (l *Late) Ping(ctx context.Context) error {
 	return l.do(func(opened *Ledger) error { return opened.Ping(ctx) })
