@@ -21,6 +21,7 @@ type fakeLedger struct {
 	refuse          error
 	begun, finished []ledger.Account
 	ticks           [][]ledger.Account
+	evidence        []piece
 }
 
 func (f *fakeLedger) Begin(_ context.Context, account ledger.Account) error {
@@ -36,6 +37,14 @@ func (f *fakeLedger) Finish(_ context.Context, account ledger.Account) error {
 func (f *fakeLedger) RecordTicks(_ context.Context, accounts []ledger.Account) error {
 	f.ticks = append(f.ticks, append([]ledger.Account{}, accounts...))
 	return f.refuse
+}
+
+func (f *fakeLedger) PutEvidence(_ context.Context, key ledger.Key, e ledger.Evidence) error {
+	if f.refuse != nil {
+		return f.refuse
+	}
+	f.evidence = append(f.evidence, piece{key, e})
+	return nil
 }
 
 var dueAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

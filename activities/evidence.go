@@ -36,6 +36,9 @@ const (
 	EvidenceMissing = "missing"
 )
 
+// Piece is one piece of evidence.
+type Piece = ledger.Evidence
+
 // Bounds of collecting evidence. A run waits for it, but its outcome is known by then.
 const (
 	// collectWithin bounds all questions to the API server, askWithin one, and putWithin all pieces to the ledger.
@@ -58,7 +61,7 @@ type EvidenceInput struct {
 	// Logs are those of the observation of the pod's end.
 	Logs []byte `json:",omitempty"`
 	// Reports are those that were received.
-	Reports []ledger.Evidence `json:",omitempty"`
+	Reports []Piece `json:",omitempty"`
 }
 
 // EvidenceResult has what the ledger did not take, packed; see PutEvidence.
@@ -92,7 +95,7 @@ func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (Eviden
 }
 
 // put puts pieces into the ledger and returns those that are left when that fails.
-func (a *Activities) put(ctx context.Context, due Due, pieces []ledger.Evidence) (left []ledger.Evidence, err error) {
+func (a *Activities) put(ctx context.Context, due Due, pieces []Piece) (left []Piece, err error) {
 	ctx, cancel := context.WithTimeout(ctx, putWithin)
 	defer cancel()
 	for i, piece := range pieces {
@@ -115,7 +118,7 @@ type WaitingEvidence struct {
 	Attempt int
 	Packed  []byte `json:",omitempty"`
 	// Pieces are not packed.
-	Pieces []ledger.Evidence `json:",omitempty"`
+	Pieces []Piece `json:",omitempty"`
 }
 
 // PutEvidence puts what waited into the ledger. It may be called again.
@@ -137,7 +140,7 @@ func (a *Activities) PutEvidence(ctx context.Context, in WaitingEvidence) error 
 type collector struct {
 	a       *Activities
 	in      EvidenceInput
-	pieces  []ledger.Evidence
+	pieces  []Piece
 	missing []string
 }
 
@@ -149,7 +152,7 @@ func (c *collector) add(kind, name string, content []byte, size int) {
 	if extra := len(content) - ledger.MaxEvidence; extra > 0 {
 		content, size = content[extra:], max(size, len(content))
 	}
-	c.pieces = append(c.pieces, ledger.Evidence{Kind: kind, Name: name, Content: content, Size: max(size, len(content))})
+	c.pieces = append(c.pieces, Piece{Kind: kind, Name: name, Content: content, Size: max(size, len(content))})
 }
 
 func (c *collector) lacks(what string, why any) {
@@ -193,7 +196,7 @@ func (c *collector) ofPod(ctx context.Context) error {
 	switch {
 	case ok:
 		for i, container := range check.ContainerLogs(pod) {
-			if !slices.ContainsFunc(followed, func(e ledger.Evidence) bool { return e.Name == container.Name }) {
+			if !slices.ContainsFunc(followed, func(e Piece) bool { return e.Name == container.Name }) {
 				c.log(ctx, container, i)
 			}
 		}
@@ -239,7 +242,7 @@ func (c *collector) log(ctx context.Context, container check.ContainerLog, i int
 
 // packWithin packs pieces into no more than maxPacked bytes: as long as they are too large, the longest log is halved. All
 // else together is smaller.
-func packWithin(pieces []ledger.Evidence) ([]byte, error) {
+func packWithin(pieces []Piece) ([]byte, error) {
 	pieces = slices.Clone(pieces)
 	for {
 		packed, err := pack(pieces)
@@ -260,7 +263,7 @@ func packWithin(pieces []ledger.Evidence) ([]byte, error) {
 	}
 }
 
-func pack(pieces []ledger.Evidence) ([]byte, error) {
+func pack(pieces []Piece) ([]byte, error) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	if err := gob.NewEncoder(w).Encode(pieces); err != nil {
@@ -273,7 +276,7 @@ func pack(pieces []ledger.Evidence) ([]byte, error) {
 // maxUnpacked bounds what is unpacked, in bytes.
 const maxUnpacked = 2 * ledger.MaxPieces * ledger.MaxEvidence
 
-func unpack(packed []byte) (pieces []ledger.Evidence, err error) {
+func unpack(packed []byte) (pieces []Piece, err error) {
 	if len(packed) == 0 {
 		return nil, nil
 	}

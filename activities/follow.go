@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/khronicle/khronicle/check"
-	"github.com/khronicle/khronicle/ledger"
 )
 
 // lastWords is how long after the end of a pod the rest of its logs is waited for.
@@ -23,7 +22,7 @@ type follower struct {
 	started bool
 	reading sync.WaitGroup
 	mu      sync.Mutex
-	pieces  []ledger.Evidence
+	pieces  []Piece
 }
 
 func (a *Activities) newFollower(ctx context.Context, pod Pod) *follower {
@@ -56,7 +55,7 @@ func (f *follower) read(container string) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.pieces = append(f.pieces, ledger.Evidence{Kind: EvidenceLog, Name: container, Content: tail.Content, Size: tail.Size})
+	f.pieces = append(f.pieces, Piece{Kind: EvidenceLog, Name: container, Content: tail.Content, Size: tail.Size})
 }
 
 // end waits for the rest, for a bounded time, and returns what was read, packed. It is nil when nothing was.

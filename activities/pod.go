@@ -95,7 +95,8 @@ func (a *Activities) WaitForPodExit(ctx context.Context, pod Pod) (check.Observa
 	logs := a.newFollower(ctx, pod)
 	defer logs.stop()
 	seen, err := a.await(ctx, pod, func(o check.Observation) bool {
-		if o.Deleting {
+		// One in which a container has ended already is deleted because its sidecars never end.
+		if o.Deleting && (o.Disrupted || !o.PartlyEnded) {
 			logs.start()
 		}
 		return o.Ended
