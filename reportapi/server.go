@@ -79,7 +79,11 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		Options: o, listener: listener, reports: newReportCounter(), unnamed: newUnnamedCounter(), late: newLateReports(o.Runs, o.Logger),
 	}
-	for _, collector := range []prometheus.Collector{s.reports, s.unnamed, s.late.results, newStatusCollector(o)} {
+	collectors := []prometheus.Collector{s.reports, s.unnamed, newStatusCollector(o)}
+	if o.Runs != nil {
+		collectors = append(collectors, s.late.results)
+	}
+	for _, collector := range collectors {
 		if err := o.Registry.Register(collector); err != nil {
 			return nil, errors.Join(fmt.Errorf("register metrics: %w", err), listener.Close())
 		}
