@@ -21,6 +21,7 @@ type Ledger interface {
 	Finish(ctx context.Context, account ledger.Account) error
 	RecordTicks(ctx context.Context, accounts []ledger.Account) error
 	LastTick(ctx context.Context, checkUID string) (account ledger.Account, ok bool, err error)
+	PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error
 }
 
 // Due names a run that was due: there is one account for each.

@@ -24,7 +24,8 @@ type fakeLedger struct {
 	begun, finished []ledger.Account
 	ticks           [][]ledger.Account
 	// last is the newest tick, if it has a name.
-	last ledger.Account
+	last     ledger.Account
+	evidence []piece
 }
 
 func (f *fakeLedger) Begin(_ context.Context, account ledger.Account) error {
@@ -44,6 +45,14 @@ func (f *fakeLedger) RecordTicks(_ context.Context, accounts []ledger.Account) e
 
 func (f *fakeLedger) LastTick(context.Context, string) (ledger.Account, bool, error) {
 	return f.last, f.last.Name != "", f.refuse
+}
+
+func (f *fakeLedger) PutEvidence(_ context.Context, key ledger.Key, e ledger.Evidence) error {
+	if f.refuse != nil {
+		return f.refuse
+	}
+	f.evidence = append(f.evidence, piece{key, e})
+	return nil
 }
 
 var dueAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

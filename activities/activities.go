@@ -21,6 +21,12 @@ type Cluster interface {
 	PodsOf(namespace, checkName string) []*corev1.Pod
 	WriteState(ctx context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
 	SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error
+	// Pod returns a pod as it is known, or as it was last seen if it went a moment ago. It asks nobody.
+	Pod(namespace, name string) (*corev1.Pod, bool)
+	PodEvents(ctx context.Context, namespace, name string) ([]corev1.Event, error)
+	PodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error)
+	// FollowPodLog reads a log until the container or ctx ends.
+	FollowPodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error)
 }
 
 // Exporter sends outcomes elsewhere; package internal/influx has one. Export returns at once, takes care of failures

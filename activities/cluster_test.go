@@ -37,6 +37,10 @@ type fakeCluster struct {
 	pods        []*corev1.Pod
 	writeState  func(namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
 	setJobPhase func(check.Ref, khv1.JobPhase) error
+	pod         *corev1.Pod
+	podEvents   func(ctx context.Context) ([]corev1.Event, error)
+	podLog      func(ctx context.Context, container string) (check.LogTail, error)
+	followLog   func(ctx context.Context, container string) (check.LogTail, error)
 }
 
 func (f *fakeCluster) Workload(_ context.Context, ref check.Ref) (check.Workload, bool, error) {
@@ -63,6 +67,20 @@ func (f *fakeCluster) WriteState(_ context.Context, namespace, name string, buil
 
 func (f *fakeCluster) SetJobPhase(_ context.Context, ref check.Ref, phase khv1.JobPhase) error {
 	return f.setJobPhase(ref, phase)
+}
+
+func (f *fakeCluster) Pod(string, string) (*corev1.Pod, bool) { return f.pod, f.pod != nil }
+
+func (f *fakeCluster) PodEvents(ctx context.Context, _, _ string) ([]corev1.Event, error) {
+	return f.podEvents(ctx)
+}
+
+func (f *fakeCluster) PodLog(ctx context.Context, _, _, container string) (check.LogTail, error) {
+	return f.podLog(ctx, container)
+}
+
+func (f *fakeCluster) FollowPodLog(ctx context.Context, _, _, container string) (check.LogTail, error) {
+	return f.followLog(ctx, container)
 }
 
 // worker returns the activities of a worker on that cluster, and an environment that runs them.

@@ -93,8 +93,27 @@ func (a *Activities) WaitForPodStart(ctx context.Context, pod Pod) (check.Observ
 	return a.await(ctx, pod, func(o check.Observation) bool { return o.Started || o.Hopeless != "" })
 }
 
-// WaitForPodExit waits until the pod has ended or is gone. At the deadline it returns what it saw last.
+// WaitForPodExit waits until the pod has ended or is gone. At the deadline it returns what it saw last. When someone else
+// tells the pod to go, it reads the logs for as long as they are there.
 func (a *Activities) WaitForPodExit(ctx context.Context, pod Pod) (check.Observation, error) {
+	logs := a.newFollower(ctx, pod)
+	defer logs.stop()
+	seen, err := a.await(ctx, pod, func(o check.Observation) bool {
+		// One in which a container has ended already is deleted because its sidecars never end.
+		if o.Deleting && (o.Disrupted || !o.PartlyEnded) {
+			logs.start()
+		}
+		return o.Ended
+	})
+	if err != nil {
+		return seen, err
+	}
+	seen.Logs, err = logs.end()
+	return seen, err
+}
+
+// waitForExit is WaitForPodExit without the logs.
+func (a *Activities) waitForExit(ctx context.Context, pod Pod) (check.Observation, error) {
 	return a.await(ctx, pod, func(o check.Observation) bool { return o.Ended })
 }
 
@@ -110,7 +129,7 @@ func (a *Activities) WaitForReporterExit(ctx context.Context, pod Pod) (check.Ob
 		return seen, err
 	}
 	pod.Deadline = time.Now().Add(sidecarsLeave)
-	return a.WaitForPodExit(ctx, pod)
+	return a.waitForExit(ctx, pod)
 }
 
 // LookAtPod returns how the pod is now.
@@ -217,7 +236,7 @@ func (a *Activities) CleanUp(ctx context.Context, in CleanUpInput) error {
 			return err
 		}
 		in.Pod.Deadline = time.Now().Add(longestExit)
-		if _, err := a.WaitForPodExit(ctx, in.Pod); err != nil {
+		if _, err := a.waitForExit(ctx, in.Pod); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ func DefaultRetention() Retention {
 func (r Retention) Surplus(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	newestFirst := slices.SortedFunc(slices.Values(pods), func(a, b *corev1.Pod) int {
 		// Times have whole seconds. The name decides between equals, so that every reaper chooses the same pods.
-		return cmp.Or(finishedAt(b).Compare(finishedAt(a)), strings.Compare(a.Name, b.Name))
+		return cmp.Or(FinishedAt(b).Compare(FinishedAt(a)), strings.Compare(a.Name, b.Name))
 	})
 	limits := map[corev1.PodPhase]int{corev1.PodSucceeded: r.MaxCompletedPods, corev1.PodFailed: r.MaxErrorPods}
 	seen := map[finishedKind]int{}
@@ -44,7 +44,7 @@ func (r Retention) Surplus(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 		}
 		kind := finishedKind{pod.Namespace, pod.Labels[protocol.LabelCheckName], pod.Status.Phase}
 		seen[kind]++
-		tooOld := r.MaxPodAge > 0 && now.Sub(finishedAt(pod)) > r.MaxPodAge
+		tooOld := r.MaxPodAge > 0 && now.Sub(FinishedAt(pod)) > r.MaxPodAge
 		if pod.DeletionTimestamp == nil && (seen[kind] > limit || tooOld) {
 			surplus = append(surplus, pod)
 		}
@@ -92,8 +92,8 @@ func LeftByKuberhealthy(state *khv1.KuberhealthyState) bool {
 	return !ours && len(state.OwnerReferences) == 0 && state.DeletionTimestamp == nil
 }
 
-// finishedAt returns when the last container of a pod ended, or else when the pod was created.
-func finishedAt(pod *corev1.Pod) time.Time {
+// FinishedAt returns when the last container of a pod ended, or else when the pod was created.
+func FinishedAt(pod *corev1.Pod) time.Time {
 	end := pod.CreationTimestamp.Time
 	for _, status := range statuses(pod) {
 		if t := status.State.Terminated; t != nil && t.FinishedAt.After(end) {

@@ -38,7 +38,10 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 	},
 	"DeletePod": func(ctx context.Context, c *kube.Cluster) { _ = c.DeletePod(ctx, "ns", "x") },
 	// It asks with the verb with which CreatePod asks, after a while.
-	"AwaitPod": func(context.Context, *kube.Cluster) {},
+	"AwaitPod":     func(context.Context, *kube.Cluster) {},
+	"PodEvents":    func(ctx context.Context, c *kube.Cluster) { _, _ = c.PodEvents(ctx, "ns", "x") },
+	"PodLog":       func(ctx context.Context, c *kube.Cluster) { _, _ = c.PodLog(ctx, "ns", "x", "main") },
+	"FollowPodLog": func(ctx context.Context, c *kube.Cluster) { _, _ = c.FollowPodLog(ctx, "ns", "x", "main") },
 	"Workload": func(ctx context.Context, c *kube.Cluster) {
 		for _, kind := range []khv1.KHWorkload{khv1.KHCheck, khv1.KHJob} {
 			_, _, _ = c.Workload(ctx, check.Ref{Kind: kind, Namespace: "ns", Name: "x"})
@@ -62,7 +65,7 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 
 // cached are the methods that read what was watched and ask for nothing.
 var cached = []string{
-	"Check", "Checks", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "PodsOf", "RunByPodIP", "States", "Synced",
+	"Check", "Checks", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "Pod", "PodsOf", "RunByPodIP", "States", "Synced",
 	"WaitForSync", "Watches",
 }
 
@@ -148,6 +151,8 @@ var resources = map[string]struct {
 	group string
 	list  metav1.TypeMeta
 }{
+	"pods/log":         {},
+	"events":           {"", metav1.TypeMeta{APIVersion: "v1", Kind: "EventList"}},
 	"pods":             {"", metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}},
 	khv1.CheckResource: {khv1.GroupVersion.Group, metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.CheckKind + "List"}},
 	khv1.JobResource:   {khv1.GroupVersion.Group, metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.JobKind + "List"}},
@@ -195,12 +200,12 @@ func (s *apiServer) asked(t *testing.T, watch kube.Options, names []string) []st
 	return slices.Collect(maps.Keys(s.requests))
 }
 
-// watched is true when everything that was listed is watched.
+// watched is true when everything that was listed is watched, but for the events of a pod.
 func (s *apiServer) watched() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for request := range s.requests {
-		if object, listed := strings.CutPrefix(request, "list "); listed && !s.requests["watch "+object] {
+		if object, listed := strings.CutPrefix(request, "list "); listed && object != "events" && !s.requests["watch "+object] {
 			return false
 		}
 	}
@@ -265,6 +270,9 @@ func requestOf(r *http.Request) string {
 		verb = "list"
 	default:
 		verb = "get"
+	}
+	if len(parts) > 2 { // pods/NAME/log
+		parts[0] += "/" + parts[2]
 	}
 	return verb + " " + parts[0]
 }

@@ -48,6 +48,7 @@ type Cluster struct {
 	pods   store[*corev1.Pod]
 
 	podWaiters *waiters
+	departed   *departed
 	namespaces []string
 }
 
@@ -63,7 +64,7 @@ func New(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{core: core, typed: typed, podWaiters: newWaiters(), namespaces: o.Namespaces}
+	c := &Cluster{core: core, typed: typed, podWaiters: newWaiters(), departed: newDeparted(), namespaces: o.Namespaces}
 	return c, c.watch(o)
 }
 
@@ -86,7 +87,7 @@ func (c *Cluster) watch(o Options) error {
 			c.pods.add(c.checkerPods(namespace), &corev1.Pod{}, cache.Indexers{podIPIndex: reportingAddresses})
 		}
 	}
-	return c.pods.onChange(c.podWaiters)
+	return errors.Join(c.pods.onChange(c.podWaiters), c.pods.onChange(c.departed.handler()))
 }
 
 // Start watches until ctx ends. It returns at once; see WaitForSync.

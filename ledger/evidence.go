@@ -25,7 +25,8 @@ type Evidence struct {
 	// Kind says what it is, such as "log", and Name of what, such as the container's name: the two identify it.
 	Kind, Name string
 	Content    []byte
-	// Size is how long the whole was; what is longer than Content was cut off its beginning. The ledger sets it.
+	// Size is how long the whole was; of what is longer than Content, a part is not kept: of a log its beginning. The ledger
+	// sets it where it is less.
 	Size int
 }
 

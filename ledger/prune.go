@@ -17,6 +17,8 @@ type Retention struct {
 	FailuresFor time.Duration
 	// EvidenceFor is how long evidence is kept. 30 days by default.
 	EvidenceFor time.Duration
+	// EvidenceRuns is of how many runs of each check evidence is kept, the newest. 100 by default.
+	EvidenceRuns int
 	// MaxRows is how many accounts are kept; above that, the oldest passes go first, then the oldest failures, a day at a
 	// time. 20 million by default.
 	MaxRows int64
@@ -35,6 +37,9 @@ func (r Retention) withDefaults() Retention {
 			*d.field = d.value
 		}
 	}
+	if r.EvidenceRuns == 0 {
+		r.EvidenceRuns = 100
+	}
 	if r.MaxRows == 0 {
 		r.MaxRows = 20_000_000
 	}
@@ -44,7 +49,7 @@ func (r Retention) withDefaults() Retention {
 // Validate returns what is wrong with the retention.
 func (r Retention) Validate() error {
 	r = r.withDefaults()
-	if r.PassesFor < 0 || r.EvidenceFor < 0 || r.MaxRows < 0 {
+	if r.PassesFor < 0 || r.EvidenceFor < 0 || r.EvidenceRuns < 0 || r.MaxRows < 0 {
 		return errors.New("retention: nothing may be negative")
 	}
 	if r.FailuresFor < r.PassesFor {
@@ -80,6 +85,7 @@ func (l *Ledger) Prune(ctx context.Context, keep Retention, now time.Time) (Prun
 		func() error { return p.accounts(failures, p.before(keep.FailuresFor), &p.done.Failures) },
 		func() error { return p.excess(keep.MaxRows) },
 		func() error { return p.evidence(p.before(min(keep.EvidenceFor, keep.FailuresFor))) },
+		func() error { return p.excessEvidence(keep.EvidenceRuns) },
 		p.days,
 		func() error { return p.rollups("hourly", "hour", &p.done.Hours) },
 		func() error { return p.rollups("daily", "day", &p.done.Days) },
@@ -250,22 +256,51 @@ func (p *pruner) days() error {
 	})
 }
 
+// excessEvidence removes what is kept of a check's runs besides the newest.
+func (p *pruner) excessEvidence(runs int) error {
+	var checks []string
+	err := queryRows(p.ctx, p.store.reader(), `SELECT DISTINCT check_uid FROM evidence`, func(scan scanner) error {
+		var uid string
+		err := scan(&uid)
+		checks = append(checks, uid)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, uid := range checks {
+		limit, err := p.number(`SELECT coalesce(max(nominal), 0) FROM (SELECT DISTINCT nominal FROM evidence
+WHERE check_uid = $1 ORDER BY nominal DESC LIMIT 1 OFFSET $2) next`, uid, runs)
+		if err != nil {
+			return err
+		}
+		err = p.slices(`SELECT coalesce(max(nominal), 0) FROM (SELECT nominal FROM evidence
+WHERE check_uid = $2 AND nominal <= $1 ORDER BY nominal LIMIT 100) oldest`,
+			`DELETE FROM evidence WHERE check_uid = $2 AND nominal <= $1 RETURNING 1`, limit, &p.done.Evidence, uid)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *pruner) rollups(table, column string, done *int64) error {
 	limit := p.rollupLimit()
 	return p.slices(`SELECT coalesce(min(`+column+`), 0) FROM `+table+` WHERE `+column+` < $1`,
 		`DELETE FROM `+table+` WHERE `+column+` <= $1 RETURNING 1`, limit, done)
 }
 
-// slices removes what lies up to a bound, and looks for the next bound, until there is none.
-func (p *pruner) slices(bound, remove string, limit int64, done *int64) error {
+// slices removes what lies up to a bound, and looks for the next bound, until there is none. Both statements get the further
+// arguments after the bound.
+func (p *pruner) slices(bound, remove string, limit int64, done *int64, further ...any) error {
 	for {
-		end, err := p.number(bound, limit)
+		end, err := p.number(bound, append([]any{limit}, further...)...)
 		if err != nil || end == 0 {
 			return err
 		}
 		var removed int64
 		err = p.store.write(p.ctx, func(tx transaction) error {
-			return one(p.ctx, tx, remove, func(scanner) error { removed++; return nil }, end)
+			return one(p.ctx, tx, remove, func(scanner) error { removed++; return nil }, append([]any{end}, further...)...)
 		})
 		if err != nil {
 			return err

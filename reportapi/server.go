@@ -39,7 +39,9 @@ type Options struct {
 	// Address is where to listen, such as ":8080".
 	Address  string
 	Signaler Signaler
-	States   States
+	// Runs, if set, keeps the first report that comes after the end of its run as evidence of that run.
+	Runs   Runs
+	States States
 	// Pods, if set, tells whose a report without a run UUID is, by the address it comes from. See PodFinder.
 	Pods PodFinder
 	// Synced returns nil once the states have been read; until then there is no status to show.
@@ -63,6 +65,7 @@ type Server struct {
 	reports  *prometheus.CounterVec
 	// unnamed counts the accepted reports that had no run UUID.
 	unnamed *prometheus.CounterVec
+	late    *lateReports
 	// stopping is closed when Serve is to end. Before Serve it is nil.
 	stopping <-chan struct{}
 }
@@ -73,8 +76,14 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for reports: %w", err)
 	}
-	s := &Server{Options: o, listener: listener, reports: newReportCounter(), unnamed: newUnnamedCounter()}
-	for _, collector := range []prometheus.Collector{s.reports, s.unnamed, newStatusCollector(o)} {
+	s := &Server{
+		Options: o, listener: listener, reports: newReportCounter(), unnamed: newUnnamedCounter(), late: newLateReports(o.Runs, o.Logger),
+	}
+	collectors := []prometheus.Collector{s.reports, s.unnamed, newStatusCollector(o)}
+	if o.Runs != nil {
+		collectors = append(collectors, s.late.results)
+	}
+	for _, collector := range collectors {
 		if err := o.Registry.Register(collector); err != nil {
 			return nil, errors.Join(fmt.Errorf("register metrics: %w", err), listener.Close())
 		}
@@ -102,5 +111,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Serve answers until ctx ends; then it finishes the requests in flight, for a bounded time.
 func (s *Server) Serve(ctx context.Context) error {
 	s.stopping = ctx.Done()
+	kept := s.late.keepAll(context.WithoutCancel(ctx))
+	defer kept()
 	return httpserver.Serve(ctx, s.listener, s.routes(), s.Logger)
 }

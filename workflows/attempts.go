@@ -54,7 +54,7 @@ func (r *checkRun) repeats(ctx workflow.Context, outcome check.Outcome) (check.O
 			return check.Outcome{Result: check.Canceled}, false // it is tried until the run is cancelled
 		}
 	}
-	if !r.makeRoom(ctx) {
+	if !r.makeRoom(ctx, outcome) {
 		r.notes = append(r.notes, fmt.Sprintf("not repeated, because pod %s has not ended", r.pod.Name))
 		return outcome, false
 	}
@@ -79,6 +79,7 @@ func (r *checkRun) repeatsOnce(ctx workflow.Context, outcome check.Outcome) bool
 	if !taken || r.attempt > 1 || !workflow.Now(ctx).Before(r.deadline) {
 		return false
 	}
+	r.keepEvidence(ctx, outcome)
 	r.cleanUp(ctx)
 	if ctx.Err() != nil || !workflow.Now(ctx).Before(r.deadline) {
 		return false
@@ -88,10 +89,11 @@ func (r *checkRun) repeatsOnce(ctx workflow.Context, outcome check.Outcome) bool
 }
 
 // makeRoom sees the pod of an attempt off. It returns false when that has not ended: a run never has two pods at a time.
-func (r *checkRun) makeRoom(ctx workflow.Context) bool {
+func (r *checkRun) makeRoom(ctx workflow.Context, outcome check.Outcome) bool {
 	if r.reported && !r.over() {
 		r.awaitExit(ctx)
 	}
+	r.keepEvidence(ctx, outcome)
 	r.cleanUp(ctx)
 	if r.pod.Name != "" && !r.over() {
 		r.look(ctx)

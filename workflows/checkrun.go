@@ -56,6 +56,9 @@ type checkRun struct {
 	exit workflow.Future
 	// reported is true once a report was taken as the verdict, whatever came of the run later.
 	reported bool
+	// report is that report, and further is true once one that came after it was kept as evidence.
+	report  status.Report
+	further bool
 	// reportedAt and recordedAt are when the report was taken and the outcome recorded.
 	reportedAt, recordedAt time.Time
 	notes                  []string
@@ -155,7 +158,7 @@ func (r *checkRun) awaitVerdict(ctx workflow.Context) check.Outcome {
 
 // take makes a report the verdict of the run.
 func (r *checkRun) take(ctx workflow.Context, report status.Report) check.Outcome {
-	r.reported, r.reportedAt = true, workflow.Now(ctx)
+	r.reported, r.report, r.reportedAt = true, report, workflow.Now(ctx)
 	return check.FromReport(report)
 }
 
@@ -179,6 +182,9 @@ func (r *checkRun) observe(ctx workflow.Context, waited workflow.Future) {
 	}
 	seen.Started = seen.Started || r.seen.Started
 	seen.Disrupted = seen.Disrupted || r.seen.Disrupted && seen.Gone // its last object is not there to say so
+	if len(seen.Logs) == 0 {
+		seen.Logs = r.seen.Logs
+	}
 	r.seen = seen
 }
 
@@ -233,6 +239,7 @@ func (r *checkRun) conclude(cancellable, ctx workflow.Context, outcome check.Out
 			return outcome, err
 		}
 	}
+	r.keepEvidence(ctx, outcome)
 	r.cleanUp(ctx)
 	if err := r.setJobPhase(ctx, khv1.JobCompleted); err != nil {
 		return outcome, err
@@ -269,6 +276,7 @@ func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) 
 	for r.reports.ReceiveAsync(&report) {
 		if r.reported || outcome.Result == check.Canceled {
 			r.noteFurther(report)
+			r.keepFurtherReport(ctx, outcome, report)
 			continue
 		}
 		r.notes = append(r.notes, fmt.Sprintf("the report came late; before it: %.1000s", strings.Join(outcome.Errors, "; ")))

@@ -42,6 +42,10 @@ func SearchAttributesOf(ref check.Ref) temporal.SearchAttributes {
 // MemoRevision is the memo key of a cron workflow under which Revision of its check is kept.
 const MemoRevision = "khronicleRevision"
 
+// MemoDue is the memo key of a CheckRun under which it is kept which run was due: an activities.Due. By it a report that
+// comes after the end of the run finds the account of the run.
+const MemoDue = "khronicleDue"
+
 // Revision is the revision of a check for which a cron workflow was started.
 type Revision struct {
 	UID        string
@@ -110,6 +114,15 @@ func GapID(ref check.Ref, before time.Time) string {
 func accountID(due activities.Due, revision int) string {
 	return fmt.Sprintf("account/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, due.At.UnixNano(), revision)
 }
+
+// evidenceID returns the workflow ID under which evidence of an attempt waits for the ledger; attempt 0 is that of a report
+// which came after the verdict.
+func evidenceID(due activities.Due, attempt int) string {
+	return fmt.Sprintf("evidence/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, due.At.UnixNano(), attempt)
+}
+
+// LateReportID returns the workflow ID under which the first report that comes after the end of a run is kept.
+func LateReportID(runUUID string) string { return "late/" + runUUID }
 
 // LostJobRunID returns the workflow ID under which the loss of the one run of a job is recorded.
 func LostJobRunID(ref check.Ref) string { return JobRunID(ref) + "/lost" }
@@ -192,8 +205,10 @@ type CheckRunInput struct {
 // TicksInput are due times of a check at which no run started, to be entered into the ledger.
 type TicksInput = activities.TicksInput
 
-// KeepAccountInput is what is to be entered into the ledger: the account of a run, or of ticks at which none started.
+// KeepAccountInput is what is to be entered into the ledger: the account of a run, or of ticks at which none started, or
+// evidence of a run.
 type KeepAccountInput struct {
-	Run   *activities.AccountInput `json:",omitempty"`
-	Ticks *TicksInput              `json:",omitempty"`
+	Run      *activities.AccountInput    `json:",omitempty"`
+	Ticks    *TicksInput                 `json:",omitempty"`
+	Evidence *activities.WaitingEvidence `json:",omitempty"`
 }

@@ -21,29 +21,35 @@ const (
 	ticksTimeout = 5 * time.Minute
 )
 
-// KeepAccount enters an account into the ledger, and tries until that is done: while the ledger is down, runs go on and their
+// KeepAccount enters an account or evidence into the ledger, and tries until that is done: while the ledger is down, runs go on and their
 // accounts wait here.
 func KeepAccount(ctx workflow.Context, in KeepAccountInput) error {
 	patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: ticksTimeout, HeartbeatTimeout: time.Minute, RetryPolicy: retryPolicy(time.Second, time.Minute),
 	})
-	if in.Run != nil {
+	switch {
+	case in.Run != nil:
 		return workflow.ExecuteActivity(patient, a.RecordAccount, *in.Run).Get(ctx, nil)
+	case in.Evidence != nil:
+		return workflow.ExecuteActivity(patient, a.PutEvidence, *in.Evidence).Get(ctx, nil)
 	}
 	return workflow.ExecuteActivity(patient, a.RecordTicks, *in.Ticks).Get(ctx, nil)
 }
 
 // keepAccount starts a KeepAccount that outlives the workflow.
 func keepAccount(ctx workflow.Context, due activities.Due, in KeepAccountInput) error {
-	revision := 0
-	if in.Run != nil {
-		revision = in.Run.Revision
+	id, summary := accountID(due, 0), "account of "
+	switch {
+	case in.Run != nil:
+		id = accountID(due, in.Run.Revision)
+	case in.Evidence != nil:
+		id, summary = evidenceID(due, in.Evidence.Attempt), "evidence of "
 	}
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:            accountID(due, revision),
+		WorkflowID:            id,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		TypedSearchAttributes: SearchAttributesOf(due.Ref),
-		StaticSummary:         "account of " + due.Ref.String(),
+		StaticSummary:         summary + due.Ref.String(),
 	}), KeepAccount, in)
 	return child.GetChildWorkflowExecution().Get(ctx, nil)
 }

@@ -171,6 +171,7 @@ func (t *tick) childOptions(ctx workflow.Context, runUUID string) workflow.Conte
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		WaitForCancellation:   t.in.Trigger == TriggerExternal,
 		TypedSearchAttributes: SearchAttributesOf(t.in.Ref),
+		Memo:                  map[string]any{MemoDue: activities.Due{Ref: t.in.Ref, Trigger: t.in.Trigger, At: t.at}},
 		StaticSummary:         fmt.Sprintf("%s %s (%s)", t.in.Ref.Kind, t.in.Ref, t.in.Trigger),
 	})
 }

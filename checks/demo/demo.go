@@ -4,7 +4,10 @@ package demo
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -25,6 +28,9 @@ type Config struct {
 	ReportDelay, ExitDelay time.Duration
 	// ExitCode is what the process ends with, whatever it reported.
 	ExitCode int
+	// LogLines is how many numbered lines are written to Out at the start.
+	LogLines int
+	Out      io.Writer
 }
 
 // FromEnv reads the configuration. REPORT_FAILURE and REPORT_DELAY are Kuberhealthy's test-check's:
@@ -35,6 +41,7 @@ type Config struct {
 //	SKIP_REPORT     true ends without a report (false)
 //	EXIT_DELAY      time to stay after the report (0s)
 //	EXIT_CODE       exit code from 0 to 255 (0)
+//	LOG_LINES       numbered lines to write to standard output at the start, up to 1000000 (0)
 func FromEnv(env *settings.Env) Config {
 	texts := env.String("REPORT_ERRORS", "")
 	c := Config{
@@ -42,6 +49,8 @@ func FromEnv(env *settings.Env) Config {
 		ReportDelay: env.Duration("REPORT_DELAY", 0),
 		ExitDelay:   env.Duration("EXIT_DELAY", 0),
 		ExitCode:    env.Int("EXIT_CODE", 0, 0, 255),
+		LogLines:    env.Int("LOG_LINES", 0, 0, 1_000_000),
+		Out:         os.Stdout,
 	}
 	switch fail := env.Bool("REPORT_FAILURE", texts != ""); {
 	case fail && texts != "":
@@ -56,6 +65,9 @@ func FromEnv(env *settings.Env) Config {
 // before the report, none is sent.
 func (c Config) Run(ctx context.Context) int {
 	slog.Info("started", "ok", len(c.Errors) == 0, "report_delay", c.ReportDelay.String(), "exit_delay", c.ExitDelay.String())
+	for i := range c.LogLines {
+		fmt.Fprintf(c.Out, "line %d of %d\n", i+1, c.LogLines)
+	}
 	if !sleep(ctx, c.ReportDelay) {
 		slog.Info("interrupted before the report")
 		return max(c.ExitCode, 1)

@@ -42,17 +42,7 @@ func accountsCommand() *cobra.Command {
 }
 
 func showAccounts(ctx context.Context, dsn string, args []string, limit int, asJSON bool, out io.Writer) error {
-	if dsn == "" {
-		return errors.New("--ledger: is empty; name the ledger, such as sqlite:.state/temporal/ledger.db [KHRONICLE_LEDGER]")
-	}
-	path, isFile, err := ledger.SQLitePath(dsn)
-	if err != nil {
-		return fmt.Errorf("--ledger: %w", err)
-	}
-	if _, err := os.Stat(path); isFile && err != nil { // opening would make an empty one
-		return fmt.Errorf("--ledger: %w", err)
-	}
-	kept, err := ledger.Open(ctx, dsn, ledger.Options{})
+	kept, err := openToRead(ctx, dsn)
 	if err != nil {
 		return err
 	}
@@ -64,13 +54,12 @@ func showAccounts(ctx context.Context, dsn string, args []string, limit int, asJ
 		}
 		return show(out, asJSON, summaries, summaryTable)
 	}
-	namespace, name, ok := strings.Cut(args[0], "/")
-	if !ok {
-		return fmt.Errorf("%q is not NAMESPACE/NAME", args[0])
+	refs, err := refsOf(args[0])
+	if err != nil {
+		return err
 	}
 	var accounts []ledger.Account
-	for _, kind := range []khv1.KHWorkload{khv1.KHCheck, khv1.KHJob} {
-		ref := check.Ref{Kind: kind, Namespace: namespace, Name: name}
+	for _, ref := range refs {
 		found, err := kept.LastRuns(ctx, ref, limit)
 		if err != nil {
 			return err
@@ -81,11 +70,37 @@ func showAccounts(ctx context.Context, dsn string, args []string, limit int, asJ
 			return err
 		}
 		if uptime, known := counts.Uptime(); known && !asJSON {
-			fmt.Fprintf(out, "%s %s: %.1f %% of %d runs in 30 days succeeded\n", kind, ref, 100*uptime, counts.Known())
+			fmt.Fprintf(out, "%s %s: %.1f %% of %d runs in 30 days succeeded\n", ref.Kind, ref, 100*uptime, counts.Known())
 		}
 		accounts = append(accounts, found...)
 	}
 	return show(out, asJSON, accounts, accountTable)
+}
+
+// openToRead opens a ledger that is there.
+func openToRead(ctx context.Context, dsn string) (*ledger.Ledger, error) {
+	if dsn == "" {
+		return nil, errors.New("--ledger: is empty; name the ledger, such as sqlite:.state/temporal/ledger.db [KHRONICLE_LEDGER]")
+	}
+	path, isFile, err := ledger.SQLitePath(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("--ledger: %w", err)
+	}
+	if _, err := os.Stat(path); isFile && err != nil { // opening would make an empty one
+		return nil, fmt.Errorf("--ledger: %w", err)
+	}
+	return ledger.Open(ctx, dsn, ledger.Options{})
+}
+
+// refsOf returns the check and the job that NAMESPACE/NAME may mean.
+func refsOf(arg string) ([]check.Ref, error) {
+	namespace, name, ok := strings.Cut(arg, "/")
+	if !ok {
+		return nil, fmt.Errorf("%q is not NAMESPACE/NAME", arg)
+	}
+	return []check.Ref{
+		{Kind: khv1.KHCheck, Namespace: namespace, Name: name}, {Kind: khv1.KHJob, Namespace: namespace, Name: name},
+	}, nil
 }
 
 // show writes what was found as JSON, or as a table.

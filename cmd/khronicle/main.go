@@ -41,6 +41,7 @@ func rootCommand() *cobra.Command {
 		devCommand(),
 		watchCommand(),
 		accountsCommand(),
+		evidenceCommand(),
 		lintCommand(),
 	)
 	return root

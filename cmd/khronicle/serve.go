@@ -33,7 +33,7 @@ func (p *process) serve(ctx context.Context, roles []role) error {
 
 func (p *process) serveReports(ctx context.Context) error {
 	options := reportapi.Options{
-		Address: p.live.ListenAddress(), Signaler: p.temporal, States: p.cluster, Name: p.podName,
+		Address: p.live.ListenAddress(), Signaler: p.temporal, Runs: p.temporal, States: p.cluster, Name: p.podName,
 		Synced: p.cluster.Synced, Registry: p.metrics.Registry, Ready: p.ready, Presentation: p.presentation, Logger: p.logger,
 	}
 	if p.sourceIP {

@@ -1,0 +1,78 @@
+package activities
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/khronicle/khronicle/check"
+)
+
+// lastWords is how long after the end of a pod the rest of its logs is waited for.
+const lastWords = 2 * time.Second
+
+// follower reads the logs of a pod that somebody tells to go: a moment after its end, the pod is gone from the API server,
+// and its logs with it.
+type follower struct {
+	a      *Activities
+	pod    Pod
+	ctx    context.Context //nolint:containedctx // of one call of an activity
+	cancel context.CancelFunc
+
+	started bool
+	reading sync.WaitGroup
+	mu      sync.Mutex
+	pieces  []Piece
+}
+
+func (a *Activities) newFollower(ctx context.Context, pod Pod) *follower {
+	f := &follower{a: a, pod: pod}
+	f.ctx, f.cancel = context.WithCancel(ctx)
+	return f
+}
+
+// start begins to read, once, if there is a ledger for what is read.
+func (f *follower) start() {
+	if f.started || f.a.Ledger == nil {
+		return
+	}
+	f.started = true
+	pod, ok := f.a.Cluster.Pod(f.pod.Namespace, f.pod.Name)
+	if !ok {
+		return
+	}
+	for i, container := range check.ContainerLogs(pod) {
+		if container.Started && i < maxLogs {
+			f.reading.Go(func() { f.read(container.Name) })
+		}
+	}
+}
+
+func (f *follower) read(container string) {
+	tail, err := f.a.Cluster.FollowPodLog(f.ctx, f.pod.Namespace, f.pod.Name, container)
+	if err != nil {
+		return // it is asked for again when evidence is collected, and that says what is missing
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pieces = append(f.pieces, Piece{Kind: EvidenceLog, Name: container, Content: tail.Content, Size: tail.Size})
+}
+
+// end waits for the rest, for a bounded time, and returns what was read, packed. It is nil when nothing was.
+func (f *follower) end() ([]byte, error) {
+	if !f.started {
+		return nil, nil
+	}
+	rest := time.AfterFunc(lastWords, f.cancel)
+	defer rest.Stop()
+	f.reading.Wait()
+	if len(f.pieces) == 0 {
+		return nil, nil
+	}
+	return packWithin(f.pieces)
+}
+
+func (f *follower) stop() {
+	f.cancel()
+	f.reading.Wait()
+}

@@ -1,0 +1,178 @@
+package check
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/khronicle/khronicle/external/status"
+	"github.com/khronicle/khronicle/internal/protocol"
+)
+
+// MaxEvidence is how long one piece of evidence is kept, in bytes.
+const MaxEvidence = 64 << 10
+
+// LogTail is the end of a container's log.
+type LogTail struct {
+	// Content is a little longer than MaxEvidence where the log is, so that what is hidden in it is not cut in half before.
+	Content []byte
+	// Size is how long the log is, in bytes; of a very long one, how much of it was read.
+	Size int
+}
+
+// SpecEvidence returns a pod as it was made, without its status, as JSON: metadata and spec with all defaults. Values of
+// variables and of HTTP headers, and the run UUID, are replaced by their lengths.
+func SpecEvidence(pod *corev1.Pod) []byte {
+	kept := pod.DeepCopy()
+	kept.ManagedFields, kept.Status = nil, corev1.PodStatus{}
+	delete(kept.Annotations, corev1.LastAppliedConfigAnnotation) // it repeats the values
+	node := tree(kept)
+	delete(node, "status")
+	redact(node)
+	return HideRun(encode(node), pod.Labels[protocol.LabelRunID])
+}
+
+// StatusEvidence returns how a pod was last seen, as JSON: its phase, the exit codes, reasons and times of its containers.
+func StatusEvidence(pod *corev1.Pod) []byte {
+	kept := map[string]any{"status": tree(&pod.Status)}
+	if pod.DeletionTimestamp != nil {
+		kept["deletionTimestamp"] = pod.DeletionTimestamp
+	}
+	return HideRun(encode(kept), pod.Labels[protocol.LabelRunID])
+}
+
+// tree returns an object of the Kubernetes API as maps and lists.
+func tree(object any) map[string]any {
+	node := map[string]any{}
+	// Not possible to fail: it came as JSON.
+	if text, err := json.Marshal(object); err == nil {
+		_ = json.Unmarshal(text, &node)
+	}
+	return node
+}
+
+func encode(node any) []byte {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(node) // maps, lists and texts
+	return text.Bytes()
+}
+
+// valued are the lists whose items have a name and a value that may be secret.
+var valued = []string{"env", "httpHeaders"}
+
+// redact replaces the values in such lists, wherever they are.
+func redact(node any) {
+	switch node := node.(type) {
+	case []any:
+		for _, item := range node {
+			redact(item)
+		}
+	case map[string]any:
+		for key, child := range node {
+			if list, ok := child.([]any); ok && slices.Contains(valued, key) {
+				redactValues(list)
+			}
+			redact(child)
+		}
+	}
+}
+
+func redactValues(list []any) {
+	for _, item := range list {
+		variable, _ := item.(map[string]any)
+		if value, ok := variable["value"].(string); ok {
+			variable["value"] = fmt.Sprintf("(%d bytes)", len(value))
+		}
+	}
+}
+
+// HideRun replaces a run UUID in a text by asterisks, as many as it has characters. An empty one is nowhere.
+func HideRun(text []byte, uuid string) []byte {
+	if uuid == "" {
+		return text
+	}
+	return bytes.ReplaceAll(text, []byte(uuid), bytes.Repeat([]byte("*"), len(uuid)))
+}
+
+// EventsEvidence returns the events of a pod, a line each, the oldest first: time, type, reason, count, source, message.
+func EventsEvidence(events []corev1.Event) []byte {
+	sorted := slices.Clone(events)
+	slices.SortStableFunc(sorted, func(a, b corev1.Event) int { return eventTime(a).Compare(eventTime(b)) })
+	var text bytes.Buffer
+	for _, e := range sorted {
+		count := ""
+		if e.Count > 1 {
+			count = fmt.Sprintf(" ×%d", e.Count)
+		}
+		fmt.Fprintf(&text, "%s %s %s%s (%s) %s\n", eventTime(e).UTC().Format(time.RFC3339), e.Type, e.Reason, count,
+			cmp.Or(e.ReportingController, e.Source.Component, "-"), strings.ReplaceAll(strings.TrimSpace(e.Message), "\n", " "))
+	}
+	return text.Bytes()
+}
+
+// eventTime is when an event happened last. Which of its times is set depends on who wrote it.
+func eventTime(e corev1.Event) time.Time {
+	for _, t := range []time.Time{e.LastTimestamp.Time, e.EventTime.Time, e.FirstTimestamp.Time} {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return e.CreationTimestamp.Time
+}
+
+// ReportEvidence returns a report as JSON, with as many of its errors as fit into MaxEvidence, the last of them cut, and its
+// whole length in bytes.
+func ReportEvidence(report status.Report) (content []byte, size int) {
+	whole, err := json.Marshal(report)
+	if err != nil || len(whole) <= MaxEvidence { // not possible: it holds nothing but texts
+		return whole, len(whole)
+	}
+	const frame = len(`{"Errors":[],"OK":false}`)
+	left := MaxEvidence - frame
+	kept := status.Report{OK: report.OK, Errors: []string{}}
+	for _, text := range report.Errors {
+		quoted, _ := json.Marshal(text)
+		if left -= len(quoted) + len(","); left < 0 {
+			// A byte of the text takes six at most.
+			if cut := (left + len(quoted)) / 6; cut > 1 {
+				kept.Errors = append(kept.Errors, strings.ToValidUTF8(text[:min(len(text), cut-1)], ""))
+			}
+			break
+		}
+		kept.Errors = append(kept.Errors, text)
+	}
+	content, _ = json.Marshal(kept)
+	return content, len(whole)
+}
+
+// ContainerLog names a container of a pod whose log there may be.
+type ContainerLog struct {
+	Name string
+	// Started is true for a container that runs or has run.
+	Started bool
+}
+
+// ContainerLogs returns the containers of a pod, in the order in which they start.
+func ContainerLogs(pod *corev1.Pod) []ContainerLog {
+	started := map[string]bool{}
+	for _, s := range slices.Concat(statuses(pod), pod.Status.EphemeralContainerStatuses) {
+		started[s.Name] = s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil
+	}
+	var logs []ContainerLog
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		logs = append(logs, ContainerLog{c.Name, started[c.Name]})
+	}
+	for _, c := range pod.Spec.EphemeralContainers {
+		logs = append(logs, ContainerLog{c.Name, started[c.Name]})
+	}
+	return logs
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// evidenceCommand shows what was kept of a run whose pod is gone.
+func evidenceCommand() *cobra.Command {
+	c := defaultConfig()
+	var runUUID, at, output string
+	command := &cobra.Command{
+		Use: "evidence NAMESPACE/NAME", Short: "Show what was kept of a run that did not succeed, from the ledger", Args: cobra.ExactArgs(1),
+		Long: `Show what was kept of a run that did not succeed: the pod's spec, status, events and logs, and the reports.
+Of which run: of the newest that did not succeed, unless --run or --at says another.`,
+		Example: "  khronicle evidence shop/checkout --ledger sqlite:.state/temporal/ledger.db\n  khronicle evidence shop/checkout --at 2026-11-23T02:00:00Z",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if output != "text" && output != "json" {
+				return fmt.Errorf("--output: %q is not text or json", output)
+			}
+			find, err := chooser(runUUID, at)
+			if err != nil {
+				return err
+			}
+			return showEvidence(cmd.Context(), c.ledger, args[0], find, output == "json", cmd.OutOrStdout())
+		},
+	}
+	f := command.Flags()
+	c.addLedgerFlag(f)
+	f.StringVar(&runUUID, "run", "", "run UUID of the run")
+	f.StringVar(&at, "at", "", "when the run was due: the newest that was due then or before, such as 2026-11-23T02:00:00Z")
+	f.StringVarP(&output, "output", "o", "text", "text or json")
+	command.MarkFlagsMutuallyExclusive("run", "at")
+	return command
+}
+
+// choice finds one account of a check or job.
+type choice func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error)
+
+func chooser(runUUID, at string) (choice, error) {
+	switch {
+	case runUUID != "":
+		return func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
+			return kept.RunOf(ctx, ref, strings.ToLower(runUUID))
+		}, nil
+	case at != "":
+		due, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			return nil, fmt.Errorf("--at: %q is not a time such as 2026-11-23T02:00:00Z", at)
+		}
+		if due.Nanosecond() == 0 { // as the accounts are shown, without the fraction of the second
+			due = due.Add(time.Second - time.Microsecond)
+		}
+		return func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
+			return kept.RunAt(ctx, ref, due)
+		}, nil
+	}
+	return func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
+		return kept.LastFault(ctx, ref)
+	}, nil
+}
+
+var errNoRun = errors.New("the ledger has no such run")
+
+func showEvidence(ctx context.Context, dsn, arg string, find choice, asJSON bool, out io.Writer) error {
+	refs, err := refsOf(arg)
+	if err != nil {
+		return err
+	}
+	kept, err := openToRead(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer kept.Close()
+	var account ledger.Account
+	found := false
+	for _, ref := range refs {
+		a, ok, err := find(ctx, kept, ref)
+		if err != nil {
+			return err
+		}
+		if ok && (!found || a.Nominal.After(account.Nominal)) {
+			account, found = a, true
+		}
+	}
+	if !found {
+		return fmt.Errorf("%s: %w", arg, errNoRun)
+	}
+	pieces, err := kept.Evidence(ctx, account.Key)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(pieces, func(a, b ledger.Evidence) int {
+		return cmp.Compare(slices.Index(kindOrder, a.Kind), slices.Index(kindOrder, b.Kind))
+	})
+	if asJSON {
+		return evidenceJSON(out, account, pieces)
+	}
+	evidenceText(out, account, pieces)
+	return nil
+}
+
+// kindOrder is the order in which a person asks; what is not among them comes first.
+var kindOrder = []string{
+	activities.EvidenceStatus, activities.EvidenceEvents, activities.EvidenceLog, activities.EvidenceReport,
+	activities.EvidenceFurther, activities.EvidenceLate, activities.EvidenceMissing, activities.EvidenceSpec,
+}
+
+// shownPiece is a piece of evidence in JSON.
+type shownPiece struct {
+	Kind, Name string
+	// Size is how long the whole was.
+	Size    int
+	Content string
+}
+
+func evidenceJSON(out io.Writer, account ledger.Account, pieces []ledger.Evidence) error {
+	shown := struct {
+		Account  ledger.Account
+		Evidence []shownPiece
+	}{account, []shownPiece{}}
+	for _, e := range pieces {
+		shown.Evidence = append(shown.Evidence, shownPiece{e.Kind, e.Name, e.Size, string(e.Content)})
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(shown)
+}
+
+func evidenceText(out io.Writer, a ledger.Account, pieces []ledger.Evidence) {
+	fmt.Fprintf(out, "%s %s/%s, due %s (%s): %s\n", a.Kind, a.Namespace, a.Name, a.Nominal.Format(time.RFC3339), a.Trigger, cmp.Or(string(a.Outcome), "running"))
+	fmt.Fprintf(out, "run %s, node %s, attempts %d, took %s\n", cmp.Or(a.WorkflowID, "-"), cmp.Or(a.Node, "-"), a.Attempts, between(a.Started, a.Judged))
+	for _, text := range a.Errors {
+		fmt.Fprintf(out, "error: %s\n", printable([]byte(text)))
+	}
+	for _, text := range a.Notes {
+		fmt.Fprintf(out, "note: %s\n", printable([]byte(text)))
+	}
+	if len(pieces) == 0 {
+		fmt.Fprintln(out, "\nThere is no evidence: the run succeeded or had no pod, or it was too long ago.")
+	}
+	for _, e := range pieces {
+		fmt.Fprintf(out, "\n=== %s %s (%s)\n", e.Kind, printable([]byte(e.Name)), sizeOf(e))
+		content := printable(e.Content)
+		fmt.Fprint(out, content)
+		if !strings.HasSuffix(content, "\n") {
+			fmt.Fprintln(out)
+		}
+	}
+}
+
+func sizeOf(e ledger.Evidence) string {
+	if e.Size <= len(e.Content) {
+		return fmt.Sprintf("%d bytes", len(e.Content))
+	}
+	part := "a part"
+	if e.Kind == activities.EvidenceLog {
+		part = "the end"
+	}
+	return fmt.Sprintf("%s: %d of at least %d bytes", part, len(e.Content), e.Size)
+}
+
+// printable returns a text in which what could work upon a terminal, or hide, is written out: \x1b, \u202e.
+func printable(content []byte) string {
+	var text strings.Builder
+	for len(content) > 0 {
+		r, n := utf8.DecodeRune(content)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&text, `\x%02x`, content[0])
+		case r == '\n' || r == '\t' || unicode.IsPrint(r):
+			text.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRuneToASCII(r)
+			text.WriteString(quoted[1 : len(quoted)-1])
+		}
+		content = content[n:]
+	}
+	return text.String()
+}

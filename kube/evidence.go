@@ -1,0 +1,162 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/khronicle/khronicle/check"
+)
+
+// Bounds of what is read of a pod that failed.
+const (
+	// shortTail is how many lines of a log are asked for at first. Only where they are shorter than what is kept, as many
+	// are asked for as that has bytes: more cannot be in it.
+	shortTail = 1000
+	longTail  = check.MaxEvidence
+	// keptTail is a little more than what is kept of a log: what is hidden in it must not begin before it.
+	keptTail = check.MaxEvidence + 64
+	// followedTail is from how many lines before its end a log is followed.
+	followedTail = 4000
+	// maxLogRead is how much of a log is read, in bytes. It is more than followedTail lines can have.
+	maxLogRead = 128 << 20
+	// maxEvents is how many events of a pod are read.
+	maxEvents = 200
+	// maxDeparted is how many pods are remembered that are gone.
+	maxDeparted = 256
+)
+
+// Pod returns a checker pod as it is cached, or as it was last seen when it went a moment ago without having succeeded. It
+// must not be changed.
+func (c *Cluster) Pod(namespace, name string) (*corev1.Pod, bool) {
+	if pod, ok := c.pods.get(namespace, name); ok {
+		return pod, true
+	}
+	return c.departed.get(namespace + "/" + name)
+}
+
+// PodEvents returns the events of a pod, by one request. The name is enough: no two checker pods have the same.
+func (c *Cluster) PodEvents(ctx context.Context, namespace, name string) ([]corev1.Event, error) {
+	list, err := c.core.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: "involvedObject.kind=Pod,involvedObject.name=" + name, Limit: maxEvents,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list events of pod %s/%s: %w", namespace, name, err)
+	}
+	return list.Items, nil
+}
+
+// PodLog returns the end of a container's log, by one or two requests. The API has no way to ask for so many last bytes.
+func (c *Cluster) PodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error) {
+	short, lines, err := c.readLog(ctx, namespace, name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(shortTail))})
+	// The kubelet counts a line of more than 16 KiB as several. If it has counted four such, the tail is long enough.
+	if err != nil || lines < shortTail-4 || short.Size >= check.MaxEvidence {
+		return short, err
+	}
+	long, _, err := c.readLog(ctx, namespace, name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(longTail))})
+	if err != nil {
+		return short, nil //nolint:nilerr // the end, which is what counts, is there
+	}
+	return long, nil
+}
+
+// FollowPodLog reads the log of a container until it ends or ctx does, by one request, and returns the end of what it has
+// read. Of what was written before the call it has 4000 lines, which may be less than is kept.
+func (c *Cluster) FollowPodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error) {
+	tail, _, err := c.readLog(ctx, namespace, name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(followedTail)), Follow: true})
+	if tail.Size > 0 {
+		return tail, nil //nolint:nilerr // what was written until then is the end of it
+	}
+	return tail, err
+}
+
+var (
+	errLogTooLong = fmt.Errorf("its last lines are longer than %d MiB", maxLogRead>>20)
+	errNoLog      = errors.New("the node has no log of it any more")
+)
+
+// noLog is what a kubelet writes in place of a log that it does not have.
+var noLog = []byte("unable to retrieve container logs for ")
+
+// readLog returns the end of what an answer has, and how many lines were read.
+func (c *Cluster) readLog(ctx context.Context, namespace, name string, o *corev1.PodLogOptions) (tail check.LogTail, lines int, err error) {
+	what := fmt.Sprintf("read log of container %s of pod %s/%s", o.Container, namespace, name)
+	stream, err := c.core.CoreV1().Pods(namespace).GetLogs(name, o).Stream(ctx)
+	if err != nil {
+		return tail, 0, fmt.Errorf("%s: %w", what, err)
+	}
+	defer stream.Close()
+	chunk := make([]byte, 16<<10)
+	for {
+		n, err := stream.Read(chunk)
+		tail.Size += n
+		lines += bytes.Count(chunk[:n], []byte("\n"))
+		tail.Content = append(tail.Content, chunk[:n]...)
+		if len(tail.Content) > 4*keptTail {
+			tail.Content = append(tail.Content[:0], tail.Content[len(tail.Content)-keptTail:]...)
+		}
+		if err == nil && tail.Size > maxLogRead {
+			err = errLogTooLong
+		}
+		if err == nil {
+			continue
+		}
+		tail.Content = tail.Content[max(0, len(tail.Content)-keptTail):]
+		switch {
+		case bytes.HasPrefix(tail.Content, noLog) && tail.Size < 1<<10:
+			return check.LogTail{}, 0, fmt.Errorf("%s: %w", what, errNoLog)
+		case errors.Is(err, io.EOF):
+			return tail, lines, nil
+		}
+		return tail, lines, fmt.Errorf("%s: %w", what, err)
+	}
+}
+
+// departed remembers the pods that went last. Those that succeeded are not looked for.
+type departed struct {
+	mu   sync.Mutex
+	pods map[string]*corev1.Pod
+	keys []string // the oldest first
+}
+
+func newDeparted() *departed { return &departed{pods: map[string]*corev1.Pod{}} }
+
+func (d *departed) get(key string) (*corev1.Pod, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	pod, ok := d.pods[key]
+	return pod, ok
+}
+
+// handler makes an informer tell what goes.
+func (d *departed) handler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{DeleteFunc: func(obj any) {
+		if missed, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+			obj = missed.Obj
+		}
+		if pod, ok := obj.(*corev1.Pod); ok && pod.Status.Phase != corev1.PodSucceeded {
+			d.add(pod)
+		}
+	}}
+}
+
+func (d *departed) add(pod *corev1.Pod) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := pod.Namespace + "/" + pod.Name
+	if _, known := d.pods[key]; !known {
+		d.keys = append(d.keys, key)
+	}
+	d.pods[key] = pod
+	if len(d.keys) > maxDeparted {
+		delete(d.pods, d.keys[0])
+		d.keys = d.keys[1:]
+	}
+}

@@ -1,0 +1,45 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/khronicle/khronicle/check"
+)
+
+// LastFault returns the newest account of a check or job that tells of a run which did not succeed, or of an attempt of one;
+// ok is false where there is none. Those of a deleted one that had the same name count too.
+func (l *Ledger) LastFault(ctx context.Context, ref check.Ref) (a Account, ok bool, err error) {
+	return l.newest(ctx, ref, `(a.outcome IN (2, 3, 4) OR a.flaky = 1)`)
+}
+
+// RunAt returns the newest account of a check or job that was due at a time or before.
+func (l *Ledger) RunAt(ctx context.Context, ref check.Ref, at time.Time) (a Account, ok bool, err error) {
+	return l.newest(ctx, ref, `a.nominal <= $2`, at.UnixMicro())
+}
+
+// RunOf returns the account of a check or job that belongs to a workflow, by its ID.
+func (l *Ledger) RunOf(ctx context.Context, ref check.Ref, workflowID string) (a Account, ok bool, err error) {
+	return l.newest(ctx, ref, `a.workflow_id = $2`, packID(workflowID))
+}
+
+// newest returns the newest account of a check or job that satisfies a condition, whose arguments are $2 and so on.
+func (l *Ledger) newest(ctx context.Context, ref check.Ref, condition string, args ...any) (a Account, ok bool, err error) {
+	ids, err := checkIDs(ctx, l.store.reader(), ref)
+	for _, id := range ids {
+		var found []Account
+		found, err = queryAccounts(ctx, l.store.reader(), selectAccounts+` WHERE a.check_id = $1 AND `+condition+
+			` ORDER BY a.nominal DESC, a.cause DESC LIMIT 1`, append([]any{id}, args...)...)
+		if err != nil {
+			break
+		}
+		if len(found) > 0 && (!ok || found[0].Nominal.After(a.Nominal)) {
+			a, ok = found[0], true
+		}
+	}
+	if err != nil {
+		return Account{}, false, fmt.Errorf("find account of %s: %w", ref, err)
+	}
+	return a, ok, nil
+}
