@@ -20,7 +20,7 @@ type Ledger interface {
 	Begin(ctx context.Context, account ledger.Account) error
 	Finish(ctx context.Context, account ledger.Account) error
 	RecordTicks(ctx context.Context, accounts []ledger.Account) error
-	LastTick(ctx context.Context, checkUID string) (account ledger.Account, ok bool, err error)
+	Last(ctx context.Context, checkUID string, trigger ledger.Trigger) (account ledger.Account, ok bool, err error)
 	PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error
 }
 
@@ -109,35 +109,64 @@ type TicksInput struct {
 	Busy time.Time
 	// Paused is true when the check was suspended: those after Busy were paused.
 	Paused bool `json:",omitempty"`
-	// SinceLast is true when the newest tick in the ledger stands for After, where it is later, and its run for Busy. A zero
-	// Anchor is that tick, too.
+	// SinceFirst is true when nothing but the check's run at once went before them: those during it were skipped.
+	SinceFirst bool `json:",omitempty"`
+	// SinceLast is true when the newest tick in the ledger stands for After, where it is later, and for a zero Anchor; those
+	// during its run, or the one at once, were skipped.
 	SinceLast bool `json:",omitempty"`
 }
 
-// errRunIsOpen is the error of ticks after one whose account is not closed yet: when its run ended is not known.
+// errRunIsOpen is the error of ticks after a run whose account is not closed yet: when it ended is not known.
 var errRunIsOpen = errors.New("the run before them has no outcome yet")
 
-// sinceLast fills in what the newest tick of the check says. It returns false when there is none to go by.
-func (a *Activities) sinceLast(ctx context.Context, in *TicksInput) (ok bool, err error) {
-	last, found, err := a.Ledger.LastTick(ctx, uidOf(in.Ref))
+// span is the time of a run.
+type span struct{ from, to time.Time }
+
+func (s span) contains(t time.Time) bool { return !t.Before(s.from) && !t.After(s.to) }
+
+// lastOf returns the newest account of a check with a trigger, and the time of its run.
+func (a *Activities) lastOf(ctx context.Context, in TicksInput, trigger ledger.Trigger) (last ledger.Account, busy span, ok bool, err error) {
+	last, ok, err = a.Ledger.Last(ctx, uidOf(in.Ref), trigger)
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("read the last tick of %s: %w", in.Ref, err)
-	case !found:
-		return !in.Anchor.IsZero(), nil
+		return last, busy, ok, fmt.Errorf("read the last account of %s: %w", in.Ref, err)
+	case !ok || last.WorkflowID == "" || !last.Nominal.Before(in.Before):
+		return last, busy, ok, nil
 	case last.Outcome == ledger.Unfinished:
-		return false, fmt.Errorf("ticks of %s after %s: %w", in.Ref, last.Nominal.Format(time.RFC3339), errRunIsOpen)
+		return last, busy, ok, fmt.Errorf("ticks of %s after %s: %w", in.Ref, last.Nominal.Format(time.RFC3339), errRunIsOpen)
 	}
-	if last.Nominal.After(in.After) {
+	end := slices.MaxFunc([]time.Time{last.Judged, last.Exited, last.Recorded}, time.Time.Compare)
+	return last, span{last.Nominal, end}, ok, nil
+}
+
+// firstWithin is how often it is tried to find the account of a check's run at once.
+const firstWithin = 20
+
+// busy returns when runs kept the check from another. With SinceLast it fills in what the newest tick says; ok is false when
+// there is nothing to go by.
+func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok bool, err error) {
+	spans = []span{{in.After, in.Busy}}
+	if !in.SinceFirst && !in.SinceLast {
+		return spans, true, nil
+	}
+	_, first, found, err := a.lastOf(ctx, *in, ledger.First)
+	if err == nil && !found && in.SinceFirst && activity.GetInfo(ctx).Attempt < firstWithin {
+		err = fmt.Errorf("ticks of %s: the account of its first run is not there yet", in.Ref)
+	}
+	if err != nil || in.SinceFirst {
+		return append(spans, first), true, err
+	}
+	last, run, found, err := a.lastOf(ctx, *in, ledger.Scheduled)
+	if err != nil {
+		return nil, false, err
+	}
+	if found && last.Nominal.After(in.After) {
 		in.After = last.Nominal
 	}
 	if in.Anchor.IsZero() {
 		in.Anchor = last.Nominal
 	}
-	if last.WorkflowID != "" {
-		in.Busy = slices.MaxFunc([]time.Time{last.Judged, last.Exited, last.Recorded}, time.Time.Compare)
-	}
-	return true, nil
+	return append(spans, first, run), !in.Anchor.IsZero(), nil
 }
 
 // maxTicks is how many accounts are written at a time.
@@ -152,10 +181,9 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) error {
 	if err != nil {
 		return fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
 	}
-	if in.SinceLast {
-		if ok, err := a.sinceLast(ctx, &in); err != nil || !ok {
-			return err
-		}
+	busy, ok, err := a.busy(ctx, &in)
+	if err != nil || !ok {
+		return err
 	}
 	var accounts []ledger.Account
 	write := func() error {
@@ -169,7 +197,7 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) error {
 	for due := range schedule.Between(in.Anchor, in.After, in.Before) {
 		account := accountOf(Due{Ref: in.Ref, Trigger: in.Trigger, At: due})
 		switch account.Outcome = ledger.Missed; {
-		case !due.After(in.Busy):
+		case slices.ContainsFunc(busy, func(s span) bool { return s.contains(due) }):
 			account.Outcome = ledger.Skipped
 		case in.Paused:
 			account.Outcome = ledger.Paused

@@ -23,9 +23,9 @@ type fakeLedger struct {
 	refuse          error
 	begun, finished []ledger.Account
 	ticks           [][]ledger.Account
-	// last is the newest tick, if it has a name.
-	last     ledger.Account
-	evidence []piece
+	// last is the newest tick, and first the newest run at once, if they have a name.
+	last, first ledger.Account
+	evidence    []piece
 }
 
 func (f *fakeLedger) Begin(_ context.Context, account ledger.Account) error {
@@ -43,8 +43,12 @@ func (f *fakeLedger) RecordTicks(_ context.Context, accounts []ledger.Account) e
 	return f.refuse
 }
 
-func (f *fakeLedger) LastTick(context.Context, string) (ledger.Account, bool, error) {
-	return f.last, f.last.Name != "", f.refuse
+func (f *fakeLedger) Last(_ context.Context, _ string, trigger ledger.Trigger) (ledger.Account, bool, error) {
+	last := f.last
+	if trigger == ledger.First {
+		last = f.first
+	}
+	return last, last.Name != "", f.refuse
 }
 
 func (f *fakeLedger) PutEvidence(_ context.Context, key ledger.Key, e ledger.Evidence) error {
@@ -173,6 +177,7 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 	tests := []struct {
 		name   string
 		last   ledger.Account
+		first  ledger.Account
 		anchor time.Time
 		paused bool
 		want   map[time.Time]ledger.Outcome
@@ -193,11 +198,19 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 			name: "of the schedule before the last one", anchor: minute(1).Add(time.Second), last: tick(0, ledger.Succeeded, runUUID, minute(0)),
 			want: map[time.Time]ledger.Outcome{minute(2).Add(time.Second): ledger.Missed, minute(3).Add(time.Second): ledger.Missed},
 		},
+		{
+			name: "after the run at once", anchor: anchor, first: tick(0, ledger.Failed, runUUID, minute(2)),
+			want: map[time.Time]ledger.Outcome{minute(1): ledger.Skipped, minute(2): ledger.Skipped, minute(3): ledger.Missed},
+		},
+		{
+			name: "before the run at once of the next schedule", anchor: anchor, first: tick(4, "", runUUID, time.Time{}),
+			want: map[time.Time]ledger.Outcome{minute(1): ledger.Missed, minute(2): ledger.Missed, minute(3): ledger.Missed},
+		},
 		{name: "all are there", anchor: anchor, last: tick(3, ledger.Succeeded, runUUID, minute(3)), want: map[time.Time]ledger.Outcome{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			kept := &fakeLedger{last: tt.last}
+			kept := &fakeLedger{last: tt.last, first: tt.first}
 			a, env := worker(&fakeCluster{})
 			a.Ledger = kept
 			in := activities.TicksInput{
@@ -216,6 +229,25 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 			}
 		})
 	}
+	t.Run("of a schedule whose first run was long", func(t *testing.T) {
+		a, env := worker(&fakeCluster{})
+		kept := &fakeLedger{first: tick(0, ledger.Succeeded, runUUID, minute(2))}
+		a.Ledger = kept
+		in := activities.TicksInput{
+			Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"},
+			Anchor: anchor, After: anchor, Before: minute(4), SinceFirst: true,
+		}
+		if _, err := env.ExecuteActivity(a.RecordTicks, in); err != nil {
+			t.Fatal(err)
+		}
+		if got := kept.ticks[0]; len(got) != 3 || got[1].Outcome != ledger.Skipped || got[2].Outcome != ledger.Missed {
+			t.Errorf("ticks are %+v, want two that were skipped and one that was missed", got)
+		}
+		kept.first.Name = ""
+		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "not there yet") {
+			t.Errorf("error %v, want to be tried again until the account of the first run is there", err)
+		}
+	})
 	t.Run("while the run before them is open", func(t *testing.T) {
 		a, env := worker(&fakeCluster{})
 		kept := &fakeLedger{last: tick(1, ledger.Unfinished, runUUID, time.Time{})}

@@ -19,7 +19,7 @@ func Migrations() int {
 
 // Queries whose plans are tested.
 var (
-	LastTickQuery  = selectLastTick
+	NewestQuery    = selectNewest
 	AccountOfQuery = selectByRun
 )
 

@@ -99,9 +99,9 @@ func (l *Late) LastRuns(ctx context.Context, ref check.Ref, limit int) (runs []A
 	return runs, err
 }
 
-// LastTick is that of Ledger.
-func (l *Late) LastTick(ctx context.Context, checkUID string) (a Account, ok bool, err error) {
-	err = l.do(func(opened *Ledger) (err error) { a, ok, err = opened.LastTick(ctx, checkUID); return err })
+// Last is that of Ledger.
+func (l *Late) Last(ctx context.Context, checkUID string, trigger Trigger) (a Account, ok bool, err error) {
+	err = l.do(func(opened *Ledger) (err error) { a, ok, err = opened.Last(ctx, checkUID, trigger); return err })
 	return a, ok, err
 }
 

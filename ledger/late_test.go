@@ -84,8 +84,8 @@ func lateReads(ctx context.Context, late *ledger.Late, failed ledger.Account) ma
 		return err
 	}
 	return map[string]func() error{
-		"LastTick": func() error {
-			a, ok, err := late.LastTick(ctx, failed.CheckUID)
+		"Last": func() error {
+			a, ok, err := late.Last(ctx, failed.CheckUID, ledger.Scheduled)
 			return want("not the open one", ok && a.WorkflowID == "w3", err)
 		},
 		"AccountOf": func() error {

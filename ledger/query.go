@@ -153,19 +153,19 @@ AND a.nominal < $3 AND a.cause = $4 ORDER BY a.nominal`, checkUID, ceilMicro(fro
 	return ticks, nil
 }
 
-var selectLastTick = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 ORDER BY a.nominal DESC LIMIT 1`
+var selectNewest = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 ORDER BY a.nominal DESC LIMIT 1`
 
-// LastTick returns the newest account of a check's grid, closed or open; ok is false where it has none. It looks at the end of
-// the check's part of the key, behind which only the runs that were asked for since lie.
-func (l *Ledger) LastTick(ctx context.Context, checkUID string) (a Account, ok bool, err error) {
+// Last returns the newest account of a check with a trigger, closed or open; ok is false where it has none. It looks at the end
+// of the check's part of the key, behind which only its accounts with other triggers lie.
+func (l *Ledger) Last(ctx context.Context, checkUID string, trigger Trigger) (a Account, ok bool, err error) {
 	var id int64
 	db := l.store.reader()
 	err = queryRows(ctx, db, `SELECT id FROM checks WHERE uid = $1`, func(scan scanner) error { return scan(&id) }, checkUID)
 	if err == nil {
-		a, ok, err = queryAccount(ctx, db, selectLastTick, id, causeOf(Scheduled))
+		a, ok, err = queryAccount(ctx, db, selectNewest, id, causeOf(trigger))
 	}
 	if err != nil {
-		return Account{}, false, fmt.Errorf("last tick of %s: %w", checkUID, err)
+		return Account{}, false, fmt.Errorf("last account of %s (%s): %w", checkUID, trigger, err)
 	}
 	return a, ok, nil
 }

@@ -144,12 +144,12 @@ func TestLastRunsAndOverview(t *testing.T) {
 	})
 }
 
-func TestLastTick(t *testing.T) {
+func TestLast(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
 		want := func(a ledger.Account, there bool) {
 			t.Helper()
-			got, ok, err := l.LastTick(t.Context(), "uid-dns")
+			got, ok, err := l.Last(t.Context(), "uid-dns", ledger.Scheduled)
 			must(t, err)
 			if diff := cmp.Diff(a, got); diff != "" || ok != there {
 				t.Errorf("last tick is there=%t, want %t (-want +got):\n%s", ok, there, diff)
@@ -166,7 +166,7 @@ func TestLastTick(t *testing.T) {
 		want(opened(late), true)
 		must(t, l.Finish(t.Context(), late))
 		want(late, true)
-		if _, ok, err := l.LastTick(t.Context(), "of nobody"); ok || err != nil {
+		if _, ok, err := l.Last(t.Context(), "of nobody", ledger.Scheduled); ok || err != nil {
 			t.Errorf("a check without accounts has a last tick: %t, %v", ok, err)
 		}
 	})
@@ -218,12 +218,12 @@ func TestAccountOfARun(t *testing.T) {
 func TestLooksGoByKeys(t *testing.T) {
 	l := open(t, sqliteDSN(t))
 	for name, want := range map[string]string{
-		ledger.LastTickQuery:  "SEARCH a USING PRIMARY KEY",
+		ledger.NewestQuery:    "SEARCH a USING PRIMARY KEY",
 		ledger.AccountOfQuery: "SEARCH a USING INDEX accounts_by_run",
 	} {
 		plan, err := ledger.Plan(t.Context(), l, name)
 		must(t, err)
-		if !strings.Contains(plan, want) || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") && name == ledger.LastTickQuery {
+		if !strings.Contains(plan, want) || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") && name == ledger.NewestQuery {
 			t.Errorf("plan of %s, want %q in it:\n%s", name, want, plan)
 		}
 	}

@@ -275,9 +275,17 @@ func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string
 		described.WorkflowExecutionInfo.CloseTime = timestamppb.New(found.closed)
 	}
 	for _, child := range found.children {
-		described.PendingChildren = append(described.PendingChildren, &workflowpb.PendingChildExecutionInfo{WorkflowId: child})
+		described.PendingChildren = append(described.PendingChildren, &workflowpb.PendingChildExecutionInfo{WorkflowId: child, WorkflowTypeName: typeOf(child)})
 	}
 	return described, nil
+}
+
+// typeOf is the type of a workflow, which these tests tell by its ID.
+func typeOf(id string) string {
+	if strings.HasPrefix(id, "account/") {
+		return "KeepAccount"
+	}
+	return "CheckRun"
 }
 
 func (f *fakeTemporal) TerminateWorkflow(_ context.Context, id, _, why string, _ ...any) error {

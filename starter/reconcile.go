@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ func (s *starter) act(ctx context.Context, todo action, id string, c *khv1.Kuber
 	case end:
 		return 0, s.end(ctx, id, present)
 	case pause:
-		return 0, s.startSchedule(ctx, id, c, present, pausedInput(c, time.Now()))
+		return 0, s.pause(ctx, id, c, present)
 	case stop:
 		return 0, s.stop(ctx, id, "the check is suspended, and its spec is not valid")
 	case wait:
@@ -98,7 +99,7 @@ func (s *starter) describe(ctx context.Context, id string) (schedule, error) {
 		return schedule{}, fmt.Errorf("describe workflow %s: %w", id, err)
 	}
 	found := schedule{running: open(described)}
-	for _, child := range described.GetPendingChildren() {
+	for _, child := range runsOf(described) {
 		found.children = append(found.children, child.GetWorkflowId())
 	}
 	revision := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[workflows.MemoRevision]
@@ -135,6 +136,15 @@ func (s *starter) addRunsInFlight(ctx context.Context, id string, found *schedul
 	return nil
 }
 
+// checkRun is the name of the type of runs. A schedule has other children too, such as accounts that wait for the ledger.
+const checkRun = "CheckRun"
+
+func runsOf(described *workflowservice.DescribeWorkflowExecutionResponse) []*workflowpb.PendingChildExecutionInfo {
+	return slices.DeleteFunc(slices.Clone(described.GetPendingChildren()), func(child *workflowpb.PendingChildExecutionInfo) bool {
+		return child.GetWorkflowTypeName() != checkRun
+	})
+}
+
 func open(described *workflowservice.DescribeWorkflowExecutionResponse) bool {
 	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
@@ -142,20 +152,30 @@ func open(described *workflowservice.DescribeWorkflowExecutionResponse) bool {
 // start begins the schedule with a first run at once. The order matters: when the process dies between the two, the next
 // start finds the first run started and goes on.
 func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) error {
+	in := input(c, time.Now())
+	if err := s.accountForGap(ctx, c, last, in.Anchor); err != nil {
+		return err
+	}
 	if err := s.startFirst(ctx, check.FromCheck(c)); err != nil {
 		return err
 	}
-	return s.startSchedule(ctx, id, c, last, input(c, time.Now()))
+	return s.startSchedule(ctx, id, last, in)
 }
 
-// startSchedule begins the schedule, once the ticks that the last one left open are on their way into the ledger.
-// A schedule of an older revision is replaced; without one, a second starter that does the same finds it done.
-func (s *starter) startSchedule(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule, in workflows.ScheduledCheckInput) error {
-	parsed, err := check.ParseSchedule(in.Schedule)
-	if err != nil {
+// pause begins a schedule that runs nothing.
+func (s *starter) pause(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) error {
+	in := pausedInput(c, time.Now())
+	if err := s.accountForGap(ctx, c, last, in.Anchor); err != nil {
 		return err
 	}
-	if err := s.accountForGap(ctx, c, last, in.Anchor); err != nil {
+	return s.startSchedule(ctx, id, last, in)
+}
+
+// startSchedule begins the schedule.
+// A schedule of an older revision is replaced; without one, a second starter that does the same finds it done.
+func (s *starter) startSchedule(ctx context.Context, id string, last schedule, in workflows.ScheduledCheckInput) error {
+	parsed, err := check.ParseSchedule(in.Schedule)
+	if err != nil {
 		return err
 	}
 	grid := workflows.Grid{Schedule: in.Schedule, Anchor: in.Anchor, Paused: in.Paused, Runs: last.inFlight}
@@ -298,7 +318,7 @@ func (s *starter) recordLostRun(ctx context.Context, job *khv1.KuberhealthyJob) 
 		return 0, nil
 	}
 	// The run itself does not end with the workflow that began it.
-	alive, err := s.anyOpen(ctx, described.GetPendingChildren())
+	alive, err := s.anyOpen(ctx, runsOf(described))
 	switch {
 	case err != nil || alive:
 		return settled, err

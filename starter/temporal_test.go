@@ -198,8 +198,10 @@ func (w realWorld) await(t *testing.T, id string, want enumspb.WorkflowExecution
 func (w realWorld) child(t *testing.T, id string) (child string) {
 	t.Helper()
 	eventually(t, id+" has a run in flight", func() bool {
-		if children := w.describe(t, id, "").GetPendingChildren(); len(children) > 0 && children[0].GetRunId() != "" {
-			child = children[0].GetWorkflowId()
+		for _, pending := range w.describe(t, id, "").GetPendingChildren() {
+			if pending.GetWorkflowTypeName() == "CheckRun" && pending.GetRunId() != "" {
+				child = pending.GetWorkflowId()
+			}
 		}
 		return child != ""
 	})
@@ -427,6 +429,18 @@ func (p *pods) PodsOf(string, string) []*corev1.Pod { return nil }
 
 func (p *pods) WriteState(context.Context, string, string, func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
 	return nil
+}
+
+func (p *pods) Pod(string, string) (*corev1.Pod, bool) { return nil, false }
+
+func (p *pods) PodEvents(context.Context, string, string) ([]corev1.Event, error) { return nil, nil }
+
+func (p *pods) PodLog(context.Context, string, string, string) (check.LogTail, error) {
+	return check.LogTail{}, nil
+}
+
+func (p *pods) FollowPodLog(context.Context, string, string, string) (check.LogTail, error) {
+	return check.LogTail{}, nil
 }
 
 func (p *pods) SetJobPhase(context.Context, check.Ref, khv1.JobPhase) error { return nil }

@@ -225,6 +225,7 @@ func TestTicksBetweenTwoRuns(t *testing.T) {
 					Ref: checkRef, Trigger: workflows.TriggerSchedule, Schedule: tickInput().Schedule, Anchor: anchor,
 					After: anchor.Add(tt.after), Before: anchor.Add(tt.before),
 				}
+				in.SinceFirst = tt.probe != nil
 				if tt.busy != 0 {
 					in.Busy = anchor.Add(tt.busy)
 				}

@@ -111,7 +111,7 @@ func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
 }
 
 // accountForTicks accounts for the due times since the previous tick and before another at which no run started: those up to
-// busy were skipped, the others missed, or paused where the check is.
+// busy, or during the first run, were skipped, the others missed, or paused where the check is.
 func (t *tick) accountForTicks(ctx workflow.Context, before, busy time.Time) error {
 	if t.in.Trigger != TriggerSchedule {
 		return nil
@@ -126,7 +126,7 @@ func (t *tick) accountForTicks(ctx workflow.Context, before, busy time.Time) err
 	due := activities.Due{Ref: t.in.Ref, Trigger: t.in.Trigger, At: before}
 	return keepAccount(ctx, due, KeepAccountInput{Ticks: &activities.TicksInput{
 		Ref: t.in.Ref, Trigger: t.in.Trigger, Schedule: t.in.Schedule, Anchor: t.in.Anchor, After: t.previous, Before: before, Busy: busy,
-		Paused: t.in.Paused,
+		Paused: t.in.Paused, SinceFirst: t.in.FirstRun != "" && t.result.FirstRunOver && t.result.Ended.IsZero(),
 	}})
 }
 
