@@ -83,8 +83,12 @@ e2e: environment python3 build ## end-to-end tests on kubebox and a real Tempora
 	$(GO) test -tags e2e -count=1 -parallel 4 -timeout 30m ./test/e2e $(E2E)
 
 .PHONY: bench
-bench: environment build ## measure Khronicle's own overhead on kubebox
+bench: environment build bench-ledger ## measure Khronicle's own overhead on kubebox, and the ledger
 	$(GO) test -tags e2e -count=1 -timeout 30m -run '^$$' -bench . -benchtime 20x ./test/e2e
+
+.PHONY: bench-ledger
+bench-ledger: ## measure the ledger in SQLite and PostgreSQL (SIZE='-ledger.checks 1000 -ledger.days 3' is large)
+	$(GO) test -count=1 -timeout 3h -run '^$$' -bench . -benchtime 200x ./ledger -args $(SIZE)
 
 ##@ Develop
 

@@ -3,6 +3,7 @@ package check
 import (
 	"iter"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -67,17 +68,36 @@ func parseCron(expression, zone string) (Schedule, error) {
 	if zone == "" {
 		zone = "UTC"
 	}
-	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
+	location, err := locationOf(zone)
+	if err != nil || zone == "Local" {
 		return Schedule{}, &FieldError{
 			Field: "spec.timeZone", Value: zone, Want: `an IANA time zone, such as "Europe/Berlin"`,
 		}
 	}
-	spec := "CRON_TZ=" + zone + " " + expression
-	parsed, err := cron.ParseStandard(spec)
-	if err != nil || parsed.Next(time.Unix(0, 0)).IsZero() { // such as 30 February
+	parsed, err := cron.ParseStandard(strings.TrimSpace(expression)) // without a zone, whose file it would read each time
+	if err != nil || parsed.Next(time.Unix(0, 0).UTC()).IsZero() { // such as 30 February
 		return Schedule{}, wantCron
 	}
-	return Schedule{cron: parsed, spec: spec}, nil
+	if fields, ok := parsed.(*cron.SpecSchedule); ok {
+		fields.Location = location
+	}
+	return Schedule{cron: parsed, spec: "CRON_TZ=" + zone + " " + expression}, nil
+}
+
+// locations are the time zones that were read, by name. There are no more than the database of time zones has: a name that
+// it does not know is not kept.
+var locations sync.Map
+
+func locationOf(zone string) (*time.Location, error) {
+	if known, ok := locations.Load(zone); ok {
+		return known.(*time.Location), nil
+	}
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		return nil, err
+	}
+	locations.Store(zone, location)
+	return location, nil
 }
 
 // CronSpec returns the schedule as Temporal's CronSchedule reads it.

@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 	_ "time/tzdata" // the zones of the tests, whatever the machine has
@@ -188,6 +189,37 @@ func TestScheduleNominal(t *testing.T) {
 
 // A workflow task may compute for one second at most, and a tick asks for its nominal time inside one. This is what a
 // day of missed minutes costs it.
+// A schedule is that of its own zone, whoever asked for the same expression in another before, and however it is written.
+func TestTheSameExpressionInTwoZones(t *testing.T) {
+	after := at(t, "2026-06-01T00:00:00Z")
+	for range 2 {
+		for zone, want := range map[string]string{"": "2026-06-01T09:00:00Z", "Europe/Berlin": "2026-06-01T07:00:00Z", "Asia/Tokyo": "2026-06-02T00:00:00Z"} {
+			for _, expression := range []string{"0 9 * * *", "  0 9 * * * "} {
+				schedule := parseSchedule(t, check.ScheduleSpec{Schedule: expression, TimeZone: zone})
+				if got := schedule.Next(after, after); !got.Equal(at(t, want)) {
+					t.Errorf("%q in %q is due at %s, want %s", expression, zone, got, want)
+				}
+			}
+		}
+		daily := parseSchedule(t, check.ScheduleSpec{Schedule: "@daily", TimeZone: "Asia/Tokyo"})
+		if got := daily.Next(after, after); !got.Equal(at(t, "2026-06-01T15:00:00Z")) {
+			t.Errorf("@daily in Tokyo is due at %s", got)
+		}
+	}
+}
+
+// A page reads the schedules of all checks.
+func BenchmarkParseScheduleOfAThousandChecks(b *testing.B) {
+	for b.Loop() {
+		for i := range 1000 {
+			spec := check.ScheduleSpec{Schedule: fmt.Sprintf("%d %d * * 1-5", i%60, i%24), TimeZone: "Europe/Berlin"}
+			if _, err := check.ParseSchedule(spec); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
 func BenchmarkScheduleNominalMinutelyForADay(b *testing.B) {
 	schedule, err := check.ParseSchedule(check.ScheduleSpec{Schedule: "* * * * *", TimeZone: "Europe/Berlin"})
 	if err != nil {

@@ -2,17 +2,22 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
+
+	"github.com/khronicle/khronicle/ledger"
 )
 
 // component is what a component of the manifests adds to them.
@@ -94,6 +99,80 @@ func TestSourceIPComponentAddsItsFlag(t *testing.T) {
 	if account := deployments[i].Spec.Template.Spec.ServiceAccountName; binding.Subjects[0].Name != account ||
 		binding.Subjects[0].Namespace != deployments[i].Namespace || binding.RoleRef.Name != of[*rbacv1.ClusterRole](objects)[0].Name {
 		t.Errorf("binds %v to %s, want %s", binding.RoleRef, binding.Subjects, account)
+	}
+}
+
+// The one worker writes a file on the volume that the component makes, and nothing else of it is other than without.
+func TestLedgerFileComponentGivesOneWorkerAVolume(t *testing.T) {
+	c, objects := readComponent(t, "ledger-file")
+	deployments := of[*appsv1.Deployment](manifests(t))
+	i := slices.IndexFunc(deployments, func(d *appsv1.Deployment) bool { return d.Name == c.Patches[0].Target.Name })
+	if i < 0 || len(c.Patches) != 1 {
+		t.Fatalf("no such target: %+v", c.Patches)
+	}
+	d := patched(t, deployments[i], c.Patches[0].Patch)
+	if *d.Spec.Replicas != 1 || d.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
+		t.Errorf("%d workers by %s, want one that ends before the next", *d.Spec.Replicas, d.Spec.Strategy.Type)
+	}
+	pod, claim := d.Spec.Template.Spec, of[*corev1.PersistentVolumeClaim](objects)[0]
+	container := pod.Containers[0]
+	volume := pod.Volumes[slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil })]
+	mount := container.VolumeMounts[slices.IndexFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume.Name })]
+	if volume.PersistentVolumeClaim.ClaimName != claim.Name || claim.Namespace != d.Namespace || mount.ReadOnly {
+		t.Errorf("mounts %+v of %+v, want the claim %s/%s for writing", mount, volume, claim.Namespace, claim.Name)
+	}
+	variable := container.Env[slices.IndexFunc(container.Env, func(e corev1.EnvVar) bool { return e.Name == "KHRONICLE_LEDGER" })]
+	file, isFile, err := ledger.SQLitePath(variable.Value)
+	if err != nil || !isFile || path.Dir(file) != mount.MountPath {
+		t.Errorf("the ledger is %q, %v, want a file in %s", variable.Value, err, mount.MountPath)
+	}
+	if group := pod.SecurityContext.FSGroup; group == nil || *group != *pod.SecurityContext.RunAsGroup {
+		t.Errorf("the volume is of group %v, want that of the worker", group)
+	}
+	if len(pod.Containers) != 1 || len(pod.Volumes) != 2 || container.Args[0] != "worker" {
+		t.Errorf("%d containers, %d volumes, runs %q", len(pod.Containers), len(pod.Volumes), container.Args)
+	}
+	checkHardening(t, pod)
+	checkProbes(t, container)
+}
+
+// patched applies a strategic merge patch, whose fields must be those of the object.
+func patched(t *testing.T, original *appsv1.Deployment, patch string) *appsv1.Deployment {
+	t.Helper()
+	if err := yaml.UnmarshalStrict([]byte(patch), &appsv1.Deployment{}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := json.Marshal(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change, err := yaml.YAMLToJSON([]byte(patch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, err := strategicpatch.StrategicMergePatch(before, change, appsv1.Deployment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var after appsv1.Deployment
+	if err := yaml.UnmarshalStrict(merged, &after); err != nil {
+		t.Fatal(err)
+	}
+	return &after
+}
+
+// Workers read their environment from the Secret that deploy/README.md tells to make, if it is there.
+func TestWorkersReadTheSecretOfTheLedger(t *testing.T) {
+	const secret = "khronicle-ledger"
+	for _, d := range of[*appsv1.Deployment](manifests(t)) {
+		sources := d.Spec.Template.Spec.Containers[0].EnvFrom
+		i := slices.IndexFunc(sources, func(s corev1.EnvFromSource) bool { return s.SecretRef != nil && s.SecretRef.Name == secret })
+		if (i >= 0) != (d.Name == "khronicle-worker") || i >= 0 && !*sources[i].SecretRef.Optional {
+			t.Errorf("%s: environment is from %+v", d.Name, sources)
+		}
+	}
+	if readme := read(t, "README.md"); !strings.Contains(readme, "create secret generic "+secret) || !strings.Contains(readme, "KHRONICLE_LEDGER=") {
+		t.Error("the README does not say how to make the Secret")
 	}
 }
 

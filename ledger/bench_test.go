@@ -2,27 +2,31 @@ package ledger_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/ledger/ledgertest"
 )
 
-// The full measurement of docs/adr/0004-ledger-store.md, which takes some minutes and less than 1 GB of disk for each database:
+// The measurement of docs/adr/0004-ledger-store.md:
 //
-//	go test ./ledger -run '^$' -bench Queries -benchtime 200x -timeout 1h -ledger.deep 10 -ledger.days 90 -ledger.wide 1000
+//	make bench-ledger SIZE='-ledger.checks 1000 -ledger.days 4 -ledger.counted 90'
 var (
-	deep = flag.Int("ledger.deep", 2, "checks with the whole history, one run a minute")
-	days = flag.Int("ledger.days", 3, "days of that history")
-	wide = flag.Int("ledger.wide", 50, "checks in all; the others have the last 25 hours")
+	checks  = flag.Int("ledger.checks", 50, "checks with one run a minute")
+	days    = flag.Int("ledger.days", 2, "days of accounts, written as Finish writes them")
+	rollups = flag.Int("ledger.counted", 90, "days of counts by hour and day: those of which no accounts are written are written as if these had been pruned")
 )
 
 var end = noon.AddDate(0, 4, 0)
@@ -30,8 +34,8 @@ var end = noon.AddDate(0, 4, 0)
 // synthetic returns the account of one tick. One in 500 failed, one in 1,000 was missed.
 func synthetic(check int, at time.Time) ledger.Account {
 	n := at.Unix()/60 + int64(check)
-	a := account(fmt.Sprintf("check-%04d", check), at.Sub(noon), ledger.Succeeded)
-	a.CheckUID = uuid.NewSHA1(uuid.Nil, []byte(a.Name)).String()
+	a := account(checkName(check), at.Sub(noon), ledger.Succeeded)
+	a.CheckUID = checkUID(check)
 	a.WorkflowID, a.RunID = uuid.NewString(), uuid.NewString()
 	a.Node = fmt.Sprintf("ip-10-0-%d-%d.eu-central-1.compute.internal", n%4, n%25)
 	a.Started = at.Add(time.Duration(n%97) * time.Millisecond)
@@ -45,24 +49,35 @@ func synthetic(check int, at time.Time) ledger.Account {
 	return a
 }
 
-// fill writes the history by the statements that Finish uses, the oldest first, as it would have come.
-func fill(b *testing.B, l *ledger.Ledger) (rows int) {
+func checkName(check int) string { return fmt.Sprintf("check-%04d", check) }
+func checkUID(check int) string  { return uuid.NewSHA1(uuid.Nil, []byte(checkName(check))).String() }
+
+// fillCounts writes the counts of the days of which there will be no accounts.
+func fillCounts(b *testing.B, l *ledger.Ledger) {
 	b.Helper()
+	first := end.AddDate(0, 0, -*days)
+	var named []ledger.Account
+	for c := range *checks {
+		named = append(named, synthetic(c, first))
+	}
+	must(b, ledger.LoadCounts(b.Context(), l, named, end.AddDate(0, 0, -*rollups), first))
+}
+
+// fill writes the history by the statements that Finish uses, the oldest first, as it would have come: minute by minute.
+func fill(b *testing.B, l *ledger.Ledger) (rows int, took time.Duration) {
+	b.Helper()
+	started := time.Now()
 	var batch []ledger.Account
 	for at := end.AddDate(0, 0, -*days); at.Before(end); at = at.Add(time.Minute) {
-		checks := *deep
-		if end.Sub(at) <= 25*time.Hour {
-			checks = max(*deep, *wide)
-		}
-		for c := range checks {
+		for c := range *checks {
 			batch = append(batch, synthetic(c, at))
 		}
-		if len(batch) >= 5000 || !at.Add(time.Minute).Before(end) {
+		if len(batch) >= 20_000 || !at.Add(time.Minute).Before(end) {
 			must(b, ledger.Load(b.Context(), l, batch))
 			rows, batch = rows+len(batch), batch[:0]
 		}
 	}
-	return rows
+	return rows, time.Since(started)
 }
 
 func benchBoth(b *testing.B, bench func(b *testing.B, dsn string)) {
@@ -71,57 +86,131 @@ func benchBoth(b *testing.B, bench func(b *testing.B, dsn string)) {
 	b.Run("PostgreSQL", func(b *testing.B) { bench(b, postgresDSN(b)) })
 }
 
+// question is a query of one kind; each asks for another check.
+type question struct {
+	name string
+	ask  func(ctx context.Context, l *ledger.Ledger, check int) error
+}
+
+var questions = []question{
+	{"LastRuns50", func(ctx context.Context, l *ledger.Ledger, check int) error {
+		runs, err := l.LastRuns(ctx, ref(checkName(check)), 50)
+		return wantOf("runs", len(runs), 50, err)
+	}},
+	{"LastTick", func(ctx context.Context, l *ledger.Ledger, check int) error {
+		_, ok, err := l.Last(ctx, checkUID(check), ledger.Scheduled)
+		if err == nil && !ok {
+			err = errors.New("there is none")
+		}
+		return err
+	}},
+	{"Uptime30d", func(ctx context.Context, l *ledger.Ledger, check int) error {
+		to := end.Add(-time.Duration(check) * time.Second)
+		counts, err := l.Uptime(ctx, ref(checkName(check)), to.AddDate(0, 0, -30), to)
+		return wantOf("runs", int(counts.Total()), min(30, max(*rollups, *days))*24*60, err)
+	}},
+	{"Overview", func(ctx context.Context, l *ledger.Ledger, _ int) error {
+		return overviewAt(ctx, l, end.Add(-time.Second))
+	}},
+	// When all checks have an hour to take out of what is kept.
+	{"OverviewAtTheFullHour", func(ctx context.Context, l *ledger.Ledger, _ int) error { return overviewAt(ctx, l, end) }},
+	{"OverviewAfterAnOutage", func(ctx context.Context, l *ledger.Ledger, _ int) error {
+		return overviewAt(ctx, l, end.Add(6*time.Hour))
+	}},
+	{"OpenRuns", func(ctx context.Context, l *ledger.Ledger, _ int) error { _, err := l.OpenRuns(ctx); return err }},
+}
+
+func wantOf(what string, got, want int, err error) error {
+	if err == nil && got < want-2 { // the ends may have parts of a minute
+		err = fmt.Errorf("%d %s, want %d", got, what, want)
+	}
+	return err
+}
+
+func overviewAt(ctx context.Context, l *ledger.Ledger, now time.Time) error {
+	s, err := l.Overview(ctx, now)
+	if err == nil && (len(s) != *checks || s[0].Last == nil || s[0].Day.Total() < 18*60) {
+		err = fmt.Errorf("%d checks in the overview, the first is %+v", len(s), s[:1])
+	}
+	return err
+}
+
 func BenchmarkQueries(b *testing.B) {
 	benchBoth(b, func(b *testing.B, dsn string) {
 		l := open(b, dsn)
-		started := time.Now()
-		rows := fill(b, l)
-		took := time.Since(started)
+		fillCounts(b, l)
+		must(b, ledger.Settle(b.Context(), l))
+		before := databaseSize(b, l, dsn)
+		rows, took := fill(b, l)
 		must(b, ledger.Settle(b.Context(), l))
 		size := databaseSize(b, l, dsn)
-		fmt.Printf("%d rows in %s, %.0f rows/s; %.0f MB, %.0f bytes a row with roll-ups and indexes\n",
-			rows, took.Round(time.Second), float64(rows)/took.Seconds(), float64(size)/1e6, float64(size)/float64(rows))
-		n := 0
-		next := func() string { n++; return fmt.Sprintf("check-%04d", n%*deep) }
-		for _, q := range []struct {
-			name string
-			ask  func(context.Context) error
-		}{
-			{"LastRuns50", func(ctx context.Context) error { _, err := l.LastRuns(ctx, ref(next()), 50); return err }},
-			{"Uptime30d", func(ctx context.Context) error {
-				to := end.Add(-time.Duration(n%600) * time.Second)
-				_, err := l.Uptime(ctx, ref(next()), to.AddDate(0, 0, -30), to)
-				return err
-			}},
-			{"Overview", func(ctx context.Context) error {
-				s, err := l.Overview(ctx, end)
-				if err == nil && (len(s) != max(*deep, *wide) || s[0].Last == nil) {
-					return fmt.Errorf("%d checks in the overview", len(s))
+		fmt.Printf("%d rows in %s, %.0f rows/s; %.0f MB, %.0f bytes a row without roll-ups, which were %.0f MB\n",
+			rows, took.Round(time.Second), float64(rows)/took.Seconds(), float64(size)/1e6, float64(size-before)/float64(rows), float64(before)/1e6)
+		verify(b, l)
+		for _, q := range questions {
+			order := rand.Perm(*checks)
+			n := 0
+			ask := func(l *ledger.Ledger) func() error {
+				return func() error { n++; return q.ask(b.Context(), l, order[n%len(order)]) }
+			}
+			b.Run(q.name+"/cold", func(b *testing.B) {
+				cold := open(b, chill(b, dsn))
+				percentiles(b, ask(cold), min(b.N, *checks))
+			})
+			b.Run(q.name+"/warm", func(b *testing.B) {
+				warm := ask(l)
+				for range 20 {
+					must(b, warm())
 				}
-				return err
-			}},
-			{"OpenRuns", func(ctx context.Context) error { _, err := l.OpenRuns(ctx); return err }},
-		} {
-			b.Run(q.name, func(b *testing.B) { percentiles(b, func() error { return q.ask(b.Context()) }) })
+				percentiles(b, warm, b.N)
+			})
 		}
 	})
 }
 
-func percentiles(b *testing.B, do func() error) {
+// chill takes the database out of the memory of the machine: what is asked next comes from the disk, as far as its own
+// caches do not lie.
+func chill(b *testing.B, dsn string) string {
 	b.Helper()
-	must(b, do()) // statements are prepared once
+	root, isFile, err := ledger.SQLitePath(dsn)
+	must(b, err)
+	if !isFile {
+		p, err := startPostgres()
+		must(b, errors.Join(err, p.Restart()))
+		return dsn
+	}
+	must(b, ledgertest.Evict(root))
+	return dsn
+}
+
+// percentiles does something n times and reports how long it took.
+func percentiles(b *testing.B, do func() error, n int) {
+	b.Helper()
 	var took []time.Duration
-	for b.Loop() {
+	before := processorTime(b)
+	for range n {
 		started := time.Now()
 		if err := do(); err != nil {
 			b.Fatal(err)
 		}
 		took = append(took, time.Since(started))
 	}
+	spent := processorTime(b) - before
 	slices.Sort(took)
 	ms := func(share float64) float64 { return took[int(float64(len(took)-1)*share)].Seconds() * 1e3 }
 	b.ReportMetric(ms(0.5), "p50-ms")
 	b.ReportMetric(ms(0.99), "p99-ms")
+	b.ReportMetric(ms(1), "max-ms")
+	b.ReportMetric(spent.Seconds()*1e3/float64(n), "cpu-ms/op") // on a busy machine this says more; without that of a server
+	b.ReportMetric(0, "ns/op")
+}
+
+// processorTime is how long this process has computed.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func databaseSize(b *testing.B, l *ledger.Ledger, dsn string) (size int64) {
@@ -162,7 +251,7 @@ func BenchmarkWrite(b *testing.B) {
 					waiting.Wait()
 					close(failed)
 					return <-failed
-				})
+				}, b.N)
 			})
 		}
 	})

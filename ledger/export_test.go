@@ -2,7 +2,9 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"runtime"
+	"time"
 )
 
 // OpenAt opens a database and stops at a version of the schema.
@@ -64,6 +66,34 @@ func Load(ctx context.Context, l *Ledger, accounts []Account) error {
 		changes = append(changes, l.change(finish, a))
 	}
 	return l.send(ctx, &request{changes: changes})
+}
+
+// LoadCounts writes the counts of some days by the statements that Finish uses, as they are left when all accounts of these
+// days have been pruned: of each check, one that succeeded in every minute.
+func LoadCounts(ctx context.Context, l *Ledger, checks []Account, from, to time.Time) error {
+	b := newBook(l.words, []*request{{changes: make([]change, 0, len(checks))}})
+	for _, a := range checks {
+		b.entries = append(b.entries, &entry{account: a.normal()})
+	}
+	if err := l.store.write(ctx, func(tx transaction) error { return b.findChecks(ctx, tx) }); err != nil {
+		return err
+	}
+	for at := from.UnixMicro(); at < to.UnixMicro(); at += hour {
+		err := l.store.write(ctx, func(tx transaction) error {
+			var hours, days [][]any
+			for _, e := range b.entries {
+				counts := []any{60, 0, 0, 0, 0, 0, 0, 0, 0, 60, 60 * 1_150_000, 1_500_000 + at/hour%7}
+				hours = append(hours, append([]any{at, e.checkID}, counts...))
+				days = append(days, append([]any{floor(at, day), e.checkID}, counts...))
+			}
+			return errors.Join(tx.each(ctx, putHourly, hours, nil), tx.each(ctx, putDaily, days, nil),
+				one(ctx, tx, `UPDATE totals SET pruned = $1`, nil, at+hour))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Query returns the first column of what a query finds, as text.

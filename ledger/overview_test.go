@@ -51,7 +51,7 @@ func TestOverviewSaysWhatTheAccountsSay(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		l := open(t, dsn)
 		names := []string{"a", "b", "c", "d"}
-		every := []time.Duration{7 * time.Minute, 50 * time.Minute, 5 * time.Hour, 26 * time.Hour}
+		every := []time.Duration{17 * time.Minute, 50 * time.Minute, 5 * time.Hour, 26 * time.Hour}
 		must(t, l.Begin(t.Context(), opened(account("d", 0, ledger.Failed)))) // has none that is closed at first
 		wantOverview(t, l, noon, "d")
 		for i, name := range names {

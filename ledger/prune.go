@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,23 +28,18 @@ type Retention struct {
 // RollupsFor is how long the counts by hour and day are kept; longer, where failures are.
 const RollupsFor = 400 * 24 * time.Hour
 
-func (r Retention) withDefaults() Retention {
+// DefaultRetention is what is kept where nothing else is said.
+func DefaultRetention() Retention {
 	const days = 24 * time.Hour
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{{&r.PassesFor, 90 * days}, {&r.FailuresFor, 400 * days}, {&r.EvidenceFor, 30 * days}} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
+	return Retention{PassesFor: 90 * days, FailuresFor: 400 * days, EvidenceFor: 30 * days, EvidenceRuns: 100, MaxRows: 20_000_000}
+}
+
+func (r Retention) withDefaults() Retention {
+	d := DefaultRetention()
+	return Retention{
+		PassesFor: cmp.Or(r.PassesFor, d.PassesFor), FailuresFor: cmp.Or(r.FailuresFor, d.FailuresFor),
+		EvidenceFor: cmp.Or(r.EvidenceFor, d.EvidenceFor), EvidenceRuns: cmp.Or(r.EvidenceRuns, d.EvidenceRuns), MaxRows: cmp.Or(r.MaxRows, d.MaxRows),
 	}
-	if r.EvidenceRuns == 0 {
-		r.EvidenceRuns = 100
-	}
-	if r.MaxRows == 0 {
-		r.MaxRows = 20_000_000
-	}
-	return r
 }
 
 // Validate returns what is wrong with the retention.

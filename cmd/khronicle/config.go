@@ -14,6 +14,7 @@ import (
 
 	"github.com/khronicle/khronicle/check"
 	settings "github.com/khronicle/khronicle/internal/config"
+	"github.com/khronicle/khronicle/ledger"
 )
 
 // config is what the flags and the environment say. Temporal's own settings are the TEMPORAL_* variables. What the
@@ -39,6 +40,8 @@ type config struct {
 	// reapFault says what is wrong with the interval of the environment.
 	reapFault string
 	retention check.Retention
+	// accounts is what is kept in the ledger.
+	accounts ledger.Retention
 }
 
 func defaultConfig() *config {
@@ -48,6 +51,7 @@ func defaultConfig() *config {
 		namespace:    cmp.Or(os.Getenv("POD_NAMESPACE"), "kuberhealthy"),
 		reportingURL: os.Getenv("KH_EXTERNAL_REPORTING_URL"),
 		retention:    check.DefaultRetention(),
+		accounts:     ledger.DefaultRetention(),
 		ledger:       os.Getenv("KHRONICLE_LEDGER"),
 	}
 	c.targetNamespaces = split(os.Getenv("TARGET_NAMESPACE"))
@@ -129,6 +133,10 @@ func (c *config) addRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.namespace, "namespace", c.namespace, "namespace of this process, in the default reporting URL [POD_NAMESPACE]")
 	f.StringVar(&c.reportingURL, "reporting-url", c.reportingURL, "where checks report [KH_EXTERNAL_REPORTING_URL]")
 	c.addLedgerFlag(f)
+	f.DurationVar(&c.accounts.PassesFor, flagPassAge, c.accounts.PassesFor, "how long the ledger keeps accounts without a fault")
+	f.DurationVar(&c.accounts.FailuresFor, flagFailureAge, c.accounts.FailuresFor, "how long it keeps those of failed, flaky and missed runs")
+	f.DurationVar(&c.accounts.EvidenceFor, flagEvidenceAge, c.accounts.EvidenceFor, "how long it keeps what was collected of failed runs")
+	f.Int64Var(&c.accounts.MaxRows, flagAccounts, c.accounts.MaxRows, "how many accounts it keeps; beyond that the oldest go, those without a fault first")
 	f.DurationVar(&c.reapInterval, "reap-interval", c.reapInterval, "how often old pods and jobs are looked for ["+envReapInterval+"]")
 	f.IntVar(&c.retention.MaxCompletedPods, "max-completed-pods", c.retention.MaxCompletedPods, "Succeeded pods to keep of each check")
 	f.IntVar(&c.retention.MaxErrorPods, "max-error-pods", c.retention.MaxErrorPods, "Failed pods to keep of each check")

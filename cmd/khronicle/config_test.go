@@ -22,7 +22,7 @@ func isolate(t *testing.T) {
 	if err := os.WriteFile(settings, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"POD_NAME", "POD_NAMESPACE", "TARGET_NAMESPACE", "KH_EXTERNAL_REPORTING_URL", "CHECK_REAPER_RUN_INTERVAL", "KUBERNETES_SERVICE_HOST"} {
+	for _, name := range []string{"POD_NAME", "POD_NAMESPACE", "TARGET_NAMESPACE", "KH_EXTERNAL_REPORTING_URL", "CHECK_REAPER_RUN_INTERVAL", "KUBERNETES_SERVICE_HOST", "KHRONICLE_LEDGER"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("KUBECONFIG", filepath.Join(home, "missing"))
@@ -94,6 +94,11 @@ func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 		{"error pods, as in Kuberhealthy's chart", nil, nil, "max-error-pods", "4"},
 		{"pod age, as in Kuberhealthy's chart", nil, nil, "max-check-pod-age", "72h0m0s"},
 		{"job age, as in Kuberhealthy's chart", nil, nil, "max-job-age", "15m0s"},
+		{"ledger by the environment", map[string]string{"KHRONICLE_LEDGER": "sqlite:a"}, nil, "ledger", "sqlite:a"},
+		{"passes are kept for 90 days", nil, nil, "ledger-max-pass-age", "2160h0m0s"},
+		{"failures are kept for 400 days", nil, nil, "ledger-max-failure-age", "9600h0m0s"},
+		{"evidence is kept for 30 days", nil, nil, "ledger-max-evidence-age", "720h0m0s"},
+		{"20 million accounts are kept", nil, nil, "ledger-max-accounts", "20000000"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -114,7 +119,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	cluster := []string{"context", "debug", "kubeconfig", "log-json", "log-level", "target-namespaces"}
 	roles := slices.Concat(cluster, []string{"config", "pod-name"})
 	runs := []string{
-		"ledger", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
+		"ledger", "ledger-max-accounts", "ledger-max-evidence-age", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
 	}
 	tests := map[string][]string{
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
@@ -228,6 +233,25 @@ func TestStartBurstIsAtLeastOne(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestWhatTheLedgerKeepsIsChecked(t *testing.T) {
+	tests := map[string][]string{
+		"--ledger-max-pass-age: 0s is not more than 0":                                  {"--ledger-max-pass-age", "0"},
+		"--ledger-max-failure-age: -1h0m0s is not more than 0":                          {"--ledger-max-failure-age", "-1h"},
+		"--ledger-max-evidence-age: 0s is not more than 0":                              {"--ledger-max-evidence-age", "0"},
+		"--ledger-max-accounts: 0 is not more than 0":                                   {"--ledger-max-accounts", "0"},
+		"--ledger-max-failure-age: 24h0m0s is less than --ledger-max-pass-age, 48h0m0s": {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "48h"},
+		"find the cluster (set --kubeconfig or KUBECONFIG): ":                           {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "24h"}, // the next thing that is looked at
+	}
+	for want, args := range tests {
+		t.Run(want, func(t *testing.T) {
+			isolate(t)
+			if _, err := execute(t, append([]string{"worker"}, args...)...); !strings.HasPrefix(errorText(err), want) {
+				t.Errorf("error %v, want %s", err, want)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/khronicle/khronicle/internal/telemetry"
 	"github.com/khronicle/khronicle/ledger"
@@ -15,14 +16,35 @@ func (p *process) openLedger() *ledger.Late {
 	if p.ledger == "" {
 		return nil
 	}
-	kept := ledger.NewLate(p.ledger, ledger.Retention{})
+	kept := ledger.NewLate(p.ledger, p.accounts)
 	p.ready.Add("ledger", kept.Ping)
 	p.metrics.Registry.MustRegister(telemetry.NewLedgerCollector(kept))
 	return kept
 }
 
-// checkLedger says at the start what is wrong with the name of the ledger.
+// The flags that say what is kept in the ledger.
+const (
+	flagPassAge     = "ledger-max-pass-age"
+	flagFailureAge  = "ledger-max-failure-age"
+	flagEvidenceAge = "ledger-max-evidence-age"
+	flagAccounts    = "ledger-max-accounts"
+)
+
+// checkLedger says at the start what is wrong with the name of the ledger, or with what it shall keep.
 func (c *config) checkLedger() error {
+	for name, age := range map[string]time.Duration{
+		flagPassAge: c.accounts.PassesFor, flagFailureAge: c.accounts.FailuresFor, flagEvidenceAge: c.accounts.EvidenceFor,
+	} {
+		if age <= 0 {
+			return fmt.Errorf("--%s: %s is not more than 0", name, age)
+		}
+	}
+	switch {
+	case c.accounts.MaxRows <= 0:
+		return fmt.Errorf("--%s: %d is not more than 0", flagAccounts, c.accounts.MaxRows)
+	case c.accounts.FailuresFor < c.accounts.PassesFor:
+		return fmt.Errorf("--%s: %s is less than --%s, %s", flagFailureAge, c.accounts.FailuresFor, flagPassAge, c.accounts.PassesFor)
+	}
 	if c.ledger == "" {
 		return nil
 	}

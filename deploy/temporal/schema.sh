@@ -1,5 +1,6 @@
 #!/bin/sh
-# Creates Temporal's two databases, or brings them to the version of this image. It may run again at any time.
+# Creates Temporal's two databases, or brings them to the version of this image, and an empty one for the ledger, which
+# Khronicle fills itself. It may run again at any time.
 set -eu
 
 sql() {
@@ -16,3 +17,4 @@ for store in temporal visibility; do
   sql --database "$database" setup-schema --version 0.0
   sql --database "$database" update-schema --schema-name "postgresql/v12/$store"
 done
+sql --database "${LEDGER_DBNAME:-khronicle}" create-database

@@ -4,6 +4,7 @@ package ledgertest
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrNotInstalled is the error of a machine without a PostgreSQL server.
@@ -89,6 +92,33 @@ func (p *Postgres) Start() error {
 // Crash ends the server without any order, as kill -9 would: what was not on the disk is lost.
 func (p *Postgres) Crash() error {
 	return p.run("pg_ctl", "stop", "--pgdata", p.data(), "--mode", "immediate", "--wait", "--silent")
+}
+
+// Restart ends the server in order and starts it again, with nothing of its files in the machine's memory.
+func (p *Postgres) Restart() error {
+	if err := p.run("pg_ctl", "stop", "--pgdata", p.data(), "--mode", "fast", "--wait", "--silent"); err != nil {
+		return err
+	}
+	if err := Evict(p.data()); err != nil {
+		return err
+	}
+	return p.Start()
+}
+
+// Evict takes a file, or all files of a folder, out of the machine's memory as far as they are on the disk, so that what is
+// read next is read from there.
+func Evict(root string) error {
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		return errors.Join(file.Sync(), unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED))
+	})
 }
 
 // Close ends the server and removes its data.

@@ -173,7 +173,7 @@ func TestRolesAreConfiguredByWhatTheyRead(t *testing.T) {
 			t.Errorf("%s: command is %q", name, s.Command)
 		}
 		for variable := range s.Environment {
-			if !slices.Contains(known, variable) && !strings.HasPrefix(variable, "TEMPORAL_") {
+			if !slices.Contains(known, variable) && !strings.HasPrefix(variable, "TEMPORAL_") && !strings.HasPrefix(variable, "PG") {
 				t.Errorf("%s: khronicle does not read %s", name, variable)
 			}
 		}
@@ -183,9 +183,32 @@ func TestRolesAreConfiguredByWhatTheyRead(t *testing.T) {
 	}
 }
 
+// The ledger is a database that the job before makes in the PostgreSQL of this file, by a user that is there.
+func TestTheWorkersLedgerIsThere(t *testing.T) {
+	p := project(t)
+	variable := func(service, name string) string {
+		if value := p.Services[service].Environment[name]; value != nil {
+			return *value
+		}
+		return ""
+	}
+	if got, want := variable("worker", "KHRONICLE_LEDGER"), "postgres://postgres:5432/"+variable("temporal-schema", "LEDGER_DBNAME"); got != want {
+		t.Errorf("the worker's ledger is %q, want %q", got, want)
+	}
+	for name, of := range map[string]string{"PGUSER": "POSTGRES_USER", "PGPASSWORD": "POSTGRES_PASSWORD"} {
+		if got, want := variable("worker", name), variable("postgres", of); got != want || got == "" {
+			t.Errorf("the worker's %s is %q, that of PostgreSQL %q", name, got, want)
+		}
+	}
+	script, err := os.ReadFile(filepath.Join(root, "deploy/temporal/schema.sh"))
+	if err != nil || !strings.Contains(string(script), `--database "${LEDGER_DBNAME:-khronicle}" create-database`) {
+		t.Errorf("schema.sh does not make the database of the ledger: %v", err)
+	}
+}
+
 var getenv = regexp.MustCompile(`os\.Getenv\("([A-Z_]+)"\)`)
 
-// variablesRead are those of khronicle itself; KUBECONFIG is client-go's.
+// variablesRead are those of khronicle itself; KUBECONFIG is client-go's. Those of PostgreSQL, PG…, are pgx's.
 func variablesRead(t *testing.T) []string {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(root, "cmd/khronicle/config.go"))
