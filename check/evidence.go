@@ -159,20 +159,32 @@ type ContainerLog struct {
 	Name string
 	// Started is true for a container that runs or has run.
 	Started bool
+	// Ended is when it ended, and zero while it runs.
+	Ended time.Time
 }
 
 // ContainerLogs returns the containers of a pod, in the order in which they start.
 func ContainerLogs(pod *corev1.Pod) []ContainerLog {
-	started := map[string]bool{}
+	known := map[string]ContainerLog{}
 	for _, s := range slices.Concat(statuses(pod), pod.Status.EphemeralContainerStatuses) {
-		started[s.Name] = s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil
+		log := ContainerLog{Started: s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil}
+		if s.State.Terminated != nil {
+			log.Ended = s.State.Terminated.FinishedAt.UTC()
+		}
+		known[s.Name] = log
 	}
-	var logs []ContainerLog
+	var names []string
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		logs = append(logs, ContainerLog{c.Name, started[c.Name]})
+		names = append(names, c.Name)
 	}
 	for _, c := range pod.Spec.EphemeralContainers {
-		logs = append(logs, ContainerLog{c.Name, started[c.Name]})
+		names = append(names, c.Name)
+	}
+	var logs []ContainerLog
+	for _, name := range names {
+		log := known[name]
+		log.Name = name
+		logs = append(logs, log)
 	}
 	return logs
 }

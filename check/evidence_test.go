@@ -165,8 +165,12 @@ func TestContainerLogs(t *testing.T) {
 		Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"},
 	}
 	pod.Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{}
+	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "ended"})
+	pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+		Name: "ended", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(now)}},
+	})
 	pod.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: "debug", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
-	want := []check.ContainerLog{{"prepare", false}, {"main", true}, {"debug", true}}
+	want := []check.ContainerLog{{Name: "prepare"}, {Name: "main", Started: true}, {Name: "ended", Started: true, Ended: now}, {Name: "debug", Started: true}}
 	if diff := cmp.Diff(want, check.ContainerLogs(pod)); diff != "" {
 		t.Errorf("logs (-want +got):\n%s", diff)
 	}

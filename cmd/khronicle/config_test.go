@@ -125,6 +125,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 			"unknown-is-healthy",
 		}),
 		"accounts": {"ledger", "limit", "output"},
+		"evidence": {"at", "ledger", "output", "run"},
 		"watch":    slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
 		"lint":     {"output", "strict"},
 	}
