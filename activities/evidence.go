@@ -65,8 +65,9 @@ type EvidenceInput struct {
 	Pod Pod
 	// Logs are those of the observation of the pod's end.
 	Logs []byte `json:",omitempty"`
-	// Reports are those that were received.
-	Reports []Piece `json:",omitempty"`
+	// Report is the one that was the verdict, and Further the first that came after it.
+	Report  *check.ReceivedReport `json:",omitempty"`
+	Further *check.ReceivedReport `json:",omitempty"`
 }
 
 // EvidenceResult has what the ledger did not take, packed; see PutEvidence.
@@ -168,8 +169,11 @@ func (c *collector) lacks(what string, why any) {
 func (c *collector) collect(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, collectWithin)
 	defer cancel()
-	for _, report := range c.in.Reports {
-		c.add(report.Kind, report.Name, report.Content, report.Size)
+	for kind, report := range map[string]*check.ReceivedReport{EvidenceReport: c.in.Report, EvidenceFurther: c.in.Further} {
+		if report != nil {
+			content, size := report.Evidence()
+			c.add(kind, "", content, size)
+		}
 	}
 	if c.in.Pod.Name != "" {
 		if err := c.ofPod(bounded); err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
 	"github.com/khronicle/khronicle/ledger"
 )
 
@@ -58,7 +59,9 @@ func afterwards() *fakeCluster {
 	}
 }
 
-func tail(text string, size int) check.LogTail { return check.LogTail{Content: []byte(text), Size: size} }
+func tail(text string, size int) check.LogTail {
+	return check.LogTail{Content: []byte(text), Size: size}
+}
 
 func evidenceInput() activities.EvidenceInput {
 	return activities.EvidenceInput{
@@ -95,11 +98,11 @@ func contents(t *testing.T, kept *fakeLedger) map[string]string {
 func TestKeepEvidence(t *testing.T) {
 	kept := &fakeLedger{}
 	in := evidenceInput()
-	in.Reports = []activities.Piece{{Kind: activities.EvidenceReport, Content: []byte(`{"OK":false}`), Size: 99}}
+	in.Report = &check.ReceivedReport{Report: status.NewReport([]string{"I am " + runUUID}), Size: 99}
 	got, result := keep(t, afterwards(), kept, in)
 	hidden := strings.Repeat("*", 36)
 	want := map[string]string{
-		"report 2":      `{"OK":false}`,
+		"report 2":      `{"Errors":["I am ` + hidden + `"],"OK":false}`,
 		"spec 2":        string(check.SpecEvidence(endedPod())),
 		"status 2":      string(check.StatusEvidence(endedPod())),
 		"events 2":      string(check.EventsEvidence([]corev1.Event{{Reason: "Started"}})),
@@ -263,9 +266,9 @@ func TestNoLedgerNoRequests(t *testing.T) {
 func TestKeepEvidenceOfAReportAlone(t *testing.T) {
 	in := evidenceInput()
 	in.Attempt, in.Pod = 0, activities.Pod{}
-	in.Reports = []activities.Piece{{Kind: activities.EvidenceFurther, Content: []byte("{}")}}
+	in.Further = &check.ReceivedReport{Report: status.NewReport(nil)}
 	got, _ := keep(t, &fakeCluster{}, &fakeLedger{}, in)
-	if diff := cmp.Diff(map[string]string{"further-report ": "{}"}, got); diff != "" {
+	if diff := cmp.Diff(map[string]string{"further-report ": `{"Errors":[],"OK":true}`}, got); diff != "" {
 		t.Errorf("evidence (-want +got):\n%s", diff)
 	}
 }

@@ -90,7 +90,9 @@ func (f *fakeRuns) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOpti
 
 // nothingOpen is Temporal without an open run.
 func nothingOpen() *fakeTemporal {
-	return &fakeTemporal{answer: func(context.Context, signal) error { return serviceerror.NewNotFound("workflow execution already completed") }}
+	return &fakeTemporal{answer: func(context.Context, signal) error {
+		return serviceerror.NewNotFound("workflow execution already completed")
+	}}
 }
 
 // lateCounts are the results of late reports that were counted, such as "kept 1", without those that are 0.

@@ -35,6 +35,14 @@ func evicted() (check.Observation, error) {
 	return check.Observation{Started: true, Ended: true, Deleting: true, Disrupted: true, Logs: []byte("followed")}, nil
 }
 
+func encoded(report *check.ReceivedReport) string {
+	if report == nil {
+		return ""
+	}
+	content, _ := report.Evidence()
+	return string(content)
+}
+
 func TestWhichRunsKeepEvidence(t *testing.T) {
 	crashed := func(w *world) {
 		w.exit = func() (check.Observation, error) {
@@ -97,8 +105,8 @@ func TestWhichRunsKeepEvidence(t *testing.T) {
 				if in.UUID != runUUID || in.At != due || in.Ref != checkRef || in.Pod.Name != (check.Run{UUID: runUUID, Attempt: in.Attempt}).PodName(checkRef.Name) {
 					t.Errorf("asked for %+v", in)
 				}
-				if tt.report == "" != (len(in.Reports) == 0) || tt.report != "" && (string(in.Reports[0].Content) != tt.report || in.Reports[0].Kind != "report") {
-					t.Errorf("reports are %+v, want %q", in.Reports, tt.report)
+				if got := encoded(in.Report); got != tt.report || in.Further != nil {
+					t.Errorf("report is %s, want %q, and further %s", got, tt.report, encoded(in.Further))
 				}
 			}
 			for what, diff := range map[string]string{
@@ -178,11 +186,11 @@ func TestFurtherReportIsEvidence(t *testing.T) {
 	if err != nil || !outcome.OK() || len(outcome.Notes) != 2 {
 		t.Errorf("outcome is %+v, error %v", outcome, err)
 	}
-	if len(*asked) != 1 || (*asked)[0].Attempt != 0 || (*asked)[0].Pod.Name != "" || len((*asked)[0].Reports) != 1 {
+	if len(*asked) != 1 || (*asked)[0].Attempt != 0 || (*asked)[0].Pod.Name != "" || (*asked)[0].Report != nil {
 		t.Fatalf("asked for %+v", *asked)
 	}
-	if got := (*asked)[0].Reports[0]; got.Kind != "further-report" || string(got.Content) != `{"Errors":["somebody else's"],"OK":false}` {
-		t.Errorf("kept %s %s", got.Kind, got.Content)
+	if got := encoded((*asked)[0].Further); got != `{"Errors":["somebody else's"],"OK":false}` {
+		t.Errorf("kept %s", got)
 	}
 }
 
@@ -209,7 +217,7 @@ func TestLateReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	memo := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload}}
-	report := status.NewReport([]string{"I am " + runUUID})
+	report := check.Received(status.NewReport([]string{"I am " + runUUID}))
 	o, in, ok := workflows.LateReport(runUUID, memo, report, due.Add(time.Minute))
 	if !ok || o.ID != "late/"+runUUID || o.TaskQueue != workflows.TaskQueue || !o.WorkflowExecutionErrorWhenAlreadyStarted ||
 		o.WorkflowIDReusePolicy != enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE || strings.Contains(o.StaticSummary, runUUID) {
