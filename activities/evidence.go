@@ -45,6 +45,11 @@ const (
 	collectWithin = 10 * time.Second
 	askWithin     = 4 * time.Second
 	putWithin     = 5 * time.Second
+	// A log may lag behind the end of its container: on a busy node, by seconds. One that ended less than settledAfter ago is
+	// read again, each time a logPause later, until it is the same twice, but not more than maxReads times in all.
+	settledAfter = 10 * time.Second
+	logPause     = 500 * time.Millisecond
+	maxReads     = 8
 	// maxLogs is of how many containers of a pod the logs are kept.
 	maxLogs = 16
 	// maxPacked is how many bytes of evidence go through Temporal, in whose histories they take a third more.
@@ -60,8 +65,9 @@ type EvidenceInput struct {
 	Pod Pod
 	// Logs are those of the observation of the pod's end.
 	Logs []byte `json:",omitempty"`
-	// Reports are those that were received.
-	Reports []Piece `json:",omitempty"`
+	// Report is the one that was the verdict, and Further the first that came after it.
+	Report  *check.ReceivedReport `json:",omitempty"`
+	Further *check.ReceivedReport `json:",omitempty"`
 }
 
 // EvidenceResult has what the ledger did not take, packed; see PutEvidence.
@@ -163,8 +169,11 @@ func (c *collector) lacks(what string, why any) {
 func (c *collector) collect(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, collectWithin)
 	defer cancel()
-	for _, report := range c.in.Reports {
-		c.add(report.Kind, report.Name, report.Content, report.Size)
+	for kind, report := range map[string]*check.ReceivedReport{EvidenceReport: c.in.Report, EvidenceFurther: c.in.Further} {
+		if report != nil {
+			content, size := report.Evidence()
+			c.add(kind, "", content, size)
+		}
 	}
 	if c.in.Pod.Name != "" {
 		if err := c.ofPod(bounded); err != nil {
@@ -193,14 +202,11 @@ func (c *collector) ofPod(ctx context.Context) error {
 	for _, log := range followed {
 		c.add(EvidenceLog, log.Name, log.Content, log.Size)
 	}
-	switch {
-	case ok:
-		for i, container := range check.ContainerLogs(pod) {
-			if !slices.ContainsFunc(followed, func(e Piece) bool { return e.Name == container.Name }) {
-				c.log(ctx, container, i)
-			}
-		}
-	case len(followed) == 0:
+	if ok {
+		c.logs(ctx, slices.DeleteFunc(check.ContainerLogs(pod), func(container check.ContainerLog) bool {
+			return slices.ContainsFunc(followed, func(e Piece) bool { return e.Name == container.Name })
+		}))
+	} else if len(followed) == 0 {
 		c.lacks("logs", "the containers of the pod are not known")
 	}
 	return nil
@@ -220,24 +226,56 @@ func (c *collector) events(ctx context.Context) {
 	}
 }
 
-func (c *collector) log(ctx context.Context, container check.ContainerLog, i int) {
+// logs reads the logs of containers until they have settled.
+func (c *collector) logs(ctx context.Context, containers []check.ContainerLog) {
+	tails := map[string]check.LogTail{}
+	reading := containers
+	for read := 0; read < maxReads && len(reading) > 0 && (read == 0 || sleep(ctx, logPause)); read++ {
+		reading = slices.DeleteFunc(slices.Clone(reading), func(container check.ContainerLog) bool {
+			before, again := tails[container.Name]
+			tail, ok := c.log(ctx, container, again, len(tails))
+			if ok {
+				tails[container.Name] = tail
+			}
+			return !ok || again && bytes.Equal(tail.Content, before.Content) || time.Since(container.Ended) > settledAfter
+		})
+	}
+	for _, container := range containers {
+		if tail, ok := tails[container.Name]; ok {
+			c.add(EvidenceLog, container.Name, tail.Content, tail.Size)
+		}
+	}
+}
+
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// log reads the log of a container, again or as the first after so many others.
+func (c *collector) log(ctx context.Context, container check.ContainerLog, again bool, others int) (tail check.LogTail, ok bool) {
 	what := "log of container " + container.Name
 	switch {
 	case !container.Started:
 		c.lacks(what, "it was not seen to start")
-		return
-	case i >= maxLogs:
+		return tail, false
+	case others >= maxLogs && !again:
 		c.lacks(what, fmt.Sprintf("those of %d containers are kept", maxLogs))
-		return
+		return tail, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	tail, err := c.a.Cluster.PodLog(ctx, c.in.Pod.Namespace, c.in.Pod.Name, container.Name)
-	if err != nil {
+	if err != nil && !again {
 		c.lacks(what, err)
-		return
 	}
-	c.add(EvidenceLog, container.Name, tail.Content, tail.Size)
+	return tail, err == nil
 }
 
 // packWithin packs pieces into no more than maxPacked bytes: as long as they are too large, the longest log is halved. All

@@ -18,6 +18,7 @@ import (
 
 	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
 	"github.com/khronicle/khronicle/ledger"
 )
 
@@ -97,11 +98,11 @@ func contents(t *testing.T, kept *fakeLedger) map[string]string {
 func TestKeepEvidence(t *testing.T) {
 	kept := &fakeLedger{}
 	in := evidenceInput()
-	in.Reports = []activities.Piece{{Kind: activities.EvidenceReport, Content: []byte(`{"OK":false}`), Size: 99}}
+	in.Report = &check.ReceivedReport{Report: status.NewReport([]string{"I am " + runUUID}), Size: 99}
 	got, result := keep(t, afterwards(), kept, in)
 	hidden := strings.Repeat("*", 36)
 	want := map[string]string{
-		"report 2":      `{"OK":false}`,
+		"report 2":      `{"Errors":["I am ` + hidden + `"],"OK":false}`,
 		"spec 2":        string(check.SpecEvidence(endedPod())),
 		"status 2":      string(check.StatusEvidence(endedPod())),
 		"events 2":      string(check.EventsEvidence([]corev1.Event{{Reason: "Started"}})),
@@ -210,6 +211,46 @@ func TestKeepEvidenceIsBounded(t *testing.T) {
 	})
 }
 
+// On a busy node the end of a log comes after the end of its container.
+func TestKeepEvidenceWaitsForTheEndOfTheLog(t *testing.T) {
+	tests := []struct {
+		name  string
+		ended time.Duration // ago
+		lag   time.Duration // until the log is complete
+		reads int
+		want  int // lines, of one every 100 ms
+		took  time.Duration
+	}{
+		{"complete", time.Second, 0, 2, 0, 500 * time.Millisecond},
+		{"late", time.Second, 1200 * time.Millisecond, 5, 12, 2 * time.Second},
+		{"without end", time.Second, time.Hour, 8, 35, 3500 * time.Millisecond},
+		{"ended long ago", 11 * time.Second, time.Hour, 1, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cluster, reads, began := afterwards(), 0, time.Now()
+				cluster.pod.Status.ContainerStatuses[0].State.Terminated.FinishedAt = metav1.NewTime(began.Add(-tt.ended))
+				cluster.podLog = func(_ context.Context, container string) (check.LogTail, error) {
+					if container != "main" {
+						return tail(container, 1), nil
+					}
+					reads++
+					text := strings.Repeat("line\n", int(min(time.Since(began), tt.lag)/(100*time.Millisecond)))
+					return tail(text, len(text)), nil
+				}
+				got, _ := keep(t, cluster, &fakeLedger{}, evidenceInput())
+				if took := time.Since(began); took != tt.took || reads != tt.reads {
+					t.Errorf("%d reads in %s, want %d in %s", reads, took, tt.reads, tt.took)
+				}
+				if lines := strings.Count(got["log 2/main"], "line\n"); lines != tt.want || got["log 2/prepare"] != "prepare" {
+					t.Errorf("%d lines, want %d; evidence is %v", lines, tt.want, got)
+				}
+			})
+		})
+	}
+}
+
 func TestNoLedgerNoRequests(t *testing.T) {
 	a, env := worker(&fakeCluster{}) // of which any request panics
 	encoded, err := env.ExecuteActivity(a.KeepEvidence, evidenceInput())
@@ -225,9 +266,9 @@ func TestNoLedgerNoRequests(t *testing.T) {
 func TestKeepEvidenceOfAReportAlone(t *testing.T) {
 	in := evidenceInput()
 	in.Attempt, in.Pod = 0, activities.Pod{}
-	in.Reports = []activities.Piece{{Kind: activities.EvidenceFurther, Content: []byte("{}")}}
+	in.Further = &check.ReceivedReport{Report: status.NewReport(nil)}
 	got, _ := keep(t, &fakeCluster{}, &fakeLedger{}, in)
-	if diff := cmp.Diff(map[string]string{"further-report ": "{}"}, got); diff != "" {
+	if diff := cmp.Diff(map[string]string{"further-report ": `{"Errors":[],"OK":true}`}, got); diff != "" {
 		t.Errorf("evidence (-want +got):\n%s", diff)
 	}
 }

@@ -129,17 +129,35 @@ func eventTime(e corev1.Event) time.Time {
 	return e.CreationTimestamp.Time
 }
 
-// ReportEvidence returns a report as JSON, with as many of its errors as fit into MaxEvidence, the last of them cut, and its
-// whole length in bytes.
-func ReportEvidence(report status.Report) (content []byte, size int) {
-	whole, err := json.Marshal(report)
+// ReceivedReport is a report, shortened to what of it can be kept.
+type ReceivedReport struct {
+	status.Report
+	// Size is about how long the whole was, in bytes.
+	Size int
+}
+
+// Received shortens a report: the errors that are kept are the first, and the last of them is cut.
+func Received(report status.Report) ReceivedReport {
+	kept := ReceivedReport{Report: status.Report{OK: report.OK, Errors: []string{}}}
+	for _, text := range report.Errors {
+		if left := MaxEvidence - kept.Size; left > 0 {
+			kept.Errors = append(kept.Errors, strings.ToValidUTF8(text[:min(len(text), left)], ""))
+		}
+		kept.Size += len(text) + len(`"",`)
+	}
+	return kept
+}
+
+// Evidence returns the report as JSON, of no more than MaxEvidence bytes, and about how long the whole was.
+func (r ReceivedReport) Evidence() (content []byte, size int) {
+	whole, err := json.Marshal(r.Report)
 	if err != nil || len(whole) <= MaxEvidence { // not possible: it holds nothing but texts
-		return whole, len(whole)
+		return whole, max(len(whole), r.Size)
 	}
 	const frame = len(`{"Errors":[],"OK":false}`)
 	left := MaxEvidence - frame
-	kept := status.Report{OK: report.OK, Errors: []string{}}
-	for _, text := range report.Errors {
+	kept := status.Report{OK: r.OK, Errors: []string{}}
+	for _, text := range r.Errors {
 		quoted, _ := json.Marshal(text)
 		if left -= len(quoted) + len(","); left < 0 {
 			// A byte of the text takes six at most.
@@ -151,7 +169,7 @@ func ReportEvidence(report status.Report) (content []byte, size int) {
 		kept.Errors = append(kept.Errors, text)
 	}
 	content, _ = json.Marshal(kept)
-	return content, len(whole)
+	return content, max(len(whole), r.Size)
 }
 
 // ContainerLog names a container of a pod whose log there may be.
@@ -159,20 +177,32 @@ type ContainerLog struct {
 	Name string
 	// Started is true for a container that runs or has run.
 	Started bool
+	// Ended is when it ended, and zero while it runs.
+	Ended time.Time
 }
 
 // ContainerLogs returns the containers of a pod, in the order in which they start.
 func ContainerLogs(pod *corev1.Pod) []ContainerLog {
-	started := map[string]bool{}
+	known := map[string]ContainerLog{}
 	for _, s := range slices.Concat(statuses(pod), pod.Status.EphemeralContainerStatuses) {
-		started[s.Name] = s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil
+		log := ContainerLog{Started: s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil}
+		if s.State.Terminated != nil {
+			log.Ended = s.State.Terminated.FinishedAt.UTC()
+		}
+		known[s.Name] = log
 	}
-	var logs []ContainerLog
+	var names []string
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		logs = append(logs, ContainerLog{c.Name, started[c.Name]})
+		names = append(names, c.Name)
 	}
 	for _, c := range pod.Spec.EphemeralContainers {
-		logs = append(logs, ContainerLog{c.Name, started[c.Name]})
+		names = append(names, c.Name)
+	}
+	var logs []ContainerLog
+	for _, name := range names {
+		log := known[name]
+		log.Name = name
+		logs = append(logs, log)
 	}
 	return logs
 }

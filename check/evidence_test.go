@@ -108,7 +108,7 @@ func TestEventsEvidence(t *testing.T) {
 	}
 }
 
-func TestReportEvidence(t *testing.T) {
+func TestReceivedReport(t *testing.T) {
 	long := strings.Repeat("ä", check.MaxEvidence)
 	tests := []struct {
 		name   string
@@ -129,13 +129,17 @@ func TestReportEvidence(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			content, size := check.ReportEvidence(report)
+			received := check.Received(report)
+			content, size := received.Evidence()
 			var got status.Report
 			if err := json.Unmarshal(content, &got); err != nil {
 				t.Fatalf("%v: %.200s", err, content)
 			}
-			if size != len(whole) || len(content) > check.MaxEvidence || got.OK != report.OK || len(got.Errors) != tt.kept {
+			if size < len(content) || size < len(whole)/6 || size > len(whole)+10 || len(content) > check.MaxEvidence || got.OK != report.OK || len(got.Errors) != tt.kept {
 				t.Errorf("%d of %d bytes with %d errors, want at most %d of %d with %d", len(content), size, len(got.Errors), check.MaxEvidence, len(whole), tt.kept)
+			}
+			if text := strings.Join(received.Errors, ""); len(text) > check.MaxEvidence {
+				t.Errorf("%d bytes are handed on", len(text))
 			}
 			for i, text := range got.Errors {
 				if !strings.HasPrefix(tt.errors[i], text) || text == "" {
@@ -165,8 +169,12 @@ func TestContainerLogs(t *testing.T) {
 		Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"},
 	}
 	pod.Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{}
+	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "ended"})
+	pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+		Name: "ended", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(now)}},
+	})
 	pod.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: "debug", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
-	want := []check.ContainerLog{{"prepare", false}, {"main", true}, {"debug", true}}
+	want := []check.ContainerLog{{Name: "prepare"}, {Name: "main", Started: true}, {Name: "ended", Started: true, Ended: now}, {Name: "debug", Started: true}}
 	if diff := cmp.Diff(want, check.ContainerLogs(pod)); diff != "" {
 		t.Errorf("logs (-want +got):\n%s", diff)
 	}

@@ -13,7 +13,6 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/khronicle/khronicle/check"
-	"github.com/khronicle/khronicle/external/status"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -35,7 +34,7 @@ const (
 // lateReport is a report whose run is not open: unknown, or over.
 type lateReport struct {
 	runUUID string
-	report  status.Report
+	report  check.ReceivedReport
 	at      time.Time
 }
 
@@ -72,24 +71,11 @@ func (l *lateReports) offer(r lateReport) {
 	if l.runs == nil {
 		return
 	}
-	r.report = shortened(r.report)
 	select {
 	case l.queue <- r:
 	default:
 		l.results.WithLabelValues(lateDropped).Inc()
 	}
-}
-
-// shortened bounds the memory of what waits: more is not kept anyway.
-func shortened(report status.Report) status.Report {
-	left := check.MaxEvidence + 1
-	for i, text := range report.Errors {
-		if left -= len(text); left < 0 {
-			report.Errors = report.Errors[:i+1]
-			break
-		}
-	}
-	return report
 }
 
 // keepAll keeps what is handed over until end is called, which gives what waits a moment.

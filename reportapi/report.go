@@ -124,7 +124,7 @@ func (s *Server) signal(ctx context.Context, runUUID string, report status.Repor
 	err := s.Signaler.SignalWorkflow(ctx, runUUID, "", workflows.ReportSignal, report)
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {
-		s.late.offer(lateReport{runUUID, report, time.Now()})
+		s.late.offer(lateReport{runUUID, check.Received(report), time.Now()})
 		return errUnknownRun
 	}
 	return err

@@ -118,6 +118,13 @@ func TestReap(t *testing.T) {
 	}{
 		{name: "nothing there"},
 		{
+			name: "a pod that has just ended is left to its run",
+			cluster: fakeJanitor{pods: []*corev1.Pod{
+				pod("a", corev1.PodFailed, 59*time.Second), pod("b", corev1.PodFailed, 58*time.Second), pod("c", corev1.PodFailed, time.Minute), pod("d", corev1.PodFailed, 57*time.Second),
+			}},
+			want: []string{"pod ns/c"},
+		},
+		{
 			name: "nothing too old",
 			cluster: fakeJanitor{
 				pods: []*corev1.Pod{pod("a", corev1.PodSucceeded, time.Minute), pod("b", corev1.PodRunning, 100*time.Hour)},

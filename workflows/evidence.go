@@ -33,7 +33,8 @@ func (r *checkRun) keepEvidence(ctx workflow.Context, outcome check.Outcome) {
 	}
 	in := activities.EvidenceInput{Attempt: r.attempt, Pod: r.pod, Logs: logs}
 	if r.reported {
-		in.Reports = []activities.Piece{reportEvidence(activities.EvidenceReport, r.report)}
+		report := check.Received(r.report)
+		in.Report = &report
 	}
 	r.keep(ctx, in)
 }
@@ -44,12 +45,8 @@ func (r *checkRun) keepFurtherReport(ctx workflow.Context, outcome check.Outcome
 		return
 	}
 	r.further = true
-	r.keep(ctx, activities.EvidenceInput{Reports: []activities.Piece{reportEvidence(activities.EvidenceFurther, report)}})
-}
-
-func reportEvidence(kind string, report status.Report) activities.Piece {
-	content, size := check.ReportEvidence(report)
-	return activities.Piece{Kind: kind, Content: content, Size: size}
+	further := check.Received(report)
+	r.keep(ctx, activities.EvidenceInput{Further: &further})
 }
 
 func (r *checkRun) keep(ctx workflow.Context, in activities.EvidenceInput) {
@@ -78,7 +75,7 @@ func (r *checkRun) keep(ctx workflow.Context, in activities.EvidenceInput) {
 // LateReport returns how to start the workflow that keeps a report which came, at a time, after the end of its run, and its
 // input. The memo is that of the closed run; ok is false for a run without an account, and for what is no run. There is one
 // such workflow for a run, whatever else still comes.
-func LateReport(runUUID string, memo *commonpb.Memo, report status.Report, at time.Time) (o client.StartWorkflowOptions, in KeepAccountInput, ok bool) {
+func LateReport(runUUID string, memo *commonpb.Memo, report check.ReceivedReport, at time.Time) (o client.StartWorkflowOptions, in KeepAccountInput, ok bool) {
 	payload, ok := memo.GetFields()[MemoDue]
 	if !ok {
 		return o, in, false
@@ -87,9 +84,10 @@ func LateReport(runUUID string, memo *commonpb.Memo, report status.Report, at ti
 	if err := converter.GetDefaultDataConverter().FromPayload(payload, &due); err != nil {
 		return o, in, false
 	}
-	piece := reportEvidence(activities.EvidenceLate, report)
-	piece.Name = at.UTC().Format(time.RFC3339)
-	piece.Content = check.HideRun(piece.Content, runUUID)
+	content, size := report.Evidence()
+	piece := activities.Piece{
+		Kind: activities.EvidenceLate, Name: at.UTC().Format(time.RFC3339), Content: check.HideRun(content, runUUID), Size: size,
+	}
 	return client.StartWorkflowOptions{
 		ID: LateReportID(runUUID), TaskQueue: TaskQueue,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,

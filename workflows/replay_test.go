@@ -19,7 +19,7 @@ func TestReplay(t *testing.T) {
 	missing := map[string]bool{
 		"CheckRun-success": true, "CheckRun-reported-failure": true, "CheckRun-no-report": true, "CheckRun-deadline": true,
 		"CheckRun-pod-deleted": true, "CheckRun-pod-evicted": true, "CheckRun-worker-killed": true, "CheckRun-second-report": true,
-		"CheckRun-sidecar": true, "CheckRun-external": true, "CheckRun-canceled": true,
+		"CheckRun-sidecar": true, "CheckRun-evidence": true, "CheckRun-external": true, "CheckRun-canceled": true,
 		"ScheduledCheck-first": true, "ScheduledCheck-external": true, "ScheduledCheck-lost-job": true,
 	}
 	for _, file := range files {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,5 +160,15 @@ func TestFromEnvSaysWhatIsWrong(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, env.Problems()); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+func TestLogLines(t *testing.T) {
+	endpoint(t)
+	c := demo.FromEnv(settings.New(func(name string) string { return map[string]string{"LOG_LINES": "3", "SKIP_REPORT": "true"}[name] }))
+	var out strings.Builder
+	c.Out = &out
+	if code := c.Run(t.Context()); code != 0 || out.String() != "line 1 of 3\nline 2 of 3\nline 3 of 3\n" {
+		t.Errorf("exit code %d, output %q", code, out.String())
 	}
 }

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
@@ -61,6 +62,28 @@ func closedAccount(t *testing.T, kept *ledger.Ledger, namespace, name string, ou
 	})[0]
 }
 
+// keepingTook is how long a run waited for its evidence to be kept.
+func keepingTook(t *testing.T, runUUID string) time.Duration {
+	t.Helper()
+	var scheduled time.Time
+	var id int64
+	events := temporal(t).GetWorkflowHistory(t.Context(), runUUID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == "KeepEvidence" {
+			scheduled, id = e.GetEventTime().AsTime(), e.GetEventId()
+		}
+		if done := e.GetActivityTaskCompletedEventAttributes(); done != nil && done.GetScheduledEventId() == id && id != 0 {
+			return e.GetEventTime().AsTime().Sub(scheduled)
+		}
+	}
+	t.Fatal("no evidence was kept")
+	return 0
+}
+
 // numbered is the log of a demo check that has written so many lines, from one of them on.
 func numbered(from, lines int) string {
 	var text strings.Builder
@@ -86,7 +109,7 @@ func TestEvidenceOfACrash(t *testing.T) {
 	// The demo check writes lines of its own at the start, and at the end, to standard error.
 	log := found["log 1/check"]
 	if len(log) != ledger.MaxEvidence || !strings.HasSuffix(numbered(1, lines), log[:strings.LastIndex(log, "line 20000 of 20000\n")+len("line 20000 of 20000\n")]) ||
-		!strings.Contains(log, "exit_code=3") {
+		!strings.Contains(log, `"exit_code":3`) {
 		t.Errorf("the log has %d bytes: %.100q … %.300q", len(log), log, log[max(0, len(log)-300):])
 	}
 	has(t, found, "status 1", `"exitCode": 3`, `"reason": "Error"`, `"phase": "Failed"`)
@@ -95,6 +118,11 @@ func TestEvidenceOfACrash(t *testing.T) {
 		`"fieldPath": "metadata.namespace"`, `"image": "`+image+`"`)
 	if len(found) != 4 {
 		t.Errorf("%d pieces, want 4", len(found))
+	}
+	took := keepingTook(t, a.WorkflowID)
+	t.Logf("keeping it took %s", took)
+	if took > 5*time.Second {
+		t.Error("the run waited too long for it")
 	}
 	show := exec.Command(filepath.Join(under.bin, "khronicle"), "evidence", namespace+"/crash", "--ledger", under.ledgerDSN())
 	out, err := show.CombinedOutput()
@@ -118,7 +146,7 @@ func TestEvidenceOfAReport(t *testing.T) {
 	apply(t, demoCheck(namespace, "reports", env{"REPORT_ERRORS": "first|second"}))
 	found := evidenceOf(t, kept, closedAccount(t, kept, namespace, "reports", ledger.Failed))
 	has(t, found, "report 1", `{"Errors":["first","second"],"OK":false}`)
-	has(t, found, "log 1/check", "exit_code=0")
+	has(t, found, "log 1/check", `"exit_code":0`)
 }
 
 // TestEvidenceOfSuccess: there is none.

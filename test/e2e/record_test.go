@@ -58,6 +58,7 @@ func TestRecordHistories(t *testing.T) {
 			post(t, pod.Labels["kuberhealthy-run-id"], `{"OK":false,"Errors":["somebody was faster"]}`)
 		}},
 		{name: "sidecar", env: env{"REPORT_DELAY": "2s"}, change: withSidecar},
+		{name: "evidence", env: env{"SKIP_REPORT": "true", "REPORT_DELAY": "2s", "EXIT_CODE": "3"}},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			c := demoCheck(namespace, r.name, r.env)

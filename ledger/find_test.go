@@ -1,0 +1,99 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/khronicle/khronicle/ledger"
+)
+
+func TestFind(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		flaky := account("dns", 3*time.Minute, ledger.Succeeded)
+		flaky.Flaky = true
+		infra := account("dns", time.Minute, ledger.InfraFailed)
+		infra.WorkflowID = "3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"
+		accounts := []ledger.Account{
+			account("dns", 0, ledger.Failed), infra, account("dns", 2*time.Minute, ledger.Succeeded), flaky,
+			account("dns", 4*time.Minute, ledger.Succeeded), account("other", 5*time.Minute, ledger.Failed),
+		}
+		for _, a := range accounts {
+			must(t, l.Finish(t.Context(), a))
+		}
+		must(t, l.RecordTicks(t.Context(), []ledger.Account{{
+			Key:  ledger.Key{CheckUID: flaky.CheckUID, Trigger: ledger.Scheduled, Nominal: noon.Add(5 * time.Minute)},
+			Kind: flaky.Kind, Namespace: flaky.Namespace, Name: flaky.Name, Outcome: ledger.Missed,
+		}}))
+		at := func(after time.Duration) func() (ledger.Account, bool, error) {
+			return func() (ledger.Account, bool, error) { return l.RunAt(t.Context(), ref("dns"), noon.Add(after)) }
+		}
+		of := func(id string) func() (ledger.Account, bool, error) {
+			return func() (ledger.Account, bool, error) { return l.RunOf(t.Context(), ref("dns"), id) }
+		}
+		tests := map[string]struct {
+			find func() (ledger.Account, bool, error)
+			want time.Duration // after noon; below 0 for none
+		}{
+			"last fault":            {func() (ledger.Account, bool, error) { return l.LastFault(t.Context(), ref("dns")) }, 3 * time.Minute},
+			"last fault of none":    {func() (ledger.Account, bool, error) { return l.LastFault(t.Context(), ref("none")) }, -1},
+			"at its due time":       {at(2 * time.Minute), 2 * time.Minute},
+			"just before it":        {at(2*time.Minute - time.Microsecond), time.Minute},
+			"long after":            {at(time.Hour), 5 * time.Minute},
+			"before all":            {at(-1), -1},
+			"by its run UUID":       {of(infra.WorkflowID), time.Minute},
+			"by an unknown run":     {of("nobody"), -1},
+			"by no run":             {of(""), -1},
+			"by a run UUID in part": {of(infra.WorkflowID[:8]), -1},
+		}
+		for name, tt := range tests {
+			a, ok, err := tt.find()
+			must(t, err)
+			if ok != (tt.want >= 0) || ok && (!cmp.Equal(a.Nominal, noon.Add(tt.want)) || a.Name != "dns") {
+				t.Errorf("%s: %t, %s of %s", name, ok, a.Nominal, a.Name)
+			}
+		}
+		must(t, l.Close())
+		if _, _, err := l.LastFault(t.Context(), ref("dns")); err == nil {
+			t.Error("no error of a closed database")
+		}
+	})
+}
+
+// Of each check, evidence of the newest runs is kept, whatever others have.
+func TestPruneKeepsTheEvidenceOfTheNewestRuns(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		put := func(name string, runs int) {
+			for i := range runs {
+				for _, kind := range []string{"log", "status"} {
+					must(t, l.PutEvidence(t.Context(), account(name, -time.Duration(i)*time.Minute, ledger.Failed).Key, ledger.Evidence{Kind: kind}))
+				}
+			}
+		}
+		put("often", 150)
+		put("seldom", 3)
+		done, err := l.Prune(t.Context(), ledger.Retention{}, noon)
+		must(t, err)
+		if want := (ledger.Pruned{Evidence: 100}); done != want {
+			t.Errorf("pruned %+v, want %+v", done, want)
+		}
+		for name, tests := range map[string]map[int]int{"often": {0: 2, 99: 2, 100: 0, 149: 0}, "seldom": {0: 2, 2: 2}} {
+			for i, want := range tests {
+				got, err := l.Evidence(t.Context(), account(name, -time.Duration(i)*time.Minute, ledger.Failed).Key)
+				must(t, err)
+				if len(got) != want {
+					t.Errorf("%s, run %d: %d pieces, want %d", name, i, len(got), want)
+				}
+			}
+		}
+		if again, err := l.Prune(t.Context(), ledger.Retention{}, noon); err != nil || again != (ledger.Pruned{}) {
+			t.Errorf("pruned %+v, %v the second time, want nothing", again, err)
+		}
+		if done, err = l.Prune(t.Context(), ledger.Retention{EvidenceRuns: 1}, noon); err != nil || done.Evidence != 2*(99+2) {
+			t.Errorf("pruned %+v, %v with one run a check", done, err)
+		}
+	})
+}
