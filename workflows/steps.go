@@ -72,13 +72,21 @@ func (r *checkRun) record(ctx workflow.Context, outcome check.Outcome) error {
 	}
 	err := workflow.ExecuteActivity(
 		persistently(ctx, r.summary("record: "+string(outcome.Result))), a.RecordOutcome,
-		activities.RecordOutcomeInput{Ref: r.in.Ref, UUID: r.uuid, Outcome: outcome},
+		activities.RecordOutcomeInput{Ref: r.in.Ref, UUID: r.uuid, Outcome: outcome, Due: r.knownDue()},
 	).Get(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
 	}
 	r.recordedAt = workflow.Now(ctx)
 	return nil
+}
+
+// knownDue is when the run was due. It is zero for one that was lost: when that had started, nobody knows.
+func (r *checkRun) knownDue() time.Time {
+	if r.in.LostSince != nil {
+		return time.Time{}
+	}
+	return r.in.Due
 }
 
 // begin shows that a job runs. That this cannot be shown in time is no reason not to run it.
