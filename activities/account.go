@@ -19,6 +19,7 @@ type Ledger interface {
 	Begin(ctx context.Context, account ledger.Account) error
 	Finish(ctx context.Context, account ledger.Account) error
 	RecordTicks(ctx context.Context, accounts []ledger.Account) error
+	OpenRuns(ctx context.Context) ([]ledger.Account, error)
 }
 
 // Due names a run that was due: there is one account for each.
@@ -104,22 +105,39 @@ type TicksInput struct {
 	Busy time.Time
 }
 
+// TicksResult says how many due times there were, by what became of them.
+type TicksResult struct {
+	Skipped, Paused, Missed int
+}
+
+func (r *TicksResult) count(outcome ledger.Outcome) {
+	switch outcome {
+	case ledger.Skipped:
+		r.Skipped++
+	case ledger.Paused:
+		r.Paused++
+	case ledger.Missed:
+		r.Missed++
+	}
+}
+
 // maxTicks is how many accounts are written at a time.
 const maxTicks = 1000
 
-// RecordTicks makes accounts of due times at which no run started. It may be called again.
-func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) error {
-	if a.Ledger == nil {
-		return nil
-	}
+// RecordTicks makes accounts of due times at which no run started, and counts them, also without a ledger. It may be called
+// again.
+func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResult, error) {
+	var result TicksResult
 	schedule, err := check.ParseSchedule(in.Schedule)
 	if err != nil {
-		return fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
+		return result, fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
 	}
 	var accounts []ledger.Account
 	write := func() error {
-		if err := a.Ledger.RecordTicks(ctx, accounts); err != nil {
-			return fmt.Errorf("record ticks of %s: %w", in.Ref, err)
+		if a.Ledger != nil {
+			if err := a.Ledger.RecordTicks(ctx, accounts); err != nil {
+				return fmt.Errorf("record ticks of %s: %w", in.Ref, err)
+			}
 		}
 		accounts = accounts[:0]
 		activity.RecordHeartbeat(ctx)
@@ -131,13 +149,14 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) error {
 		if !due.After(in.Busy) {
 			account.Outcome = ledger.Skipped
 		}
+		result.count(account.Outcome)
 		if accounts = append(accounts, account); len(accounts) == maxTicks {
 			if err := write(); err != nil {
-				return err
+				return TicksResult{}, err
 			}
 		}
 	}
-	return write()
+	return result, write()
 }
 
 // triggers are the ledger's words for why a run was due.

@@ -80,6 +80,15 @@ func (l *Late) RecordTicks(ctx context.Context, ticks []Account) error {
 	return l.do(func(opened *Ledger) error { return opened.RecordTicks(ctx, ticks) })
 }
 
+// OpenRuns is that of Ledger.
+func (l *Late) OpenRuns(ctx context.Context) (runs []Account, err error) {
+	err = l.do(func(opened *Ledger) error {
+		runs, err = opened.OpenRuns(ctx)
+		return err
+	})
+	return runs, err
+}
+
 // Ping returns nil when the database answers.
 func (l *Late) Ping(ctx context.Context) error {
 	return l.do(func(opened *Ledger) error { return opened.Ping(ctx) })

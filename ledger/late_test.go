@@ -29,6 +29,9 @@ func TestLate(t *testing.T) {
 	if late.Finish(ctx, account) == nil || late.Begin(ctx, account) == nil || late.RecordTicks(ctx, nil) == nil || late.Ping(ctx) == nil || late.Stats().LastError == nil {
 		t.Error("a ledger that is not there takes accounts")
 	}
+	if _, err := late.OpenRuns(ctx); err == nil {
+		t.Error("a ledger that is not there has no open runs")
+	}
 	if err := os.Remove(folder); err != nil {
 		t.Fatal(err)
 	}
@@ -42,8 +45,16 @@ func TestLate(t *testing.T) {
 	if err := late.Finish(ctx, account); err != nil {
 		t.Errorf("Finish: %v", err)
 	}
-	if rows := late.Stats().Rows; rows != 1 {
-		t.Errorf("%d rows stored, want 1", rows)
+	begun := account
+	begun.Nominal = begun.Nominal.Add(time.Minute)
+	if err := late.Begin(ctx, begun); err != nil {
+		t.Errorf("Begin: %v", err)
+	}
+	if open, err := late.OpenRuns(ctx); err != nil || len(open) != 1 || !open[0].Nominal.Equal(begun.Nominal.Truncate(time.Microsecond)) {
+		t.Errorf("open runs are %+v, error %v", open, err)
+	}
+	if rows := late.Stats().Rows; rows != 2 {
+		t.Errorf("%d rows stored, want 2", rows)
 	}
 	cancel()
 	<-ended

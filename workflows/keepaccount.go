@@ -30,7 +30,12 @@ func KeepAccount(ctx workflow.Context, in KeepAccountInput) error {
 	if in.Run != nil {
 		return workflow.ExecuteActivity(patient, a.RecordAccount, *in.Run).Get(ctx, nil)
 	}
-	return workflow.ExecuteActivity(patient, a.RecordTicks, *in.Ticks).Get(ctx, nil)
+	var result activities.TicksResult
+	if err := workflow.ExecuteActivity(patient, a.RecordTicks, *in.Ticks).Get(ctx, &result); err != nil {
+		return err
+	}
+	measureTicks(ctx, in.Ticks.Ref, result)
+	return nil
 }
 
 // keepAccount starts a KeepAccount that outlives the workflow.

@@ -166,6 +166,18 @@ func (r *checkRun) measure(ctx workflow.Context, outcome check.Outcome) {
 	durations.Timer("khronicle_run").Record(workflow.Now(ctx).Sub(r.started))
 }
 
+// measureTicks counts due times at which no run started, once: not when the workflow is replayed.
+func measureTicks(ctx workflow.Context, ref check.Ref, ticks activities.TicksResult) {
+	for _, became := range []struct {
+		outcome string
+		count   int
+	}{{"skipped", ticks.Skipped}, {"paused", ticks.Paused}, {"missed", ticks.Missed}} {
+		if became.count > 0 {
+			metricsFor(ctx, ref).WithTags(map[string]string{"outcome": became.outcome}).Counter("khronicle_ticks_without_run").Inc(int64(became.count))
+		}
+	}
+}
+
 // metricsFor returns metrics with the labels of a check, for counters: a histogram for each check would be too much. The
 // label namespace is taken by Temporal's.
 func metricsFor(ctx workflow.Context, ref check.Ref) client.MetricsHandler {

@@ -29,6 +29,7 @@ type config struct {
 	unknownIsHealthy    bool
 	startBurst          int
 	ledger              string
+	heartbeatURL        string
 	reportingURL        string
 	logLevel            string
 	debug, logJSON      bool
@@ -49,6 +50,7 @@ func defaultConfig() *config {
 		reportingURL: os.Getenv("KH_EXTERNAL_REPORTING_URL"),
 		retention:    check.DefaultRetention(),
 		ledger:       os.Getenv("KHRONICLE_LEDGER"),
+		heartbeatURL: os.Getenv("KHRONICLE_HEARTBEAT_URL"),
 	}
 	c.targetNamespaces = split(os.Getenv("TARGET_NAMESPACE"))
 	c.reapInterval, c.reapFault = parseReapInterval(os.Getenv(envReapInterval))
@@ -129,6 +131,8 @@ func (c *config) addRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.namespace, "namespace", c.namespace, "namespace of this process, in the default reporting URL [POD_NAMESPACE]")
 	f.StringVar(&c.reportingURL, "reporting-url", c.reportingURL, "where checks report [KH_EXTERNAL_REPORTING_URL]")
 	c.addLedgerFlag(f)
+	f.StringVar(&c.heartbeatURL, "heartbeat-url", c.heartbeatURL, "what is asked for every 30 s as long as Temporal and a worker work, such as https://hc-ping.com/UUID [KHRONICLE_HEARTBEAT_URL]")
+	f.Lookup("heartbeat-url").DefValue = "" // --help shall not show a secret of the environment
 	f.DurationVar(&c.reapInterval, "reap-interval", c.reapInterval, "how often old pods and jobs are looked for ["+envReapInterval+"]")
 	f.IntVar(&c.retention.MaxCompletedPods, "max-completed-pods", c.retention.MaxCompletedPods, "Succeeded pods to keep of each check")
 	f.IntVar(&c.retention.MaxErrorPods, "max-error-pods", c.retention.MaxErrorPods, "Failed pods to keep of each check")
