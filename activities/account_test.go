@@ -21,7 +21,10 @@ type fakeLedger struct {
 	refuse          error
 	begun, finished []ledger.Account
 	ticks           [][]ledger.Account
+	open            []ledger.Account
 }
+
+func (f *fakeLedger) OpenRuns(context.Context) ([]ledger.Account, error) { return f.open, f.refuse }
 
 func (f *fakeLedger) Begin(_ context.Context, account ledger.Account) error {
 	f.begun = append(f.begun, account)
@@ -126,9 +129,8 @@ func TestTicksWithoutARun(t *testing.T) {
 				Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"}, Anchor: anchor,
 				After: tt.after, Before: tt.before, Busy: tt.busy,
 			}
-			if _, err := env.ExecuteActivity(a.RecordTicks, in); err != nil {
-				t.Fatal(err)
-			}
+			encoded, err := env.ExecuteActivity(a.RecordTicks, in)
+			counts := value[activities.TicksResult](t, encoded, err)
 			got := map[time.Time]ledger.Outcome{}
 			for _, batch := range kept.ticks {
 				for _, account := range batch {
@@ -138,7 +140,35 @@ func TestTicksWithoutARun(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("ticks (-want +got):\n%s", diff)
 			}
+			var want activities.TicksResult
+			for _, outcome := range tt.want {
+				if outcome == ledger.Skipped {
+					want.Skipped++
+				} else {
+					want.Missed++
+				}
+			}
+			if counts != want {
+				t.Errorf("counts are %+v, want %+v", counts, want)
+			}
+			a.Ledger = nil
+			encoded, err = env.ExecuteActivity(a.RecordTicks, in)
+			if without := value[activities.TicksResult](t, encoded, err); without != want {
+				t.Errorf("counts without a ledger are %+v, want the same", without)
+			}
 		})
+	}
+}
+
+func TestTicksThatCannotBeEnteredAreNotCounted(t *testing.T) {
+	a, env := worker(&fakeCluster{})
+	a.Ledger = &fakeLedger{refuse: errors.New("disk is full")}
+	_, err := env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
+		Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"}, Anchor: dueAt,
+		After: dueAt, Before: dueAt.Add(time.Hour),
+	})
+	if err == nil {
+		t.Error("no error: the ticks would be counted, and never entered")
 	}
 }
 
@@ -148,12 +178,12 @@ func TestVeryManyTicks(t *testing.T) {
 	a, env := worker(&fakeCluster{})
 	a.Ledger = kept
 	anchor := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	_, err := env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
+	encoded, err := env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
 		Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1s"}, Anchor: anchor,
 		After: anchor, Before: anchor.Add(time.Hour),
 	})
-	if err != nil {
-		t.Fatal(err)
+	if counted := value[activities.TicksResult](t, encoded, err); counted.Missed != 3599 {
+		t.Errorf("counts are %+v", counted)
 	}
 	n := 0
 	for _, batch := range kept.ticks {

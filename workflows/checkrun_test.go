@@ -47,8 +47,10 @@ type world struct {
 
 	created  []activities.Run
 	recorded []check.Outcome
-	cleaned  []activities.CleanUpInput
-	phases   []khv1.JobPhase
+	// dues are when the runs were due whose outcomes were recorded.
+	dues    []time.Time
+	cleaned []activities.CleanUpInput
+	phases  []khv1.JobPhase
 }
 
 func running() (check.Observation, error) {
@@ -85,7 +87,7 @@ func newWorld(t *testing.T) *world {
 			w.recordErrors = w.recordErrors[1:]
 			return err
 		}
-		w.recorded = append(w.recorded, in.Outcome)
+		w.recorded, w.dues = append(w.recorded, in.Outcome), append(w.dues, in.Due)
 		return nil
 	})
 	w.env.OnActivity(a.CleanUp, anything, anything).Return(func(_ context.Context, in activities.CleanUpInput) error {
