@@ -6,16 +6,21 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/client"
 	corev1 "k8s.io/api/core/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/workflows"
 )
 
 const (
@@ -110,6 +115,7 @@ func TestHeartbeat(t *testing.T) {
 	c := demoCheck(namespace, "regular", nil)
 	c.Spec.RunInterval = interval.String()
 	apply(t, c)
+	applyJob(t, demoJob(namespace, "job", nil))
 	apply(t, demoCheck(namespace, "doomed", env{"REPORT_DELAY": "5m"}))
 	runUUID := awaitPod(t, namespace, "doomed", corev1.PodRunning).Labels["kuberhealthy-run-id"]
 	if err := temporal(t).TerminateWorkflow(t.Context(), runUUID, "", "a fault of the test"); err != nil {
@@ -168,7 +174,53 @@ func TestHeartbeat(t *testing.T) {
 	if strings.Contains(roleLog(t, "worker"), outside.URL) || strings.Contains(roleLog(t, "worker"), runUUID) {
 		t.Error("the worker's log shows a secret")
 	}
+	everyMetricOfTheRulesIsThere(t)
 	t.Logf("the account was closed %s after the run was terminated", doomed.Judged.Sub(terminated).Round(time.Second))
+}
+
+var metricName = regexp.MustCompile(`\b(khronicle|kuberhealthy|temporal)_[a-z_]+`)
+
+// everyMetricOfTheRulesIsThere looks whether the alert rules name metrics that a role shows. All has happened that makes them.
+func everyMetricOfTheRulesIsThere(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/prometheus/rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	failWorkflowTask(t)
+	names := slices.Compact(slices.Sorted(slices.Values(metricName.FindAllString(string(text), -1))))
+	if len(names) < 10 {
+		t.Fatalf("the rules name only %q", names)
+	}
+	for _, name := range names {
+		if name == "khronicle_influxdb_points_total" { // there is no InfluxDB here
+			continue
+		}
+		eventually(t, 10*time.Second, "a role shows "+name, func() (bool, string) {
+			for _, port := range everyRole {
+				if _, ok := metric(t, port, name); ok {
+					return true, ""
+				}
+			}
+			return false, "none does"
+		})
+	}
+}
+
+// failWorkflowTask gives the worker a workflow of a version that it does not know.
+func failWorkflowTask(t *testing.T) {
+	t.Helper()
+	run, err := temporal(t).ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: workflows.TaskQueue}, "FromTheFuture")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "the worker fails", func() (bool, string) {
+		failed, ok := metric(t, workerPort, "temporal_workflow_task_execution_failed_total", `workflow_type="FromTheFuture"`)
+		return ok && failed > 0, fmt.Sprint(failed)
+	})
+	if err := temporal(t).TerminateWorkflow(t.Context(), run.GetID(), "", "it has failed"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func accountsOf(t *testing.T, kept *ledger.Ledger, namespace, name string) []ledger.Account {
