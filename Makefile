@@ -76,6 +76,7 @@ unit: ## unit and replay tests
 	$(GO) test $(PACKAGES)
 	cd tools/kubebox && $(GO) test ./internal/...
 	cd test/compose && $(GO) test -count=1 ./... # what it reads is outside the module, where the cache does not look
+	cd test/alerts && $(GO) test -count=1 ./...
 
 .PHONY: e2e
 e2e: environment python3 build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)

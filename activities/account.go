@@ -22,6 +22,7 @@ type Ledger interface {
 	RecordTicks(ctx context.Context, accounts []ledger.Account) error
 	Last(ctx context.Context, checkUID string, trigger ledger.Trigger) (account ledger.Account, ok bool, err error)
 	PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error
+	OpenRuns(ctx context.Context) ([]ledger.Account, error)
 }
 
 // Due names a run that was due: there is one account for each.
@@ -122,7 +123,10 @@ var errRunIsOpen = errors.New("the run before them has no outcome yet")
 // span is the time of a run.
 type span struct{ from, to time.Time }
 
-func (s span) contains(t time.Time) bool { return !t.Before(s.from) && !t.After(s.to) }
+// contains allows for the whole seconds of a cron workflow: a run that ended just before a due time has hindered its tick.
+func (s span) contains(t time.Time) bool {
+	return !t.Before(s.from) && !t.After(s.to.Add(check.TickTolerance)) && !s.to.IsZero()
+}
 
 // lastOf returns the newest account of a check with a trigger, and the time of its run.
 func (a *Activities) lastOf(ctx context.Context, in TicksInput, trigger ledger.Trigger) (last ledger.Account, busy span, ok bool, err error) {
@@ -149,6 +153,9 @@ func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok
 	if !in.SinceFirst && !in.SinceLast {
 		return spans, true, nil
 	}
+	if a.Ledger == nil {
+		return nil, false, nil
+	}
 	_, first, found, err := a.lastOf(ctx, *in, ledger.First)
 	if err == nil && !found && in.SinceFirst && activity.GetInfo(ctx).Attempt < firstWithin {
 		err = fmt.Errorf("ticks of %s: the account of its first run is not there yet", in.Ref)
@@ -169,26 +176,43 @@ func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok
 	return append(spans, first, run), !in.Anchor.IsZero(), nil
 }
 
+// TicksResult says how many due times there were, by what became of them.
+type TicksResult struct {
+	Skipped, Paused, Missed int
+}
+
+func (r *TicksResult) count(outcome ledger.Outcome) {
+	switch outcome {
+	case ledger.Skipped:
+		r.Skipped++
+	case ledger.Paused:
+		r.Paused++
+	case ledger.Missed:
+		r.Missed++
+	}
+}
+
 // maxTicks is how many accounts are written at a time.
 const maxTicks = 1000
 
-// RecordTicks makes accounts of due times at which no run started. It may be called again.
-func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) error {
-	if a.Ledger == nil {
-		return nil
-	}
+// RecordTicks makes accounts of due times at which no run started, and counts them, also without a ledger. It may be called
+// again.
+func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResult, error) {
+	var result TicksResult
 	schedule, err := check.ParseSchedule(in.Schedule)
 	if err != nil {
-		return fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
+		return result, fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
 	}
 	busy, ok, err := a.busy(ctx, &in)
 	if err != nil || !ok {
-		return err
+		return result, err
 	}
 	var accounts []ledger.Account
 	write := func() error {
-		if err := a.Ledger.RecordTicks(ctx, accounts); err != nil {
-			return fmt.Errorf("record ticks of %s: %w", in.Ref, err)
+		if a.Ledger != nil {
+			if err := a.Ledger.RecordTicks(ctx, accounts); err != nil {
+				return fmt.Errorf("record ticks of %s: %w", in.Ref, err)
+			}
 		}
 		accounts = accounts[:0]
 		activity.RecordHeartbeat(ctx)
@@ -202,13 +226,14 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) error {
 		case in.Paused:
 			account.Outcome = ledger.Paused
 		}
+		result.count(account.Outcome)
 		if accounts = append(accounts, account); len(accounts) == maxTicks {
 			if err := write(); err != nil {
-				return err
+				return TicksResult{}, err
 			}
 		}
 	}
-	return write()
+	return result, write()
 }
 
 // triggers are the ledger's words for why a run was due.

@@ -26,7 +26,10 @@ type fakeLedger struct {
 	// last is the newest tick, and first the newest run at once, if they have a name.
 	last, first ledger.Account
 	evidence    []piece
+	open        []ledger.Account
 }
+
+func (f *fakeLedger) OpenRuns(context.Context) ([]ledger.Account, error) { return f.open, f.refuse }
 
 func (f *fakeLedger) Begin(_ context.Context, account ledger.Account) error {
 	f.begun = append(f.begun, account)
@@ -136,6 +139,8 @@ func TestTicksWithoutARun(t *testing.T) {
 			"skipped, and then missed", minute(1), minute(5), minute(3),
 			map[time.Time]ledger.Outcome{minute(2): ledger.Skipped, minute(3): ledger.Skipped, minute(4): ledger.Missed},
 		},
+		{"skipped by a run that ended just before", minute(1), minute(3), minute(2).Add(-900 * time.Millisecond), map[time.Time]ledger.Outcome{minute(2): ledger.Skipped}},
+		{"missed after a run that ended well before", minute(1), minute(3), minute(2).Add(-1100 * time.Millisecond), map[time.Time]ledger.Outcome{minute(2): ledger.Missed}},
 		{"paused", minute(1), minute(3), time.Time{}, map[time.Time]ledger.Outcome{minute(2): ledger.Paused}},
 		{"the tick itself", minute(0), minute(1).Add(1), minute(1), map[time.Time]ledger.Outcome{minute(1): ledger.Skipped}},
 	}
@@ -148,9 +153,8 @@ func TestTicksWithoutARun(t *testing.T) {
 				Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"}, Anchor: anchor,
 				After: tt.after, Before: tt.before, Busy: tt.busy, Paused: tt.name == "paused",
 			}
-			if _, err := env.ExecuteActivity(a.RecordTicks, in); err != nil {
-				t.Fatal(err)
-			}
+			encoded, err := env.ExecuteActivity(a.RecordTicks, in)
+			counts := value[activities.TicksResult](t, encoded, err)
 			got := map[time.Time]ledger.Outcome{}
 			for _, batch := range kept.ticks {
 				for _, account := range batch {
@@ -160,7 +164,38 @@ func TestTicksWithoutARun(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("ticks (-want +got):\n%s", diff)
 			}
+			var want activities.TicksResult
+			for _, outcome := range tt.want {
+				switch outcome {
+				case ledger.Skipped:
+					want.Skipped++
+				case ledger.Paused:
+					want.Paused++
+				default:
+					want.Missed++
+				}
+			}
+			if counts != want {
+				t.Errorf("counts are %+v, want %+v", counts, want)
+			}
+			a.Ledger = nil
+			encoded, err = env.ExecuteActivity(a.RecordTicks, in)
+			if without := value[activities.TicksResult](t, encoded, err); without != want {
+				t.Errorf("counts without a ledger are %+v, want the same", without)
+			}
 		})
+	}
+}
+
+func TestTicksThatCannotBeEnteredAreNotCounted(t *testing.T) {
+	a, env := worker(&fakeCluster{})
+	a.Ledger = &fakeLedger{refuse: errors.New("disk is full")}
+	_, err := env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
+		Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"}, Anchor: dueAt,
+		After: dueAt, Before: dueAt.Add(time.Hour),
+	})
+	if err == nil {
+		t.Error("no error: the ticks would be counted, and never entered")
 	}
 }
 
@@ -267,12 +302,12 @@ func TestVeryManyTicks(t *testing.T) {
 	a, env := worker(&fakeCluster{})
 	a.Ledger = kept
 	anchor := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	_, err := env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
+	encoded, err := env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
 		Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1s"}, Anchor: anchor,
 		After: anchor, Before: anchor.Add(time.Hour),
 	})
-	if err != nil {
-		t.Fatal(err)
+	if counted := value[activities.TicksResult](t, encoded, err); counted.Missed != 3599 {
+		t.Errorf("counts are %+v", counted)
 	}
 	n := 0
 	for _, batch := range kept.ticks {

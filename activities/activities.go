@@ -35,6 +35,17 @@ type Exporter interface {
 	Export(ref check.Ref, outcome check.Outcome)
 }
 
+// Heart is what a beat of the heart is for; package internal/heartbeat has one. Beat takes care of failures itself.
+type Heart interface {
+	Beat(ctx context.Context)
+}
+
+// Executions tell of workflows in Temporal.
+type Executions interface {
+	// Open is true for a workflow that has not ended, and false also for one of which Temporal has no record.
+	Open(ctx context.Context, workflowID string) (bool, error)
+}
+
 // Activities carries the clients and settings of the activities.
 type Activities struct {
 	Cluster Cluster
@@ -49,6 +60,9 @@ type Activities struct {
 	Build  string
 	// Exporter, if any, gets each outcome that is recorded.
 	Exporter Exporter
+	// Heart, if any, beats as long as Temporal and a worker work.
+	Heart      Heart
+	Executions Executions
 }
 
 // Run names one attempt of a run.

@@ -15,6 +15,8 @@ type RecordOutcomeInput struct {
 	Ref     check.Ref
 	UUID    string
 	Outcome check.Outcome
+	// Due is when the run was due. It is zero where that is not known.
+	Due time.Time `json:",omitzero"`
 }
 
 // RecordOutcome writes the outcome of a run to the state of its check. It writes nothing when the check is gone, or when
@@ -35,7 +37,9 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) e
 			if supersedes = present == nil || check.Supersedes(present, in.Outcome); !supersedes {
 				return nil
 			}
-			return check.NewState(present, in.Ref, in.UUID, a.Recorder, outcome, time.Now())
+			state := check.NewState(present, in.Ref, in.UUID, a.Recorder, outcome, time.Now())
+			check.AddRecentRun(state, check.NewRecentRun(in.Due, outcome))
+			return state
 		})
 	if err == nil && supersedes && a.Exporter != nil {
 		a.Exporter.Export(in.Ref, outcome)

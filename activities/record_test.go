@@ -19,7 +19,7 @@ import (
 var began = time.Date(2026, 11, 22, 12, 0, 0, 500, time.UTC)
 
 func failedRun() activities.RecordOutcomeInput {
-	return activities.RecordOutcomeInput{Ref: checkRef, UUID: runUUID, Outcome: check.Outcome{
+	return activities.RecordOutcomeInput{Ref: checkRef, UUID: runUUID, Due: began.Truncate(time.Second).Add(-2 * time.Second), Outcome: check.Outcome{
 		Result: check.Failed, Errors: []string{"cart is empty"}, Reported: true, Node: "node-1",
 		Started: began, Judged: began.Add(1500 * time.Millisecond),
 	}}
@@ -58,7 +58,10 @@ func recorded() *khv1.KuberhealthyState {
 		TypeMeta: metav1.TypeMeta{APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyState"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "shop", Name: "cart",
-			Annotations: map[string]string{check.AnnotationRunStarted: "2026-11-22T12:00:00.0000005Z"},
+			Annotations: map[string]string{
+				check.AnnotationRunStarted: "2026-11-22T12:00:00.0000005Z",
+				check.AnnotationRecentRuns: `[{"due":"2026-11-22T11:59:58Z","started":"2026-11-22T12:00:00Z","outcome":"failed","seconds":1.5}]`,
+			},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyCheck", Name: "cart", UID: "u-1", Controller: &controller,
 			}},
@@ -95,6 +98,25 @@ func TestRecordOutcome(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A state tells of its last runs. A run whose outcome is amended is one run, and has its last outcome.
+func TestRecordOutcomeTellsOfTheLastRuns(t *testing.T) {
+	var present *khv1.KuberhealthyState
+	in := failedRun()
+	for range 12 {
+		in.Due, in.Outcome.Started, in.Outcome.Judged = in.Due.Add(time.Minute), in.Outcome.Started.Add(time.Minute), in.Outcome.Judged.Add(time.Minute)
+		present = states(t, present, in)
+	}
+	in.Outcome.Result = check.TimedOut
+	runs := check.RecentRuns(states(t, present, in))
+	if len(runs) != check.MaxRecentRuns || runs[9] != check.NewRecentRun(in.Due, in.Outcome) || runs[8].Outcome != check.Failed || runs[8].Started.Equal(runs[9].Started) {
+		t.Errorf("%d runs, the last are %+v", len(runs), runs[len(runs)-2:])
+	}
+	in.Due = time.Time{} // of a run that an earlier version started
+	if runs := check.RecentRuns(states(t, nil, in)); len(runs) != 1 || !runs[0].Due.IsZero() {
+		t.Errorf("runs are %+v, want one without a due time", runs)
 	}
 }
 

@@ -30,6 +30,8 @@ type Observation struct {
 	Ended bool
 	// PartlyEnded is true when some containers have ended and others still run, such as sidecars that never exit.
 	PartlyEnded bool
+	// AllEnded is true when no container runs any more. The kubelet says only in its next round that the pod has ended.
+	AllEnded bool `json:",omitempty"`
 	// Deleting is true when the pod was told to go: it may still run, report and end.
 	Deleting bool
 	// Gone is true when the pod object is no longer there.
@@ -63,6 +65,7 @@ func Observe(pod *corev1.Pod) Observation {
 	case corev1.PodRunning:
 		o.Started = true
 		o.PartlyEnded = slices.ContainsFunc(pod.Status.ContainerStatuses, ended)
+		o.AllEnded = o.PartlyEnded && !slices.ContainsFunc(pod.Status.ContainerStatuses, goesOn)
 		o.Detail = strings.Join(exits(pod), "; ")
 	default:
 		o.Hopeless, o.Detail = waitDetail(pod)
@@ -159,6 +162,8 @@ func (o *Observation) observeContainers(pod *corev1.Pod) {
 }
 
 func ended(status corev1.ContainerStatus) bool { return status.State.Terminated != nil }
+
+func goesOn(status corev1.ContainerStatus) bool { return !ended(status) }
 
 // unexplained says what is known of a pod that failed though none of its containers did, such as one whose node is gone.
 func unexplained(pod *corev1.Pod) string {

@@ -290,6 +290,10 @@ func TestObserveAPodOfSeveralContainers(t *testing.T) {
 			check.Observation{Started: true, PartlyEnded: true, Detail: "container main exited with code 2 (Error)"},
 		},
 		{
+			"all have ended, and the pod is still said to run", containers(exited("main", 3, "Error", ""), exited("proxy", 0, "Completed", "")),
+			check.Observation{Started: true, PartlyEnded: true, AllEnded: true, Detail: "container main exited with code 3 (Error)"},
+		},
+		{
 			"an init container that has ended is no part of it",
 			corev1.PodStatus{
 				InitContainerStatuses: []corev1.ContainerStatus{exited("prepare", 0, "Completed", "")},

@@ -14,8 +14,8 @@ import (
 // minInterval is the finest grid that a cron workflow keeps.
 const minInterval = time.Second
 
-// tickTolerance is how far before its nominal time a tick may start: a cron workflow rounds to whole seconds.
-const tickTolerance = time.Second
+// TickTolerance is how far before its nominal time a tick may start: a cron workflow rounds to whole seconds.
+const TickTolerance = time.Second
 
 // ScheduleSpec is the part of a check's spec that says when it is due, as the user wrote it.
 type ScheduleSpec struct {
@@ -75,7 +75,7 @@ func parseCron(expression, zone string) (Schedule, error) {
 		}
 	}
 	parsed, err := cron.ParseStandard(strings.TrimSpace(expression)) // without a zone, whose file it would read each time
-	if err != nil || parsed.Next(time.Unix(0, 0).UTC()).IsZero() { // such as 30 February
+	if err != nil || parsed.Next(time.Unix(0, 0).UTC()).IsZero() {   // such as 30 February
 		return Schedule{}, wantCron
 	}
 	if fields, ok := parsed.(*cron.SpecSchedule); ok {
@@ -134,7 +134,7 @@ func (s Schedule) Interval(t time.Time) time.Duration {
 // Nominal returns the due time that a tick starting at now serves: the last one not after now, but for the tolerance
 // of one second that a cron workflow takes. The previous due time, or the anchor, is a lower bound.
 func (s Schedule) Nominal(anchor, previous, now time.Time) time.Time {
-	limit := now.Add(tickTolerance)
+	limit := now.Add(TickTolerance)
 	if s.cron == nil {
 		nominal := anchor.Add(limit.Sub(anchor) / s.interval * s.interval)
 		if nominal.Before(previous) {

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -60,6 +61,61 @@ func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, o
 		state.Spec.RunDuration = outcome.Judged.Sub(outcome.Started).String()
 	}
 	return state
+}
+
+// AnnotationRecentRuns is on a state and holds its last runs, as RecentRuns returns them, in JSON.
+const AnnotationRecentRuns = "khronicle.github.io/recent-runs"
+
+// MaxRecentRuns is how many runs a state tells of.
+const MaxRecentRuns = 10
+
+// RecentRun is what a state tells of one of its last runs. Times and durations are kept to the millisecond.
+type RecentRun struct {
+	// Due is when the run was due. It is zero where that is not known.
+	Due time.Time `json:"due,omitzero"`
+	// Started is when the run began; no other run of its check began then.
+	Started time.Time `json:"started"`
+	Outcome Result    `json:"outcome"`
+	// Seconds is how long it took from the start to the verdict.
+	Seconds float64 `json:"seconds"`
+}
+
+// StartDelay is how long after its due time the run began; ok is false where that is not known.
+func (r RecentRun) StartDelay() (delay time.Duration, ok bool) {
+	return max(r.Started.Sub(r.Due), 0), !r.Due.IsZero() && !r.Started.IsZero()
+}
+
+// NewRecentRun returns what a state tells of a run that was due then and had that outcome.
+func NewRecentRun(due time.Time, outcome Outcome) RecentRun {
+	if !due.IsZero() {
+		due = due.UTC().Truncate(time.Millisecond)
+	}
+	return RecentRun{
+		Due: due, Started: outcome.Started.UTC().Truncate(time.Millisecond), Outcome: outcome.Result,
+		Seconds: outcome.Judged.Sub(outcome.Started).Round(time.Millisecond).Seconds(),
+	}
+}
+
+// RecentRuns returns the last runs that a state tells of, the newest last. One that cannot be read tells of none.
+func RecentRuns(state *khv1.KuberhealthyState) []RecentRun {
+	var runs []RecentRun
+	if json.Unmarshal([]byte(state.Annotations[AnnotationRecentRuns]), &runs) != nil {
+		return nil
+	}
+	return runs
+}
+
+// AddRecentRun makes a state tell of one more run, and of no more than MaxRecentRuns. A run that it tells of already, whose
+// outcome was amended, keeps its place.
+func AddRecentRun(state *khv1.KuberhealthyState, run RecentRun) {
+	runs := RecentRuns(state)
+	at := slices.IndexFunc(runs, func(known RecentRun) bool { return known.Started.Equal(run.Started) })
+	if at < 0 {
+		at, runs = len(runs), append(runs, run)
+	}
+	runs[at] = run
+	text, _ := json.Marshal(runs[max(len(runs)-MaxRecentRuns, 0):]) // fails only with times after the year 9999
+	metav1.SetMetaDataAnnotation(&state.ObjectMeta, AnnotationRecentRuns, string(text))
 }
 
 // Summary is the state of the cluster, in the shape and key order of Kuberhealthy's status page.

@@ -384,3 +384,108 @@ func TestCut(t *testing.T) {
 		}
 	}
 }
+
+func recentRun(n int) check.RecentRun {
+	at := now.Add(time.Duration(n) * time.Minute)
+	return check.RecentRun{Due: at, Started: at.Add(40 * time.Millisecond), Outcome: check.Succeeded, Seconds: 3.2}
+}
+
+func recentRuns(from, to int) (runs []check.RecentRun) {
+	for n := from; n <= to; n++ {
+		runs = append(runs, recentRun(n))
+	}
+	return runs
+}
+
+func TestAddRecentRun(t *testing.T) {
+	encoded := func(runs []check.RecentRun) string {
+		text, err := json.Marshal(runs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	amended := recentRun(3)
+	amended.Outcome, amended.Seconds = check.TimedOut, 60
+	tests := []struct {
+		name, present string
+		run           check.RecentRun
+		want          []check.RecentRun
+	}{
+		{"the first", "", recentRun(1), recentRuns(1, 1)},
+		{"a further one, behind the others", encoded(recentRuns(1, 3)), recentRun(4), recentRuns(1, 4)},
+		{"the tenth", encoded(recentRuns(1, 9)), recentRun(10), recentRuns(1, 10)},
+		{"the eleventh takes the place of the first", encoded(recentRuns(1, 10)), recentRun(11), recentRuns(2, 11)},
+		{"the same run again", encoded(recentRuns(1, 3)), recentRun(3), recentRuns(1, 3)},
+		{"the same run, amended", encoded(recentRuns(1, 3)), amended, append(recentRuns(1, 2), amended)},
+		{"the same run, amended behind a later one", encoded(recentRuns(1, 4)), amended, append(recentRuns(1, 2), amended, recentRun(4))},
+		{"too many", encoded(recentRuns(1, 50)), recentRun(51), recentRuns(42, 51)},
+		{"null", "null", recentRun(1), recentRuns(1, 1)},
+		{"cut short", encoded(recentRuns(1, 3))[:50], recentRun(4), recentRuns(4, 4)},
+		{"not a list", `{"due":1}`, recentRun(1), recentRuns(1, 1)},
+		{"not times", `[{"started":"yesterday"}]`, recentRun(1), recentRuns(1, 1)},
+		{"words", "the last ten runs", recentRun(1), recentRuns(1, 1)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			state := &khv1.KuberhealthyState{}
+			if tt.present != "" {
+				state.Annotations = map[string]string{"note": "kept", check.AnnotationRecentRuns: tt.present}
+			}
+			check.AddRecentRun(state, tt.run)
+			if diff := cmp.Diff(tt.want, check.RecentRuns(state)); diff != "" {
+				t.Errorf("runs (-want +got):\n%s", diff)
+			}
+			if tt.present != "" && state.Annotations["note"] != "kept" {
+				t.Error("another annotation went")
+			}
+		})
+	}
+}
+
+// What operations.md says of the size holds for the longest outcome.
+func TestSizeOfTheRecentRuns(t *testing.T) {
+	state := &khv1.KuberhealthyState{}
+	for n := range 20 {
+		run := recentRun(n)
+		run.Due, run.Outcome, run.Seconds = run.Due.Add(999*time.Millisecond), check.InfraFailed, 3599.999
+		check.AddRecentRun(state, run)
+	}
+	if n := len(state.Annotations[check.AnnotationRecentRuns]); n > 1250 {
+		t.Errorf("%d bytes, want at most 1250", n)
+	}
+}
+
+func TestNewRecentRun(t *testing.T) {
+	outcome := passed()
+	outcome.Started, outcome.Judged = now.Add(1234567), now.Add(1234567+3200*time.Millisecond)
+	at := now.In(time.FixedZone("", 3600))
+	want := check.RecentRun{Due: now, Started: now.Add(time.Millisecond), Outcome: check.Succeeded, Seconds: 3.2}
+	if diff := cmp.Diff(want, check.NewRecentRun(at, outcome)); diff != "" {
+		t.Errorf("run (-want +got):\n%s", diff)
+	}
+	if got := check.NewRecentRun(time.Time{}, outcome); !got.Due.IsZero() {
+		t.Errorf("a run whose due time is not known was due %s", got.Due)
+	}
+}
+
+func TestStartDelay(t *testing.T) {
+	tests := []struct {
+		name         string
+		due, started time.Time
+		delay        time.Duration
+		ok           bool
+	}{
+		{"late", now, now.Add(3 * time.Second), 3 * time.Second, true},
+		{"on time", now, now, 0, true},
+		{"clocks that differ", now, now.Add(-time.Second), 0, true},
+		{"due time not known", time.Time{}, now, 0, false},
+		{"start not known", now, time.Time{}, 0, false},
+	}
+	for _, tt := range tests {
+		delay, ok := check.RecentRun{Due: tt.due, Started: tt.started}.StartDelay()
+		if ok != tt.ok || ok && delay != tt.delay {
+			t.Errorf("%s: %s, %t; want %s, %t", tt.name, delay, ok, tt.delay, tt.ok)
+		}
+	}
+}

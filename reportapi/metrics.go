@@ -30,6 +30,8 @@ var (
 		"1 when a check or job owes an outcome that has not come in time, else 0.", checkLabels, nil)
 	lastOutcomeDesc = prometheus.NewDesc("khronicle_check_last_outcome_timestamp_seconds",
 		"When the last outcome of a check or job was recorded, in Unix seconds.", checkLabels, nil)
+	startDelayDesc = prometheus.NewDesc("khronicle_check_start_delay_seconds",
+		"How long after its due time the last run of a check or job began whose outcome was recorded; absent where that is not known.", checkLabels, nil)
 	// checkLabels are those of khronicle_runs_total; the label namespace is taken by Temporal's.
 	checkLabels = []string{"check", "check_namespace", "workload"}
 )
@@ -49,6 +51,23 @@ func (c statusCollector) Collect(metrics chan<- prometheus.Metric) {
 	newWorkloadDescs("check", view.Presentation).collect(metrics, view.summary.CheckDetails)
 	newWorkloadDescs("job", view.Presentation).collect(metrics, view.summary.JobDetails)
 	collectFreshness(metrics, view)
+	c.collectStartDelays(metrics, view)
+}
+
+func (c statusCollector) collectStartDelays(metrics chan<- prometheus.Metric, v view) {
+	for _, state := range v.states {
+		runs := check.RecentRuns(state)
+		if len(runs) == 0 {
+			continue
+		}
+		kind := khv1.KHCheck
+		if c.States.IsJob(state) {
+			kind = khv1.KHJob
+		}
+		if delay, ok := runs[len(runs)-1].StartDelay(); ok {
+			metrics <- gauge(startDelayDesc, delay.Seconds(), state.Namespace+"/"+state.Name, state.Namespace, string(kind))
+		}
+	}
 }
 
 func collectFreshness(metrics chan<- prometheus.Metric, v view) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/reportapi"
 )
 
@@ -117,6 +119,39 @@ func TestMetricsUnderKuberhealthysNames(t *testing.T) {
 	own := []string{"khronicle_check_last_outcome_timestamp_seconds", "khronicle_reports_total"}
 	if diff := cmp.Diff(own, slices.Sorted(maps.Keys(families))); diff != "" {
 		t.Errorf("other metrics differ (-want +got):\n%s", diff)
+	}
+}
+
+// The delay is that of the last run which is recorded, and the page stays Kuberhealthy's.
+func TestStartDelayOfTheLastRun(t *testing.T) {
+	ran := func(s *khv1.KuberhealthyState, delays ...time.Duration) *khv1.KuberhealthyState {
+		for i, delay := range delays {
+			at := noon.Add(time.Duration(i) * time.Minute)
+			check.AddRecentRun(s, check.NewRecentRun(at, check.Outcome{Result: check.Succeeded, Started: at.Add(delay), Judged: at.Add(delay + time.Second)}))
+		}
+		return s
+	}
+	unknown := state("ns", "unknown", khv1.KHCheck)
+	check.AddRecentRun(unknown, check.NewRecentRun(time.Time{}, check.Outcome{Result: check.Failed, Started: noon}))
+	broken := state("ns", "broken", khv1.KHCheck)
+	broken.Annotations = map[string]string{check.AnnotationRecentRuns: "[{"}
+	states := fakeStates{
+		ran(state("ns", "dns", khv1.KHCheck), time.Hour, 1500*time.Millisecond), ran(state("ns", "once", khv1.KHJob), 0),
+		ran(state("prod", "early", khv1.KHCheck), -time.Second), unknown, broken, state("ns", "v2", khv1.KHCheck),
+	}
+	r := start(t, options(&fakeTemporal{}, states))
+	got := map[string]float64{}
+	for _, s := range seriesOf(scrape(t, r)["khronicle_check_start_delay_seconds"]) {
+		got[s.Labels["workload"]+" "+s.Labels["check_namespace"]+" "+s.Labels["check"]] = s.Value
+	}
+	want := map[string]float64{"KHCheck ns ns/dns": 1.5, "KHJob ns ns/once": 0, "KHCheck prod prod/early": 0}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("delays (-want +got):\n%s", diff)
+	}
+	plain := start(t, options(&fakeTemporal{}, fakeStates{state("ns", "dns", khv1.KHCheck)}))
+	page := start(t, options(&fakeTemporal{}, fakeStates{states[0]})).get(t, "/").Body
+	if want := plain.get(t, "/").Body; page != want {
+		t.Errorf("the page is %s, want as without the last runs: %s", page, want)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 )
 
@@ -37,6 +38,7 @@ type view struct {
 	Presentation
 	summary check.Summary
 	now     time.Time
+	states  []*khv1.KuberhealthyState
 	// awaited is what each check and job owes.
 	awaited []check.Awaited
 }
@@ -44,7 +46,7 @@ type view struct {
 // view reads the cached resources and asks the API server nothing.
 func (o Options) view(namespaces []string) view {
 	states := o.States.States()
-	v := view{Presentation: o.presentation(), now: o.now()}
+	v := view{Presentation: o.presentation(), now: o.now(), states: states}
 	v.awaited = check.AwaitedOfAll(o.States.Checks(), o.States.Jobs(), states, o.States.IsJob)
 	var unknown []check.Awaited
 	for _, awaited := range v.awaited {

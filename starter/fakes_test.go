@@ -190,6 +190,9 @@ type fakeTemporal struct {
 	errors map[string][]error
 	// before is called before each start.
 	before func(id string)
+	// housekeeping are the starts of the one workflow that is no check's, and housekept is true while it is open.
+	housekeeping []client.StartWorkflowOptions
+	housekept    bool
 }
 
 func newTemporal() *fakeTemporal {
@@ -218,6 +221,9 @@ func (f *fakeTemporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkfl
 	}
 	if err := f.fail("execute", o.ID); err != nil {
 		return nil, err
+	}
+	if o.ID == workflows.HousekeepingID {
+		return nil, f.keepHouse(o, workflow, args)
 	}
 	if account, ok := args[0].(workflows.KeepAccountInput); ok {
 		if err := f.fail("account", o.ID); err != nil {
@@ -255,6 +261,18 @@ func (f *fakeTemporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkfl
 	f.workflows[o.ID] = started
 	f.did = append(f.did, "start "+o.ID)
 	return nil, nil
+}
+
+func (f *fakeTemporal) keepHouse(o client.StartWorkflowOptions, workflow any, args []any) error {
+	if fmt.Sprintf("%T", workflow) != fmt.Sprintf("%T", workflows.Housekeeping) || len(args) != 0 {
+		return fmt.Errorf("%T with %d arguments is not the housekeeping", workflow, len(args))
+	}
+	f.housekeeping = append(f.housekeeping, o)
+	if f.housekept {
+		return serviceerror.NewWorkflowExecutionAlreadyStarted("already started", "", "")
+	}
+	f.housekept = true
+	return nil
 }
 
 // DescribeWorkflowExecution names the children of a workflow's last moment for ever, as Temporal does.

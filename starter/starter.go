@@ -129,17 +129,21 @@ func (s *starter) next(ctx context.Context) bool {
 }
 
 func (s *starter) reconcile(ctx context.Context, k key) (after time.Duration, err error) {
-	if k.kind == khv1.KHJob {
+	switch k.kind {
+	case housekeeping.kind:
+		return 0, s.ensureHousekeeping(ctx)
+	case khv1.KHJob:
 		return s.reconcileJob(ctx, k)
 	}
 	return s.reconcileCheck(ctx, k)
 }
 
-// resync enqueues, again and again, every check, and every schedule whose check is gone.
+// resync enqueues, again and again, the housekeeping, every check, and every schedule whose check is gone.
 func (s *starter) resync(ctx context.Context) {
 	ticker := time.NewTicker(s.Resync)
 	defer ticker.Stop()
 	for {
+		s.queue.Add(housekeeping)
 		if err := s.enqueueOrphans(ctx); err != nil && ctx.Err() == nil {
 			s.Logger.Error("list schedules", "error", err)
 		}

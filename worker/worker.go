@@ -44,7 +44,9 @@ type Options struct {
 	Build  string
 	// Exporter, if any, gets each outcome that is recorded.
 	Exporter activities.Exporter
-	Logger   *slog.Logger
+	// Heart, if any, beats as long as Temporal and a worker work.
+	Heart  activities.Heart
+	Logger *slog.Logger
 }
 
 // Run polls until ctx ends, or until Temporal refuses the worker for good. The cluster must be synced before.
@@ -62,7 +64,7 @@ func Run(ctx context.Context, o Options) error {
 	workflows.Register(w)
 	w.RegisterActivity(&activities.Activities{
 		Cluster: o.Cluster, ReportingURL: o.ReportingURL, Recorder: o.Name, Retention: o.Retention,
-		Ledger: o.Ledger, Build: o.Build, Exporter: o.Exporter,
+		Ledger: o.Ledger, Build: o.Build, Exporter: o.Exporter, Heart: o.Heart, Executions: executions{o.Temporal},
 	})
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start worker: %w", err)

@@ -214,7 +214,7 @@ func (r *checkRun) withoutReport(ctx workflow.Context) check.Outcome {
 func (r *checkRun) atDeadline(ctx workflow.Context) check.Outcome {
 	r.look(ctx)
 	switch {
-	case r.over() || r.seen.Hopeless != "":
+	case r.over() || r.seen.AllEnded || r.seen.Hopeless != "":
 		return r.withoutReport(ctx)
 	case r.seen.Started:
 		return check.NoReport(r.seen).Outcome(r.in.Ref)

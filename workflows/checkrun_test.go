@@ -49,8 +49,10 @@ type world struct {
 
 	created  []activities.Run
 	recorded []check.Outcome
-	cleaned  []activities.CleanUpInput
-	phases   []khv1.JobPhase
+	// dues are when the runs were due whose outcomes were recorded.
+	dues    []time.Time
+	cleaned []activities.CleanUpInput
+	phases  []khv1.JobPhase
 }
 
 func running() (check.Observation, error) {
@@ -92,7 +94,7 @@ func newWorld(t *testing.T) *world {
 			w.recordErrors = w.recordErrors[1:]
 			return err
 		}
-		w.recorded = append(w.recorded, in.Outcome)
+		w.recorded, w.dues = append(w.recorded, in.Outcome), append(w.dues, in.Due)
 		return nil
 	})
 	w.env.OnActivity(a.CleanUp, anything, anything).Return(func(_ context.Context, in activities.CleanUpInput) error {
@@ -421,6 +423,16 @@ func TestCheckRun(t *testing.T) {
 			},
 			want: check.Failed, kept: true,
 			recorded: [][]string{{prefix + "checker pod ended without reporting in: container main exited with code 2 (Error)"}},
+		},
+		{
+			name: "pod whose containers have ended, though the kubelet has not said so of the pod",
+			setup: func(w *world) {
+				w.exitAfter, w.look = 2*time.Minute, func() (check.Observation, error) {
+					return check.Observation{Started: true, PartlyEnded: true, AllEnded: true, Detail: "container main exited with code 3 (Error)"}, nil
+				}
+			},
+			want:     check.Failed,
+			recorded: [][]string{{prefix + "checker pod ended without reporting in: container main exited with code 3 (Error)"}},
 		},
 		{
 			name: "API server is away at the deadline",

@@ -110,9 +110,11 @@ func GapID(ref check.Ref, before time.Time) string {
 	return accountID(activities.Due{Ref: ref, Trigger: TriggerSchedule, At: before}, 0)
 }
 
-// accountID returns the workflow ID under which a due run is entered into the ledger when that could not be done at once.
+// accountID returns the workflow ID under which a due run is entered into the ledger when that could not be done at once. It
+// follows from what the ledger keeps of the run, in whole microseconds.
 func accountID(due activities.Due, revision int) string {
-	return fmt.Sprintf("account/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, due.At.UnixNano(), revision)
+	at := due.At.Truncate(time.Microsecond).UnixNano()
+	return fmt.Sprintf("account/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, at, revision)
 }
 
 // evidenceID returns the workflow ID under which evidence of an attempt waits for the ledger; attempt 0 is that of a report
@@ -123,6 +125,14 @@ func evidenceID(due activities.Due, attempt int) string {
 
 // LateReportID returns the workflow ID under which the first report that comes after the end of a run is kept.
 func LateReportID(runUUID string) string { return "late/" + runUUID }
+
+// Of the one workflow that keeps the house: it beats the heart and closes accounts that nobody else will. It has no search
+// attributes, as it is no check's.
+const (
+	HousekeepingID = "khronicle/housekeeping"
+	// HousekeepingSchedule is the cron schedule on which it runs.
+	HousekeepingSchedule = "@every 30s"
+)
 
 // LostJobRunID returns the workflow ID under which the loss of the one run of a job is recorded.
 func LostJobRunID(ref check.Ref) string { return JobRunID(ref) + "/lost" }

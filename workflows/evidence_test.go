@@ -75,7 +75,10 @@ func TestWhichRunsKeepEvidence(t *testing.T) {
 				}
 			}, nil, "", nil, nil,
 		},
-		{"evicted twice", func(w *world) { w.exit = evicted }, []int{1, 2}, "", []string{"followed", "followed"}, [][2]int{{0, 0}, {1, 1}}},
+		{
+			"evicted until the deadline", func(w *world) { w.exit = evicted }, []int{1, 2, 3, 4}, "",
+			[]string{"followed", "followed", "followed", ""}, [][2]int{{0, 0}, {0, 1}, {0, 2}, {1, 3}},
+		},
 		{
 			"evicted and then OK",
 			func(w *world) {

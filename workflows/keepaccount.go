@@ -33,7 +33,12 @@ func KeepAccount(ctx workflow.Context, in KeepAccountInput) error {
 	case in.Evidence != nil:
 		return workflow.ExecuteActivity(patient, a.PutEvidence, *in.Evidence).Get(ctx, nil)
 	}
-	return workflow.ExecuteActivity(patient, a.RecordTicks, *in.Ticks).Get(ctx, nil)
+	var result activities.TicksResult
+	if err := workflow.ExecuteActivity(patient, a.RecordTicks, *in.Ticks).Get(ctx, &result); err != nil {
+		return err
+	}
+	measureTicks(ctx, in.Ticks.Ref, result)
+	return nil
 }
 
 // keepAccount starts a KeepAccount that outlives the workflow.

@@ -7,4 +7,5 @@ func Register(registry worker.WorkflowRegistry) {
 	registry.RegisterWorkflow(ScheduledCheck)
 	registry.RegisterWorkflow(CheckRun)
 	registry.RegisterWorkflow(KeepAccount)
+	registry.RegisterWorkflow(Housekeeping)
 }

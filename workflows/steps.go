@@ -75,13 +75,21 @@ func (r *checkRun) record(ctx workflow.Context, outcome check.Outcome) error {
 	}
 	err := workflow.ExecuteActivity(
 		persistently(ctx, r.summary("record: "+string(outcome.Result))), a.RecordOutcome,
-		activities.RecordOutcomeInput{Ref: r.in.Ref, UUID: r.uuid, Outcome: outcome},
+		activities.RecordOutcomeInput{Ref: r.in.Ref, UUID: r.uuid, Outcome: outcome, Due: r.knownDue()},
 	).Get(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
 	}
 	r.recordedAt = workflow.Now(ctx)
 	return nil
+}
+
+// knownDue is when the run was due. It is zero for one that was lost: when that had started, nobody knows.
+func (r *checkRun) knownDue() time.Time {
+	if r.in.LostSince != nil {
+		return time.Time{}
+	}
+	return r.in.Due
 }
 
 // begin shows that a job runs. That this cannot be shown in time is no reason not to run it.
@@ -165,6 +173,18 @@ func (r *checkRun) measure(ctx workflow.Context, outcome check.Outcome) {
 	durations := workflow.GetMetricsHandler(ctx)
 	durations.Timer("khronicle_run_verdict").Record(outcome.Judged.Sub(outcome.Started))
 	durations.Timer("khronicle_run").Record(workflow.Now(ctx).Sub(r.started))
+}
+
+// measureTicks counts due times at which no run started, once: not when the workflow is replayed.
+func measureTicks(ctx workflow.Context, ref check.Ref, ticks activities.TicksResult) {
+	for _, became := range []struct {
+		outcome string
+		count   int
+	}{{"skipped", ticks.Skipped}, {"paused", ticks.Paused}, {"missed", ticks.Missed}} {
+		if became.count > 0 {
+			metricsFor(ctx, ref).WithTags(map[string]string{"outcome": became.outcome}).Counter("khronicle_ticks_without_run").Inc(int64(became.count))
+		}
+	}
 }
 
 // metricsFor returns metrics with the labels of a check, for counters: a histogram for each check would be too much. The

@@ -30,6 +30,7 @@ type config struct {
 	unknownIsHealthy    bool
 	startBurst          int
 	ledger              string
+	heartbeatURL        string
 	reportingURL        string
 	logLevel            string
 	debug, logJSON      bool
@@ -53,6 +54,7 @@ func defaultConfig() *config {
 		retention:    check.DefaultRetention(),
 		accounts:     ledger.DefaultRetention(),
 		ledger:       os.Getenv("KHRONICLE_LEDGER"),
+		heartbeatURL: os.Getenv("KHRONICLE_HEARTBEAT_URL"),
 	}
 	c.targetNamespaces = split(os.Getenv("TARGET_NAMESPACE"))
 	c.reapInterval, c.reapFault = parseReapInterval(os.Getenv(envReapInterval))
@@ -137,6 +139,8 @@ func (c *config) addRunFlags(f *pflag.FlagSet) {
 	f.DurationVar(&c.accounts.FailuresFor, flagFailureAge, c.accounts.FailuresFor, "how long it keeps those of failed, flaky and missed runs")
 	f.DurationVar(&c.accounts.EvidenceFor, flagEvidenceAge, c.accounts.EvidenceFor, "how long it keeps what was collected of failed runs")
 	f.Int64Var(&c.accounts.MaxRows, flagAccounts, c.accounts.MaxRows, "how many accounts it keeps; beyond that the oldest go, those without a fault first")
+	f.StringVar(&c.heartbeatURL, "heartbeat-url", c.heartbeatURL, "what is asked for every 30 s as long as Temporal and a worker work, such as https://hc-ping.com/UUID [KHRONICLE_HEARTBEAT_URL]")
+	f.Lookup("heartbeat-url").DefValue = "" // --help shall not show a secret of the environment
 	f.DurationVar(&c.reapInterval, "reap-interval", c.reapInterval, "how often old pods and jobs are looked for ["+envReapInterval+"]")
 	f.IntVar(&c.retention.MaxCompletedPods, "max-completed-pods", c.retention.MaxCompletedPods, "Succeeded pods to keep of each check")
 	f.IntVar(&c.retention.MaxErrorPods, "max-error-pods", c.retention.MaxErrorPods, "Failed pods to keep of each check")

@@ -22,7 +22,7 @@ func isolate(t *testing.T) {
 	if err := os.WriteFile(settings, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"POD_NAME", "POD_NAMESPACE", "TARGET_NAMESPACE", "KH_EXTERNAL_REPORTING_URL", "CHECK_REAPER_RUN_INTERVAL", "KUBERNETES_SERVICE_HOST", "KHRONICLE_LEDGER"} {
+	for _, name := range []string{"POD_NAME", "POD_NAMESPACE", "TARGET_NAMESPACE", "KH_EXTERNAL_REPORTING_URL", "CHECK_REAPER_RUN_INTERVAL", "KHRONICLE_HEARTBEAT_URL", "KUBERNETES_SERVICE_HOST", "KHRONICLE_LEDGER"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("KUBECONFIG", filepath.Join(home, "missing"))
@@ -89,6 +89,10 @@ func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 		{"reporting URL", nil, nil, "reporting-url", ""},
 		{"reporting URL by the environment", map[string]string{"KH_EXTERNAL_REPORTING_URL": "http://a/"}, nil, "reporting-url", "http://a/"},
 		{"reporting URL by the flag", map[string]string{"KH_EXTERNAL_REPORTING_URL": "http://a/"}, []string{"--reporting-url=http://b/"}, "reporting-url", "http://b/"},
+		{"heartbeat", nil, nil, "heartbeat-url", ""},
+		{"heartbeat by the environment", map[string]string{"KHRONICLE_HEARTBEAT_URL": "http://a/"}, nil, "heartbeat-url", "http://a/"},
+		{"heartbeat by the flag", map[string]string{"KHRONICLE_HEARTBEAT_URL": "http://a/"}, []string{"--heartbeat-url=http://b/"}, "heartbeat-url", "http://b/"},
+		{"no heartbeat by the flag", map[string]string{"KHRONICLE_HEARTBEAT_URL": "http://a/"}, []string{"--heartbeat-url="}, "heartbeat-url", ""},
 		{"log level", nil, nil, "log-level", "info"},
 		{"completed pods, as in Kuberhealthy's chart", nil, nil, "max-completed-pods", "4"},
 		{"error pods, as in Kuberhealthy's chart", nil, nil, "max-error-pods", "4"},
@@ -114,12 +118,28 @@ func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 	}
 }
 
+// The URL of the heartbeat is a secret: who has it can beat in place of a system that is dead.
+func TestTheURLOfTheHeartbeatIsNotShown(t *testing.T) {
+	isolate(t)
+	const secret = "5c0d6f7e-ping-key"
+	t.Setenv("KHRONICLE_HEARTBEAT_URL", "https:/"+secret) // not an address
+	for _, role := range []string{"worker", "dev"} {
+		if help, err := execute(t, role, "--help"); err != nil || strings.Contains(help, secret) || !strings.Contains(help, "--heartbeat-url") {
+			t.Errorf("%s --help: error %v\n%s", role, err, help)
+		}
+	}
+	_, err := execute(t, "worker")
+	if err == nil || !strings.HasPrefix(err.Error(), "--heartbeat-url: ") || strings.Contains(err.Error(), secret) {
+		t.Errorf("error %v, want one of --heartbeat-url that does not show it", err)
+	}
+}
+
 // The commands and their flags are what manifests and scripts rely on.
 func TestCommandsAndTheirFlags(t *testing.T) {
 	cluster := []string{"context", "debug", "kubeconfig", "log-json", "log-level", "target-namespaces"}
 	roles := slices.Concat(cluster, []string{"config", "pod-name"})
 	runs := []string{
-		"ledger", "ledger-max-accounts", "ledger-max-evidence-age", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
+		"heartbeat-url", "ledger", "ledger-max-accounts", "ledger-max-evidence-age", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
 	}
 	tests := map[string][]string{
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),

@@ -13,6 +13,7 @@ import (
 
 	settings "github.com/khronicle/khronicle/internal/config"
 	"github.com/khronicle/khronicle/internal/health"
+	"github.com/khronicle/khronicle/internal/heartbeat"
 	"github.com/khronicle/khronicle/internal/telemetry"
 	"github.com/khronicle/khronicle/kube"
 )
@@ -35,6 +36,9 @@ type process struct {
 func newProcess(c *config, watch kube.Options) (*process, error) {
 	if err := c.checkLedger(); err != nil {
 		return nil, err
+	}
+	if err := heartbeat.Validate(c.heartbeatURL); err != nil {
+		return nil, fmt.Errorf("--heartbeat-url: %w", err)
 	}
 	level := &slog.LevelVar{}
 	p := &process{config: c, ready: &health.Readiness{}, logger: telemetry.NewLogger(os.Stderr, level, c.logJSON)}

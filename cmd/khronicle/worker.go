@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/khronicle/khronicle/internal/heartbeat"
 	"github.com/khronicle/khronicle/internal/influx"
 	"github.com/khronicle/khronicle/worker"
 )
@@ -23,6 +24,14 @@ func runWorker(ctx context.Context, p *process) error {
 		defer closeLedger()
 		ended.Go(func() { kept.Run(ledgerCtx, p.logger) })
 	}
+	heart, err := heartbeat.New(p.heartbeatURL, p.logger)
+	if err != nil {
+		return err
+	}
+	if err := p.metrics.Registry.Register(heart); err != nil {
+		return fmt.Errorf("register the metrics of the heartbeat: %w", err)
+	}
+	options.Heart = heart
 	exporter, err := p.influxExporter()
 	if err != nil {
 		return err
