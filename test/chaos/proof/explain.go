@@ -32,13 +32,23 @@ type explainer struct {
 	count  map[string]int
 }
 
-// explains is true when a fault on one of the targets was going on, or had just ended, between two times.
+// explains is true when a fault on one of the targets was going on, or had just ended, between two times. One that was going on
+// is named before one that had ended.
 func (e *explainer) explains(harm string, by []fault.Target, from, to time.Time) bool {
+	cause := ""
 	for _, f := range e.faults {
-		if slices.Contains(by, f.Target) && !f.From.After(to) && !f.To.Add(aftermath[f.Target]).Before(from) {
-			e.count[fmt.Sprintf("%s, by %s %s", harm, f.Kind, f.Target)]++
-			return true
+		if !slices.Contains(by, f.Target) || f.From.After(to) || f.To.Add(aftermath[f.Target]).Before(from) {
+			continue
+		}
+		if during := !f.To.Before(from); during || cause == "" {
+			cause = fmt.Sprintf("%s, by %s %s", harm, f.Kind, f.Target)
+			if during {
+				break
+			}
 		}
 	}
-	return false
+	if cause != "" {
+		e.count[cause]++
+	}
+	return cause != ""
 }

@@ -33,6 +33,9 @@ func Prove(f Facts) Result {
 		p.state(c)
 	}
 	for _, row := range f.Rows {
+		if !slices.ContainsFunc(f.Checks, func(c Check) bool { return c.Name == row.Name }) {
+			p.violated(Surplus, "%s is of no check", describe(row))
+		}
 		p.row(row)
 	}
 	p.runs()
