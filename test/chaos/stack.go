@@ -83,8 +83,11 @@ func (s *stack) up(ctx context.Context) error {
 		what string
 		do   func(context.Context) error
 	}{
-		{"starting Kubernetes", s.cluster}, {"making the disk of the ledger", s.makeDisk}, {"making the links", s.makeLinks},
-		{"starting the roles", s.start}, {"waiting until they are ready", s.ready},
+		{"starting Kubernetes", s.cluster},
+		{"making the disk of the ledger", s.makeDisk},
+		{"making the links", s.makeLinks},
+		{"starting the roles", s.start},
+		{"waiting until they are ready", s.ready},
 	} {
 		progress("%s", step.what)
 		if err := step.do(ctx); err != nil {

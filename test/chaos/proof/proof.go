@@ -286,8 +286,13 @@ func (p *prover) figures() []Figure {
 		}
 	}
 	figures := []Figure{
-		{"due, with the first run of each check", p.due}, {"rows", len(p.Rows)}, {"runs", len(p.Runs)}, {"pods", len(pods)},
-		{"pods started twice by the kubelet", processes - len(pods)}, {"reports answered 200", answered}, {"faults", len(p.Faults)},
+		{"due, with the first run of each check", p.due},
+		{"rows", len(p.Rows)},
+		{"runs", len(p.Runs)},
+		{"pods", len(pods)},
+		{"pods started twice by the kubelet", processes - len(pods)},
+		{"reports answered 200", answered},
+		{"faults", len(p.Faults)},
 	}
 	count := map[string]int{}
 	for _, row := range p.Rows {

@@ -156,6 +156,10 @@ func TestHonestFacts(t *testing.T) {
 			s.failed("run-5", 5, 2*time.Second, check.Failed, silent, acts("crash after 1s"), ends(2*time.Second, "crash"))
 			s.grow(5)
 		},
+		"a pod crashed just before the deadline": func(s *scene) {
+			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("crash after 1s"), ends(timeout-time.Second, "crash"))
+			s.grow(5)
+		},
 		"a pod hung": func(s *scene) {
 			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("hang after 1s"), after(timeout, journal.Alive))
 			s.grow(5)
@@ -322,6 +326,10 @@ func TestEachRuleIsProved(t *testing.T) {
 		{"the same, and the API server is no excuse", func(s *scene) {
 			s.failed("run-5", 5, 2*time.Second, check.Failed, silent, acts("hang after 1s"), after(timeout, journal.Alive))
 			s.fault(fault.Kill, fault.APIServer, 5, time.Second)
+			s.grow(5)
+		}, proof.Unexplained, nil},
+		{"a pod that crashed early, and was seen at the deadline", func(s *scene) {
+			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("crash after 1s"), ends(2*time.Second, "crash"))
 			s.grow(5)
 		}, proof.Unexplained, nil},
 		{"a pod that ended in time is said to have stayed", func(s *scene) { s.stayed(4 * time.Second) }, proof.Unexplained, nil},

@@ -30,7 +30,7 @@ type witness struct {
 	deadline    time.Time
 	// end is how the last process ended by itself, or empty.
 	end string
-	// silent is true when it was going to end without a report, or not to end at all.
+	// acts is what it was going to do.
 	acts string
 }
 
@@ -139,21 +139,38 @@ func (p *prover) noExit(row ledger.Account, run Run, w witness) {
 
 // failure looks whether a failure without a verdict of the check is what the pod did, or what a fault did.
 func (p *prover) failure(row ledger.Account, run Run, w witness) {
+	ended := says(row, silent)
 	from := row.Nominal
 	if row.Started.Before(from) {
 		from = row.Started
 	}
-	to := row.Judged
 	switch {
-	case says(row, silent) && w.end == "crash", says(row, noReport) && strings.HasPrefix(w.acts, "hang"):
-	case says(row, silent) && w.end == "gave up" && p.explains("report not delivered", reports, w.reports[0].sent, w.last):
-	case says(row, noReport) && len(w.reports) > 0 && p.explains("report not delivered", reports, w.reports[0].sent, w.deadline):
-	case says(row, silent) && w.end == "" && w.pods > 0 && w.last.After(row.Judged):
+	case w.did(row), p.undelivered(row, w):
+	case ended && w.end == "" && w.last.After(row.Judged):
 		p.violated(Unexplained, "%s, but its pod was alive until %s", describe(row), at(w.last))
-	case p.explains(string(row.Outcome)+" by the platform", platform, from, to):
+	case p.explains(string(row.Outcome)+" by the platform", platform, from, row.Judged):
 	default:
 		p.violated(Unexplained, "%s; its pods: %s; run from %s to %s", describe(row), w, at(run.Started), at(run.Closed))
 	}
+}
+
+// did is true when the failure is what the check is made for. Of a crash just before the deadline, the deadline may come first.
+func (w witness) did(row ledger.Account) bool {
+	if w.end == "crash" {
+		return says(row, silent) || says(row, noReport) && w.last.After(w.deadline.Add(-late))
+	}
+	return says(row, noReport) && strings.HasPrefix(w.acts, "hang")
+}
+
+// late is how long the news of the end of a pod may take; it is also that by which a deadline in whole seconds may be early.
+const late = 2 * time.Second
+
+// undelivered is true when a fault kept the report of the check away.
+func (p *prover) undelivered(row ledger.Account, w witness) bool {
+	if len(w.reports) == 0 || !says(row, noReport) && !(says(row, silent) && w.end == "gave up") {
+		return false
+	}
+	return p.explains("report not delivered", reports, w.reports[0].sent, row.Judged)
 }
 
 // String is what the pods of a run say, in a line.
