@@ -16,7 +16,7 @@ import (
 
 // applyChecks makes the namespace and the checks.
 func (s *stack) applyChecks(ctx context.Context) error {
-	progress("applying %d checks", s.checks)
+	progress("applying %d checks; %d more will follow", s.checks-s.late(), s.late())
 	wanted := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
 	if _, err := s.core.CoreV1().Namespaces().Create(ctx, wanted, metav1.CreateOptions{}); err != nil {
 		return err
@@ -28,12 +28,39 @@ func (s *stack) applyChecks(ctx context.Context) error {
 	if !hasAccount {
 		return fmt.Errorf("namespace %s has no service account", namespace)
 	}
-	for i := range s.checks {
-		if _, err := s.group.Checks(namespace).Create(ctx, s.check(fmt.Sprintf("c%02d", i)), metav1.CreateOptions{}); err != nil {
+	for i := range s.checks - s.late() {
+		if err := s.apply(ctx, i); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// late is how many checks are applied while the chaos goes on, so that their schedules start in it.
+func (s *stack) late() int { return s.checks / 4 }
+
+// applyLate applies the late checks, one after the other, in the first half of the chaos. The API server may be away.
+func (s *stack) applyLate(ctx context.Context) {
+	for i := range s.late() {
+		if !sleep(ctx, s.For/2/time.Duration(s.late())) {
+			return
+		}
+		n := s.checks - s.late() + i
+		applied := eventually(ctx, time.Minute, func() bool { return s.apply(ctx, n) == nil })
+		if !applied && ctx.Err() == nil {
+			progress("check %d was not applied within a minute", n)
+		}
+	}
+}
+
+func nameOf(i int) string { return fmt.Sprintf("c%02d", i) }
+
+func (s *stack) apply(ctx context.Context, i int) error {
+	_, err := s.group.Checks(namespace).Create(ctx, s.check(nameOf(i)), metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) { // by a request whose answer was lost
+		return nil
+	}
+	return err
 }
 
 // check is one of the checks: a pod of package check, which keeps its journal on the machine.
@@ -82,6 +109,9 @@ func (s *stack) suspendChecks(ctx context.Context) error {
 
 // deleteChecks deletes all checks, and returns what is left of them after a while.
 func (s *stack) deleteChecks(ctx context.Context) (left []string) {
+	if s.cgroupSeen = s.cgroupSeen || len(podCgroups()) > 0; !s.cgroupSeen || len(s.ofChecks(ctx)) < s.checks {
+		left = append(left, "what must be there before the checks are deleted was not seen: the search for what is left does not work")
+	}
 	list, err := s.group.Checks(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return []string{fmt.Sprintf("the checks could not be listed: %v", err)}

@@ -90,7 +90,7 @@ func (s *stack) allRanAfter(ctx context.Context, after time.Time) (ok bool, err 
 	ran := 0
 	err = s.read(ctx, func(kept *ledger.Ledger) error {
 		for i := range s.checks {
-			rows, err := kept.LastRuns(ctx, khcheck.Ref{Kind: "KHCheck", Namespace: namespace, Name: fmt.Sprintf("c%02d", i)}, 20)
+			rows, err := kept.LastRuns(ctx, khcheck.Ref{Kind: "KHCheck", Namespace: namespace, Name: nameOf(i)}, 20)
 			if err != nil {
 				return err
 			}

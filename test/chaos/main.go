@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -25,6 +26,8 @@ type options struct {
 	interval, timeout time.Duration
 	ledger            string
 	bin, state        string
+	// facts is a file with those of an earlier run, to be judged again.
+	facts string
 	// store is where the disk of the ledger is mounted; short, because the path of a socket is below it.
 	store string
 }
@@ -39,7 +42,11 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	result, err := run(ctx, o)
+	judge := run
+	if o.facts != "" {
+		judge = judgeAgain
+	}
+	result, err := judge(ctx, o)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
@@ -63,6 +70,7 @@ func readOptions(args []string) (options, error) {
 	flags.StringVar(&o.ledger, "ledger", "sqlite", "sqlite or postgres")
 	flags.StringVar(&o.bin, "bin", "bin", "folder with khronicle, kubebox, temporal and chaos-check")
 	flags.StringVar(&o.state, "state", ".state/chaos", "folder for logs, journals and facts")
+	flags.StringVar(&o.facts, "judge", "", "judge the facts of an earlier run again: a file facts.json")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -88,6 +96,19 @@ func readOptions(args []string) (options, error) {
 	}
 	o.store = filepath.Join(kubeboxState, "chaos-store")
 	return o, nil
+}
+
+// judgeAgain proves what is kept of an earlier run.
+func judgeAgain(_ context.Context, o options) (result proof.Result, err error) {
+	text, err := os.ReadFile(o.facts)
+	if err != nil {
+		return result, err
+	}
+	var f proof.Facts
+	if err := json.Unmarshal(text, &f); err != nil {
+		return result, fmt.Errorf("%s: %w", o.facts, err)
+	}
+	return proof.Prove(f), nil
 }
 
 // run does it all. An error means that nothing was proved.

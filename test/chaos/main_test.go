@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -67,5 +69,18 @@ func TestAddTick(t *testing.T) {
 	addTick(f, execution(0, 0, time.Second), in)
 	if len(f.Checks[0].Schedules) != 2 || len(f.Ticks) != 3 {
 		t.Errorf("facts %+v", f)
+	}
+}
+
+func TestJudgeAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "facts.json")
+	for content, want := range map[string]int{`{"Left": ["a pod"]}`: 1, `{}`: 0, `{"Left": `: -1} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		result, err := judgeAgain(t.Context(), options{facts: file})
+		if (err != nil) != (want < 0) || err == nil && len(result.Violations) != want {
+			t.Errorf("%s: %v, error %v", content, result.Violations, err)
+		}
 	}
 }

@@ -59,6 +59,8 @@ type stack struct {
 	group    *kube.Client
 	temporal client.Client
 	isDown   bool
+	// cgroupSeen is true once a control group of a pod was seen: the search for them works.
+	cgroupSeen bool
 }
 
 func newStack(o options) (*stack, error) {

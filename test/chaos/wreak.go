@@ -38,11 +38,13 @@ func (s *stack) wreak(ctx context.Context, plan []fault.Fault) []fault.Window {
 			done = append(done, window)
 		})
 	}
+	all.Go(func() { s.applyLate(ctx) })
 	all.Go(func() {
 		for time.Since(start) < s.For && sleep(ctx, min(tellEvery, time.Until(start.Add(s.For)))) {
 			mu.Lock()
 			n := len(done)
 			mu.Unlock()
+			s.cgroupSeen = s.cgroupSeen || len(podCgroups()) > 0
 			progress("%d faults of %d; %s", n, len(plan), s.tell(ctx))
 		}
 	})
