@@ -137,7 +137,7 @@ func run(ctx context.Context, o options) (result proof.Result, err error) {
 		return result, ctx.Err()
 	}
 	progress("the chaos is over; waiting until everything has come to rest")
-	f.Unsettled = s.settle(ctx, f.Ended)
+	f.Unsettled = append(s.settle(ctx, f.Ended), s.notDone...)
 	progress("collecting what is left")
 	if err := s.collect(ctx, &f); err != nil {
 		return result, err

@@ -33,6 +33,7 @@ type process struct {
 	mu        sync.Mutex
 	present   *exec.Cmd
 	starts    int
+	expected  bool // it was told to end
 	notBefore time.Time
 
 	cancel context.CancelFunc
@@ -73,16 +74,18 @@ func (p *process) live() error {
 	p.mu.Lock()
 	err = cmd.Start()
 	if err == nil {
-		p.present, p.starts = cmd, p.starts+1
+		p.present, p.starts, p.expected = cmd, p.starts+1, false
 	}
 	p.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	_ = cmd.Wait() // how it ended is in its log
+	_ = cmd.Wait() // its state says the same
 	p.mu.Lock()
-	p.present = nil
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	if p.present = nil; !p.expected {
+		return fmt.Errorf("it ended by itself: %v", cmd.ProcessState)
+	}
 	return nil
 }
 
@@ -103,6 +106,7 @@ func (p *process) kill(after time.Duration) {
 	defer p.mu.Unlock()
 	p.notBefore = time.Now().Add(after)
 	if p.present != nil {
+		p.expected = true
 		_ = p.present.Process.Kill() // it may have ended
 	}
 }
@@ -136,7 +140,7 @@ func (p *process) stop() {
 	p.signal(syscall.SIGCONT)
 	for end := time.Now().Add(stopTimeout); ; {
 		p.mu.Lock()
-		if p.present != nil {
+		if p.expected = true; p.present != nil {
 			signal := p.goodbye
 			if time.Now().After(end) {
 				signal = syscall.SIGKILL

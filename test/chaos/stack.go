@@ -61,6 +61,8 @@ type stack struct {
 	isDown   bool
 	// cgroupSeen is true once a control group of a pod was seen: the search for them works.
 	cgroupSeen bool
+	// notDone are faults that could not be done.
+	notDone []string
 }
 
 func newStack(o options) (*stack, error) {

@@ -31,11 +31,14 @@ func (s *stack) wreak(ctx context.Context, plan []fault.Fault) []fault.Window {
 			}
 			window, err := s.do(ctx, f)
 			if err != nil {
-				progress("FAULT NOT DONE: %s: %v", f, err)
+				progress("fault not done: %s: %v", f, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			done = append(done, window)
+			if err != nil {
+				s.notDone = append(s.notDone, fmt.Sprintf("fault not done: %s: %v", f, err))
+			}
 		})
 	}
 	all.Go(func() { s.applyLate(ctx) })

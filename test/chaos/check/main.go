@@ -54,17 +54,17 @@ func run() (code int, err error) {
 	}
 	checkclient.Debug = true
 	slog.SetDefault(slog.New(listener{c}))
-	told, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGTERM)
 	go c.live(told)
 	return c.play()
 }
 
 // live writes that the process is alive, until it is told to end.
-func (c *check) live(told context.Context) {
+func (c *check) live(told <-chan os.Signal) {
 	for {
 		select {
-		case <-told.Done():
+		case <-told:
 			c.write(journal.Line{Kind: journal.Told})
 			os.Exit(143)
 		case <-time.After(aliveEvery):

@@ -194,12 +194,12 @@ func describe(row ledger.Account) string {
 	return text
 }
 
-// rounding is how exact the start of a tick is: a cron workflow rounds to whole seconds.
+// rounding is how exact the start of a tick is: a cron workflow rounds to whole seconds, so that it may be as much too early.
 const rounding = time.Second
 
 func (p *prover) skipped(row ledger.Account) {
 	for _, tick := range p.ticks[row.Name] {
-		if !tick.Started.After(row.Nominal.Add(rounding)) && (tick.Closed.IsZero() || !tick.Closed.Before(row.Nominal)) {
+		if !tick.Started.After(row.Nominal.Add(rounding)) && (tick.Closed.IsZero() || tick.Closed.After(row.Nominal.Add(-rounding))) {
 			return
 		}
 	}

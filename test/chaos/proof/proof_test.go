@@ -160,6 +160,20 @@ func TestHonestFacts(t *testing.T) {
 			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("crash after 1s"), ends(timeout-time.Second, "crash"))
 			s.grow(5)
 		},
+		"a tick began a second early, and found the run before it": func(s *scene) {
+			s.Ticks[2].Closed = tick(3).Add(-500 * millisecond)
+		},
+		"the cluster started a pod too late": func(s *scene) {
+			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("pass after 5s"), after(timeout, journal.Told))
+			s.Journals[4][0].At = tick(5).Add(8 * time.Second)
+			s.row(5).PodCreated = tick(5).Add(time.Second)
+			s.grow(5)
+		},
+		"the cluster never started a pod": func(s *scene) {
+			s.failed("run-5", 5, timeout, check.TimedOut, unseen)
+			s.row(5).PodCreated = tick(5).Add(time.Second)
+			s.grow(5)
+		},
 		"a pod hung": func(s *scene) {
 			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("hang after 1s"), after(timeout, journal.Alive))
 			s.grow(5)
@@ -326,6 +340,21 @@ func TestEachRuleIsProved(t *testing.T) {
 		{"the same, and the API server is no excuse", func(s *scene) {
 			s.failed("run-5", 5, 2*time.Second, check.Failed, silent, acts("hang after 1s"), after(timeout, journal.Alive))
 			s.fault(fault.Kill, fault.APIServer, 5, time.Second)
+			s.grow(5)
+		}, proof.Unexplained, nil},
+		{"a pod that was created too late", func(s *scene) {
+			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("pass after 5s"), after(timeout, journal.Told))
+			s.Journals[4][0].At = tick(5).Add(11 * time.Second)
+			s.row(5).PodCreated = tick(5).Add(5 * time.Second)
+			s.grow(5)
+		}, proof.Unexplained, nil},
+		{"a pod that was started in time and not seen", func(s *scene) {
+			s.failed("run-5", 5, timeout, check.TimedOut, unseen, acts("pass after 9s"), after(timeout, journal.Told))
+			s.row(5).PodCreated = tick(5).Add(time.Second)
+			s.grow(5)
+		}, proof.Unexplained, nil},
+		{"a pod that was never created", func(s *scene) {
+			s.failed("run-5", 5, timeout, check.TimedOut, unseen)
 			s.grow(5)
 		}, proof.Unexplained, nil},
 		{"a pod that crashed early, and was seen at the deadline", func(s *scene) {

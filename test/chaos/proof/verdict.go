@@ -74,6 +74,7 @@ func (w witness) accepted() (reports []report, ok bool) {
 const (
 	noExit    = "timed out waiting for pod to exit"
 	noReport  = "timed out waiting for checker pod to report in"
+	unseen    = "failed to see pod running within timeout"
 	silent    = "checker pod ended without reporting in"
 	hadBefore = "before the deadline the check reported: "
 )
@@ -124,12 +125,9 @@ func noted(row ledger.Account, r report) bool {
 	return false
 }
 
-// beat is how far apart two signs of life of a pod may be.
-const beat = 1500 * time.Millisecond
-
 // noExit looks whether a pod that reported was really there at the deadline, or whether a fault hid its end.
 func (p *prover) noExit(row ledger.Account, run Run, w witness) {
-	if !w.last.Before(w.deadline.Add(-beat)) {
+	if w.last.After(w.deadline.Add(-late)) {
 		return
 	}
 	if !p.explains("end of the pod not seen", platform, w.last, run.Closed) {
@@ -146,6 +144,8 @@ func (p *prover) failure(row ledger.Account, run Run, w witness) {
 	}
 	switch {
 	case w.did(row), p.undelivered(row, w):
+	case p.slow(row, w):
+		p.count[string(row.Outcome)+", as the cluster started the pod too late"]++
 	case ended && w.end == "" && w.last.After(row.Judged):
 		p.violated(Unexplained, "%s, but its pod was alive until %s", describe(row), at(w.last))
 	case p.explains(string(row.Outcome)+" by the platform", platform, from, row.Judged):
@@ -162,8 +162,21 @@ func (w witness) did(row ledger.Account) bool {
 	return says(row, noReport) && strings.HasPrefix(w.acts, "hang")
 }
 
-// late is how long the news of the end of a pod may take; it is also that by which a deadline in whole seconds may be early.
-const late = 2 * time.Second
+// late is how long the news of the end of a pod may take on a busy machine: the kubelet says that a container has ended, and in a
+// later step that its pod has.
+const late = 4 * time.Second
+
+// atOnce is how long a run may take to create its pod. Kubernetes gives the time of that in whole seconds.
+const atOnce = 3 * time.Second
+
+// slow is true when the run did what it had to, and the cluster took more than half of the time that it had to start the pod, or
+// did not start it at all. Then the failure is true, and no fault of Khronicle's.
+func (p *prover) slow(row ledger.Account, w witness) bool {
+	if row.Outcome != ledger.TimedOut || row.PodCreated.IsZero() || row.PodCreated.Sub(row.Started) > atOnce {
+		return false
+	}
+	return w.pods == 0 && says(row, unseen) || w.pods == 1 && w.began.Sub(row.PodCreated) > w.deadline.Sub(row.Started)/2
+}
 
 // undelivered is true when a fault kept the report of the check away.
 func (p *prover) undelivered(row ledger.Account, w witness) bool {
