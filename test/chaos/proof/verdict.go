@@ -144,11 +144,11 @@ func (p *prover) failure(row ledger.Account, run Run, w witness) {
 	}
 	switch {
 	case w.did(row), p.undelivered(row, w):
-	case p.slow(row, w):
-		p.count[string(row.Outcome)+", as the cluster started the pod too late"]++
 	case ended && w.end == "" && w.last.After(row.Judged):
 		p.violated(Unexplained, "%s, but its pod was alive until %s", describe(row), at(w.last))
 	case p.explains(string(row.Outcome)+" by the platform", platform, from, row.Judged):
+	case slow(row, w):
+		p.count[string(row.Outcome)+", as the cluster started the pod too late"]++
 	default:
 		p.violated(Unexplained, "%s; its pods: %s; run from %s to %s", describe(row), w, at(run.Started), at(run.Closed))
 	}
@@ -171,7 +171,7 @@ const atOnce = 3 * time.Second
 
 // slow is true when the run did what it had to, and the cluster took more than half of the time that it had to start the pod, or
 // did not start it at all. Then the failure is true, and no fault of Khronicle's.
-func (p *prover) slow(row ledger.Account, w witness) bool {
+func slow(row ledger.Account, w witness) bool {
 	if row.Outcome != ledger.TimedOut || row.PodCreated.IsZero() || row.PodCreated.Sub(row.Started) > atOnce {
 		return false
 	}
