@@ -180,7 +180,7 @@ func slow(row ledger.Account, w witness) bool {
 
 // undelivered is true when a fault kept the report of the check away.
 func (p *prover) undelivered(row ledger.Account, w witness) bool {
-	if len(w.reports) == 0 || !says(row, noReport) && !(says(row, silent) && w.end == "gave up") {
+	if gaveUp := says(row, silent) && w.end == "gave up"; len(w.reports) == 0 || !says(row, noReport) && !gaveUp {
 		return false
 	}
 	return p.explains("report not delivered", reports, w.reports[0].sent, row.Judged)
