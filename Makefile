@@ -25,7 +25,7 @@ run: environment build ## run the demonstration: kubebox, Temporal, Khronicle an
 .PHONY: stop
 stop: ## stop what make run or make e2e left running
 	@tools/stop.sh
-	@for name in dev e2e; do bin/kubebox down --name $$name 2>/dev/null || true; done
+	@for name in dev e2e chaos; do bin/kubebox down --name $$name 2>/dev/null || true; done
 
 .PHONY: clean
 clean: stop ## remove ./bin and all state; the cache of built tools is kept
@@ -82,6 +82,18 @@ unit: ## unit and replay tests
 e2e: environment python3 build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)
 	$(GO) test -count=1 ./starter ./cmd/khronicle # their tests against a real Temporal server are skipped while that is being built
 	$(GO) test -tags e2e -count=1 -parallel 4 -timeout 30m ./test/e2e $(E2E)
+
+SEED ?= 1
+CHECKS ?= 30
+INTERVAL ?= 10s
+FOR ?= 10m
+FAULT_EVERY ?= 15s
+LEDGER ?= sqlite
+.PHONY: chaos
+chaos: environment build ## crash tests of the ledger: random faults, then a proof (SEED, CHECKS, INTERVAL, FOR, FAULT_EVERY, LEDGER=sqlite|postgres)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/chaos-check ./test/chaos/check
+	$(GO) build -o bin/chaos ./test/chaos
+	bin/chaos -seed $(SEED) -checks $(CHECKS) -interval $(INTERVAL) -for $(FOR) -fault-every $(FAULT_EVERY) -ledger $(LEDGER)
 
 .PHONY: bench
 bench: environment build bench-ledger ## measure Khronicle's own overhead on kubebox, and the ledger

@@ -1,0 +1,134 @@
+// Package proof judges a crash test by what is left of it: the ledger, the KHStates, Temporal's histories, what the pods
+// wrote, and the faults that were done. It decides from facts alone and asks nobody.
+package proof
+
+import (
+	"time"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/test/chaos/fault"
+	"github.com/khronicle/khronicle/test/chaos/journal"
+)
+
+// Facts are all that is known when the chaos is over and nothing runs any more.
+type Facts struct {
+	// Ended is when the last fault had ended: ticks that were due until then are counted.
+	Ended    time.Time
+	Checks   []Check
+	Rows     []ledger.Account
+	Runs     []Run
+	Ticks    []Tick
+	States   []State
+	Journals [][]journal.Line
+	Faults   []fault.Window
+	// Unsettled says what had not come to rest within the time for that.
+	Unsettled []string
+	// Ledger are the contradictions that ledger.Verify found.
+	Ledger []string
+	// Logs are lines of the roles' logs that no fault explains, such as a panic.
+	Logs []string
+	// Left is what was there after all checks had been deleted and everything had been ended.
+	Left []string
+}
+
+// Check is one check, and the schedules that Temporal has of it: one, as nobody edits it.
+type Check struct {
+	Name, UID string
+	Schedules []Schedule
+}
+
+// Schedule is a grid of due times.
+type Schedule struct {
+	Spec   check.ScheduleSpec
+	Anchor time.Time
+}
+
+// Run is a CheckRun in Temporal.
+type Run struct {
+	// ID is the run UUID.
+	ID, Check, UID  string
+	Trigger         check.Trigger
+	Due             time.Time
+	Started, Closed time.Time
+	// Status is Temporal's; "Completed" is the only one that is right.
+	Status string
+	// Outcome is the result, where there is one.
+	Outcome *check.Outcome
+}
+
+// Tick is a ScheduledCheck in Temporal: of a schedule, or that of a first run.
+type Tick struct {
+	ID, Check       string
+	Started, Closed time.Time
+}
+
+// State is a KHState.
+type State struct {
+	Check  string
+	OK     bool
+	Errors []string
+	UUID   string
+	// RunStarted is when the run began that it shows.
+	RunStarted time.Time
+}
+
+// Rule names what a violation violates.
+type Rule string
+
+// The rules.
+const (
+	// Grid: each check has exactly one schedule, whose due times can be read.
+	Grid Rule = "grid"
+	// Unaccounted: each due tick has a row.
+	Unaccounted Rule = "unaccounted"
+	// Surplus: each row of a schedule is a due tick, and none is there twice.
+	Surplus Rule = "surplus"
+	// Open: each row has an outcome.
+	Open Rule = "open"
+	// NoRun: the run of each row is in Temporal.
+	NoRun Rule = "no-run"
+	// NoRow: each run has a row.
+	NoRow Rule = "no-row"
+	// TwoRuns: no tick has two runs.
+	TwoRuns Rule = "two-runs"
+	// Broken: each run has ended in order.
+	Broken Rule = "broken"
+	// OtherResult: the row is what the run's own result says.
+	OtherResult Rule = "other-result"
+	// TwoPods: no run has two pods at a time.
+	TwoPods Rule = "two-pods"
+	// StrangerPod: each pod belongs to a run.
+	StrangerPod Rule = "stranger-pod"
+	// LostReport: a report that was answered 200 is the outcome.
+	LostReport Rule = "lost-report"
+	// Guessed: no verdict of a check that no pod gave.
+	Guessed Rule = "guessed"
+	// Unexplained: each other failure is what the pod did, or is explained by a fault.
+	Unexplained Rule = "unexplained"
+	// FalseSkip and FalseMiss: a run was under way at each skipped tick, and at no missed one.
+	FalseSkip Rule = "false-skip"
+	FalseMiss Rule = "false-miss"
+	// WrongState: the KHState shows the last run.
+	WrongState Rule = "wrong-state"
+	// BadLedger: the ledger agrees with itself.
+	BadLedger Rule = "bad-ledger"
+	// BadLog: no role panicked, and no workflow was stuck.
+	BadLog Rule = "bad-log"
+	// NotSettled: everything came to rest in time.
+	NotSettled Rule = "not-settled"
+	// LeftBehind: nothing is left.
+	LeftBehind Rule = "left-behind"
+)
+
+// Rules are all of them.
+var Rules = []Rule{
+	Grid, Unaccounted, Surplus, Open, NoRun, NoRow, TwoRuns, Broken, OtherResult, TwoPods, StrangerPod, LostReport, Guessed,
+	Unexplained, FalseSkip, FalseMiss, WrongState, BadLedger, BadLog, NotSettled, LeftBehind,
+}
+
+// Violation is one thing that is not as it must be.
+type Violation struct {
+	Rule Rule
+	Text string
+}

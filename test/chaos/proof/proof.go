@@ -1,0 +1,311 @@
+package proof
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/test/chaos/journal"
+)
+
+// Result is what Prove found.
+type Result struct {
+	Violations []Violation
+	// Figures say how much was proved, in the order in which people read them.
+	Figures []Figure
+}
+
+// Figure is one number.
+type Figure struct {
+	Name  string
+	Count int
+}
+
+// Prove judges the facts.
+func Prove(f Facts) Result {
+	p := newProver(f)
+	for _, c := range f.Checks {
+		p.grid(c)
+		p.state(c)
+	}
+	for _, row := range f.Rows {
+		if !slices.ContainsFunc(f.Checks, func(c Check) bool { return c.Name == row.Name }) {
+			p.violated(Surplus, "%s is of no check", describe(row))
+		}
+		p.row(row)
+	}
+	p.runs()
+	p.pods()
+	for rule, texts := range map[Rule][]string{BadLedger: f.Ledger, BadLog: f.Logs, NotSettled: f.Unsettled, LeftBehind: f.Left} {
+		for _, text := range texts {
+			p.violated(rule, "%s", text)
+		}
+	}
+	slices.SortStableFunc(p.violations, func(a, b Violation) int {
+		return cmp.Or(cmp.Compare(slices.Index(Rules, a.Rule), slices.Index(Rules, b.Rule)), cmp.Compare(a.Text, b.Text))
+	})
+	return Result{Violations: p.violations, Figures: p.figures()}
+}
+
+type prover struct {
+	Facts
+	explainer
+	violations []Violation
+	due        int
+
+	rows   map[string][]ledger.Account // by check
+	byRun  map[string]Run
+	pod    map[string][][]journal.Line // by run
+	ticks  map[string][]Tick           // by check
+	runsOf map[string][]Run            // by check
+	states map[string]State
+}
+
+func newProver(f Facts) *prover {
+	p := &prover{
+		Facts: f, explainer: explainer{faults: f.Faults, count: map[string]int{}}, rows: map[string][]ledger.Account{},
+		byRun: map[string]Run{}, pod: map[string][][]journal.Line{}, ticks: map[string][]Tick{}, runsOf: map[string][]Run{}, states: map[string]State{},
+	}
+	for _, row := range f.Rows {
+		p.rows[row.Name] = append(p.rows[row.Name], row)
+	}
+	for _, run := range f.Runs {
+		p.byRun[run.ID] = run
+		p.runsOf[run.Check] = append(p.runsOf[run.Check], run)
+	}
+	for _, lines := range f.Journals {
+		p.pod[lines[0].Run] = append(p.pod[lines[0].Run], lines)
+	}
+	for _, tick := range f.Ticks {
+		p.ticks[tick.Check] = append(p.ticks[tick.Check], tick)
+	}
+	for _, state := range f.States {
+		p.states[state.Check] = state
+	}
+	return p
+}
+
+func (p *prover) violated(rule Rule, format string, args ...any) {
+	p.violations = append(p.violations, Violation{rule, fmt.Sprintf(format, args...)})
+}
+
+// at is how times are written: with the date left out, as all of them are of one run.
+func at(t time.Time) string { return t.UTC().Format("15:04:05.000") }
+
+// grid compares the rows of a check with its due times.
+func (p *prover) grid(c Check) {
+	if len(c.Schedules) != 1 {
+		p.violated(Grid, "%s has %d schedules, want 1: %v", c.Name, len(c.Schedules), c.Schedules)
+		return
+	}
+	schedule, err := check.ParseSchedule(c.Schedules[0].Spec)
+	if err != nil {
+		p.violated(Grid, "%s: %v", c.Name, err)
+		return
+	}
+	anchor := c.Schedules[0].Anchor
+	due := map[int64]time.Time{}
+	for t := range schedule.Between(anchor, anchor, p.Ended) {
+		due[t.UnixMicro()] = t
+	}
+	p.due += len(due)
+	seen := map[int64]bool{}
+	firsts := 0
+	for _, row := range p.rows[c.Name] {
+		if row.Trigger == ledger.First {
+			firsts++
+		}
+		if row.Trigger != ledger.Scheduled {
+			continue
+		}
+		nominal := row.Nominal.UnixMicro()
+		if onGrid := schedule.Next(anchor, row.Nominal.Add(-time.Microsecond)).Sub(row.Nominal) < time.Microsecond; !onGrid || seen[nominal] || row.CheckUID != c.UID {
+			p.violated(Surplus, "%s has a row at %s (%s), which is no due time of it, or a second one for it", c.Name, at(row.Nominal), row.Outcome)
+		}
+		seen[nominal] = true
+	}
+	for nominal, t := range due {
+		if !seen[nominal] {
+			p.violated(Unaccounted, "%s was due at %s and has no row for that", c.Name, at(t))
+		}
+	}
+	if p.due++; firsts != 1 {
+		p.violated(Unaccounted, "%s has %d rows of its first run, want 1", c.Name, firsts)
+	}
+}
+
+// state looks whether the KHState of a check shows its last run.
+func (p *prover) state(c Check) {
+	var last ledger.Account
+	for _, row := range p.rows[c.Name] {
+		ran := row.WorkflowID != "" && row.Outcome != ledger.Canceled && row.Outcome != ledger.Unfinished
+		if ran && row.Started.After(last.Started) {
+			last = row
+		}
+	}
+	state, exists := p.states[c.Name]
+	shows := fmt.Sprintf("run of %s, OK=%t %q", at(state.RunStarted), state.OK, state.Errors)
+	switch {
+	case last.Started.IsZero() && !exists:
+	case !exists:
+		p.violated(WrongState, "%s has no KHState, its last run began at %s", c.Name, at(last.Started))
+	case state.RunStarted.UnixMicro() != last.Started.UnixMicro() || state.OK != (last.Outcome == ledger.Succeeded) ||
+		!sameTexts(state.Errors, last.Errors):
+		p.violated(WrongState, "%s shows the %s; its last run is that of %s: %s %q", c.Name, shows, at(last.Started), last.Outcome, last.Errors)
+	case state.UUID != "" && state.UUID != last.WorkflowID:
+		p.violated(WrongState, "%s shows the %s with the UUID of another run", c.Name, shows)
+	}
+}
+
+// sameTexts compares what was reported with what was stored. The texts of these tests are short, so nothing is cut.
+func sameTexts(a, b []string) bool {
+	return len(a) == 0 && len(b) == 0 || slices.Equal(a, b)
+}
+
+// row looks whether a row is true.
+func (p *prover) row(row ledger.Account) {
+	switch row.Outcome {
+	case ledger.Unfinished:
+		p.violated(Open, "%s is open", describe(row))
+	case ledger.Skipped:
+		p.skipped(row)
+	case ledger.Missed:
+		p.missed(row)
+	default:
+		p.ran(row)
+	}
+}
+
+func describe(row ledger.Account) string {
+	text := fmt.Sprintf("%s, %s tick of %s, started %s: %s", row.Name, row.Trigger, at(row.Nominal), at(row.Started), row.Outcome)
+	if len(row.Errors) > 0 {
+		text += fmt.Sprintf(" %q", row.Errors)
+	}
+	if len(row.Notes) > 0 {
+		text += fmt.Sprintf(", notes %q", row.Notes)
+	}
+	if row.WorkflowID != "" {
+		text += ", run " + row.WorkflowID
+	}
+	return text
+}
+
+// rounding is how exact the start of a tick is: a cron workflow rounds to whole seconds, so that it may be as much too early.
+const rounding = time.Second
+
+func (p *prover) skipped(row ledger.Account) {
+	for _, tick := range p.ticks[row.Name] {
+		if !tick.Started.After(row.Nominal.Add(rounding)) && (tick.Closed.IsZero() || tick.Closed.After(row.Nominal.Add(-rounding))) {
+			return
+		}
+	}
+	p.violated(FalseSkip, "%s, although no run was under way", describe(row))
+}
+
+func (p *prover) missed(row ledger.Account) {
+	for _, run := range p.runsOf[row.Name] {
+		if run.Started.Before(row.Nominal.Add(-rounding)) && run.Closed.After(row.Nominal.Add(rounding)) {
+			p.violated(FalseMiss, "%s, although a run was under way from %s to %s: %s", describe(row), at(run.Started), at(run.Closed), run.ID)
+			return
+		}
+	}
+	if !p.explains("missed", engine, row.Nominal.Add(-rounding), row.Nominal.Add(pickUp)) {
+		p.violated(Unexplained, "%s, and no fault explains that nobody was there", describe(row))
+	}
+}
+
+// pickUp is how long after it is due a tick may still be lost by a worker's death.
+const pickUp = 10 * time.Second
+
+// ran compares a row with the run that it names.
+func (p *prover) ran(row ledger.Account) {
+	run, ok := p.byRun[row.WorkflowID]
+	switch {
+	case !ok:
+		p.violated(NoRun, "%s, but Temporal has no such run", describe(row))
+		return
+	case run.Outcome != nil && (ledger.Outcome(run.Outcome.Result) != row.Outcome || !sameTexts(run.Outcome.Errors, row.Errors)):
+		p.violated(OtherResult, "%s, but the run's own result is %s %q", describe(row), run.Outcome.Result, run.Outcome.Errors)
+	case run.Due.UnixMicro() != row.Nominal.UnixMicro() || run.UID != row.CheckUID:
+		p.violated(OtherResult, "%s, but the run was due at %s for check %s", describe(row), at(run.Due), run.UID)
+	}
+	p.verdict(row, run)
+}
+
+// runs looks at the runs that Temporal has.
+func (p *prover) runs() {
+	rows := map[string]bool{}
+	for _, row := range p.Rows {
+		rows[row.WorkflowID] = true
+	}
+	ticks := map[string]string{}
+	for _, run := range p.Runs {
+		if run.Status != "Completed" || run.Outcome == nil {
+			p.violated(Broken, "run %s of %s, due at %s, has ended as %s", run.ID, run.Check, at(run.Due), run.Status)
+		}
+		if !rows[run.ID] {
+			p.violated(NoRow, "run %s of %s, due at %s, has no row", run.ID, run.Check, at(run.Due))
+		}
+		key := fmt.Sprintf("%s %s %d", run.UID, run.Trigger, run.Due.UnixMicro())
+		if other, twice := ticks[key]; twice {
+			p.violated(TwoRuns, "%s, due at %s, has the runs %s and %s", run.Check, at(run.Due), other, run.ID)
+		}
+		ticks[key] = run.ID
+	}
+}
+
+// pods looks whether each pod belongs to a run, and whether two of one run were alive at a time.
+func (p *prover) pods() {
+	for id, journals := range p.pod {
+		if _, ok := p.byRun[id]; !ok {
+			p.violated(StrangerPod, "pod %s was of run %s, which Temporal does not have", journals[0][0].Pod, id)
+		}
+		slices.SortFunc(journals, func(a, b []journal.Line) int { return a[0].At.Compare(b[0].At) })
+		for i := 1; i < len(journals); i++ {
+			if before, began := journals[i-1], journals[i][0]; began.At.Before(before[len(before)-1].At) {
+				p.violated(TwoPods, "run %s had the pods %s until %s and %s from %s on", id, before[0].Pod, at(before[len(before)-1].At), began.Pod, at(began.At))
+			}
+		}
+	}
+}
+
+func (p *prover) figures() []Figure {
+	pods := map[string]int{}
+	answered, processes := 0, 0
+	for _, lines := range p.Journals {
+		processes++
+		pods[lines[0].Pod]++
+		for _, line := range lines {
+			if line.Kind == journal.Answered && line.Status == 200 {
+				answered++
+			}
+		}
+	}
+	figures := []Figure{
+		{"due, with the first run of each check", p.due},
+		{"rows", len(p.Rows)},
+		{"runs", len(p.Runs)},
+		{"pods", len(pods)},
+		{"pods started twice by the kubelet", processes - len(pods)},
+		{"reports answered 200", answered},
+		{"faults", len(p.Faults)},
+	}
+	count := map[string]int{}
+	for _, row := range p.Rows {
+		count["rows "+string(row.Outcome)]++
+	}
+	for _, f := range p.Faults {
+		count[fmt.Sprintf("faults: %s %s", f.Kind, f.Target)]++
+	}
+	for what, n := range p.count {
+		count["explained: "+what] = n
+	}
+	for _, name := range slices.Sorted(maps.Keys(count)) {
+		figures = append(figures, Figure{name, count[name]})
+	}
+	return append(figures, Figure{"violations", len(p.violations)})
+}

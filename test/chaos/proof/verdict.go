@@ -1,0 +1,195 @@
+package proof
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/test/chaos/journal"
+)
+
+// report is one report that a pod sent.
+type report struct {
+	ok     bool
+	errors []string
+	sent   time.Time
+	// stored is when it was answered 200; the zero time means that it never was.
+	stored time.Time
+}
+
+func (r report) String() string { return fmt.Sprintf("OK=%t %q", r.ok, r.errors) }
+
+// witness is what the journals of a run say, taken together.
+type witness struct {
+	pods    int
+	reports []report
+	// began and last are the times of the first and the last line.
+	began, last time.Time
+	deadline    time.Time
+	// end is how the last process ended by itself, or empty.
+	end string
+	// acts is what it was going to do.
+	acts string
+}
+
+func hear(journals [][]journal.Line) witness {
+	w := witness{pods: len(journals)}
+	for _, lines := range journals {
+		if w.began.IsZero() {
+			w.began = lines[0].At
+		}
+		w.acts, w.deadline, w.end = lines[0].Text, lines[0].Deadline, ""
+		first := len(w.reports)
+		for _, line := range lines {
+			w.last = line.At
+			switch line.Kind {
+			case journal.Sending:
+				w.reports = append(w.reports, report{ok: line.OK, errors: line.Errors, sent: line.At})
+			case journal.Answered:
+				if r := &w.reports[first+line.Report-1]; line.Status == http.StatusOK && r.stored.IsZero() {
+					r.stored = line.At
+				}
+			case journal.End:
+				w.end = line.Text
+			}
+		}
+	}
+	return w
+}
+
+// accepted returns the reports of which one must be the outcome: the first that was answered 200, and those before it, which
+// may have been stored although nobody said so. ok is false when none was answered 200; then any that was sent may be the outcome.
+func (w witness) accepted() (reports []report, ok bool) {
+	for i, r := range w.reports {
+		if !r.stored.IsZero() {
+			return w.reports[:i+1], true
+		}
+	}
+	return w.reports, false
+}
+
+// The texts by which a row says why it has no verdict of its check.
+const (
+	noExit    = "timed out waiting for pod to exit"
+	noReport  = "timed out waiting for checker pod to report in"
+	unseen    = "failed to see pod running within timeout"
+	silent    = "checker pod ended without reporting in"
+	hadBefore = "before the deadline the check reported: "
+)
+
+func says(row ledger.Account, text string) bool {
+	return len(row.Errors) > 0 && strings.Contains(row.Errors[0], text)
+}
+
+// verdict compares the outcome of a run with what its pods say.
+func (p *prover) verdict(row ledger.Account, run Run) {
+	w := hear(p.pod[run.ID])
+	acceptable, stored := w.accepted()
+	for _, r := range acceptable {
+		if isOutcome(row, r) {
+			return
+		}
+		if says(row, noExit) && noted(row, r) {
+			p.noExit(row, run, w)
+			return
+		}
+	}
+	switch {
+	case stored:
+		p.violated(LostReport, "%s, but pod of it was told at %s that its report is stored: %s",
+			describe(row), at(acceptable[len(acceptable)-1].stored), acceptable[len(acceptable)-1])
+	case row.Outcome == ledger.Succeeded, row.Outcome == ledger.Failed && !row.Reported.IsZero():
+		p.violated(Guessed, "%s, but its pods reported nothing of the kind: %v", describe(row), w.reports)
+	default:
+		p.failure(row, run, w)
+	}
+}
+
+func isOutcome(row ledger.Account, r report) bool {
+	if r.ok {
+		return row.Outcome == ledger.Succeeded && len(row.Errors) == 0
+	}
+	return row.Outcome == ledger.Failed && sameTexts(row.Errors, r.errors)
+}
+
+// noted is true when the row keeps a report as a note.
+func noted(row ledger.Account, r report) bool {
+	for _, note := range row.Notes {
+		rest, found := strings.CutPrefix(note, hadBefore)
+		if found && strings.HasPrefix(rest, "succeeded") == r.ok && (r.ok || strings.Contains(rest, fmt.Sprintf("%q", r.errors))) {
+			return true
+		}
+	}
+	return false
+}
+
+// noExit looks whether a pod that reported was really there at the deadline, or whether a fault hid its end.
+func (p *prover) noExit(row ledger.Account, run Run, w witness) {
+	if w.last.After(w.deadline.Add(-late)) {
+		return
+	}
+	if !p.explains("end of the pod not seen", platform, w.last, run.Closed) {
+		p.violated(Unexplained, "%s, but its pod wrote for the last time at %s, before the deadline at %s", describe(row), at(w.last), at(w.deadline))
+	}
+}
+
+// failure looks whether a failure without a verdict of the check is what the pod did, or what a fault did.
+func (p *prover) failure(row ledger.Account, run Run, w witness) {
+	ended := says(row, silent)
+	from := row.Nominal
+	if row.Started.Before(from) {
+		from = row.Started
+	}
+	switch {
+	case w.did(row), p.undelivered(row, w):
+	case ended && w.end == "" && w.last.After(row.Judged):
+		p.violated(Unexplained, "%s, but its pod was alive until %s", describe(row), at(w.last))
+	case p.explains(string(row.Outcome)+" by the platform", platform, from, row.Judged):
+	case slow(row, w):
+		p.count[string(row.Outcome)+", as the cluster started the pod too late"]++
+	default:
+		p.violated(Unexplained, "%s; its pods: %s; run from %s to %s", describe(row), w, at(run.Started), at(run.Closed))
+	}
+}
+
+// did is true when the failure is what the check is made for. Of a crash just before the deadline, the deadline may come first.
+func (w witness) did(row ledger.Account) bool {
+	if w.end == "crash" {
+		return says(row, silent) || says(row, noReport) && w.last.After(w.deadline.Add(-late))
+	}
+	return says(row, noReport) && strings.HasPrefix(w.acts, "hang")
+}
+
+// late is how long the news of the end of a pod may take on a busy machine: the kubelet says that a container has ended, and in a
+// later step that its pod has.
+const late = 4 * time.Second
+
+// atOnce is how long a run may take to create its pod. Kubernetes gives the time of that in whole seconds.
+const atOnce = 3 * time.Second
+
+// slow is true when the run did what it had to, and the cluster took more than half of the time that it had to start the pod, or
+// did not start it at all. Then the failure is true, and no fault of Khronicle's.
+func slow(row ledger.Account, w witness) bool {
+	if row.Outcome != ledger.TimedOut || row.PodCreated.IsZero() || row.PodCreated.Sub(row.Started) > atOnce {
+		return false
+	}
+	return w.pods == 0 && says(row, unseen) || w.pods == 1 && w.began.Sub(row.PodCreated) > w.deadline.Sub(row.Started)/2
+}
+
+// undelivered is true when a fault kept the report of the check away.
+func (p *prover) undelivered(row ledger.Account, w witness) bool {
+	if gaveUp := says(row, silent) && w.end == "gave up"; len(w.reports) == 0 || !says(row, noReport) && !gaveUp {
+		return false
+	}
+	return p.explains("report not delivered", reports, w.reports[0].sent, row.Judged)
+}
+
+// String is what the pods of a run say, in a line.
+func (w witness) String() string {
+	if w.pods == 0 {
+		return "none that wrote"
+	}
+	return fmt.Sprintf("%d, %s, from %s to %s, deadline %s, reports %v, end %q", w.pods, w.acts, at(w.began), at(w.last), at(w.deadline), w.reports, w.end)
+}

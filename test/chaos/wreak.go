@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/test/chaos/fault"
+)
+
+// tellEvery is how often the progress is told.
+const tellEvery = 15 * time.Second
+
+// wreak does the faults of the plan and returns when each was done. When it returns, all have ended.
+func (s *stack) wreak(ctx context.Context, plan []fault.Fault) []fault.Window {
+	progress("the chaos begins")
+	start := time.Now()
+	var mu sync.Mutex
+	var done []fault.Window
+	var all sync.WaitGroup
+	for _, f := range plan {
+		all.Go(func() {
+			if !sleep(ctx, time.Until(start.Add(f.At))) {
+				return
+			}
+			window, err := s.do(ctx, f)
+			if err != nil {
+				progress("fault not done: %s: %v", f, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			done = append(done, window)
+			if err != nil {
+				s.notDone = append(s.notDone, fmt.Sprintf("fault not done: %s: %v", f, err))
+			}
+		})
+	}
+	all.Go(func() { s.applyLate(ctx) })
+	all.Go(func() {
+		for time.Since(start) < s.For && sleep(ctx, min(tellEvery, time.Until(start.Add(s.For)))) {
+			mu.Lock()
+			n := len(done)
+			mu.Unlock()
+			s.cgroupSeen = s.cgroupSeen || len(podCgroups()) > 0
+			progress("%d faults of %d; %s", n, len(plan), s.tell(ctx))
+		}
+	})
+	all.Wait()
+	slices.SortFunc(done, func(a, b fault.Window) int { return a.From.Compare(b.From) })
+	return done
+}
+
+// sleep is false when ctx ends before the time is over.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
+	}
+}
+
+// do does one fault and undoes it, also when ctx ends meanwhile.
+func (s *stack) do(ctx context.Context, f fault.Fault) (w fault.Window, err error) {
+	w = fault.Window{Fault: f, From: time.Now()}
+	defer func() { w.To = time.Now() }()
+	switch {
+	case f.Target == fault.Disk:
+		err = s.disk.fill()
+		sleep(ctx, f.For)
+		if emptied := s.disk.empty(); emptied != nil {
+			err = emptied
+		}
+	case slices.Contains(fault.Components, f.Target):
+		err = s.doComponent(ctx, f)
+	case f.Kind == fault.Refuse || f.Kind == fault.Freeze:
+		s.links[f.Target].cut(f.Kind)
+		sleep(ctx, f.For)
+		s.links[f.Target].mend()
+	default:
+		s.doProcess(ctx, f)
+	}
+	return w, err
+}
+
+func (s *stack) doProcess(ctx context.Context, f fault.Fault) {
+	p := s.processes[f.Target]
+	if f.Kind == fault.Stop {
+		p.signal(syscall.SIGSTOP)
+		sleep(ctx, f.For)
+		p.signal(syscall.SIGCONT)
+		return
+	}
+	before, _ := p.lives()
+	p.kill(f.For)
+	eventually(ctx, f.For+10*time.Second, func() bool {
+		starts, alive := p.lives()
+		return starts > before && alive
+	})
+}
+
+// doComponent works by kubebox, which starts by itself what was killed.
+func (s *stack) doComponent(ctx context.Context, f fault.Fault) error {
+	always := context.WithoutCancel(ctx)
+	begin, end := []string{"kill", string(f.Target), "--signal", "KILL", "--hold"}, []string{"start", string(f.Target)}
+	if f.Kind == fault.Stop {
+		begin, end = []string{"kill", string(f.Target), "--signal", "STOP"}, []string{"kill", string(f.Target), "--signal", "CONT"}
+	}
+	if _, err := s.kubebox(always, begin...); err != nil {
+		return err
+	}
+	sleep(ctx, f.For)
+	_, err := s.kubebox(always, end...)
+	return err
+}
+
+// tell says how many rows there are, where they can be read at this moment.
+func (s *stack) tell(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	kept, err := ledger.Open(ctx, s.ledgerDSN(), ledger.Options{MaxConns: 1})
+	if err != nil {
+		return "the ledger cannot be read now"
+	}
+	defer kept.Close()
+	summaries, err := kept.Overview(ctx, time.Now())
+	if err != nil {
+		return "the ledger cannot be read now"
+	}
+	rows := map[string]int64{}
+	for _, summary := range summaries {
+		rows["open"] += int64(summary.Running)
+		for name, n := range outcomesOf(summary.Day) {
+			rows[name] += n
+		}
+	}
+	var texts []string
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		if rows[name] > 0 {
+			texts = append(texts, fmt.Sprintf("%d %s", rows[name], name))
+		}
+	}
+	return "rows: " + strings.Join(texts, ", ")
+}
