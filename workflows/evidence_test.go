@@ -64,7 +64,10 @@ func TestWhichRunsKeepEvidence(t *testing.T) {
 		{
 			"reported and did not exit",
 			func(w *world) { w.exit, w.exitAfter = running, 2*time.Minute; w.reportAfter(5 * time.Second) },
-			[]int{1}, `{"Errors":[],"OK":true}`, []string{""}, [][2]int{{2, 0}},
+			[]int{1},
+			`{"Errors":[],"OK":true}`,
+			[]string{""},
+			[][2]int{{2, 0}},
 		},
 		{
 			"spec is not valid",
@@ -89,7 +92,11 @@ func TestWhichRunsKeepEvidence(t *testing.T) {
 					return exited()
 				}
 				w.reportAfter(20 * time.Second)
-			}, []int{1}, "", []string{"followed"}, [][2]int{{0, 0}},
+			},
+			[]int{1},
+			"",
+			[]string{"followed"},
+			[][2]int{{0, 0}},
 		},
 	}
 	for _, tt := range tests {
