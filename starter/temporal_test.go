@@ -431,18 +431,6 @@ func (p *pods) WriteState(context.Context, string, string, func(*khv1.Kuberhealt
 	return nil
 }
 
-func (p *pods) Pod(string, string) (*corev1.Pod, bool) { return nil, false }
-
-func (p *pods) PodEvents(context.Context, string, string) ([]corev1.Event, error) { return nil, nil }
-
-func (p *pods) PodLog(context.Context, string, string, string) (check.LogTail, error) {
-	return check.LogTail{}, nil
-}
-
-func (p *pods) FollowPodLog(context.Context, string, string, string) (check.LogTail, error) {
-	return check.LogTail{}, nil
-}
-
 func (p *pods) SetJobPhase(context.Context, check.Ref, khv1.JobPhase) error { return nil }
 
 // There is no ledger, so nothing of a pod that failed is asked for.
