@@ -74,7 +74,8 @@ func parseCron(expression, zone string) (Schedule, error) {
 			Field: "spec.timeZone", Value: zone, Want: `an IANA time zone, such as "Europe/Berlin"`,
 		}
 	}
-	parsed, err := cron.ParseStandard(strings.TrimSpace(expression)) // without a zone, whose file it would read each time
+	// Without the zone, whose file it would read each time.
+	parsed, err := cron.ParseStandard(strings.TrimSpace(expression))
 	if err != nil || parsed.Next(time.Unix(0, 0).UTC()).IsZero() { // such as 30 February
 		return Schedule{}, wantCron
 	}
