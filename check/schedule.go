@@ -74,8 +74,9 @@ func parseCron(expression, zone string) (Schedule, error) {
 			Field: "spec.timeZone", Value: zone, Want: `an IANA time zone, such as "Europe/Berlin"`,
 		}
 	}
-	parsed, err := cron.ParseStandard(strings.TrimSpace(expression)) // without a zone, whose file it would read each time
-	if err != nil || parsed.Next(time.Unix(0, 0).UTC()).IsZero() {   // such as 30 February
+	// Without the zone, whose file it would read each time.
+	parsed, err := cron.ParseStandard(strings.TrimSpace(expression))
+	if err != nil || parsed.Next(time.Unix(0, 0).UTC()).IsZero() { // such as 30 February
 		return Schedule{}, wantCron
 	}
 	if fields, ok := parsed.(*cron.SpecSchedule); ok {

@@ -81,16 +81,8 @@ func (b *book) keepNewest(ctx context.Context, tx transaction) error {
 		if changed[e.checkID] == nil {
 			changed[e.checkID], order = n, append(order, e.checkID)
 		}
-		at := accountTime{e.account.Nominal.UnixMicro(), int64(causeOf(e.account.Trigger))}
-		if at.nominal >= n.since {
-			n.day.add(e.old, -1)
-			n.day.add(e.now, 1)
-		}
-		switch order := at.compare(n.key); {
-		case e.now.outcome == Unfinished && n.closed && order == 0:
+		if n.count(e) {
 			reopened = append(reopened, e.checkID)
-		case e.now.outcome != Unfinished && (!n.closed || order > 0):
-			n.key, n.closed = at, true
 		}
 	}
 	if err := findNewest(ctx, tx, changed, reopened); err != nil {
@@ -106,6 +98,23 @@ func (b *book) keepNewest(ctx context.Context, tx transaction) error {
 		return err
 	}
 	return putNewest(ctx, tx, changed, order)
+}
+
+// count takes in a change of an account. It returns true when this was the newest closed account and is open now: then
+// another has to be looked for.
+func (n *newest) count(e *entry) (reopened bool) {
+	at := accountTime{e.account.Nominal.UnixMicro(), int64(causeOf(e.account.Trigger))}
+	if at.nominal >= n.since {
+		n.day.add(e.old, -1)
+		n.day.add(e.now, 1)
+	}
+	if e.now.outcome == Unfinished {
+		return n.closed && at == n.key
+	}
+	if !n.closed || at.compare(n.key) > 0 {
+		n.key, n.closed = at, true
+	}
+	return false
 }
 
 // findNewest looks in the accounts for the newest closed ones of some checks.

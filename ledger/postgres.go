@@ -20,9 +20,13 @@ type postgresStore struct {
 
 // Writers take turns by one advisory lock, which the server frees when a transaction or its connection ends. A writer that
 // was stopped in mid-transaction is thrown out, lest it keep the others waiting.
+//
+// All that a writer looks for goes by a key. The server would read the whole of a table that it believes to be empty, and
+// keep to that plan while the table grows.
 const (
 	takeTurn   = `SELECT pg_advisory_xact_lock(5497853346150310)`
 	boundPause = `SET LOCAL idle_in_transaction_session_timeout = '10s'`
+	goByKeys   = `SET LOCAL enable_seqscan = off`
 )
 
 func openPostgres(ctx context.Context, dsn string, conns int) (*postgresStore, error) {
@@ -53,6 +57,7 @@ func (s *postgresStore) write(ctx context.Context, do func(transaction) error) e
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var batch pgx.Batch
 		batch.Queue(boundPause)
+		batch.Queue(goByKeys)
 		batch.Queue(takeTurn)
 		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 			return err

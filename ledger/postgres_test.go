@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/khronicle/khronicle/ledger"
 )
@@ -21,5 +22,33 @@ func TestPostgresReadsItsVariables(t *testing.T) {
 	if l, err := ledger.Open(t.Context(), address.String(), ledger.Options{}); err == nil {
 		t.Error("a user that the server does not know was let in")
 		must(t, l.Close())
+	}
+}
+
+// A database that was vacuumed while it was empty: the server knows that a look at all of it costs nothing. As it grows,
+// writers still go by keys.
+func TestWritersGoByKeysInAGrowingDatabase(t *testing.T) {
+	dsn := postgresDSN(t)
+	l, err := ledger.Open(t.Context(), dsn, ledger.Options{})
+	must(t, err)
+	must(t, ledger.Settle(t.Context(), l))
+	must(t, ledger.Load(t.Context(), l, history("dns", 100*time.Hour, time.Minute)))
+	must(t, ledger.Load(t.Context(), l, history("web", 20*time.Hour, time.Minute)))
+	must(t, l.Close()) // its connections tell what they did when they end
+	again := open(t, dsn)
+	for end := time.Now().Add(10 * time.Second); ; {
+		read, err := ledger.Query(t.Context(), again,
+			`SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'accounts' AND n_tup_ins >= 7200`)
+		must(t, err)
+		if len(read) == 1 {
+			if read[0] != "0" {
+				t.Errorf("%s accounts were read on the way, want none", read[0])
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the server does not say what was read")
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
