@@ -48,7 +48,7 @@ const (
 	// A log may lag behind the end of its container: on a busy node, by seconds. One that ended less than settledAfter ago is
 	// read again, each time a logPause later, until it is the same twice, but not more than maxReads times in all.
 	settledAfter = 10 * time.Second
-	logPause     = 500 * time.Millisecond
+	logPause     = time.Second
 	maxReads     = 8
 	// maxLogs is of how many containers of a pod the logs are kept.
 	maxLogs = 16
@@ -120,9 +120,9 @@ func (a *Activities) put(ctx context.Context, due Due, pieces []Piece) (left []P
 // WaitingEvidence is evidence that could not be put into the ledger at once.
 type WaitingEvidence struct {
 	Due
-	// Attempt tells what waits of one run apart.
-	Attempt int
-	Packed  []byte `json:",omitempty"`
+	// Part tells what waits of one run apart.
+	Part   int
+	Packed []byte `json:",omitempty"`
 	// Pieces are not packed.
 	Pieces []Piece `json:",omitempty"`
 }

@@ -296,7 +296,7 @@ func TestEvidenceThatWaits(t *testing.T) {
 	a, env := worker(cluster)
 	kept := &fakeLedger{refuse: errors.New("database is locked")}
 	a.Ledger = kept
-	waiting := activities.WaitingEvidence{Due: evidenceInput().Due, Attempt: 2, Packed: result.Waiting, Pieces: []activities.Piece{{Kind: "late-report", Content: []byte("{}"), Size: 2}}}
+	waiting := activities.WaitingEvidence{Due: evidenceInput().Due, Part: 2, Packed: result.Waiting, Pieces: []activities.Piece{{Kind: "late-report", Content: []byte("{}"), Size: 2}}}
 	if _, err := env.ExecuteActivity(a.PutEvidence, waiting); err == nil {
 		t.Error("no error while the ledger is down")
 	}

@@ -67,7 +67,7 @@ func (r *checkRun) repeats(ctx workflow.Context, outcome check.Outcome) (check.O
 		r.tries = before
 		return r.repeats(ctx, r.take(ctx, report))
 	case late:
-		r.noteFurther(report)
+		r.noteFurther(ctx, report)
 	}
 	r.noteAttempt(outcome)
 	return outcome, true
@@ -119,16 +119,12 @@ func (r *checkRun) reportWithin(ctx workflow.Context, pause time.Duration) (repo
 	var further status.Report
 	for r.reports.ReceiveAsync(&further) {
 		if ok {
-			r.noteFurther(further)
+			r.noteFurther(ctx, further)
 			continue
 		}
 		report, ok = further, true
 	}
 	return report, ok
-}
-
-func (r *checkRun) noteFurther(report status.Report) {
-	r.notes = append(r.notes, fmt.Sprintf("a further report was ignored: OK=%t, %d errors", report.OK, len(report.Errors)))
 }
 
 // noteAttempt notes how an attempt ended that is repeated, and remembers a node where the platform spoiled it.

@@ -59,6 +59,9 @@ type checkRun struct {
 	// report is that report, and further is true once one that came after it was kept as evidence.
 	report  status.Report
 	further bool
+	// kept and keptReport are the attempts whose pod and report are kept as evidence already, and waits counts what waits for the
+	// ledger of it.
+	kept, keptReport, waits int
 	// reportedAt and recordedAt are when the report was taken and the outcome recorded.
 	reportedAt, recordedAt time.Time
 	notes                  []string
@@ -275,8 +278,7 @@ func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) 
 	var report status.Report
 	for r.reports.ReceiveAsync(&report) {
 		if r.reported || outcome.Result == check.Canceled {
-			r.noteFurther(report)
-			r.keepFurtherReport(ctx, outcome, report)
+			r.noteFurther(ctx, report)
 			continue
 		}
 		r.notes = append(r.notes, fmt.Sprintf("the report came late; before it: %.1000s", strings.Join(outcome.Errors, "; ")))

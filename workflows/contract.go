@@ -117,10 +117,9 @@ func accountID(due activities.Due, revision int) string {
 	return fmt.Sprintf("account/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, at, revision)
 }
 
-// evidenceID returns the workflow ID under which evidence of an attempt waits for the ledger; attempt 0 is that of a report
-// which came after the verdict.
-func evidenceID(due activities.Due, attempt int) string {
-	return fmt.Sprintf("evidence/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, due.At.UnixNano(), attempt)
+// evidenceID returns the workflow ID under which a part of the evidence of a run waits for the ledger.
+func evidenceID(due activities.Due, part int) string {
+	return fmt.Sprintf("evidence/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, due.At.UnixNano(), part)
 }
 
 // LateReportID returns the workflow ID under which the first report that comes after the end of a run is kept.

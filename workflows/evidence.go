@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"fmt"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -23,8 +24,9 @@ const (
 	evidenceGivenUpAt = 30 * time.Second
 )
 
-// keepEvidence keeps what there is of the present attempt, unless the run succeeded or was cancelled, or has no account or
-// no pod. It comes before the pod is deleted. That it cannot be kept is noted, and changes nothing else.
+// keepEvidence keeps what there is of the present attempt, once, unless it succeeded or the run was cancelled, or has no account or
+// no pod. It comes before the pod is deleted. A report that became the verdict since is kept too. That it cannot be kept is noted, and
+// changes nothing else.
 func (r *checkRun) keepEvidence(ctx workflow.Context, outcome check.Outcome) {
 	logs := r.seen.Logs
 	r.seen.Logs = nil // from here on they would only be in the way
@@ -32,16 +34,23 @@ func (r *checkRun) keepEvidence(ctx workflow.Context, outcome check.Outcome) {
 		return
 	}
 	in := activities.EvidenceInput{Attempt: r.attempt, Pod: r.pod, Logs: logs}
-	if r.reported {
-		report := check.Received(r.report)
-		in.Report = &report
+	if r.kept == r.attempt {
+		in.Pod, in.Logs = activities.Pod{}, nil
 	}
-	r.keep(ctx, in)
+	r.kept = r.attempt
+	if r.reported && r.keptReport != r.attempt {
+		report := check.Received(r.report)
+		in.Report, r.keptReport = &report, r.attempt
+	}
+	if in.Pod.Name != "" || in.Report != nil {
+		r.keep(ctx, in)
+	}
 }
 
-// keepFurtherReport keeps the first report that came after the verdict.
-func (r *checkRun) keepFurtherReport(ctx workflow.Context, outcome check.Outcome, report status.Report) {
-	if r.further || outcome.Result == check.Canceled {
+// noteFurther notes a report that came after the verdict, and keeps the first one.
+func (r *checkRun) noteFurther(ctx workflow.Context, report status.Report) {
+	r.notes = append(r.notes, fmt.Sprintf("a further report was ignored: OK=%t, %d errors", report.OK, len(report.Errors)))
+	if r.further || ctx.Err() != nil {
 		return
 	}
 	r.further = true
@@ -63,7 +72,8 @@ func (r *checkRun) keep(ctx workflow.Context, in activities.EvidenceInput) {
 		RetryPolicy:            retryPolicy(time.Second, 5*time.Second),
 	}), a.KeepEvidence, in).Get(ctx, &result)
 	if err == nil && len(result.Waiting) > 0 {
-		waiting := activities.WaitingEvidence{Due: in.Due, Attempt: in.Attempt, Packed: result.Waiting}
+		r.waits++
+		waiting := activities.WaitingEvidence{Due: in.Due, Part: r.waits, Packed: result.Waiting}
 		err = keepAccount(ctx, in.Due, KeepAccountInput{Evidence: &waiting})
 	}
 	if err != nil && ctx.Err() == nil {

@@ -159,7 +159,7 @@ func TestEvidenceThatTheLedgerDoesNotTake(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []workflows.KeepAccountInput{{Evidence: &activities.WaitingEvidence{
-		Due: activities.Due{Ref: checkRef, Trigger: workflows.TriggerSchedule, At: due}, Attempt: 1, Packed: []byte("packed"),
+		Due: activities.Due{Ref: checkRef, Trigger: workflows.TriggerSchedule, At: due}, Part: 1, Packed: []byte("packed"),
 	}}}
 	if diff := cmp.Diff(want, waiting); diff != "" {
 		t.Errorf("waiting (-want +got):\n%s", diff)
@@ -243,5 +243,40 @@ func TestLateReport(t *testing.T) {
 		if _, _, ok := workflows.LateReport(runUUID, memo, report, due); ok {
 			t.Errorf("memo %s: a report was taken", name)
 		}
+	}
+}
+
+// The pod of an attempt is looked at once, also when the run ends with that attempt after all; a report that arrived meanwhile is kept.
+func TestEvidenceOfAnAttemptIsCollectedOnce(t *testing.T) {
+	refused := func() (check.Observation, error) { return check.Observation{Hopeless: "ErrImagePull"}, nil }
+	evicted := func() (check.Observation, error) {
+		return check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "pod Evicted"}, nil
+	}
+	for name, tt := range map[string]struct {
+		setup   func(*world)
+		reports []bool // of what was asked for, whether it had one
+	}{
+		"its pod does not go":     {func(w *world) { w.stuck, w.start, w.look = true, refused, refused }, []bool{false}},
+		"its report arrived late": {func(w *world) { w.exit = evicted; w.reportAfter(12500*time.Millisecond, "in time") }, []bool{false, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.ledgerOf(0)
+			asked, _ := w.keepsEvidence(activities.EvidenceResult{}, nil)
+			tt.setup(w)
+			if _, err := w.executeDue(t); err != nil {
+				t.Fatal(err)
+			}
+			var reports []bool
+			for i, in := range *asked {
+				reports = append(reports, in.Report != nil)
+				if (in.Pod.Name != "") != (i == 0) || in.Attempt != 1 {
+					t.Errorf("asked for %+v", in)
+				}
+			}
+			if diff := cmp.Diff(tt.reports, reports); diff != "" {
+				t.Errorf("reports (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

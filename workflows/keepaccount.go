@@ -48,7 +48,7 @@ func keepAccount(ctx workflow.Context, due activities.Due, in KeepAccountInput) 
 	case in.Run != nil:
 		id = accountID(due, in.Run.Revision)
 	case in.Evidence != nil:
-		id, summary = evidenceID(due, in.Evidence.Attempt), "evidence of "
+		id, summary = evidenceID(due, in.Evidence.Part), "evidence of "
 	}
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            id,

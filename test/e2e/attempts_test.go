@@ -20,12 +20,14 @@ func closedFirst(accounts []ledger.Account) bool {
 	return len(accounts) > 0 && accounts[len(accounts)-1].Outcome != ledger.Unfinished
 }
 
-// workerCounts waits for a series of the worker, which counts a run when that closes.
-func workerCounts(t *testing.T, series string) {
+// workerCounts waits for a counter of the worker for a check: a run is counted when it closes.
+func workerCounts(t *testing.T, counter, namespace, name string) {
 	t.Helper()
-	eventually(t, 10*time.Second, "the worker has "+series, func() (bool, string) {
+	eventually(t, 10*time.Second, "the worker counts "+counter+" of "+name, func() (bool, string) {
 		_, metrics := get(t, "http://127.0.0.1:"+workerPort+"/metrics")
-		return strings.Contains(metrics, series), ""
+		return slices.ContainsFunc(strings.Split(metrics, "\n"), func(line string) bool {
+			return strings.HasPrefix(line, counter+"{") && strings.Contains(line, fmt.Sprintf("check=%q", namespace+"/"+name))
+		}), ""
 	})
 }
 
@@ -67,8 +69,7 @@ func TestFailureIsConfirmed(t *testing.T) {
 	if state := awaitState(t, namespace, "flaky", 5*time.Second, "an outcome", anyState); !state.OK || len(state.Errors) != 0 {
 		t.Errorf("the flaky one is shown with %q, want OK", state.Errors)
 	}
-	counted := fmt.Sprintf(`khronicle_flaky_runs_total{check="%s/flaky"`, namespace)
-	workerCounts(t, counted)
+	workerCounts(t, "khronicle_flaky_runs_total", namespace, "flaky")
 }
 
 // TestNodeDrain drains the node while checks run there. Their pods are evicted, and no check fails for that: when the node
@@ -114,6 +115,5 @@ func TestNodeDrain(t *testing.T) {
 		}
 	}
 	t.Logf("drain: %d lines of kubectl name an eviction; %d runs with %d attempts, %d of them ended by the platform; none failed", evicted, checks, attempts, spoiled)
-	counted := fmt.Sprintf(`khronicle_infra_failed_attempts_total{check="%s/drained-0"`, namespace)
-	workerCounts(t, counted)
+	workerCounts(t, "khronicle_infra_failed_attempts_total", namespace, "drained-0")
 }
