@@ -221,9 +221,9 @@ func TestKeepEvidenceWaitsForTheEndOfTheLog(t *testing.T) {
 		want  int // lines, of one every 100 ms
 		took  time.Duration
 	}{
-		{"complete", time.Second, 0, 2, 0, 500 * time.Millisecond},
-		{"late", time.Second, 1200 * time.Millisecond, 5, 12, 2 * time.Second},
-		{"without end", time.Second, time.Hour, 8, 35, 3500 * time.Millisecond},
+		{"complete", time.Second, 0, 2, 0, time.Second},
+		{"late", time.Second, 1200 * time.Millisecond, 4, 12, 3 * time.Second},
+		{"without end", time.Second, time.Hour, 8, 70, 7 * time.Second},
 		{"ended long ago", 11 * time.Second, time.Hour, 1, 0, 0},
 	}
 	for _, tt := range tests {
