@@ -299,10 +299,10 @@ func applyWorkload(t *testing.T, kind, namespace, name string, behaviour env, ch
 	apply(t, c)
 }
 
-// awaitCompleted waits for the last phase of a job.
+// awaitCompleted waits for the last phase of a job, whose pod may be refused three times.
 func awaitCompleted(t *testing.T, namespace, name string) {
 	t.Helper()
-	eventually(t, 20*time.Second, "the job is Completed", func() (bool, string) {
+	eventually(t, 45*time.Second, "the job is Completed", func() (bool, string) {
 		job, err := under.kube.jobs(namespace).Get(t.Context(), name, metav1.GetOptions{})
 		return err == nil && job.Spec.Phase == khv1.JobCompleted, string(job.Spec.Phase)
 	})
