@@ -278,6 +278,10 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 		if got := kept.ticks[0]; len(got) != 3 || got[1].Outcome != ledger.Skipped || got[2].Outcome != ledger.Missed {
 			t.Errorf("ticks are %+v, want two that were skipped and one that was missed", got)
 		}
+		kept.first.Nominal = anchor.Add(-time.Hour)
+		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "not there yet") {
+			t.Errorf("error %v, want to be tried again: the account is that of the spec before", err)
+		}
 		kept.first.Name = ""
 		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "not there yet") {
 			t.Errorf("error %v, want to be tried again until the account of the first run is there", err)
