@@ -1,0 +1,154 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// TicksInput names due times at which no run started.
+type TicksInput struct {
+	Ref      check.Ref
+	Trigger  check.Trigger
+	Schedule check.ScheduleSpec
+	Anchor   time.Time
+	// The due times are those after After and before Before.
+	After, Before time.Time
+	// Busy is when the run before them ended: those up to it were skipped, and those after it were missed.
+	Busy time.Time
+	// Paused is true when the check was suspended: those after Busy were paused.
+	Paused bool `json:",omitempty"`
+	// SinceFirst is true when nothing but the check's run at once went before them: those during it were skipped.
+	SinceFirst bool `json:",omitempty"`
+	// SinceLast is true when the newest tick in the ledger stands for After, where it is later, and for a zero Anchor; those
+	// during its run, or the one at once, were skipped.
+	SinceLast bool `json:",omitempty"`
+}
+
+// errRunIsOpen is the error of ticks after a run whose account is not closed yet: when it ended is not known.
+var errRunIsOpen = errors.New("the run before them has no outcome yet")
+
+// span is the time of a run.
+type span struct{ from, to time.Time }
+
+// contains allows for the whole seconds of a cron workflow: a run that ended just before a due time has hindered its tick.
+func (s span) contains(t time.Time) bool {
+	return !t.Before(s.from) && !t.After(s.to.Add(check.TickTolerance)) && !s.to.IsZero()
+}
+
+// lastOf returns the newest account of a check with a trigger, and the time of its run.
+func (a *Activities) lastOf(ctx context.Context, in TicksInput, trigger ledger.Trigger) (last ledger.Account, busy span, ok bool, err error) {
+	last, ok, err = a.Ledger.Last(ctx, uidOf(in.Ref), trigger)
+	switch {
+	case err != nil:
+		return last, busy, ok, fmt.Errorf("read the last account of %s: %w", in.Ref, err)
+	case !ok || last.WorkflowID == "" || !last.Nominal.Before(in.Before):
+		return last, busy, ok, nil
+	case last.Outcome == ledger.Unfinished:
+		return last, busy, ok, fmt.Errorf("ticks of %s after %s: %w", in.Ref, last.Nominal.Format(time.RFC3339), errRunIsOpen)
+	}
+	end := slices.MaxFunc([]time.Time{last.Judged, last.Exited, last.Recorded}, time.Time.Compare)
+	return last, span{last.Nominal, end}, ok, nil
+}
+
+// firstWithin is how often it is tried to find the account of a check's run at once.
+const firstWithin = 20
+
+// busy returns when runs kept the check from another. With SinceLast it fills in what the newest tick says; ok is false when
+// there is nothing to go by.
+func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok bool, err error) {
+	spans = []span{{in.After, in.Busy}}
+	if !in.SinceFirst && !in.SinceLast {
+		return spans, true, nil
+	}
+	if a.Ledger == nil {
+		return nil, false, nil
+	}
+	at, first, found, err := a.lastOf(ctx, *in, ledger.First)
+	// The newest may be that of the spec before, as long as this one's waits for the ledger.
+	there := found && !at.Nominal.Before(in.Anchor.Add(-check.TickTolerance))
+	if err == nil && in.SinceFirst && !there && activity.GetInfo(ctx).Attempt < firstWithin {
+		err = fmt.Errorf("ticks of %s: the account of its first run is not there yet", in.Ref)
+	}
+	if err != nil || in.SinceFirst {
+		return append(spans, first), true, err
+	}
+	last, run, found, err := a.lastOf(ctx, *in, ledger.Scheduled)
+	if err != nil {
+		return nil, false, err
+	}
+	if found && last.Nominal.After(in.After) {
+		in.After = last.Nominal
+	}
+	if in.Anchor.IsZero() {
+		in.Anchor = last.Nominal
+	}
+	return append(spans, first, run), !in.Anchor.IsZero(), nil
+}
+
+// TicksResult says how many due times there were, by what became of them.
+type TicksResult struct {
+	Skipped, Paused, Missed int
+}
+
+func (r *TicksResult) count(outcome ledger.Outcome) {
+	switch outcome {
+	case ledger.Skipped:
+		r.Skipped++
+	case ledger.Paused:
+		r.Paused++
+	case ledger.Missed:
+		r.Missed++
+	}
+}
+
+// maxTicks is how many accounts are written at a time.
+const maxTicks = 1000
+
+// RecordTicks makes accounts of due times at which no run started, and counts them, also without a ledger. It may be called
+// again.
+func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResult, error) {
+	var result TicksResult
+	schedule, err := check.ParseSchedule(in.Schedule)
+	if err != nil {
+		return result, fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
+	}
+	busy, ok, err := a.busy(ctx, &in)
+	if err != nil || !ok {
+		return result, err
+	}
+	var accounts []ledger.Account
+	write := func() error {
+		if a.Ledger != nil {
+			if err := a.Ledger.RecordTicks(ctx, accounts); err != nil {
+				return fmt.Errorf("record ticks of %s: %w", in.Ref, err)
+			}
+		}
+		accounts = accounts[:0]
+		activity.RecordHeartbeat(ctx)
+		return nil
+	}
+	for due := range schedule.Between(in.Anchor, in.After, in.Before) {
+		account := accountOf(Due{Ref: in.Ref, Trigger: in.Trigger, At: due})
+		switch account.Outcome = ledger.Missed; {
+		case slices.ContainsFunc(busy, func(s span) bool { return s.contains(due) }):
+			account.Outcome = ledger.Skipped
+		case in.Paused:
+			account.Outcome = ledger.Paused
+		}
+		result.count(account.Outcome)
+		if accounts = append(accounts, account); len(accounts) == maxTicks {
+			if err := write(); err != nil {
+				return TicksResult{}, err
+			}
+		}
+	}
+	return result, write()
+}
