@@ -19,7 +19,7 @@ type Ledger interface {
 	Begin(ctx context.Context, account ledger.Account) error
 	Finish(ctx context.Context, account ledger.Account) error
 	RecordTicks(ctx context.Context, accounts []ledger.Account) error
-	Last(ctx context.Context, checkUID string, trigger ledger.Trigger) (account ledger.Account, ok bool, err error)
+	Last(ctx context.Context, checkUID string, trigger ledger.Trigger, before time.Time) (account ledger.Account, ok bool, err error)
 	PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error
 	OpenRuns(ctx context.Context) ([]ledger.Account, error)
 }
@@ -41,8 +41,8 @@ type AccountInput struct {
 	Revision int
 	// Attempts is how many pods the run had, and InfraFailures how many of them the platform spoiled.
 	Attempts, InfraFailures int
-	// Created is when the pod of the last attempt was made, Reported when the report was stored and Recorded when the
-	// KHState was written.
+	// Created is when the pod of the last attempt was made, Reported when the report was stored and Recorded when the run had
+	// nothing more to do but this.
 	Created  time.Time `json:",omitzero"`
 	Reported time.Time `json:",omitzero"`
 	Recorded time.Time `json:",omitzero"`

@@ -44,12 +44,12 @@ func (f *fakeLedger) RecordTicks(_ context.Context, accounts []ledger.Account) e
 	return f.refuse
 }
 
-func (f *fakeLedger) Last(_ context.Context, _ string, trigger ledger.Trigger) (ledger.Account, bool, error) {
+func (f *fakeLedger) Last(_ context.Context, _ string, trigger ledger.Trigger, before time.Time) (ledger.Account, bool, error) {
 	last := f.last
 	if trigger == ledger.First {
 		last = f.first
 	}
-	return last, last.Name != "", f.refuse
+	return last, last.Name != "" && last.Nominal.Before(before), f.refuse
 }
 
 func (f *fakeLedger) PutEvidence(_ context.Context, key ledger.Key, e ledger.Evidence) error {

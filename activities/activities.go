@@ -74,6 +74,8 @@ type Run struct {
 	// Due is when the run was due, and Started when it began; a run without has no account.
 	Due     *Due      `json:",omitempty"`
 	Started time.Time `json:",omitzero"`
+	// SpecHash, of a further attempt, is that of the first: when the spec is another now, there is no pod.
+	SpecHash string `json:",omitempty"`
 	// Avoid are the nodes where the platform spoiled an earlier attempt.
 	Avoid []string `json:",omitempty"`
 	// Given is the workload of a run that was started with one of its own.

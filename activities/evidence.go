@@ -41,7 +41,8 @@ type Piece = ledger.Evidence
 
 // Bounds of collecting evidence. A run waits for it, but its outcome is known by then.
 const (
-	// collectWithin bounds all questions to the API server, askWithin one, and putWithin all pieces to the ledger.
+	// collectWithin bounds all questions to the API server, askWithin one, and putWithin all pieces to the ledger; what waits
+	// for that has the time of its workflow.
 	collectWithin = 10 * time.Second
 	askWithin     = 4 * time.Second
 	putWithin     = 5 * time.Second
@@ -88,7 +89,9 @@ func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (Eviden
 	if err := c.collect(working); err != nil {
 		return EvidenceResult{}, err
 	}
-	waiting, err := a.put(working, in.Due, c.pieces)
+	putting, stopPutting := context.WithTimeout(working, putWithin)
+	defer stopPutting()
+	waiting, err := a.put(putting, in.Due, c.pieces)
 	if err == nil {
 		return EvidenceResult{}, nil
 	}
@@ -102,8 +105,6 @@ func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (Eviden
 
 // put puts pieces into the ledger and returns those that are left when that fails.
 func (a *Activities) put(ctx context.Context, due Due, pieces []Piece) (left []Piece, err error) {
-	ctx, cancel := context.WithTimeout(ctx, putWithin)
-	defer cancel()
 	for i, piece := range pieces {
 		err := a.Ledger.PutEvidence(ctx, accountOf(due).Key, piece)
 		if errors.Is(err, ledger.ErrEvidenceFull) || errors.Is(err, ledger.ErrInvalid) { // it will never take it
@@ -113,6 +114,7 @@ func (a *Activities) put(ctx context.Context, due Due, pieces []Piece) (left []P
 		if err != nil {
 			return pieces[i:], err
 		}
+		activity.RecordHeartbeat(ctx)
 	}
 	return nil, nil
 }

@@ -26,6 +26,8 @@ const heartbeatEvery = 5 * time.Second
 type CreatePodResult struct {
 	// CheckGone is true when the check or job does not exist any more.
 	CheckGone bool
+	// SpecChanged is true when the spec is not that of the attempt before.
+	SpecChanged bool `json:",omitempty"`
 	// Failure is why there is no pod, when another try would end the same.
 	Failure *check.Failure
 	// Containers is how many containers the pod has, besides those that run before the others start.
@@ -44,6 +46,9 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 	workload, reportingURL, ok, err := a.workload(ctx, run)
 	if err != nil || !ok {
 		return CreatePodResult{CheckGone: !ok && err == nil}, err
+	}
+	if run.SpecHash != "" && run.SpecHash != workload.SpecHash() {
+		return CreatePodResult{SpecChanged: true}, nil
 	}
 	if !a.Cluster.Watches(run.Ref.Namespace) {
 		failure := check.CreateFailed(fmt.Sprintf("namespace %q is not among those whose checks are run", run.Ref.Namespace))
@@ -240,12 +245,16 @@ func (a *Activities) CleanUp(ctx context.Context, in CleanUpInput) error {
 			return err
 		}
 	}
-	return a.prune(ctx, in.Ref)
+	return a.prune(ctx, in)
 }
 
-func (a *Activities) prune(ctx context.Context, ref check.Ref) error {
+// prune leaves the pods of other runs of the check alone for a moment: their logs may not have been read yet.
+func (a *Activities) prune(ctx context.Context, in CleanUpInput) error {
 	var errs []error
-	for _, pod := range a.Retention().Surplus(a.Cluster.PodsOf(ref.Namespace, ref.Name), time.Now()) {
+	for _, pod := range a.Retention().Surplus(a.Cluster.PodsOf(in.Ref.Namespace, in.Ref.Name), time.Now()) {
+		if pod.Name != in.Pod.Name && time.Since(check.FinishedAt(pod)) < check.JustEnded {
+			continue
+		}
 		errs = append(errs, a.Cluster.DeletePod(ctx, pod.Namespace, pod.Name))
 	}
 	return errors.Join(errs...)

@@ -15,6 +15,8 @@ type RecordOutcomeInput struct {
 	Ref     check.Ref
 	UUID    string
 	Outcome check.Outcome
+	// Provisional is true when further attempts may change it: it is shown, and not exported.
+	Provisional bool `json:",omitempty"`
 	// Due is when the run was due. It is zero where that is not known.
 	Due time.Time `json:",omitzero"`
 }
@@ -41,7 +43,7 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) e
 			check.AddRecentRun(state, check.NewRecentRun(in.Due, outcome))
 			return state
 		})
-	if err == nil && supersedes && a.Exporter != nil {
+	if err == nil && supersedes && a.Exporter != nil && !in.Provisional {
 		a.Exporter.Export(in.Ref, outcome)
 	}
 	return err

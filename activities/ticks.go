@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
@@ -43,13 +44,13 @@ func (s span) contains(t time.Time) bool {
 	return !t.Before(s.from) && !t.After(s.to.Add(check.TickTolerance)) && !s.to.IsZero()
 }
 
-// lastOf returns the newest account of a check with a trigger, and the time of its run.
+// lastOf returns the newest account of a check with a trigger before the due times end, and the time of its run.
 func (a *Activities) lastOf(ctx context.Context, in TicksInput, trigger ledger.Trigger) (last ledger.Account, busy span, ok bool, err error) {
-	last, ok, err = a.Ledger.Last(ctx, uidOf(in.Ref), trigger)
+	last, ok, err = a.Ledger.Last(ctx, uidOf(in.Ref), trigger, in.Before)
 	switch {
 	case err != nil:
 		return last, busy, ok, fmt.Errorf("read the last account of %s: %w", in.Ref, err)
-	case !ok || last.WorkflowID == "" || !last.Nominal.Before(in.Before):
+	case !ok || last.WorkflowID == "":
 		return last, busy, ok, nil
 	case last.Outcome == ledger.Unfinished:
 		return last, busy, ok, fmt.Errorf("ticks of %s after %s: %w", in.Ref, last.Nominal.Format(time.RFC3339), errRunIsOpen)
@@ -112,13 +113,13 @@ func (r *TicksResult) count(outcome ledger.Outcome) {
 // maxTicks is how many accounts are written at a time.
 const maxTicks = 1000
 
-// RecordTicks makes accounts of due times at which no run started, and counts them, also without a ledger. It may be called
-// again.
+// RecordTicks makes accounts of due times at which no run started, and counts them; without a ledger, those for which that need
+// not be asked. It may be called again.
 func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResult, error) {
 	var result TicksResult
 	schedule, err := check.ParseSchedule(in.Schedule)
 	if err != nil {
-		return result, fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
+		return result, temporal.NewNonRetryableApplicationError("the schedule of "+in.Ref.String()+" cannot be read", AccountRefused, err)
 	}
 	busy, ok, err := a.busy(ctx, &in)
 	if err != nil || !ok {
@@ -127,7 +128,11 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResul
 	var accounts []ledger.Account
 	write := func() error {
 		if a.Ledger != nil {
-			if err := a.Ledger.RecordTicks(ctx, accounts); err != nil {
+			err := a.Ledger.RecordTicks(ctx, accounts)
+			if errors.Is(err, ledger.ErrInvalid) {
+				return temporal.NewNonRetryableApplicationError("the ledger refuses the ticks of "+in.Ref.String(), AccountRefused, err)
+			}
+			if err != nil {
 				return fmt.Errorf("record ticks of %s: %w", in.Ref, err)
 			}
 		}

@@ -1,9 +1,6 @@
 package check
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // MaxAttempts is the most that spec.attempts may ask for.
 const MaxAttempts = 10
@@ -63,9 +60,9 @@ func pauseBefore(n int, disrupted bool) time.Duration {
 }
 
 // Verdict is the outcome of the run, whose last attempt ended with last. A success after a failure is flaky. An attempt that
-// the deadline or the platform cut short takes back no failure that came before it; and where the platform took the time
-// of the attempts before, a timeout is its doing.
-func (a *Attempts) Verdict(last Outcome) Outcome {
+// the deadline or the platform cut short takes back no failure that came before it; and where the platform took most of the time,
+// as short says, a timeout is its doing.
+func (a *Attempts) Verdict(last Outcome, short bool) Outcome {
 	before := Outcome{}
 	switch {
 	case last.Result == Succeeded:
@@ -75,12 +72,12 @@ func (a *Attempts) Verdict(last Outcome) Outcome {
 		return last
 	case a.Failures > 0:
 		before = a.failed
-	case last.Result == TimedOut && a.InfraFailures > 0:
+	case last.Result == TimedOut && a.InfraFailures > 0 && short:
 		before = a.spoiled
 	default:
 		return last
 	}
-	before.Notes = append(before.Notes, fmt.Sprintf("the last attempt was cut short: %s", firstOf(last.Errors)))
+	before.Notes = append(before.Notes, "the last attempt was cut short: "+firstOf(last.Errors))
 	return before
 }
 

@@ -36,6 +36,7 @@ func TestAttempts(t *testing.T) {
 		flaky   bool
 		failed  int
 		spoiled int
+		long    bool // the last attempt had most of the time
 	}{
 		{name: "success", words: []string{"ok"}, result: check.Succeeded},
 		{name: "a failure is final by default", words: []string{"failed"}, result: check.Failed, errors: []string{"broken"}, failed: 1},
@@ -73,6 +74,10 @@ func TestAttempts(t *testing.T) {
 			name: "a timeout after an eviction is the platform's", words: []string{"evicted", "late"}, pauses: []time.Duration{0},
 			result: check.InfraFailed, errors: []string{"pod deleted expectedly"}, spoiled: 1,
 		},
+		{
+			name: "a timeout well after an eviction is the check's", words: []string{"evicted", "late"}, pauses: []time.Duration{0}, long: true,
+			result: check.TimedOut, errors: []string{"no report"}, spoiled: 1,
+		},
 		{name: "a timeout", wanted: 3, words: []string{"late"}, result: check.TimedOut, errors: []string{"no report"}},
 		{name: "canceled", wanted: 3, words: []string{"failed", "canceled"}, pauses: []time.Duration{0}, result: check.Canceled, failed: 1},
 	}
@@ -90,7 +95,7 @@ func TestAttempts(t *testing.T) {
 				if again {
 					pauses = append(pauses, pause)
 				}
-				verdict = tries.Verdict(outcome)
+				verdict = tries.Verdict(outcome, !tt.long)
 			}
 			if diff := cmp.Diff(tt.pauses, pauses); diff != "" {
 				t.Errorf("pauses (-want +got):\n%s", diff)

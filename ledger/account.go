@@ -104,7 +104,8 @@ type Account struct {
 	Due, Started, PodCreated, Running, Reported, Exited time.Time
 	// Judged is when the verdict was known; of a run that did not report, no other time says that.
 	Judged time.Time
-	// Recorded is when the account was first given. The ledger sets it, where it is zero, when it stores the row.
+	// Recorded is when the run gave the account, at its end; that the ledger was down then does not count. The ledger sets it,
+	// where it is zero, when it stores the row.
 	Recorded time.Time
 
 	// Attempts is how often the run was tried, and InfraFailures how many of those the platform ended: no fault of the check.

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/khronicle/khronicle/check"
 )
 
 // Bounds of evidence.
 const (
 	// MaxEvidence is the length in bytes of one piece, before it is compressed. Of a longer one the end is kept.
-	MaxEvidence = 64 << 10
+	MaxEvidence = check.MaxEvidence
 	// MaxPieces is how many pieces an account may have.
 	MaxPieces = 64
 )

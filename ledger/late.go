@@ -12,7 +12,9 @@ import (
 
 // Times of a Late ledger.
 const (
-	openPause  = 2 * time.Second
+	openPause = 2 * time.Second
+	// firstPrune is soon enough for a worker that never lives for long.
+	firstPrune = 5 * time.Minute
 	pruneEvery = time.Hour
 )
 
@@ -44,7 +46,7 @@ func (l *Late) Run(ctx context.Context, logger *slog.Logger) {
 			return
 		}
 	}
-	for sleep(ctx, pruneEvery) {
+	for pause := firstPrune; sleep(ctx, pause); pause = pruneEvery {
 		if pruned, err := l.opened.Load().Prune(ctx, l.keep, time.Now()); err != nil && ctx.Err() == nil {
 			logger.Warn("prune ledger", "error", err)
 		} else {
@@ -100,8 +102,8 @@ func (l *Late) LastRuns(ctx context.Context, ref check.Ref, limit int) (runs []A
 }
 
 // Last is that of Ledger.
-func (l *Late) Last(ctx context.Context, checkUID string, trigger Trigger) (a Account, ok bool, err error) {
-	err = l.do(func(opened *Ledger) (err error) { a, ok, err = opened.Last(ctx, checkUID, trigger); return err })
+func (l *Late) Last(ctx context.Context, checkUID string, trigger Trigger, before time.Time) (a Account, ok bool, err error) {
+	err = l.do(func(opened *Ledger) (err error) { a, ok, err = opened.Last(ctx, checkUID, trigger, before); return err })
 	return a, ok, err
 }
 

@@ -85,7 +85,7 @@ func lateReads(ctx context.Context, late *ledger.Late, failed ledger.Account) ma
 	}
 	return map[string]func() error{
 		"Last": func() error {
-			a, ok, err := late.Last(ctx, failed.CheckUID, ledger.Scheduled)
+			a, ok, err := late.Last(ctx, failed.CheckUID, ledger.Scheduled, failed.Nominal.Add(time.Hour))
 			return want("not the open one", ok && a.WorkflowID == "w3", err)
 		},
 		"AccountOf": func() error {

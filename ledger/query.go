@@ -153,16 +153,16 @@ AND a.nominal < $3 AND a.cause = $4 ORDER BY a.nominal`, checkUID, ceilMicro(fro
 	return ticks, nil
 }
 
-var selectNewest = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 ORDER BY a.nominal DESC LIMIT 1`
+var selectNewest = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 AND a.nominal < $3 ORDER BY a.nominal DESC LIMIT 1`
 
-// Last returns the newest account of a check with a trigger, closed or open; ok is false where it has none. It looks at the end
-// of the check's part of the key, behind which only its accounts with other triggers lie.
-func (l *Ledger) Last(ctx context.Context, checkUID string, trigger Trigger) (a Account, ok bool, err error) {
+// Last returns the newest account of a check with a trigger and a nominal time before another, closed or open; ok is false where
+// it has none. It looks at one place of the check's part of the key, behind which only its accounts with other triggers lie.
+func (l *Ledger) Last(ctx context.Context, checkUID string, trigger Trigger, before time.Time) (a Account, ok bool, err error) {
 	var id int64
 	db := l.store.reader()
 	err = queryRows(ctx, db, `SELECT id FROM checks WHERE uid = $1`, func(scan scanner) error { return scan(&id) }, checkUID)
 	if err == nil {
-		a, ok, err = queryAccount(ctx, db, selectNewest, id, causeOf(trigger))
+		a, ok, err = queryAccount(ctx, db, selectNewest, id, causeOf(trigger), ceilMicro(before))
 	}
 	if err != nil {
 		return Account{}, false, fmt.Errorf("last account of %s (%s): %w", checkUID, trigger, err)

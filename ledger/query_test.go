@@ -149,7 +149,7 @@ func TestLast(t *testing.T) {
 		l := open(t, dsn)
 		want := func(a ledger.Account, there bool) {
 			t.Helper()
-			got, ok, err := l.Last(t.Context(), "uid-dns", ledger.Scheduled)
+			got, ok, err := l.Last(t.Context(), "uid-dns", ledger.Scheduled, account("dns", 90*time.Minute, ledger.Succeeded).Nominal)
 			must(t, err)
 			if diff := cmp.Diff(a, got); diff != "" || ok != there {
 				t.Errorf("last tick is there=%t, want %t (-want +got):\n%s", ok, there, diff)
@@ -166,7 +166,7 @@ func TestLast(t *testing.T) {
 		want(opened(late), true)
 		must(t, l.Finish(t.Context(), late))
 		want(late, true)
-		if _, ok, err := l.Last(t.Context(), "of nobody", ledger.Scheduled); ok || err != nil {
+		if _, ok, err := l.Last(t.Context(), "of nobody", ledger.Scheduled, time.Now()); ok || err != nil {
 			t.Errorf("a check without accounts has a last tick: %t, %v", ok, err)
 		}
 	})

@@ -146,7 +146,8 @@ func runsOf(described *workflowservice.DescribeWorkflowExecutionResponse) []*wor
 }
 
 func open(described *workflowservice.DescribeWorkflowExecutionResponse) bool {
-	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	status := described.GetWorkflowExecutionInfo().GetStatus()
+	return status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
 }
 
 // start begins the schedule with a first run at once. The order matters: when the process dies between the two, the next

@@ -39,9 +39,6 @@ type reaper struct {
 // about to be applied.
 const leftAfter = 5 * time.Minute
 
-// justEnded is how long after its end a pod is left to its run, which may still read the logs, and deletes it then.
-const justEnded = time.Minute
-
 // defaultReapInterval is used for an interval of 0 or less, as in Kuberhealthy.
 const defaultReapInterval = 30 * time.Second
 
@@ -71,7 +68,7 @@ func (r *reaper) reap(ctx context.Context, now time.Time) {
 func (r *reaper) reapPods(ctx context.Context, retention check.Retention, now time.Time) {
 	pods := r.cluster.PodsOf("", "")
 	for _, pod := range append(retention.Surplus(pods, now), check.Overdue(pods, now)...) {
-		if now.Sub(check.FinishedAt(pod)) < justEnded {
+		if now.Sub(check.FinishedAt(pod)) < check.JustEnded {
 			continue
 		}
 		if err := r.cluster.DeletePod(ctx, pod.Namespace, pod.Name); err != nil {

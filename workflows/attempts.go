@@ -17,63 +17,84 @@ const changeAttempts = "attempts"
 // reporterLeave is how long a pod that reported a failure may take to exit before the next attempt.
 const reporterLeave = 10 * time.Second
 
+// evidenceOfFirst is of how many attempts evidence is kept besides the last: an account takes so many pieces.
+const evidenceOfFirst = 4
+
 // verdict runs pods, one after the other, until the outcome of the run is known.
 func (r *checkRun) verdict(ctx workflow.Context) check.Outcome {
 	if r.in.LostSince != nil {
 		return check.Lost().Outcome(r.in.Ref)
 	}
-	for {
+	var outcome check.Outcome
+	for again := true; again; {
 		r.attempt++
-		outcome, again := r.repeats(ctx, r.tryPod(ctx))
-		if !again {
-			outcome = r.tries.Verdict(outcome)
-			r.notes = append(r.notes, outcome.Notes...)
-			return outcome
+		next := r.tryPod(ctx)
+		if r.specChanged {
+			r.attempt--
+			r.note("not repeated, because the spec has changed")
+			break
 		}
+		outcome, again = r.repeats(ctx, next)
 	}
+	outcome = r.tries.Verdict(outcome, r.deadline.Sub(r.attemptStarted) < r.in.Timeout/2)
+	for _, text := range outcome.Notes {
+		r.note(text)
+	}
+	return outcome
 }
 
 // repeats counts the outcome of an attempt and, when another one follows, makes room for it. The outcome changes when the
 // check's report arrives meanwhile, or the run is cancelled.
 func (r *checkRun) repeats(ctx workflow.Context, outcome check.Outcome) (check.Outcome, bool) {
+	r.before = r.tries
 	switch {
 	case outcome.Result != check.Failed && outcome.Result != check.InfraFailed:
 		return outcome, false
 	case workflow.GetVersion(ctx, changeAttempts, workflow.DefaultVersion, 1) == workflow.DefaultVersion:
 		return outcome, r.repeatsOnce(ctx, outcome)
 	}
-	before := r.tries
 	r.tries.Wanted = r.created.Attempts
 	pause, again := r.tries.Next(outcome, r.seen.Disrupted, r.deadline.Sub(workflow.Now(ctx)))
 	if !again {
 		return outcome, false
 	}
-	// A platform that refuses the pod is shown at once; one that takes a pod away, only if no other attempt succeeds.
-	if outcome.Result == check.InfraFailed && !r.seen.Disrupted && r.recordedAt.IsZero() {
-		if err := r.record(ctx, r.complete(ctx, outcome)); err != nil {
-			return check.Outcome{Result: check.Canceled}, false // it is tried until the run is cancelled
-		}
-	}
-	if !r.makeRoom(ctx, outcome) {
-		r.notes = append(r.notes, fmt.Sprintf("not repeated, because pod %s has not ended", r.pod.Name))
-		return outcome, false
-	}
 	r.details(ctx, "attempt %d: %s; the next one follows", r.attempt, outcome.Result)
-	report, late := r.reportWithin(ctx, max(pause, reportGrace))
+	again = r.prepareNext(ctx, outcome, pause)
+	report, late := r.lateReport(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return check.Outcome{Result: check.Canceled}, false
 	case late && !outcome.Reported: // it was answered with success, and is the verdict of that attempt
-		r.tries = before
+		r.tries = r.before
 		return r.repeats(ctx, r.take(ctx, report))
 	case late:
 		r.noteFurther(ctx, report)
 	}
-	r.noteAttempt(outcome)
-	return outcome, true
+	if again {
+		r.noteAttempt(outcome)
+	}
+	return outcome, again
 }
 
-// repeatsOnce is what runs did that began before changeAttempts.
+// prepareNext sees the pod of an attempt off and waits for the time of the next one. It returns false when there is none: the
+// pod has not ended, or the deadline has come.
+func (r *checkRun) prepareNext(ctx workflow.Context, outcome check.Outcome, pause time.Duration) bool {
+	// A platform that refuses the pod is shown at once; one that takes a pod away, only if no other attempt succeeds.
+	if outcome.Result == check.InfraFailed && !r.seen.Disrupted && r.recordedAt.IsZero() {
+		if err := r.recordProvisional(ctx, r.complete(ctx, outcome)); err != nil {
+			return false // it is tried until the run is cancelled
+		}
+	}
+	if !r.makeRoom(ctx, outcome) {
+		if ctx.Err() == nil {
+			r.note("not repeated, because pod " + r.pod.Name + " has not ended")
+		}
+		return false
+	}
+	return workflow.Sleep(ctx, max(pause, reportGrace)) == nil && workflow.Now(ctx).Before(r.deadline)
+}
+
+// repeatsOnce is what runs do whose first failure came before changeAttempts.
 func (r *checkRun) repeatsOnce(ctx workflow.Context, outcome check.Outcome) bool {
 	taken := outcome.Result == check.InfraFailed && r.seen.Disrupted
 	if !taken || r.attempt > 1 || !workflow.Now(ctx).Before(r.deadline) {
@@ -93,7 +114,9 @@ func (r *checkRun) makeRoom(ctx workflow.Context, outcome check.Outcome) bool {
 	if r.reported && !r.over() {
 		r.awaitExit(ctx)
 	}
-	r.keepEvidence(ctx, outcome)
+	if r.attempt <= evidenceOfFirst { // and of the last: see conclude
+		r.keepEvidence(ctx, outcome)
+	}
 	r.cleanUp(ctx)
 	if r.pod.Name != "" && !r.over() {
 		r.look(ctx)
@@ -111,11 +134,8 @@ func (r *checkRun) awaitExit(ctx workflow.Context) {
 	selector.Select(ctx)
 }
 
-// reportWithin waits for a report that is still on its way; of several, the first counts.
-func (r *checkRun) reportWithin(ctx workflow.Context, pause time.Duration) (report status.Report, ok bool) {
-	if err := workflow.Sleep(ctx, pause); err != nil {
-		return report, false
-	}
+// lateReport returns a report that came since the verdict of the attempt; of several, the first counts.
+func (r *checkRun) lateReport(ctx workflow.Context) (report status.Report, ok bool) {
 	var further status.Report
 	for r.reports.ReceiveAsync(&further) {
 		if ok {
@@ -127,16 +147,30 @@ func (r *checkRun) reportWithin(ctx workflow.Context, pause time.Duration) (repo
 	return report, ok
 }
 
+// Bounds of the notes of a run.
+const (
+	maxNotes     = 32
+	maxNoteBytes = 1000
+)
+
+// note adds a note. Of very many, the first half and the newest are kept.
+func (r *checkRun) note(text string) {
+	if len(r.notes) == maxNotes {
+		r.notes = slices.Delete(r.notes, maxNotes/2, maxNotes/2+1)
+	}
+	r.notes = append(r.notes, check.Cut(text, maxNoteBytes))
+}
+
 // noteAttempt notes how an attempt ended that is repeated, and remembers a node where the platform spoiled it.
 func (r *checkRun) noteAttempt(outcome check.Outcome) {
 	text, node := "no error was given", r.seen.Node
 	if len(outcome.Errors) > 0 {
-		text = fmt.Sprintf("%.1000s", outcome.Errors[0])
+		text = check.Cut(outcome.Errors[0], maxNoteBytes/2)
 	}
 	if node != "" {
 		text += " (on " + node + ")"
 	}
-	r.notes = append(r.notes, fmt.Sprintf("attempt %d was repeated: %s: %s", r.attempt, outcome.Result, text))
+	r.note(fmt.Sprintf("attempt %d was repeated: %s: %s", r.attempt, outcome.Result, text))
 	if outcome.Result == check.InfraFailed && node != "" && !slices.Contains(r.avoid, node) {
 		r.avoid = append(r.avoid, node)
 	}

@@ -48,6 +48,12 @@ type checkRun struct {
 	// tries are the attempts so far, and avoid the nodes where the platform spoiled some.
 	tries check.Attempts
 	avoid []string
+	// before are the attempts without the last one, and attemptStarted when that began.
+	before         check.Attempts
+	attemptStarted time.Time
+	// specHash is that of the first attempt, and specChanged is true when there is no attempt because of an edit.
+	specHash    string
+	specChanged bool
 	// created is what is known of the pod's creation.
 	created activities.CreatePodResult
 	// seen is the last that is known of the pod.
@@ -62,7 +68,7 @@ type checkRun struct {
 	// kept and keptReport are the attempts whose pod and report are kept as evidence already, and waits counts what waits for the
 	// ledger of it.
 	kept, keptReport, waits int
-	// reportedAt and recordedAt are when the report was taken and the outcome recorded.
+	// reportedAt and recordedAt are when the report was taken and the outcome first written.
 	reportedAt, recordedAt time.Time
 	notes                  []string
 	// accounts counts what was said to the ledger.
@@ -100,7 +106,7 @@ func (r *checkRun) tryPod(ctx workflow.Context) check.Outcome {
 	name := check.Run{UUID: r.uuid, Attempt: r.attempt}.PodName(r.in.Ref.Name)
 	r.pod = activities.Pod{Namespace: r.in.Ref.Namespace, Name: name, Deadline: r.deadline}
 	r.seen, r.exit = check.Observation{}, nil
-	r.reported, r.reportedAt = false, time.Time{}
+	r.reported, r.reportedAt, r.attemptStarted = false, time.Time{}, workflow.Now(ctx)
 	created, err := r.createPod(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -112,11 +118,14 @@ func (r *checkRun) tryPod(ctx workflow.Context) check.Outcome {
 	case created.CheckGone:
 		r.pod.Name = ""
 		return check.Outcome{Result: check.Canceled}
+	case created.SpecChanged:
+		r.pod.Name, r.specChanged = "", true
+		return check.Outcome{}
 	case created.Failure != nil:
 		r.pod.Name = ""
 		return created.Failure.Outcome(r.in.Ref)
 	}
-	r.created = created
+	r.created, r.specHash = created, created.SpecHash
 	return r.awaitVerdict(ctx)
 }
 
@@ -236,7 +245,7 @@ func (r *checkRun) conclude(cancellable, ctx workflow.Context, outcome check.Out
 	if r.reported && !r.exits(cancellable) && cancellable.Err() == nil {
 		// Cut short: quoted, the largest report would be larger than Temporal takes.
 		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", outcome.Errors))
-		r.notes = append(r.notes, fmt.Sprintf("before the deadline the check reported: %s %s", outcome.Result, said))
+		r.note(fmt.Sprintf("before the deadline the check reported: %s %s", outcome.Result, said))
 		outcome = r.complete(ctx, check.NoExit().Outcome(r.in.Ref))
 		if err := r.record(ctx, outcome); err != nil {
 			return outcome, err
@@ -255,6 +264,7 @@ func (r *checkRun) conclude(cancellable, ctx workflow.Context, outcome check.Out
 
 func (r *checkRun) complete(ctx workflow.Context, outcome check.Outcome) check.Outcome {
 	outcome.Started, outcome.Judged, outcome.Node = r.started, workflow.Now(ctx), r.seen.Node
+	outcome.Reported = outcome.Reported && r.reported // else the UUID could still be used to report
 	return outcome
 }
 
@@ -281,8 +291,10 @@ func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) 
 			r.noteFurther(ctx, report)
 			continue
 		}
-		r.notes = append(r.notes, fmt.Sprintf("the report came late; before it: %.1000s", strings.Join(outcome.Errors, "; ")))
-		outcome = r.complete(ctx, r.tries.Verdict(r.take(ctx, report)))
+		r.note("the report came late; before it: " + strings.Join(outcome.Errors, "; "))
+		r.tries = r.before // it is the verdict of the last attempt
+		outcome = r.complete(ctx, r.tries.Verdict(r.take(ctx, report), false))
+		r.keepEvidence(ctx, outcome)
 		if err := errors.Join(r.record(ctx, outcome), r.account(ctx, outcome)); err != nil {
 			return outcome, err
 		}

@@ -106,15 +106,17 @@ func JobRunID(ref check.Ref) string {
 }
 
 // GapID returns the workflow ID under which the ticks of a check are accounted for that its schedules left open before a time.
-func GapID(ref check.Ref, before time.Time) string {
-	return accountID(activities.Due{Ref: ref, Trigger: TriggerSchedule, At: before}, 0)
+func GapID(ref check.Ref, before time.Time) string { return ticksID(ref, before) + "/gap" }
+
+// ticksID returns the workflow ID under which the ticks without a run before a time are entered into the ledger.
+func ticksID(ref check.Ref, before time.Time) string {
+	return fmt.Sprintf("ticks/%s/%s/%s/%d", ref.Kind, ref.Namespace, ref.Name, before.UnixNano())
 }
 
 // accountID returns the workflow ID under which a due run is entered into the ledger when that could not be done at once. It
 // follows from what the ledger keeps of the run, in whole microseconds.
 func accountID(due activities.Due, revision int) string {
-	at := due.At.Truncate(time.Microsecond).UnixNano()
-	return fmt.Sprintf("account/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, at, revision)
+	return fmt.Sprintf("account/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, due.At.UnixNano(), revision)
 }
 
 // evidenceID returns the workflow ID under which a part of the evidence of a run waits for the ledger.

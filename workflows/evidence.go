@@ -49,7 +49,7 @@ func (r *checkRun) keepEvidence(ctx workflow.Context, outcome check.Outcome) {
 
 // noteFurther notes a report that came after the verdict, and keeps the first one.
 func (r *checkRun) noteFurther(ctx workflow.Context, report status.Report) {
-	r.notes = append(r.notes, fmt.Sprintf("a further report was ignored: OK=%t, %d errors", report.OK, len(report.Errors)))
+	r.note(fmt.Sprintf("a further report was ignored: OK=%t, %d errors", report.OK, len(report.Errors)))
 	if r.further || ctx.Err() != nil {
 		return
 	}
@@ -78,7 +78,7 @@ func (r *checkRun) keep(ctx workflow.Context, in activities.EvidenceInput) {
 	}
 	if err != nil && ctx.Err() == nil {
 		workflow.GetLogger(ctx).Warn("evidence was not kept", "check", r.in.Ref.String(), "error", err)
-		r.notes = append(r.notes, "evidence was not kept: "+reason(err))
+		r.note("evidence was not kept: " + reason(err))
 	}
 }
 

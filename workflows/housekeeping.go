@@ -58,9 +58,16 @@ func closeLostAccounts(ctx workflow.Context) error {
 	}
 	var errs []error
 	for _, account := range open {
-		if slices.Contains(closed, account.UUID) && slices.Contains(closed, accountID(account.Due, account.Revision)) {
-			errs = append(errs, closeLostAccount(ctx, account))
+		if !slices.Contains(closed, account.UUID) || !slices.Contains(closed, accountID(account.Due, account.Revision)) {
+			continue
 		}
+		// A ledger that takes none must not hold up the next beat; one that refuses this account takes others.
+		err := closeLostAccount(ctx, account)
+		var refused *temporal.ApplicationError
+		if err != nil && !(errors.As(err, &refused) && refused.NonRetryable()) {
+			return errors.Join(append(errs, err)...)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -83,7 +90,6 @@ func housekeepingOptions(ctx workflow.Context, summary string) workflow.Context 
 		Summary:                summary,
 		StartToCloseTimeout:    beatTimeout,
 		ScheduleToCloseTimeout: staleBeat,
-		HeartbeatTimeout:       heartbeatTimeout,
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 2},
 	})
 }

@@ -172,7 +172,7 @@ func TestHousekeepingThatFails(t *testing.T) {
 	}{
 		{"the ledger cannot be read", func(h *house) { h.listErr = down }, 0},
 		{"Temporal cannot be asked", func(h *house) { h.askErr = down }, 0},
-		{"one account cannot be entered", func(h *house) { h.recordErr = down }, 1},
+		{"one account cannot be entered", func(h *house) { h.recordErr = down }, 0},
 		{"one account is refused", func(h *house) {
 			h.recordErr = temporal.NewNonRetryableApplicationError("the ledger refuses", activities.AccountRefused, nil)
 		}, 1},
@@ -206,7 +206,7 @@ func TestKeeperOfAnAccountIsFoundByWhatTheLedgerKeeps(t *testing.T) {
 		keeper = info.WorkflowExecution.ID
 	})
 	w.reportAfter(5 * time.Second)
-	at := due.Add(123456789)
+	at := due.Add(123456 * time.Microsecond) // as ticks give it to their runs
 	if _, err := w.executeInput(t, workflows.CheckRunInput{Ref: checkRef, Trigger: workflows.TriggerFirst, Timeout: time.Minute, Due: at}); err != nil {
 		t.Fatal(err)
 	}

@@ -43,12 +43,15 @@ func KeepAccount(ctx workflow.Context, in KeepAccountInput) error {
 
 // keepAccount starts a KeepAccount that outlives the workflow.
 func keepAccount(ctx workflow.Context, due activities.Due, in KeepAccountInput) error {
-	id, summary := accountID(due, 0), "account of "
+	var id string
+	summary := "account of "
 	switch {
 	case in.Run != nil:
 		id = accountID(due, in.Run.Revision)
 	case in.Evidence != nil:
 		id, summary = evidenceID(due, in.Evidence.Part), "evidence of "
+	default:
+		id = ticksIDOf(ctx, due)
 	}
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            id,
@@ -57,6 +60,16 @@ func keepAccount(ctx workflow.Context, due activities.Due, in KeepAccountInput) 
 		StaticSummary:         summary + due.Ref.String(),
 	}), KeepAccount, in)
 	return child.GetChildWorkflowExecution().Get(ctx, nil)
+}
+
+// changeTicksID is the change by which ticks have workflow IDs of their own: the account of a run that waits has the same due time.
+const changeTicksID = "ticks-id"
+
+func ticksIDOf(ctx workflow.Context, due activities.Due) string {
+	if workflow.GetVersion(ctx, changeTicksID, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return accountID(due, 0)
+	}
+	return ticksID(due.Ref, due.At)
 }
 
 // account closes the account of the run.
@@ -68,7 +81,7 @@ func (r *checkRun) account(ctx workflow.Context, outcome check.Outcome) error {
 	outcome.Notes, outcome.Node = r.notes, cmp.Or(outcome.Node, r.seen.Node)
 	in := activities.AccountInput{
 		Due: r.due(), UUID: r.uuid, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, Outcome: outcome, Revision: r.accounts, Attempts: r.attempt, InfraFailures: r.tries.InfraFailures,
-		Created: r.created.At, Reported: r.reportedAt, Recorded: r.recordedAt, Seen: r.seen, SpecHash: r.created.SpecHash,
+		Created: r.created.At, Reported: r.reportedAt, Recorded: workflow.Now(ctx), Seen: r.seen, SpecHash: r.created.SpecHash,
 	}
 	r.accounts++
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
@@ -83,7 +96,7 @@ func (r *checkRun) account(ctx workflow.Context, outcome check.Outcome) error {
 	var refused *temporal.ApplicationError
 	if errors.As(err, &refused) && refused.NonRetryable() {
 		workflow.GetLogger(ctx).Error("the ledger refuses the account", "check", r.in.Ref.String(), "error", err)
-		r.notes = append(r.notes, refused.Message())
+		r.note(refused.Message())
 		return nil
 	}
 	workflow.GetLogger(ctx).Warn("the ledger was not reached; the account waits", "check", r.in.Ref.String(), "error", err)

@@ -91,7 +91,8 @@ func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
 	}
 	var outcome check.Outcome
 	run := workflow.ExecuteChildWorkflow(t.childOptions(ctx, runUUID), CheckRun, CheckRunInput{
-		Ref: t.in.Ref, Trigger: t.in.Trigger, Timeout: t.in.Timeout, Given: t.in.Given, LostSince: t.in.LostSince, Due: t.at,
+		Ref: t.in.Ref, Trigger: t.in.Trigger, Timeout: t.in.Timeout, Given: t.in.Given, LostSince: t.in.LostSince,
+		Due: t.at.Truncate(time.Microsecond), // as the ledger counts: the workflow ID of its account follows from it
 	})
 	workflow.SetCurrentDetails(ctx, "run in progress")
 	err = run.Get(ctx, &outcome)

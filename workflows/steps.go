@@ -40,7 +40,7 @@ func (r *checkRun) createPod(ctx workflow.Context) (activities.CreatePodResult, 
 		RetryPolicy:            retryPolicy(200*time.Millisecond, 5*time.Second),
 	}), a.CreatePod, activities.Run{
 		Ref: r.in.Ref, UUID: r.uuid, Attempt: r.attempt, Deadline: r.deadline, Due: r.dueRun(), Started: r.started, Given: r.in.Given,
-		Avoid: r.avoid,
+		Avoid: r.avoid, SpecHash: r.specHash,
 	}).Get(ctx, &created)
 	return created, err
 }
@@ -70,12 +70,21 @@ func (r *checkRun) look(ctx workflow.Context) {
 
 // record writes the outcome, and tries until it is written. A cancelled run has no outcome to write.
 func (r *checkRun) record(ctx workflow.Context, outcome check.Outcome) error {
+	return r.recordAs(ctx, outcome, false)
+}
+
+// recordProvisional writes an outcome that further attempts may change.
+func (r *checkRun) recordProvisional(ctx workflow.Context, outcome check.Outcome) error {
+	return r.recordAs(ctx, outcome, true)
+}
+
+func (r *checkRun) recordAs(ctx workflow.Context, outcome check.Outcome, provisional bool) error {
 	if outcome.Result == check.Canceled {
 		return nil
 	}
 	err := workflow.ExecuteActivity(
 		persistently(ctx, r.summary("record: "+string(outcome.Result))), a.RecordOutcome,
-		activities.RecordOutcomeInput{Ref: r.in.Ref, UUID: r.uuid, Outcome: outcome, Due: r.knownDue()},
+		activities.RecordOutcomeInput{Ref: r.in.Ref, UUID: r.uuid, Outcome: outcome, Due: r.knownDue(), Provisional: provisional},
 	).Get(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
@@ -99,7 +108,7 @@ func (r *checkRun) begin(ctx workflow.Context) {
 	}
 	bounded := workflow.WithScheduleToCloseTimeout(ctx, requestTimeout)
 	if err := r.setJobPhase(bounded, khv1.JobRunning); err != nil && ctx.Err() == nil {
-		r.notes = append(r.notes, "phase "+string(khv1.JobRunning)+" was not set")
+		r.note("phase " + string(khv1.JobRunning) + " was not set")
 	}
 }
 
@@ -131,7 +140,7 @@ func (r *checkRun) cleanUp(ctx workflow.Context) {
 	}), a.CleanUp, activities.CleanUpInput{Ref: r.in.Ref, Pod: pod, Ended: r.over()}).Get(ctx, nil)
 	if err != nil && ctx.Err() == nil {
 		workflow.GetLogger(ctx).Warn("pod was not cleaned up", "check", r.in.Ref.String(), "pod", pod.Name, "error", err)
-		r.notes = append(r.notes, "pod "+pod.Name+" was not cleaned up")
+		r.note("pod " + pod.Name + " was not cleaned up")
 	}
 }
 

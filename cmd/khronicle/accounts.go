@@ -74,7 +74,17 @@ func showAccounts(ctx context.Context, dsn string, args []string, limit int, asJ
 		}
 		accounts = append(accounts, found...)
 	}
+	for i := range accounts {
+		hideRun(&accounts[i])
+	}
 	return show(out, asJSON, accounts, accountTable)
+}
+
+// hideRun takes the run UUID of a run in flight away: it could be used to report.
+func hideRun(a *ledger.Account) {
+	if a.Outcome == ledger.Unfinished {
+		a.WorkflowID = ""
+	}
 }
 
 // openToRead opens a ledger that is there.
@@ -168,5 +178,5 @@ func firstLine(texts []string) string {
 		return "-"
 	}
 	line, _, _ := strings.Cut(texts[0], "\n")
-	return line
+	return printable([]byte(strings.ReplaceAll(line, "\t", " ")))
 }

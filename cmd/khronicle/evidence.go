@@ -102,6 +102,7 @@ func showEvidence(ctx context.Context, dsn, arg string, find choice, asJSON bool
 	if !found {
 		return fmt.Errorf("%s: %w", arg, errNoRun)
 	}
+	hideRun(&account)
 	pieces, err := kept.Evidence(ctx, account.Key)
 	if err != nil {
 		return err

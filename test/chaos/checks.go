@@ -88,7 +88,7 @@ func (s *stack) check(name string) *khv1.KuberhealthyCheck {
 
 func (s *stack) journals() string { return filepath.Join(s.state, "journal") }
 
-// suspendChecks ends the schedules, and leaves what runs.
+// suspendChecks lets the schedules run nothing more, and leaves what runs.
 func (s *stack) suspendChecks(ctx context.Context) error {
 	checks := s.group.Checks(namespace)
 	list, err := checks.List(ctx, metav1.ListOptions{})

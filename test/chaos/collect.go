@@ -34,12 +34,14 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 const (
 	ours    = "KhNamespace = '" + namespace + "'"
 	ourOpen = ours + " AND ExecutionStatus = 'Running'"
+	// ourBusy are those under way while all checks are suspended: their schedules go on, and run nothing.
+	ourBusy = ourOpen + " AND WorkflowType != 'ScheduledCheck'"
 )
 
 // settleWithin is how long everything may take to come to rest.
 const settleWithin = 3 * time.Minute
 
-// settle waits until each check has had a run after the chaos, ends the schedules, and waits until nothing is under way. It
+// settle waits until each check has had a run after the chaos, suspends them, and waits until nothing is under way. It
 // returns what had not come to rest in time.
 func (s *stack) settle(ctx context.Context, ended time.Time) []string {
 	for _, step := range []struct {
@@ -48,8 +50,8 @@ func (s *stack) settle(ctx context.Context, ended time.Time) []string {
 	}{
 		{"all roles are ready", func() (bool, error) { return true, s.ready(ctx) }},
 		{"each check has a closed row after the chaos", func() (bool, error) { return s.allRanAfter(ctx, ended) }},
-		{"the schedules end", func() (bool, error) { return true, s.suspendChecks(ctx) }},
-		{"no workflow is open", func() (bool, error) { open, err := s.workflows(ctx, ourOpen); return len(open) == 0, err }},
+		{"the checks are suspended", func() (bool, error) { return true, s.suspendChecks(ctx) }},
+		{"no run or account is under way", func() (bool, error) { open, err := s.workflows(ctx, ourBusy); return len(open) == 0, err }},
 		{"no row is open", func() (bool, error) { return s.noRowOpen(ctx) }},
 	} {
 		var last error
@@ -249,6 +251,9 @@ func (s *stack) collectTemporal(ctx context.Context, f *proof.Facts) error {
 // addTick adds an execution of a ScheduledCheck, and its schedule where that is new. A cron workflow that waits for its
 // first tick has begun nothing.
 func addTick(f *proof.Facts, w *workflowpb.WorkflowExecutionInfo, in workflows.ScheduledCheckInput) {
+	if in.Paused { // begun when the chaos was over
+		return
+	}
 	began := w.GetStartTime().AsTime()
 	if at := w.GetExecutionTime(); at != nil && at.AsTime().After(began) {
 		began = at.AsTime()
