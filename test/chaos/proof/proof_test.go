@@ -169,6 +169,7 @@ func TestHonestFacts(t *testing.T) {
 			s.row(5).PodCreated = tick(5).Add(time.Second)
 			s.grow(5)
 		},
+		"the cluster told of the end of a pod too late": func(s *scene) { s.stayed(4 * time.Second) },
 		"the cluster never started a pod": func(s *scene) {
 			s.failed("run-5", 5, timeout, check.TimedOut, unseen)
 			s.row(5).PodCreated = tick(5).Add(time.Second)
@@ -361,7 +362,11 @@ func TestEachRuleIsProved(t *testing.T) {
 			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("crash after 1s"), ends(2*time.Second, "crash"))
 			s.grow(5)
 		}, proof.Unexplained, nil},
-		{"a pod that ended in time is said to have stayed", func(s *scene) { s.stayed(4 * time.Second) }, proof.Unexplained, nil},
+		{"a pod that ended in time, and was seen to, is said to have stayed", func(s *scene) {
+			s.stayed(4 * time.Second)
+			s.row(len(s.Rows) - 1).Exited = s.Ended
+		}, proof.Unexplained, nil},
+		{"a check is paused, and nobody suspended it", func(s *scene) { s.nothing(5, ledger.Paused); s.grow(5) }, proof.Grid, nil},
 		{"the note has another report", func(s *scene) {
 			s.stayed(timeout)
 			s.row(len(s.Rows) - 1).Notes = []string{`before the deadline the check reported: failed ["broken"]`}

@@ -125,12 +125,16 @@ func noted(row ledger.Account, r report) bool {
 	return false
 }
 
-// noExit looks whether a pod that reported was really there at the deadline, or whether a fault hid its end.
+// noExit looks whether a pod that reported was really there at the deadline, or whether a fault, or a busy node, hid its end.
 func (p *prover) noExit(row ledger.Account, run Run, w witness) {
 	if w.last.After(w.deadline.Add(-late)) {
 		return
 	}
-	if !p.explains("end of the pod not seen", platform, w.last, run.Closed) {
+	switch {
+	case p.explains("end of the pod not seen", platform, w.last, run.Closed):
+	case row.Exited.IsZero() && w.last.After(w.deadline.Add(-veryLate)): // at the deadline the run looked, and was not told
+		p.count["timed-out, as the cluster told of the end of the pod too late"]++
+	default:
 		p.violated(Unexplained, "%s, but its pod wrote for the last time at %s, before the deadline at %s", describe(row), at(w.last), at(w.deadline))
 	}
 }
@@ -165,6 +169,9 @@ func (w witness) did(row ledger.Account) bool {
 // late is how long the news of the end of a pod may take on a busy machine: the kubelet says that a container has ended, and in a
 // later step that its pod has.
 const late = 4 * time.Second
+
+// veryLate is how long it may take on a machine that is overloaded, if the run's own last look did not see it either.
+const veryLate = 10 * time.Second
 
 // atOnce is how long a run may take to create its pod. Kubernetes gives the time of that in whole seconds.
 const atOnce = 3 * time.Second
