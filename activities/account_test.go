@@ -60,6 +60,10 @@ func (f *fakeLedger) PutEvidence(_ context.Context, key ledger.Key, e ledger.Evi
 	return nil
 }
 
+func (f *fakeLedger) RunOf(_ context.Context, _ check.Ref, workflowID string) (ledger.Account, bool, error) {
+	return f.last, f.last.WorkflowID == workflowID, f.refuse
+}
+
 var dueAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func TestAccountOfARun(t *testing.T) {

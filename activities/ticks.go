@@ -31,6 +31,8 @@ type TicksInput struct {
 	// SinceLast is true when the newest tick in the ledger stands for After, where it is later, and for a zero Anchor; those
 	// during its run, or the one at once, were skipped.
 	SinceLast bool `json:",omitempty"`
+	// Runs are those that were in flight before the due times end: with SinceLast, their accounts are waited for.
+	Runs []string `json:",omitempty"`
 }
 
 // errRunIsOpen is the error of ticks after a run whose account is not closed yet: when it ended is not known.
@@ -59,8 +61,23 @@ func (a *Activities) lastOf(ctx context.Context, in TicksInput, trigger ledger.T
 	return last, span{last.Nominal, end}, ok, nil
 }
 
-// firstWithin is how often it is tried to find the account of a check's run at once.
+// firstWithin is how often it is tried to find the account of a run that must have one.
 const firstWithin = 20
+
+// awaitRuns returns an error as long as a run that was in flight has no closed account: one that could not be opened shows
+// nothing of the run.
+func (a *Activities) awaitRuns(ctx context.Context, in TicksInput) error {
+	for _, run := range in.Runs {
+		account, ok, err := a.Ledger.RunOf(ctx, in.Ref, run)
+		if err != nil {
+			return fmt.Errorf("read the account of a run of %s: %w", in.Ref, err)
+		}
+		if (!ok || account.Outcome == ledger.Unfinished) && activity.GetInfo(ctx).Attempt < firstWithin {
+			return fmt.Errorf("ticks of %s: %w", in.Ref, errRunIsOpen)
+		}
+	}
+	return nil
+}
 
 // busy returns when runs kept the check from another. With SinceLast it fills in what the newest tick says; ok is false when
 // there is nothing to go by.
@@ -71,6 +88,9 @@ func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok
 	}
 	if a.Ledger == nil {
 		return nil, false, nil
+	}
+	if err := a.awaitRuns(ctx, *in); err != nil {
+		return nil, false, err
 	}
 	at, first, found, err := a.lastOf(ctx, *in, ledger.First)
 	// The newest may be that of the spec before, as long as this one's waits for the ledger.

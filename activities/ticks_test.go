@@ -175,6 +175,22 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 			t.Errorf("error %v, want to be tried again until the account of the first run is there", err)
 		}
 	})
+	t.Run("while a run in flight has no account", func(t *testing.T) {
+		a, env := worker(&fakeCluster{})
+		kept := &fakeLedger{last: tick(1, ledger.Succeeded, "another", minute(2))}
+		a.Ledger = kept
+		in := activities.TicksInput{
+			Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"},
+			Anchor: anchor, After: anchor, Before: minute(4), SinceLast: true, Runs: []string{runUUID},
+		}
+		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "no outcome yet") || len(kept.ticks) != 0 {
+			t.Errorf("error %v and ticks %v, want to be tried again", err, kept.ticks)
+		}
+		kept.last.WorkflowID = runUUID
+		if _, err := env.ExecuteActivity(a.RecordTicks, in); err != nil || len(kept.ticks) != 1 {
+			t.Errorf("error %v, ticks %v", err, kept.ticks)
+		}
+	})
 	t.Run("while the run before them is open", func(t *testing.T) {
 		a, env := worker(&fakeCluster{})
 		kept := &fakeLedger{last: tick(1, ledger.Unfinished, runUUID, time.Time{})}

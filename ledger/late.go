@@ -113,6 +113,12 @@ func (l *Late) AccountOf(ctx context.Context, workflowID string) (a Account, ok 
 	return a, ok, err
 }
 
+// RunOf is that of Ledger.
+func (l *Late) RunOf(ctx context.Context, ref check.Ref, workflowID string) (a Account, ok bool, err error) {
+	err = l.do(func(opened *Ledger) (err error) { a, ok, err = opened.RunOf(ctx, ref, workflowID); return err })
+	return a, ok, err
+}
+
 // OpenRuns is that of Ledger.
 func (l *Late) OpenRuns(ctx context.Context) (runs []Account, err error) {
 	err = l.do(func(opened *Ledger) (err error) { runs, err = opened.OpenRuns(ctx); return err })

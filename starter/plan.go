@@ -1,6 +1,7 @@
 package starter
 
 import (
+	"strings"
 	"time"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
@@ -84,6 +85,11 @@ func gap(c *khv1.KuberhealthyCheck, last schedule, now time.Time) *workflows.Tic
 	if last.grid != nil && last.revision.UID == string(ref.UID) {
 		in.Schedule, in.Anchor, in.After, in.Paused = last.grid.Schedule, last.grid.Anchor, last.grid.Anchor, last.grid.Paused
 		since = in.Anchor
+	}
+	for _, run := range last.inFlight {
+		if !strings.Contains(run, "/") { // the run at once is told by its trigger
+			in.Runs = append(in.Runs, run)
+		}
 	}
 	parsed, err := check.ParseSchedule(in.Schedule)
 	if err != nil || !parsed.Next(since, since).Before(now) {
