@@ -21,8 +21,7 @@ func Migrations() int {
 
 // Queries whose plans are tested.
 var (
-	NewestQuery    = selectNewest
-	AccountOfQuery = selectByRun
+	NewestQuery = selectNewest
 )
 
 // Plan returns how SQLite would answer a query.

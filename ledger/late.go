@@ -89,27 +89,9 @@ func (l *Late) PutEvidence(ctx context.Context, key Key, e Evidence) error {
 	return l.do(func(opened *Ledger) error { return opened.PutEvidence(ctx, key, e) })
 }
 
-// Evidence is that of Ledger.
-func (l *Late) Evidence(ctx context.Context, key Key) (found []Evidence, err error) {
-	err = l.do(func(opened *Ledger) (err error) { found, err = opened.Evidence(ctx, key); return err })
-	return found, err
-}
-
-// LastRuns is that of Ledger.
-func (l *Late) LastRuns(ctx context.Context, ref check.Ref, limit int) (runs []Account, err error) {
-	err = l.do(func(opened *Ledger) (err error) { runs, err = opened.LastRuns(ctx, ref, limit); return err })
-	return runs, err
-}
-
 // Last is that of Ledger.
 func (l *Late) Last(ctx context.Context, checkUID string, trigger Trigger, before time.Time) (a Account, ok bool, err error) {
 	err = l.do(func(opened *Ledger) (err error) { a, ok, err = opened.Last(ctx, checkUID, trigger, before); return err })
-	return a, ok, err
-}
-
-// AccountOf is that of Ledger.
-func (l *Late) AccountOf(ctx context.Context, workflowID string) (a Account, ok bool, err error) {
-	err = l.do(func(opened *Ledger) (err error) { a, ok, err = opened.AccountOf(ctx, workflowID); return err })
 	return a, ok, err
 }
 

@@ -88,21 +88,14 @@ func lateReads(ctx context.Context, late *ledger.Late, failed ledger.Account) ma
 			a, ok, err := late.Last(ctx, failed.CheckUID, ledger.Scheduled, failed.Nominal.Add(time.Hour))
 			return want("not the open one", ok && a.WorkflowID == "w3", err)
 		},
-		"AccountOf": func() error {
-			a, ok, err := late.AccountOf(ctx, "w2")
+		"RunOf": func() error {
+			ref := check.Ref{Kind: failed.Kind, Namespace: failed.Namespace, Name: failed.Name}
+			a, ok, err := late.RunOf(ctx, ref, "w2")
 			return want("not the failed one", ok && a.Outcome == ledger.Failed, err)
 		},
 		"OpenRuns": func() error {
 			runs, err := late.OpenRuns(ctx)
 			return want("not one run", len(runs) == 1, err)
-		},
-		"LastRuns": func() error {
-			runs, err := late.LastRuns(ctx, check.Ref{Kind: failed.Kind, Namespace: failed.Namespace, Name: failed.Name}, 10)
-			return want("not three runs", len(runs) == 3, err)
-		},
-		"Evidence": func() error {
-			found, err := late.Evidence(ctx, failed.Key)
-			return want("not one piece", len(found) == 1, err)
 		},
 	}
 }

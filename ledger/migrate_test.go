@@ -55,7 +55,7 @@ func TestMigratesOldDatabases(t *testing.T) {
 				l := open(t, dsn)
 				wantTicks(t, l, "dns", failed, missed, running)
 				verify(t, l)
-				if a, ok, err := l.AccountOf(t.Context(), run); err != nil || !ok || !a.Nominal.Equal(noon) {
+				if a, ok, err := l.RunOf(t.Context(), ref("dns"), run); err != nil || !ok || !a.Nominal.Equal(noon) {
 					t.Errorf("the account of the run is %+v, %t, %v, want the failed one", a, ok, err)
 				}
 				amended := failed

@@ -170,23 +170,6 @@ func (l *Ledger) Last(ctx context.Context, checkUID string, trigger Trigger, bef
 	return a, ok, nil
 }
 
-// The condition of the index accounts_by_run, word for word: SQLite uses it for no other.
-var selectByRun = selectAccounts + ` WHERE a.workflow_id = $1
-AND (a.outcome = 2 OR a.outcome = 3 OR a.outcome = 4 OR a.flaky = 1 OR a.revision > 0) ORDER BY a.nominal DESC LIMIT 1`
-
-// AccountOf returns the account of the run with a workflow ID, if it has a fault to tell of: it failed, timed out, failed by
-// the platform, was flaky or amended. Others have no entry in the index, and are not found: ok is false.
-func (l *Ledger) AccountOf(ctx context.Context, workflowID string) (a Account, ok bool, err error) {
-	if workflowID == "" {
-		return Account{}, false, nil
-	}
-	a, ok, err = queryAccount(ctx, l.store.reader(), selectByRun, packID(cut(workflowID, maxWordBytes)))
-	if err != nil {
-		return Account{}, false, fmt.Errorf("account of run: %w", err)
-	}
-	return a, ok, nil
-}
-
 // ceilMicro returns the first whole microsecond not before t.
 func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()
