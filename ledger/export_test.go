@@ -32,7 +32,7 @@ func Plan(ctx context.Context, l *Ledger, query string) (plan string, err error)
 		err := scan(&id, &parent, &unused, &detail)
 		plan += detail + "\n"
 		return err
-	}, 1, 2)
+	}, 1, 2, 3)
 	return plan, err
 }
 

@@ -50,7 +50,7 @@ func ledgerWithEvidence(t *testing.T) (dsn string, due time.Time) {
 func TestEvidence(t *testing.T) {
 	dsn, due := ledgerWithEvidence(t)
 	at := func(d time.Duration) []string { return []string{"shop/cart", "--at", due.Add(d).Format(time.RFC3339)} }
-	failed := []string{"KHCheck shop/cart, due " + due.Format(time.RFC3339) + " (scheduled): failed\nrun w, node node-1, attempts 1, took 1.5s\nerror: broken\nsecond line\n"}
+	failed := []string{"KHCheck shop/cart, due " + due.Format(time.RFC3339) + " (scheduled): failed\nrun w, node node-1, attempts 2, took 1.5s\nerror: broken\nsecond line\n"}
 	fine := []string{": succeeded\nrun " + evidenceRun, "There is no evidence"}
 	tests := []struct {
 		name string
