@@ -81,7 +81,7 @@ unit: ## unit and replay tests
 .PHONY: e2e
 e2e: environment python3 build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)
 	$(GO) test -count=1 ./starter ./cmd/khronicle # their tests against a real Temporal server are skipped while that is being built
-	$(GO) test -tags e2e -count=1 -parallel 4 -timeout 30m ./test/e2e $(E2E)
+	$(GO) test -tags e2e -count=1 -parallel 4 -timeout 60m ./test/e2e $(E2E)
 
 SEED ?= 1
 CHECKS ?= 30
