@@ -245,16 +245,12 @@ func (a *Activities) CleanUp(ctx context.Context, in CleanUpInput) error {
 			return err
 		}
 	}
-	return a.prune(ctx, in)
+	return a.prune(ctx, in.Ref)
 }
 
-// prune leaves the pods of other runs of the check alone for a moment: their logs may not have been read yet.
-func (a *Activities) prune(ctx context.Context, in CleanUpInput) error {
+func (a *Activities) prune(ctx context.Context, ref check.Ref) error {
 	var errs []error
-	for _, pod := range a.Retention().Surplus(a.Cluster.PodsOf(in.Ref.Namespace, in.Ref.Name), time.Now()) {
-		if pod.Name != in.Pod.Name && time.Since(check.FinishedAt(pod)) < check.JustEnded {
-			continue
-		}
+	for _, pod := range a.Retention().Surplus(a.Cluster.PodsOf(ref.Namespace, ref.Name), time.Now()) {
 		errs = append(errs, a.Cluster.DeletePod(ctx, pod.Namespace, pod.Name))
 	}
 	return errors.Join(errs...)

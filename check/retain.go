@@ -92,9 +92,6 @@ func LeftByKuberhealthy(state *khv1.KuberhealthyState) bool {
 	return !ours && len(state.OwnerReferences) == 0 && state.DeletionTimestamp == nil
 }
 
-// JustEnded is how long after its end a pod is left to its run, which may still read the logs, and deletes it then.
-const JustEnded = time.Minute
-
 // FinishedAt returns when the last container of a pod ended, or else when the pod was created.
 func FinishedAt(pod *corev1.Pod) time.Time {
 	end := pod.CreationTimestamp.Time

@@ -35,6 +35,9 @@ type reaper struct {
 	alone map[types.UID]time.Time
 }
 
+// justEnded is how long after its end a pod is left to its run, which may still read the logs, and deletes it then.
+const justEnded = time.Minute
+
 // leftAfter is how long a state of Kuberhealthy's is kept after it was first seen without its check or job: that may only be
 // about to be applied.
 const leftAfter = 5 * time.Minute
@@ -68,7 +71,7 @@ func (r *reaper) reap(ctx context.Context, now time.Time) {
 func (r *reaper) reapPods(ctx context.Context, retention check.Retention, now time.Time) {
 	pods := r.cluster.PodsOf("", "")
 	for _, pod := range append(retention.Surplus(pods, now), check.Overdue(pods, now)...) {
-		if now.Sub(check.FinishedAt(pod)) < check.JustEnded {
+		if now.Sub(check.FinishedAt(pod)) < justEnded {
 			continue
 		}
 		if err := r.cluster.DeletePod(ctx, pod.Namespace, pod.Name); err != nil {
