@@ -82,24 +82,19 @@ func (a *Activities) awaitRuns(ctx context.Context, in TicksInput) error {
 // busy returns when runs kept the check from another. With SinceLast it fills in what the newest tick says; ok is false when
 // there is nothing to go by.
 func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok bool, err error) {
-	spans = []span{{in.After, in.Busy}}
-	if !in.SinceFirst && !in.SinceLast {
-		return spans, true, nil
-	}
-	if a.Ledger == nil {
+	before := span{in.After, in.Busy}
+	switch {
+	case !in.SinceFirst && !in.SinceLast:
+		return []span{before}, true, nil
+	case a.Ledger == nil:
 		return nil, false, nil
 	}
 	if err := a.awaitRuns(ctx, *in); err != nil {
 		return nil, false, err
 	}
-	at, first, found, err := a.lastOf(ctx, *in, ledger.First)
-	// The newest may be that of the spec before, as long as this one's waits for the ledger.
-	there := found && !at.Nominal.Before(in.Anchor.Add(-check.TickTolerance))
-	if err == nil && in.SinceFirst && !there && activity.GetInfo(ctx).Attempt < firstWithin {
-		err = fmt.Errorf("ticks of %s: the account of its first run is not there yet", in.Ref)
-	}
+	first, err := a.firstRun(ctx, *in)
 	if err != nil || in.SinceFirst {
-		return append(spans, first), true, err
+		return []span{before, first}, true, err
 	}
 	last, run, found, err := a.lastOf(ctx, *in, ledger.Scheduled)
 	if err != nil {
@@ -111,7 +106,18 @@ func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok
 	if in.Anchor.IsZero() {
 		in.Anchor = last.Nominal
 	}
-	return append(spans, first, run), !in.Anchor.IsZero(), nil
+	return []span{before, first, run}, !in.Anchor.IsZero(), nil
+}
+
+// firstRun returns the time of the check's run at once.
+func (a *Activities) firstRun(ctx context.Context, in TicksInput) (span, error) {
+	last, busy, found, err := a.lastOf(ctx, in, ledger.First)
+	// The newest may be that of the spec before, as long as this one's waits for the ledger.
+	there := found && !last.Nominal.Before(in.Anchor.Add(-check.TickTolerance))
+	if err == nil && in.SinceFirst && !there && activity.GetInfo(ctx).Attempt < firstWithin {
+		err = fmt.Errorf("ticks of %s: the account of its first run is not there yet", in.Ref)
+	}
+	return busy, err
 }
 
 // TicksResult says how many due times there were, by what became of them.

@@ -30,12 +30,12 @@ type Attempts struct {
 // Next counts the outcome of an attempt. It returns whether another follows, and after which pause. Disrupted is true when the
 // platform took the pod away, and left is the time until the deadline.
 func (a *Attempts) Next(outcome Outcome, disrupted bool, left time.Duration) (pause time.Duration, again bool) {
-	switch {
-	case outcome.Result == Failed:
+	switch outcome.Result {
+	case Failed:
 		a.Failures++
 		a.failed = outcome
 		again = a.Failures < a.Wanted
-	case outcome.Result == InfraFailed:
+	case InfraFailed:
 		a.InfraFailures++
 		a.spoiled = outcome
 		again = disrupted || a.InfraFailures < maxRefusals

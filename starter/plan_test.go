@@ -152,11 +152,15 @@ func TestGapBetweenTwoSchedules(t *testing.T) {
 	}{
 		{"by the schedule of before", schedule{revision: third, grid: &workflows.Grid{Schedule: old, Anchor: anchor}}, now, whole(func(*workflows.TicksInput) {})},
 		{
-			"of a suspended check", schedule{revision: third, grid: &workflows.Grid{Schedule: old, Anchor: anchor, Paused: true}}, now,
+			"of a suspended check",
+			schedule{revision: third, grid: &workflows.Grid{Schedule: old, Anchor: anchor, Paused: true}},
+			now,
 			whole(func(in *workflows.TicksInput) { in.Paused = true }),
 		},
 		{
-			"with runs in flight", schedule{revision: third, grid: &workflows.Grid{Schedule: old, Anchor: anchor}, inFlight: []string{"khcheck/ns/dns/first/1", "3c8f1f6e"}}, now,
+			"with runs in flight",
+			schedule{revision: third, grid: &workflows.Grid{Schedule: old, Anchor: anchor}, inFlight: []string{"khcheck/ns/dns/first/1", "3c8f1f6e"}},
+			now,
 			whole(func(in *workflows.TicksInput) { in.Runs = []string{"3c8f1f6e"} }),
 		},
 		{"no tick was due yet", schedule{revision: third, grid: &workflows.Grid{Schedule: old, Anchor: now.Add(-59 * time.Second)}}, now, nil},

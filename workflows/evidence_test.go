@@ -79,8 +79,11 @@ func TestWhichRunsKeepEvidence(t *testing.T) {
 			}, nil, "", nil, nil,
 		},
 		{
-			"evicted until the deadline", func(w *world) { w.exit = evicted }, []int{1, 2, 3, 4}, "",
-			[]string{"followed", "followed", "followed", ""}, [][2]int{{0, 0}, {0, 1}, {0, 2}, {1, 3}},
+			"evicted until the deadline", func(w *world) { w.exit = evicted },
+			[]int{1, 2, 3, 4},
+			"",
+			[]string{"followed", "followed", "followed", ""},
+			[][2]int{{0, 0}, {0, 1}, {0, 2}, {1, 3}},
 		},
 		{
 			"evicted and then OK",

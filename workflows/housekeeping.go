@@ -64,7 +64,7 @@ func closeLostAccounts(ctx workflow.Context) error {
 		// A ledger that takes none must not hold up the next beat; one that refuses this account takes others.
 		err := closeLostAccount(ctx, account)
 		var refused *temporal.ApplicationError
-		if err != nil && !(errors.As(err, &refused) && refused.NonRetryable()) {
+		if err != nil && (!errors.As(err, &refused) || !refused.NonRetryable()) {
 			return errors.Join(append(errs, err)...)
 		}
 		errs = append(errs, err)
