@@ -136,12 +136,10 @@ func (s *starter) addRunsInFlight(ctx context.Context, id string, found *schedul
 	return nil
 }
 
-// checkRun is the name of the type of runs. A schedule has other children too, such as accounts that wait for the ledger.
-const checkRun = "CheckRun"
-
+// runsOf returns the runs that a workflow began. It has other children too, such as accounts that wait for the ledger.
 func runsOf(described *workflowservice.DescribeWorkflowExecutionResponse) []*workflowpb.PendingChildExecutionInfo {
 	return slices.DeleteFunc(slices.Clone(described.GetPendingChildren()), func(child *workflowpb.PendingChildExecutionInfo) bool {
-		return child.GetWorkflowTypeName() != checkRun
+		return child.GetWorkflowTypeName() != workflows.CheckRunType
 	})
 }
 
@@ -337,7 +335,7 @@ func (s *starter) enqueueOrphans(ctx context.Context) error {
 	var next []byte
 	for {
 		page, err := s.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Query: "WorkflowType = 'ScheduledCheck' AND ExecutionStatus = 'Running'", NextPageToken: next,
+			Query: "WorkflowType = '" + workflows.ScheduledCheckType + "' AND ExecutionStatus = 'Running'", NextPageToken: next,
 		})
 		if err != nil {
 			return fmt.Errorf("list open schedules: %w", err)

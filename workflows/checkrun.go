@@ -60,7 +60,7 @@ type checkRun struct {
 	seen check.Observation
 	// exit is the end of the pod, from its start on.
 	exit workflow.Future
-	// reported is true once a report was taken as the verdict, whatever came of the run later.
+	// reported is true once a report was taken as the verdict of the present attempt, whatever came of that later.
 	reported bool
 	// report is that report, and further is true once one that came after it was kept as evidence.
 	report  status.Report
@@ -294,8 +294,9 @@ func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) 
 		r.note("the report came late; before it: " + strings.Join(outcome.Errors, "; "))
 		r.tries = r.before // it is the verdict of the last attempt
 		outcome = r.complete(ctx, r.tries.Verdict(r.take(ctx, report), false))
+		recorded := r.record(ctx, outcome)
 		r.keepEvidence(ctx, outcome)
-		if err := errors.Join(r.record(ctx, outcome), r.account(ctx, outcome)); err != nil {
+		if err := errors.Join(recorded, r.account(ctx, outcome)); err != nil {
 			return outcome, err
 		}
 	}

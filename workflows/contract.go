@@ -15,6 +15,12 @@ import (
 // TaskQueue is where workers find the workflows and activities of Khronicle.
 const TaskQueue = "khronicle"
 
+// Names of workflow types, as Temporal lists them.
+const (
+	ScheduledCheckType = "ScheduledCheck"
+	CheckRunType       = "CheckRun"
+)
+
 // ReportSignal carries a check's status.Report to its CheckRun. The workflow ID of a CheckRun is the run UUID.
 const ReportSignal = "report"
 

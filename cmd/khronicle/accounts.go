@@ -31,6 +31,9 @@ func accountsCommand() *cobra.Command {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output: %q is not text or json", output)
 			}
+			if limit < 1 {
+				return fmt.Errorf("--limit: %d is less than 1", limit)
+			}
 			return showAccounts(cmd.Context(), c.ledger, args, limit, output == "json", cmd.OutOrStdout())
 		},
 	}
@@ -73,6 +76,9 @@ func showAccounts(ctx context.Context, dsn string, args []string, limit int, asJ
 			fmt.Fprintf(out, "%s %s: %.1f %% of %d runs in 30 days succeeded\n", ref.Kind, ref, 100*uptime, counts.Known())
 		}
 		accounts = append(accounts, found...)
+	}
+	if len(accounts) == 0 && !asJSON {
+		return fmt.Errorf("the ledger has no account of a check or job %s", args[0])
 	}
 	for i := range accounts {
 		hideRun(&accounts[i])

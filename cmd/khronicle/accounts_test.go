@@ -75,6 +75,8 @@ func TestAccounts(t *testing.T) {
 		{"of one", []string{"--ledger", dsn, "shop/cart"}, []string{"0.0 % of 1 runs in 30 days succeeded", "failed (2 attempts, 1 ended by the platform)  40ms  1.5s  2         node-1  broken\n", "scheduled  missed"}, false},
 		{"as JSON", []string{"--ledger", dsn, "shop/cart", "-o", "json"}, []string{`"Outcome": "failed"`, `"InfraFailures": 1`, `second line`}, false},
 		{"of one that is not there, as JSON", []string{"--ledger", dsn, "shop/none", "-o", "json"}, []string{"[]"}, false},
+		{"of one that is not there", []string{"--ledger", dsn, "shop/none"}, []string{"the ledger has no account of a check or job shop/none"}, true},
+		{"none at all", []string{"--ledger", dsn, "shop/cart", "--limit", "0"}, []string{"--limit: 0 is less than 1"}, true},
 		{"of no ledger", nil, []string{"--ledger: is empty"}, true},
 		{"of a ledger that is not there", []string{"--ledger", dsn + "-typo"}, []string{"--ledger: stat ", "no such file"}, true},
 		{"of a database of another kind", []string{"--ledger", "mysql://user:secret@host/db"}, []string{`--ledger: want "sqlite:PATH", a path or "postgres://…"`}, true},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -34,11 +33,11 @@ Of which run: of the newest that did not succeed, unless --run or --at says anot
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output: %q is not text or json", output)
 			}
-			find, err := chooser(runUUID, at)
+			of, err := chooser(runUUID, at)
 			if err != nil {
 				return err
 			}
-			return showEvidence(cmd.Context(), c.ledger, args[0], find, output == "json", cmd.OutOrStdout())
+			return showEvidence(cmd.Context(), c.ledger, args[0], of, output == "json", cmd.OutOrStdout())
 		},
 	}
 	f := command.Flags()
@@ -50,35 +49,36 @@ Of which run: of the newest that did not succeed, unless --run or --at says anot
 	return command
 }
 
-// choice finds one account of a check or job.
-type choice func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error)
+// choice finds one account of a check or job; what says which, where there is none.
+type choice struct {
+	find func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error)
+	what string
+}
 
-func chooser(runUUID, at string) (choice, error) {
+func chooser(runUUID, at string) (c choice, err error) {
 	switch {
 	case runUUID != "":
-		return func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
+		return choice{func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
 			return kept.RunOf(ctx, ref, strings.ToLower(runUUID))
-		}, nil
+		}, "run with that UUID"}, nil
 	case at != "":
 		due, err := time.Parse(time.RFC3339, at)
 		if err != nil {
-			return nil, fmt.Errorf("--at: %q is not a time such as 2026-11-23T02:00:00Z", at)
+			return c, fmt.Errorf("--at: %q is not a time such as 2026-11-23T02:00:00Z", at)
 		}
 		if due.Nanosecond() == 0 { // as the accounts are shown, without the fraction of the second
 			due = due.Add(time.Second - time.Microsecond)
 		}
-		return func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
+		return choice{func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
 			return kept.RunAt(ctx, ref, due)
-		}, nil
+		}, "run that was due then or before"}, nil
 	}
-	return func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
+	return choice{func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
 		return kept.LastFault(ctx, ref)
-	}, nil
+	}, "run that did not succeed"}, nil
 }
 
-var errNoRun = errors.New("the ledger has no such run")
-
-func showEvidence(ctx context.Context, dsn, arg string, find choice, asJSON bool, out io.Writer) error {
+func showEvidence(ctx context.Context, dsn, arg string, of choice, asJSON bool, out io.Writer) error {
 	refs, err := refsOf(arg)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func showEvidence(ctx context.Context, dsn, arg string, find choice, asJSON bool
 	var account ledger.Account
 	found := false
 	for _, ref := range refs {
-		a, ok, err := find(ctx, kept, ref)
+		a, ok, err := of.find(ctx, kept, ref)
 		if err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func showEvidence(ctx context.Context, dsn, arg string, find choice, asJSON bool
 		}
 	}
 	if !found {
-		return fmt.Errorf("%s: %w", arg, errNoRun)
+		return fmt.Errorf("the ledger has no %s of a check or job %s", of.what, arg)
 	}
 	hideRun(&account)
 	pieces, err := kept.Evidence(ctx, account.Key)
