@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 )
@@ -127,4 +128,14 @@ func HoldWriter(ctx context.Context, l *Ledger) (release func() error) {
 		runtime.Gosched()
 	}
 	return release
+}
+
+// Ticks returns the accounts of a check's grid with a nominal time from from up to, but not at, to, the oldest first.
+func (l *Ledger) Ticks(ctx context.Context, checkUID string, from, to time.Time) ([]Account, error) {
+	ticks, err := queryAccounts(ctx, l.store.reader(), selectAccounts+` WHERE c.uid = $1 AND a.nominal >= $2
+AND a.nominal < $3 AND a.cause = $4 ORDER BY a.nominal`, checkUID, ceilMicro(from), ceilMicro(to), causeOf(Scheduled))
+	if err != nil {
+		return nil, fmt.Errorf("ticks of %s: %w", checkUID, err)
+	}
+	return ticks, nil
 }

@@ -143,16 +143,6 @@ func (l *Ledger) LastRuns(ctx context.Context, ref check.Ref, limit int) ([]Acco
 	return runs[:min(len(runs), max(0, limit))], nil
 }
 
-// Ticks returns the accounts of a check's grid with a nominal time from from up to, but not at, to, the oldest first.
-func (l *Ledger) Ticks(ctx context.Context, checkUID string, from, to time.Time) ([]Account, error) {
-	ticks, err := queryAccounts(ctx, l.store.reader(), selectAccounts+` WHERE c.uid = $1 AND a.nominal >= $2
-AND a.nominal < $3 AND a.cause = $4 ORDER BY a.nominal`, checkUID, ceilMicro(from), ceilMicro(to), causeOf(Scheduled))
-	if err != nil {
-		return nil, fmt.Errorf("ticks of %s: %w", checkUID, err)
-	}
-	return ticks, nil
-}
-
 var selectNewest = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 AND a.nominal < $3 ORDER BY a.nominal DESC LIMIT 1`
 
 // Last returns the newest account of a check with a trigger and a nominal time before another, closed or open; ok is false where
