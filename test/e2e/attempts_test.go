@@ -59,12 +59,12 @@ func TestFailureIsConfirmed(t *testing.T) {
 	a := awaitAccounts(t, kept, khv1.KHCheck, namespace, "broken", time.Minute, "the first run", closedFirst)
 	first := a[len(a)-1]
 	if first.Outcome != ledger.Failed || first.Attempts != 3 || first.Flaky || first.InfraFailures != 0 || !slices.Equal(first.Errors, []string{"broken"}) {
-		t.Errorf("account of the broken one is %+v", first)
+		t.Errorf("account of the broken one is %s", describe(first))
 	}
 	a = awaitAccounts(t, kept, khv1.KHCheck, namespace, "flaky", time.Minute, "the first run", closedFirst)
 	first = a[len(a)-1]
 	if first.Outcome != ledger.Succeeded || first.Attempts != 2 || !first.Flaky || !strings.Contains(strings.Join(first.Notes, "\n"), "attempt 1 was repeated: failed: a hiccup") {
-		t.Errorf("account of the flaky one is %+v", first)
+		t.Errorf("account of the flaky one is %s", describe(first))
 	}
 	if state := awaitState(t, namespace, "flaky", 5*time.Second, "an outcome", anyState); !state.OK || len(state.Errors) != 0 {
 		t.Errorf("the flaky one is shown with %q, want OK", state.Errors)
@@ -104,7 +104,7 @@ func TestNodeDrain(t *testing.T) {
 		accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, name(n), 2*time.Minute, "the first run", closedFirst)
 		a := accounts[len(accounts)-1]
 		if a.Outcome != ledger.Succeeded || a.Flaky || a.InfraFailures == 0 || a.Attempts != a.InfraFailures+1 {
-			t.Errorf("account of %s is %+v, want a success after attempts that the platform ended", name(n), a)
+			t.Errorf("account of %s is %s, want a success after attempts that the platform ended", name(n), describe(a))
 		}
 		if !strings.Contains(strings.Join(a.Notes, "\n"), "attempt 1 was repeated: infra-failed: Check execution error: pod deleted expectedly (on kubebox)") {
 			t.Errorf("notes of %s are %q", name(n), a.Notes)

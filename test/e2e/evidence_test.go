@@ -292,7 +292,7 @@ func TestLateReportIsEvidence(t *testing.T) {
 		t.Errorf("%d late reports are kept, want the first", late)
 	}
 	if got := closedAccount(t, kept, namespace, "late", ledger.Failed); got.Revision != a.Revision {
-		t.Errorf("the account is now %+v", got)
+		t.Errorf("the account is now %s", describe(got))
 	}
 	_, err := temporal(t).DescribeWorkflowExecution(t.Context(), workflows.LateReportID(unknown), "")
 	if _, none := err.(*serviceerror.NotFound); !none { //nolint:errorlint // it is not wrapped

@@ -151,7 +151,7 @@ func TestHeartbeat(t *testing.T) {
 	if time.Since(terminated) < lostAfter {
 		for _, a := range accountsOf(t, kept, namespace, "doomed") {
 			if a.Outcome != ledger.Unfinished {
-				t.Errorf("the account of the terminated run was closed early: %+v", a)
+				t.Errorf("the account of the terminated run was closed early: %s", describe(a))
 			}
 		}
 	}
@@ -169,7 +169,7 @@ func TestHeartbeat(t *testing.T) {
 	})[0]
 	if lost := "Check execution error: " + namespace + "/doomed: the run was lost: Temporal has no record of it any more"; doomed.Outcome != ledger.InfraFailed ||
 		len(doomed.Errors) != 1 || doomed.Errors[0] != lost || doomed.WorkflowID != runUUID || doomed.Judged.Sub(doomed.Started) < lostAfter {
-		t.Errorf("account is %+v, want that of a lost run", doomed)
+		t.Errorf("account is %s, want that of a lost run", describe(doomed))
 	}
 	if strings.Contains(roleLog(t, "worker"), outside.URL) || strings.Contains(roleLog(t, "worker"), runUUID) {
 		t.Error("the worker's log shows a secret")

@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,10 +38,36 @@ func awaitAccounts(t *testing.T, kept *ledger.Ledger, kind khv1.KHWorkload, name
 	eventually(t, within, "accounts of "+namespace+"/"+name+": "+what, func() (bool, string) {
 		var err error
 		found, err = kept.LastRuns(t.Context(), check.Ref{Kind: kind, Namespace: namespace, Name: name}, 100)
-		return err == nil && ok(found), fmt.Sprintf("%+v, error %v", found, err)
+		return err == nil && ok(found), fmt.Sprintf("%s, error %v", describe(found...), err)
 	})
 	return found
 }
+
+// describe tells what became of each account; printed as they are, they say only which tick they are of.
+func describe(accounts ...ledger.Account) string {
+	var lines strings.Builder
+	for _, a := range accounts {
+		outcome := string(a.Outcome)
+		if a.Outcome == ledger.Unfinished {
+			outcome = "not finished"
+		}
+		fmt.Fprintf(&lines, "\n\t%s of %s: %s", a.Trigger, a.Nominal.Format(clock), outcome)
+		for _, at := range []struct {
+			what string
+			time time.Time
+		}{{"started", a.Started}, {"pod created", a.PodCreated}, {"running", a.Running}, {"reported", a.Reported}, {"exited", a.Exited}, {"recorded", a.Recorded}} {
+			if !at.time.IsZero() {
+				fmt.Fprintf(&lines, ", %s %s", at.what, at.time.Format(clock))
+			}
+		}
+		if len(a.Errors) > 0 {
+			fmt.Fprintf(&lines, ", %q", a.Errors)
+		}
+	}
+	return lines.String()
+}
+
+const clock = "15:04:05.000"
 
 func TestAccountsOfRuns(t *testing.T) {
 	t.Parallel()
@@ -51,7 +78,7 @@ func TestAccountsOfRuns(t *testing.T) {
 
 	a := awaitAccounts(t, kept, khv1.KHCheck, namespace, "failing", 30*time.Second, "one, closed", closed)[0]
 	if a.Outcome != ledger.Failed || a.Trigger != ledger.First || len(a.Errors) != 1 || a.Errors[0] != "broken" {
-		t.Errorf("account is %+v", a)
+		t.Errorf("account is %s", describe(a))
 	}
 	times := []time.Time{a.Due, a.Started, a.PodCreated.Add(time.Second), a.Reported, a.Recorded} // Kubernetes has whole seconds
 	for i, at := range times {
@@ -60,11 +87,11 @@ func TestAccountsOfRuns(t *testing.T) {
 		}
 	}
 	if a.Running.IsZero() || a.Exited.IsZero() || a.Node != "kubebox" || a.Attempts != 1 || a.ImageDigest == "" || a.SpecHash == "" || a.WorkerBuild == "" || a.RunID == "" {
-		t.Errorf("account lacks something: %+v", a)
+		t.Errorf("account lacks something: %s", describe(a))
 	}
 	job := awaitAccounts(t, kept, khv1.KHJob, namespace, "job", 30*time.Second, "one, closed", closed)[0]
 	if job.Outcome != ledger.Failed || job.Trigger != ledger.Job {
-		t.Errorf("account of the job is %+v", job)
+		t.Errorf("account of the job is %s", describe(job))
 	}
 }
 
