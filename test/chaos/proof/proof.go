@@ -110,17 +110,29 @@ func (p *prover) grid(c Check) {
 		return
 	}
 	anchor := schedules[0].Anchor
-	due := map[int64]time.Time{}
+	seen := p.rowsOnGrid(c, func(t time.Time) bool {
+		return schedule.Next(anchor, t.Add(-time.Microsecond)).Sub(t) < time.Microsecond
+	})
 	for t := range schedule.Between(anchor, anchor, p.Ended) {
-		due[t.UnixMicro()] = t
+		if p.due++; !seen[t.UnixMicro()] {
+			p.violated(Unaccounted, "%s was due at %s and has no row for that", c.Name, at(t))
+		}
 	}
-	p.due += len(due)
-	seen := map[int64]bool{}
 	firsts := 0
 	for _, row := range p.rows[c.Name] {
 		if row.Trigger == ledger.First {
 			firsts++
 		}
+	}
+	if p.due++; firsts != 1 {
+		p.violated(Unaccounted, "%s has %d rows of its first run, want 1", c.Name, firsts)
+	}
+}
+
+// rowsOnGrid returns the times, in microseconds, of which a check has rows, and looks whether each is a due time and has one row.
+func (p *prover) rowsOnGrid(c Check, due func(time.Time) bool) map[int64]bool {
+	seen := map[int64]bool{}
+	for _, row := range p.rows[c.Name] {
 		if row.Trigger != ledger.Scheduled || row.Outcome == ledger.Paused && row.Nominal.After(p.Ended) {
 			continue
 		}
@@ -128,19 +140,12 @@ func (p *prover) grid(c Check) {
 			p.violated(Grid, "%s is paused at %s, when it was not suspended", c.Name, at(row.Nominal))
 		}
 		nominal := row.Nominal.UnixMicro()
-		if onGrid := schedule.Next(anchor, row.Nominal.Add(-time.Microsecond)).Sub(row.Nominal) < time.Microsecond; !onGrid || seen[nominal] || row.CheckUID != c.UID {
+		if !due(row.Nominal) || seen[nominal] || row.CheckUID != c.UID {
 			p.violated(Surplus, "%s has a row at %s (%s), which is no due time of it, or a second one for it", c.Name, at(row.Nominal), row.Outcome)
 		}
 		seen[nominal] = true
 	}
-	for nominal, t := range due {
-		if !seen[nominal] {
-			p.violated(Unaccounted, "%s was due at %s and has no row for that", c.Name, at(t))
-		}
-	}
-	if p.due++; firsts != 1 {
-		p.violated(Unaccounted, "%s has %d rows of its first run, want 1", c.Name, firsts)
-	}
+	return seen
 }
 
 // state looks whether the KHState of a check shows its last run.
