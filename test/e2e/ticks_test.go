@@ -182,8 +182,8 @@ func TestEverythingDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *outage > timeout+time.Minute { // well beyond the interval, the timeout and a grace of 30 s
-		eventually(t, time.Minute, "the report API listens", func() (bool, string) {
-			return answers(t.Context(), reportBase+"/healthz"), "no answer"
+		eventually(t, time.Minute, "the page is back", func() (bool, string) {
+			return answers(t.Context(), reportBase+"/"), "no page"
 		})
 		eventually(t, time.Minute, "all checks are unknown", func() (bool, string) {
 			page := statusPage(t, "?namespace="+namespace)
