@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -94,6 +95,37 @@ func TestPruneKeepsTheEvidenceOfTheNewestRuns(t *testing.T) {
 		}
 		if done, err = l.Prune(t.Context(), ledger.Retention{EvidenceRuns: 1}, noon); err != nil || done.Evidence != 2*(99+2) {
 			t.Errorf("pruned %+v, %v with one run a check", done, err)
+		}
+	})
+}
+
+// All evidence together has a bound; the oldest goes first, whosever it is.
+func TestPruneKeepsEvidenceWithinItsBytes(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		const runs, size = 30, 1000
+		key := func(run int) ledger.Key {
+			return account([]string{"often", "seldom"}[run%2], -time.Duration(run)*time.Minute, ledger.Failed).Key
+		}
+		noise := make([]byte, size) // it does not become shorter when compressed
+		random := rand.NewChaCha8([32]byte{})
+		for run := range runs {
+			_, _ = random.Read(noise)
+			must(t, l.PutEvidence(t.Context(), key(run), ledger.Evidence{Kind: "log", Content: noise}))
+		}
+		if done, err := l.Prune(t.Context(), ledger.Retention{EvidenceBytes: runs * size * 2}, noon); err != nil || done != (ledger.Pruned{}) {
+			t.Errorf("pruned %+v, %v where all may stay", done, err)
+		}
+		done, err := l.Prune(t.Context(), ledger.Retention{EvidenceBytes: 10*size + size/2}, noon)
+		if want := (ledger.Pruned{Evidence: 20}); err != nil || done != want {
+			t.Errorf("pruned %+v, %v, want %+v", done, err, want)
+		}
+		for run := range runs {
+			got, err := l.Evidence(t.Context(), key(run))
+			must(t, err)
+			if there := len(got) == 1; there != (run < 10) {
+				t.Errorf("run %d minutes ago: evidence is there: %t", run, there)
+			}
 		}
 	})
 }

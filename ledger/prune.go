@@ -20,6 +20,8 @@ type Retention struct {
 	EvidenceFor time.Duration
 	// EvidenceRuns is of how many runs of each check evidence is kept, the newest. 100 by default.
 	EvidenceRuns int
+	// EvidenceBytes is how much all evidence may take, as it is stored; above that, the oldest goes first. 2 GiB by default.
+	EvidenceBytes int64
 	// MaxRows is how many accounts are kept; above that, the oldest passes go first, then the oldest failures, a day at a
 	// time. 20 million by default.
 	MaxRows int64
@@ -31,21 +33,24 @@ const RollupsFor = 400 * 24 * time.Hour
 // DefaultRetention is what is kept where nothing else is said.
 func DefaultRetention() Retention {
 	const days = 24 * time.Hour
-	return Retention{PassesFor: 90 * days, FailuresFor: 400 * days, EvidenceFor: 30 * days, EvidenceRuns: 100, MaxRows: 20_000_000}
+	return Retention{
+		PassesFor: 90 * days, FailuresFor: 400 * days, EvidenceFor: 30 * days, EvidenceRuns: 100, EvidenceBytes: 2 << 30, MaxRows: 20_000_000,
+	}
 }
 
 func (r Retention) withDefaults() Retention {
 	d := DefaultRetention()
 	return Retention{
 		PassesFor: cmp.Or(r.PassesFor, d.PassesFor), FailuresFor: cmp.Or(r.FailuresFor, d.FailuresFor),
-		EvidenceFor: cmp.Or(r.EvidenceFor, d.EvidenceFor), EvidenceRuns: cmp.Or(r.EvidenceRuns, d.EvidenceRuns), MaxRows: cmp.Or(r.MaxRows, d.MaxRows),
+		EvidenceFor: cmp.Or(r.EvidenceFor, d.EvidenceFor), EvidenceRuns: cmp.Or(r.EvidenceRuns, d.EvidenceRuns),
+		EvidenceBytes: cmp.Or(r.EvidenceBytes, d.EvidenceBytes), MaxRows: cmp.Or(r.MaxRows, d.MaxRows),
 	}
 }
 
 // Validate returns what is wrong with the retention.
 func (r Retention) Validate() error {
 	r = r.withDefaults()
-	if r.PassesFor < 0 || r.EvidenceFor < 0 || r.EvidenceRuns < 0 || r.MaxRows < 0 {
+	if r.PassesFor < 0 || r.EvidenceFor < 0 || r.EvidenceRuns < 0 || r.EvidenceBytes < 0 || r.MaxRows < 0 {
 		return errors.New("retention: nothing may be negative")
 	}
 	if r.FailuresFor < r.PassesFor {
@@ -81,7 +86,8 @@ func (l *Ledger) Prune(ctx context.Context, keep Retention, now time.Time) (Prun
 		func() error { return p.accounts(failures, p.before(keep.FailuresFor), &p.done.Failures) },
 		func() error { return p.excess(keep.MaxRows) },
 		func() error { return p.evidence(p.before(min(keep.EvidenceFor, keep.FailuresFor))) },
-		func() error { return p.excessEvidence(keep.EvidenceRuns) },
+		func() error { return p.evidenceOfOldRuns(keep.EvidenceRuns) },
+		func() error { return p.excessEvidence(keep.EvidenceBytes) },
 		p.days,
 		func() error { return p.rollups("hourly", "hour", &p.done.Hours) },
 		func() error { return p.rollups("daily", "day", &p.done.Days) },
@@ -219,6 +225,7 @@ func (p *pruner) oldestHour() (int64, error) {
 	return floor(oldest, hour), err
 }
 
+// evidence removes what is older than limit.
 func (p *pruner) evidence(limit int64) error {
 	return p.slices(`SELECT coalesce(max(nominal), 0) FROM (SELECT nominal FROM evidence
 WHERE nominal < $1 ORDER BY nominal LIMIT 100) oldest`, `DELETE FROM evidence WHERE nominal <= $1 RETURNING 1`, limit, &p.done.Evidence)
@@ -252,8 +259,18 @@ func (p *pruner) days() error {
 	})
 }
 
-// excessEvidence removes what is kept of a check's runs besides the newest.
-func (p *pruner) excessEvidence(runs int) error {
+// excessEvidence removes the oldest until all of it takes no more than limit.
+func (p *pruner) excessEvidence(limit int64) error {
+	newest, err := p.number(`SELECT coalesce(max(nominal), -1) FROM (SELECT nominal, sum(length(content)) OVER (ORDER BY nominal DESC) AS bytes
+FROM evidence) sums WHERE bytes > $1`, limit)
+	if err != nil {
+		return err
+	}
+	return p.evidence(newest + 1)
+}
+
+// evidenceOfOldRuns removes what is kept of a check's runs besides the newest.
+func (p *pruner) evidenceOfOldRuns(runs int) error {
 	var checks []string
 	err := queryRows(p.ctx, p.store.reader(), `SELECT DISTINCT check_uid FROM evidence`, func(scan scanner) error {
 		var uid string

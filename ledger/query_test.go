@@ -335,7 +335,7 @@ func TestCountsAreKeptAsLongAsFailures(t *testing.T) {
 
 func TestRetentionIsChecked(t *testing.T) {
 	l := open(t, sqliteDSN(t))
-	for _, r := range []ledger.Retention{{PassesFor: -1}, {MaxRows: -1}, {EvidenceRuns: -1}, {FailuresFor: time.Hour}} {
+	for _, r := range []ledger.Retention{{PassesFor: -1}, {MaxRows: -1}, {EvidenceRuns: -1}, {EvidenceBytes: -1}, {FailuresFor: time.Hour}} {
 		if _, err := l.Prune(context.Background(), r, noon); err == nil {
 			t.Errorf("retention %+v was taken", r)
 		}

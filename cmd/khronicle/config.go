@@ -138,6 +138,7 @@ func (c *config) addRunFlags(f *pflag.FlagSet) {
 	f.DurationVar(&c.accounts.PassesFor, flagPassAge, c.accounts.PassesFor, "how long the ledger keeps accounts without a fault")
 	f.DurationVar(&c.accounts.FailuresFor, flagFailureAge, c.accounts.FailuresFor, "how long it keeps those of failed, flaky and missed runs")
 	f.DurationVar(&c.accounts.EvidenceFor, flagEvidenceAge, c.accounts.EvidenceFor, "how long it keeps what was collected of failed runs")
+	f.Int64Var(&c.accounts.EvidenceBytes, flagEvidenceBytes, c.accounts.EvidenceBytes, "how many bytes of it; beyond that the oldest goes")
 	f.Int64Var(&c.accounts.MaxRows, flagAccounts, c.accounts.MaxRows, "how many accounts it keeps; beyond that the oldest go, those without a fault first")
 	f.StringVar(&c.heartbeatURL, "heartbeat-url", c.heartbeatURL, "what is asked for every 30 s as long as Temporal and a worker work, such as https://hc-ping.com/UUID [KHRONICLE_HEARTBEAT_URL]")
 	f.Lookup("heartbeat-url").DefValue = "" // --help shall not show a secret of the environment

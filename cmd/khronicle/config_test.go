@@ -102,6 +102,7 @@ func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 		{"passes are kept for 90 days", nil, nil, "ledger-max-pass-age", "2160h0m0s"},
 		{"failures are kept for 400 days", nil, nil, "ledger-max-failure-age", "9600h0m0s"},
 		{"evidence is kept for 30 days", nil, nil, "ledger-max-evidence-age", "720h0m0s"},
+		{"2 GiB of it are kept", nil, nil, "ledger-max-evidence-bytes", "2147483648"},
 		{"20 million accounts are kept", nil, nil, "ledger-max-accounts", "20000000"},
 	}
 	for _, tt := range tests {
@@ -139,7 +140,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	cluster := []string{"context", "debug", "kubeconfig", "log-json", "log-level", "target-namespaces"}
 	roles := slices.Concat(cluster, []string{"config", "pod-name"})
 	runs := []string{
-		"heartbeat-url", "ledger", "ledger-max-accounts", "ledger-max-evidence-age", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
+		"heartbeat-url", "ledger", "ledger-max-accounts", "ledger-max-evidence-age", "ledger-max-evidence-bytes", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
 	}
 	tests := map[string][]string{
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
@@ -261,6 +262,7 @@ func TestWhatTheLedgerKeepsIsChecked(t *testing.T) {
 		"--ledger-max-pass-age: 0s is not more than 0":                                  {"--ledger-max-pass-age", "0"},
 		"--ledger-max-failure-age: -1h0m0s is not more than 0":                          {"--ledger-max-failure-age", "-1h"},
 		"--ledger-max-evidence-age: 0s is not more than 0":                              {"--ledger-max-evidence-age", "0"},
+		"--ledger-max-evidence-bytes: 0 is not more than 0":                             {"--ledger-max-evidence-bytes", "0"},
 		"--ledger-max-accounts: 0 is not more than 0":                                   {"--ledger-max-accounts", "0"},
 		"--ledger-max-failure-age: 24h0m0s is less than --ledger-max-pass-age, 48h0m0s": {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "48h"},
 		"find the cluster (set --kubeconfig or KUBECONFIG): ":                           {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "24h"}, // the next thing that is looked at

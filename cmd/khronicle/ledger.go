@@ -24,10 +24,11 @@ func (p *process) openLedger() *ledger.Late {
 
 // The flags that say what is kept in the ledger.
 const (
-	flagPassAge     = "ledger-max-pass-age"
-	flagFailureAge  = "ledger-max-failure-age"
-	flagEvidenceAge = "ledger-max-evidence-age"
-	flagAccounts    = "ledger-max-accounts"
+	flagPassAge       = "ledger-max-pass-age"
+	flagFailureAge    = "ledger-max-failure-age"
+	flagEvidenceAge   = "ledger-max-evidence-age"
+	flagEvidenceBytes = "ledger-max-evidence-bytes"
+	flagAccounts      = "ledger-max-accounts"
 )
 
 // checkLedger says at the start what is wrong with the name of the ledger, or with what it shall keep.
@@ -39,10 +40,12 @@ func (c *config) checkLedger() error {
 			return fmt.Errorf("--%s: %s is not more than 0", name, age)
 		}
 	}
-	switch {
-	case c.accounts.MaxRows <= 0:
-		return fmt.Errorf("--%s: %d is not more than 0", flagAccounts, c.accounts.MaxRows)
-	case c.accounts.FailuresFor < c.accounts.PassesFor:
+	for name, limit := range map[string]int64{flagAccounts: c.accounts.MaxRows, flagEvidenceBytes: c.accounts.EvidenceBytes} {
+		if limit <= 0 {
+			return fmt.Errorf("--%s: %d is not more than 0", name, limit)
+		}
+	}
+	if c.accounts.FailuresFor < c.accounts.PassesFor {
 		return fmt.Errorf("--%s: %s is less than --%s, %s", flagFailureAge, c.accounts.FailuresFor, flagPassAge, c.accounts.PassesFor)
 	}
 	if c.ledger == "" {
