@@ -24,8 +24,9 @@ func (a *Activities) Heartbeat(ctx context.Context) error {
 type OpenAccountsInput struct {
 	// Before is when their runs had begun.
 	Before time.Time
-	// Limit is how many are returned at most: the oldest.
+	// Limit is how many are returned at most: the oldest, but for so many that are left out.
 	Limit int
+	Skip  int `json:",omitempty"`
 }
 
 // OpenAccounts returns the open accounts of runs in the namespaces whose checks are run, as far as they are known: they
@@ -39,9 +40,13 @@ func (a *Activities) OpenAccounts(ctx context.Context, in OpenAccountsInput) ([]
 		return nil, fmt.Errorf("list open accounts: %w", err)
 	}
 	var open []AccountInput
+	skip := in.Skip
 	for _, run := range runs {
 		// The runs of other namespaces may be in another Temporal.
 		if !run.Started.Before(in.Before) || !a.Cluster.Watches(run.Namespace) {
+			continue
+		}
+		if skip--; skip >= 0 {
 			continue
 		}
 		if open = append(open, inputOf(run)); len(open) == in.Limit {

@@ -57,22 +57,59 @@ func (a *Activities) lastOf(ctx context.Context, in TicksInput, trigger ledger.T
 	case last.Outcome == ledger.Unfinished:
 		return last, busy, ok, fmt.Errorf("ticks of %s after %s: %w", in.Ref, last.Nominal.Format(time.RFC3339), errRunIsOpen)
 	}
-	end := slices.MaxFunc([]time.Time{last.Judged, last.Exited, last.Recorded}, time.Time.Compare)
-	return last, span{last.Nominal, end}, ok, nil
+	end := slices.MaxFunc([]time.Time{last.Judged, last.Exited}, time.Time.Compare)
+	if end.IsZero() { // a lost run: when its account was closed says nothing of when it ended
+		return last, span{last.Nominal, last.Started}, ok, nil
+	}
+	return last, span{last.Nominal, slices.MaxFunc([]time.Time{end, last.Recorded}, time.Time.Compare)}, ok, nil
 }
 
-// firstWithin is how often it is tried to find the account of a run that must have one.
-const firstWithin = 20
+// accountWithin bounds the wait for the account of a run that must have one, and lookEvery says how often it is looked for. A
+// ledger that was down gets its accounts within a minute. Tests change them.
+var (
+	accountWithin = 90 * time.Second
+	lookEvery     = time.Second
+)
 
-// awaitRuns returns an error as long as a run that was in flight has no closed account: one that could not be opened shows
-// nothing of the run.
+// await looks until there is what is looked for, or until the account of a run must have come; then ok is false.
+func await(ctx context.Context, look func() (ok bool, err error)) (ok bool, err error) {
+	until := time.Now().Add(accountWithin)
+	for {
+		if ok, err = look(); ok || err != nil || time.Now().After(until) {
+			return ok, err
+		}
+		keepAlive(ctx)
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// keepAlive says that the activity goes on, and keeps what it said before.
+func keepAlive(ctx context.Context) {
+	var done ticksProgress
+	if activity.HasHeartbeatDetails(ctx) && activity.GetHeartbeatDetails(ctx, &done) == nil {
+		activity.RecordHeartbeat(ctx, done)
+		return
+	}
+	activity.RecordHeartbeat(ctx)
+}
+
+// awaitRuns waits for the closed accounts of runs that were in flight: one that could not be opened shows nothing of the run.
 func (a *Activities) awaitRuns(ctx context.Context, in TicksInput) error {
 	for _, run := range in.Runs {
-		account, ok, err := a.Ledger.RunOf(ctx, in.Ref, run)
-		if err != nil {
+		open := false
+		_, err := await(ctx, func() (bool, error) {
+			account, ok, err := a.Ledger.RunOf(ctx, in.Ref, run)
+			open = ok && account.Outcome == ledger.Unfinished
+			return ok && !open, err
+		})
+		switch {
+		case err != nil:
 			return fmt.Errorf("read the account of a run of %s: %w", in.Ref, err)
-		}
-		if (!ok || account.Outcome == ledger.Unfinished) && activity.GetInfo(ctx).Attempt < firstWithin {
+		case open:
 			return fmt.Errorf("ticks of %s: %w", in.Ref, errRunIsOpen)
 		}
 	}
@@ -111,12 +148,13 @@ func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok
 
 // firstRun returns the time of the check's run at once.
 func (a *Activities) firstRun(ctx context.Context, in TicksInput) (span, error) {
-	last, busy, found, err := a.lastOf(ctx, in, ledger.First)
-	// The newest may be that of the spec before, as long as this one's waits for the ledger.
-	there := found && !last.Nominal.Before(in.Anchor.Add(-check.TickTolerance))
-	if err == nil && in.SinceFirst && !there && activity.GetInfo(ctx).Attempt < firstWithin {
-		err = fmt.Errorf("ticks of %s: the account of its first run is not there yet", in.Ref)
-	}
+	var busy span
+	_, err := await(ctx, func() (bool, error) {
+		last, run, found, err := a.lastOf(ctx, in, ledger.First)
+		busy = run
+		// The newest may be that of the spec before, as long as this one's waits for the ledger.
+		return !in.SinceFirst || found && !last.Nominal.Before(in.Anchor.Add(-check.TickTolerance)), err
+	})
 	return busy, err
 }
 
@@ -136,11 +174,17 @@ func (r *TicksResult) count(outcome ledger.Outcome) {
 	}
 }
 
-// maxTicks is how many accounts are written at a time.
-const maxTicks = 1000
+// maxTicks is how many accounts are written at a time: what a transaction of the ledger takes.
+const maxTicks = 256
+
+// ticksProgress is how far the ticks are entered.
+type ticksProgress struct {
+	Upto   time.Time
+	Result TicksResult
+}
 
 // RecordTicks makes accounts of due times at which no run started, and counts them; without a ledger, those for which that need
-// not be asked. It may be called again.
+// not be asked. It may be called again, and goes on where it was.
 func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResult, error) {
 	var result TicksResult
 	schedule, err := check.ParseSchedule(in.Schedule)
@@ -150,6 +194,12 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResul
 	busy, ok, err := a.busy(ctx, &in)
 	if err != nil || !ok {
 		return result, err
+	}
+	if activity.HasHeartbeatDetails(ctx) {
+		var done ticksProgress
+		if err := activity.GetHeartbeatDetails(ctx, &done); err == nil && done.Upto.After(in.After) {
+			in.After, result = done.Upto, done.Result
+		}
 	}
 	var accounts []ledger.Account
 	write := func() error {
@@ -162,8 +212,10 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResul
 				return fmt.Errorf("record ticks of %s: %w", in.Ref, err)
 			}
 		}
+		if len(accounts) > 0 {
+			activity.RecordHeartbeat(ctx, ticksProgress{accounts[len(accounts)-1].Nominal, result})
+		}
 		accounts = accounts[:0]
-		activity.RecordHeartbeat(ctx)
 		return nil
 	}
 	for due := range schedule.Between(in.Anchor, in.After, in.Before) {

@@ -89,6 +89,7 @@ func TestTicksThatCannotBeEnteredAreNotCounted(t *testing.T) {
 }
 
 func TestTicksSinceTheLastOne(t *testing.T) {
+	activities.WaitForAccounts(0, 0)
 	anchor := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	minute := func(n int) time.Time { return anchor.Add(time.Duration(n) * time.Minute) }
 	tick := func(n int, outcome ledger.Outcome, run string, ended time.Time) ledger.Account {
@@ -166,29 +167,50 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 		if got := kept.ticks[0]; len(got) != 3 || got[1].Outcome != ledger.Skipped || got[2].Outcome != ledger.Missed {
 			t.Errorf("ticks are %+v, want two that were skipped and one that was missed", got)
 		}
-		kept.first.Nominal = anchor.Add(-time.Hour)
-		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "not there yet") {
-			t.Errorf("error %v, want to be tried again: the account is that of the spec before", err)
-		}
-		kept.first.Name = ""
-		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "not there yet") {
-			t.Errorf("error %v, want to be tried again until the account of the first run is there", err)
+		for _, change := range []func(){
+			func() { // that of the spec before
+				kept.first.Nominal, kept.first.Judged, kept.first.Recorded = minute(-60), minute(-60), minute(-60)
+			},
+			func() { kept.first.Name = "" },
+		} {
+			change()
+			kept.ticks = nil
+			if _, err := env.ExecuteActivity(a.RecordTicks, in); err != nil || len(kept.ticks) != 1 || kept.ticks[0][0].Outcome != ledger.Missed {
+				t.Errorf("error %v, ticks %+v, want all missed, as the account of the first run did not come", err, kept.ticks)
+			}
 		}
 	})
-	t.Run("while a run in flight has no account", func(t *testing.T) {
+	t.Run("after a run in flight whose account is late", func(t *testing.T) {
 		a, env := worker(&fakeCluster{})
-		kept := &fakeLedger{last: tick(1, ledger.Succeeded, "another", minute(2))}
+		kept := &fakeLedger{last: tick(1, ledger.Succeeded, runUUID, minute(2)), late: 3}
 		a.Ledger = kept
 		in := activities.TicksInput{
 			Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"},
 			Anchor: anchor, After: anchor, Before: minute(4), SinceLast: true, Runs: []string{runUUID},
 		}
-		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "no outcome yet") || len(kept.ticks) != 0 {
-			t.Errorf("error %v and ticks %v, want to be tried again", err, kept.ticks)
+		activities.WaitForAccounts(time.Minute, time.Millisecond)
+		defer activities.WaitForAccounts(0, 0)
+		if _, err := env.ExecuteActivity(a.RecordTicks, in); err != nil || kept.late != -1 {
+			t.Errorf("error %v, looked %d times more often than it had to", err, -kept.late-1)
 		}
-		kept.last.WorkflowID = runUUID
-		if _, err := env.ExecuteActivity(a.RecordTicks, in); err != nil || len(kept.ticks) != 1 {
-			t.Errorf("error %v, ticks %v", err, kept.ticks)
+		kept.last.Outcome = ledger.Unfinished
+		activities.WaitForAccounts(0, 0)
+		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "no outcome yet") {
+			t.Errorf("error %v, want to be tried again: the run is open", err)
+		}
+	})
+	t.Run("after a run that was lost", func(t *testing.T) {
+		a, env := worker(&fakeCluster{})
+		kept := &fakeLedger{last: tick(1, ledger.InfraFailed, runUUID, minute(60))}
+		kept.last.Started, kept.last.Judged = minute(1), time.Time{}
+		a.Ledger = kept
+		in := activities.TicksInput{
+			Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"},
+			Anchor: anchor, After: anchor, Before: minute(61), SinceLast: true,
+		}
+		encoded, err := env.ExecuteActivity(a.RecordTicks, in)
+		if counted := value[activities.TicksResult](t, encoded, err); counted != (activities.TicksResult{Missed: 59}) {
+			t.Errorf("counts are %+v, want all missed: when the run ended is not known", counted)
 		}
 	})
 	t.Run("while the run before them is open", func(t *testing.T) {
@@ -221,11 +243,20 @@ func TestVeryManyTicks(t *testing.T) {
 	n := 0
 	for _, batch := range kept.ticks {
 		n += len(batch)
-		if len(batch) > 1000 {
+		if len(batch) > 256 {
 			t.Errorf("%d ticks at a time", len(batch))
 		}
 	}
 	if n != 3599 {
 		t.Errorf("%d ticks, want 3599", n)
+	}
+	kept.ticks = nil
+	env.SetHeartbeatDetails(activities.TicksProgress{Upto: anchor.Add(3590 * time.Second), Result: activities.TicksResult{Missed: 3590}})
+	encoded, err = env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
+		Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1s"}, Anchor: anchor,
+		After: anchor, Before: anchor.Add(time.Hour),
+	})
+	if counted := value[activities.TicksResult](t, encoded, err); counted.Missed != 3599 || len(kept.ticks[0]) != 9 {
+		t.Errorf("counts are %+v and %d ticks were entered, want it to go on where another worker was", counted, len(kept.ticks[0]))
 	}
 }

@@ -171,6 +171,7 @@ func tell(all []func(namespace, name string), namespace, name string) {
 
 // execution is one workflow in the fake Temporal.
 type execution struct {
+	firstRun string // its run ID
 	client.StartWorkflowOptions
 	input    workflows.ScheduledCheckInput
 	status   enumspb.WorkflowExecutionStatus
@@ -275,6 +276,21 @@ func (f *fakeTemporal) keepHouse(o client.StartWorkflowOptions, workflow any, ar
 	return nil
 }
 
+// replace puts another schedule of a revision in the place of one, as another starter does.
+func (f *fakeTemporal) replace(t *testing.T, id string, revision workflows.Revision) {
+	t.Helper()
+	payload, err := converter.GetDefaultDataConverter().ToPayload(revision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	other := *f.workflows[id]
+	other.firstRun, other.memo = "another", &commonpb.Memo{Fields: maps.Clone(other.memo.GetFields())}
+	other.memo.Fields[workflows.MemoRevision] = payload
+	f.workflows[id] = &other
+}
+
 // DescribeWorkflowExecution names the children of a workflow's last moment for ever, as Temporal does.
 func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	f.mu.Lock()
@@ -287,7 +303,7 @@ func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string
 		return nil, serviceerror.NewNotFound("no such workflow")
 	}
 	described := &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
-		Status: found.status, Memo: found.memo,
+		Status: found.status, Memo: found.memo, FirstRunId: found.firstRun,
 	}}
 	if !found.closed.IsZero() {
 		described.WorkflowExecutionInfo.CloseTime = timestamppb.New(found.closed)

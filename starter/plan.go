@@ -18,11 +18,11 @@ const (
 	end
 	// pause has the schedule run nothing any more, and lets a run in flight end: the check is suspended.
 	pause
-	// stop ends the schedule, and lets a run in flight end: the check is suspended, and its spec is not valid.
+	// stop ends the schedule, and lets a run in flight end: the check is suspended, and nothing says when it would be due.
 	stop
 	// wait looks again later: the check has changed, but a run of the old spec is in flight.
 	wait
-	// fault stops the schedule and starts one run, which records what is wrong with the spec.
+	// fault has the schedule run nothing any more, and starts one run, which records what is wrong with the spec.
 	fault
 	// start begins the schedule anew, with a first run at once.
 	start
@@ -30,7 +30,9 @@ const (
 
 // schedule is what is known of a check's cron workflow.
 type schedule struct {
-	running  bool
+	running bool
+	// first is the run ID of the first execution, which all of its ticks share.
+	first    string
 	revision workflows.Revision
 	// grid says when its ticks are due. It is nil where that is not known.
 	grid *workflows.Grid
@@ -48,12 +50,13 @@ func plan(c *khv1.KuberhealthyCheck, s schedule) action {
 		}
 		return nothing
 	}
-	if s.running && s.inStep(c) {
+	valid := check.FromCheck(c).Validate() == nil
+	if s.running && s.inStep(c, valid) {
 		return nothing
 	}
-	valid := check.FromCheck(c).Validate() == nil
+	_, known := quietSchedule(c, s)
 	switch {
-	case c.Spec.Suspend && valid:
+	case c.Spec.Suspend && known:
 		return pause
 	case c.Spec.Suspend && s.running:
 		return stop
@@ -70,10 +73,23 @@ func plan(c *khv1.KuberhealthyCheck, s schedule) action {
 
 // inStep is true when the schedule is that of the check's present spec, or of a later one that the cache does not know
 // yet.
-func (s schedule) inStep(c *khv1.KuberhealthyCheck) bool {
-	paused := s.grid != nil && s.grid.Paused
+func (s schedule) inStep(c *khv1.KuberhealthyCheck, valid bool) bool {
+	paused, quiet := s.grid != nil && s.grid.Paused, c.Spec.Suspend || !valid
 	return s.revision.UID == string(c.UID) &&
-		(s.revision.Generation > c.Generation || s.revision.Generation == c.Generation && paused == c.Spec.Suspend)
+		(s.revision.Generation > c.Generation || s.revision.Generation == c.Generation && paused == quiet)
+}
+
+// quietSchedule says when a check would be due that does not run: by its spec, or, where that cannot be read, by its last
+// schedule.
+func quietSchedule(c *khv1.KuberhealthyCheck, last schedule) (spec check.ScheduleSpec, known bool) {
+	spec = check.ScheduleOf(c.Spec)
+	if _, err := check.ParseSchedule(spec); err == nil {
+		return spec, true
+	}
+	if last.grid != nil && last.revision.UID == string(c.UID) {
+		return last.grid.Schedule, true
+	}
+	return check.ScheduleSpec{}, false
 }
 
 // gap is what accounts for the ticks that the schedules of a check left open before the one that begins now; nil when none
@@ -107,10 +123,10 @@ func input(c *khv1.KuberhealthyCheck, anchor time.Time) workflows.ScheduledCheck
 	}
 }
 
-// pausedInput is that of the ticks of a suspended check.
-func pausedInput(c *khv1.KuberhealthyCheck, anchor time.Time) workflows.ScheduledCheckInput {
+// pausedInput is that of the ticks of a check that does not run: it is suspended, or its spec is not valid.
+func pausedInput(c *khv1.KuberhealthyCheck, spec check.ScheduleSpec, anchor time.Time) workflows.ScheduledCheckInput {
 	in := input(c, anchor)
-	in.FirstRun, in.Paused = "", true
+	in.FirstRun, in.Schedule, in.Paused = "", spec, true
 	return in
 }
 

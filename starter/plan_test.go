@@ -43,6 +43,8 @@ func TestPlan(t *testing.T) {
 		badSlot   = aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.RunInterval = "0s" })
 		empty     = aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.PodSpec.Containers = nil })
 		asleep    = aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend, c.Spec.Timeout = true, "abc" })
+		sleepless = aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend, c.Spec.RunInterval = true, "often" })
+		minutely  = workflows.Grid{Schedule: check.ScheduleSpec{RunInterval: "1m"}}
 		run       = []string{"3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"}
 	)
 	tests := []struct {
@@ -77,9 +79,14 @@ func TestPlan(t *testing.T) {
 		{"suspended, though the cache does not know it", valid, schedule{running: true, revision: fourth, grid: &paused}, nothing},
 		{"suspended, a run in flight", suspended, schedule{running: true, revision: second, inFlight: run}, pause},
 		{"suspended from the start", suspended, schedule{}, pause},
-		{"suspended with a bad spec", asleep, schedule{running: true, revision: second}, stop},
-		{"suspended with a bad spec and stopped", asleep, schedule{revision: second}, nothing},
-		{"suspended with a bad spec from the start", asleep, schedule{}, nothing},
+		{"suspended with a bad spec", asleep, schedule{running: true, revision: second}, pause},
+		{"suspended with a bad spec from the start", asleep, schedule{}, pause},
+		{"suspended with a bad spec and paused", asleep, schedule{running: true, revision: third, grid: &paused}, nothing},
+		{"suspended with a bad interval", sleepless, schedule{running: true, revision: second, grid: &minutely}, pause},
+		{"suspended with a bad interval, of an unknown schedule", sleepless, schedule{running: true, revision: second}, stop},
+		{"suspended with a bad interval, of an unknown schedule that has ended", sleepless, schedule{revision: second}, nothing},
+		{"suspended with a bad interval from the start", sleepless, schedule{}, nothing},
+		{"suspended with a bad interval, after a namesake", sleepless, schedule{revision: namesake, grid: &minutely}, nothing},
 		{"resumed, a run in flight", valid, schedule{revision: second, inFlight: run}, wait},
 		{"resumed", valid, schedule{revision: second}, start},
 		{"resumed, from a schedule", valid, schedule{running: true, revision: second, grid: &paused}, start},
@@ -88,6 +95,8 @@ func TestPlan(t *testing.T) {
 		{"bad interval", badSlot, schedule{}, fault},
 		{"no containers", empty, schedule{}, fault},
 		{"edited to a bad spec", invalid, schedule{running: true, revision: second}, fault},
+		{"bad spec and paused", invalid, schedule{running: true, revision: third, grid: &paused}, nothing},
+		{"repaired", valid, schedule{running: true, revision: second, grid: &paused}, start},
 		{"edited to a bad spec, a run in flight", invalid, schedule{running: true, revision: second, inFlight: run}, wait},
 	}
 	for _, tt := range tests {
@@ -113,6 +122,10 @@ func TestPlanComesToRest(t *testing.T) {
 		{"started", aCheck(nil), schedule{running: true, revision: workflows.RevisionOf(check.FromCheck(aCheck(nil)).Ref)}},
 		{
 			"paused", aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true }),
+			schedule{running: true, revision: workflows.Revision{UID: "uid-1", Generation: 3}, grid: &workflows.Grid{Paused: true}},
+		},
+		{
+			"not valid", aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Timeout = "abc" }),
 			schedule{running: true, revision: workflows.Revision{UID: "uid-1", Generation: 3}, grid: &workflows.Grid{Paused: true}},
 		},
 		{"ended", nil, schedule{revision: workflows.Revision{UID: "uid-1", Generation: 3}}},

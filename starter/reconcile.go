@@ -20,6 +20,13 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
+// beginWithin bounds the steps that begin a schedule. Its due times count from the first of them: one that takes longer is
+// begun anew.
+const beginWithin = 5 * time.Second
+
+// errScheduleChanged is the error of a schedule that is not the one which was to be replaced: another starter was faster.
+var errScheduleChanged = errors.New("the schedule has changed meanwhile")
+
 // lookAgain is how soon an edited check is looked at again while a run of its old spec is in flight.
 const lookAgain = 500 * time.Millisecond
 
@@ -59,11 +66,11 @@ func (s *starter) act(ctx context.Context, todo action, id string, c *khv1.Kuber
 	case pause:
 		return 0, s.pause(ctx, id, c, present)
 	case stop:
-		return 0, s.stop(ctx, id, "the check is suspended, and its spec is not valid")
+		return 0, s.stop(ctx, id, "the check is suspended, and its schedule cannot be read")
 	case wait:
 		return lookAgain, nil
 	case fault:
-		return 0, errors.Join(s.stop(ctx, id, "the check's spec is not valid"), s.startFirst(ctx, check.FromCheck(c)))
+		return 0, s.fault(ctx, id, c, present)
 	case start:
 		return 0, s.start(ctx, id, c, present)
 	}
@@ -98,7 +105,7 @@ func (s *starter) describe(ctx context.Context, id string) (schedule, error) {
 	if err != nil {
 		return schedule{}, fmt.Errorf("describe workflow %s: %w", id, err)
 	}
-	found := schedule{running: open(described)}
+	found := schedule{running: open(described), first: described.GetWorkflowExecutionInfo().GetFirstRunId()}
 	for _, child := range runsOf(described) {
 		found.children = append(found.children, child.GetWorkflowId())
 	}
@@ -151,23 +158,54 @@ func open(described *workflowservice.DescribeWorkflowExecutionResponse) bool {
 // start begins the schedule with a first run at once. The order matters: when the process dies between the two, the next
 // start finds the first run started and goes on.
 func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) error {
-	in := input(c, time.Now())
-	if err := s.accountForGap(ctx, c, last, in.Anchor); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, beginWithin)
+	defer cancel()
+	now := time.Now()
+	if err := s.accountForGap(ctx, c, last, now); err != nil {
 		return err
 	}
 	if err := s.startFirst(ctx, check.FromCheck(c)); err != nil {
 		return err
 	}
-	return s.startSchedule(ctx, id, last, in)
+	return s.startSchedule(ctx, id, last, input(c, anchorOf(now)))
 }
+
+// anchorOf is what a schedule counts its due times from that begins now. Temporal counts whole seconds: with a part of one,
+// two ticks may come to the same due time when the clocks of starter and Temporal differ by as little.
+func anchorOf(now time.Time) time.Time { return now.Truncate(time.Second) }
 
 // pause begins a schedule that runs nothing.
 func (s *starter) pause(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) error {
-	in := pausedInput(c, time.Now())
-	if err := s.accountForGap(ctx, c, last, in.Anchor); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, beginWithin)
+	defer cancel()
+	now := time.Now()
+	if err := s.accountForGap(ctx, c, last, now); err != nil {
 		return err
 	}
-	return s.startSchedule(ctx, id, last, in)
+	return s.startQuiet(ctx, id, c, last, now)
+}
+
+// fault starts the one run that records what is wrong with the spec, and a schedule that runs nothing.
+func (s *starter) fault(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) error {
+	ctx, cancel := context.WithTimeout(ctx, beginWithin)
+	defer cancel()
+	now := time.Now()
+	if err := s.accountForGap(ctx, c, last, now); err != nil {
+		return err
+	}
+	if err := s.startFirst(ctx, check.FromCheck(c)); err != nil {
+		return err
+	}
+	if _, known := quietSchedule(c, last); !known {
+		return s.stop(ctx, id, "the check's schedule cannot be read")
+	}
+	return s.startQuiet(ctx, id, c, last, now)
+}
+
+// startQuiet begins a schedule whose ticks run nothing.
+func (s *starter) startQuiet(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule, now time.Time) error {
+	spec, _ := quietSchedule(c, last)
+	return s.startSchedule(ctx, id, last, pausedInput(c, spec, anchorOf(now)))
 }
 
 // startSchedule begins the schedule.
@@ -180,10 +218,17 @@ func (s *starter) startSchedule(ctx context.Context, id string, last schedule, i
 	grid := workflows.Grid{Schedule: in.Schedule, Anchor: in.Anchor, Paused: in.Paused, Runs: last.inFlight}
 	summary := fmt.Sprintf("%s %s, %s", in.Ref.Kind, in.Ref, parsed.CronSpec())
 	if in.Paused {
-		summary += ", suspended"
+		summary += ", paused"
 	}
 	conflict := enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 	if last.running {
+		present, err := s.describe(ctx, id)
+		if err != nil {
+			return err
+		}
+		if present.running && present.first != last.first {
+			return fmt.Errorf("start workflow %s: %w", id, errScheduleChanged)
+		}
 		conflict = enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
 	}
 	_, err = s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{

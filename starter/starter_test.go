@@ -149,6 +149,38 @@ func TestEditedCheck(t *testing.T) {
 			w.expect(t, time.Hour)
 		})
 	})
+	t.Run("which another starter sees too, and is faster", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.expect(t, atOnce, "start "+first, "start "+cartID)
+			w.temporal.complete(first)
+			w.temporal.before = func(id string) {
+				if id == second {
+					w.temporal.replace(t, cartID, workflows.Revision{UID: cartUID, Generation: 2})
+				}
+			}
+			w.cluster.apply(cart(every("5m")))
+			w.expect(t, time.Minute, "start "+second)
+		})
+	})
+	t.Run("while Temporal takes long", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.expect(t, atOnce, "start "+first, "start "+cartID)
+			w.temporal.complete(first)
+			slow := true
+			w.temporal.before = func(id string) {
+				if slow && id == second {
+					slow = false
+					time.Sleep(40 * time.Second)
+				}
+			}
+			w.cluster.apply(cart(every("5m")))
+			edited := time.Now()
+			w.expect(t, time.Minute, "start "+second, "start "+cartID)
+			if late := w.temporal.get(t, cartID).input.Anchor.Sub(edited); late < 39*time.Second {
+				t.Errorf("the schedule counts from %s after the edit, want from its start 40 s after it", late)
+			}
+		})
+	})
 	t.Run("while its first run is in flight", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 			w.expect(t, atOnce, "start "+first, "start "+cartID)
@@ -285,7 +317,8 @@ func TestSuspendedCheck(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 			w.expect(t, atOnce, "start "+first, "start "+cartID)
 			w.cluster.apply(cart(suspended, every("often")))
-			w.expect(t, time.Minute, "terminate "+cartID+": the check is suspended, and its spec is not valid")
+			w.expect(t, time.Minute, "start "+cartID) // by the interval of the schedule before
+			w.expect(t, time.Hour)
 		})
 	})
 	t.Run("deleted while a run from before is in flight", func(t *testing.T) {
@@ -417,7 +450,6 @@ func TestDeletedCheck(t *testing.T) {
 }
 
 func TestCheckWhoseSpecIsNotValid(t *testing.T) {
-	const why = ": the check's spec is not valid"
 	t.Run("from the start", func(t *testing.T) {
 		inWorld(t, []any{cart(every("often"))}, func(t *testing.T, w *world) {
 			w.expect(t, atOnce, "start "+first) // which records what is wrong
@@ -432,7 +464,7 @@ func TestCheckWhoseSpecIsNotValid(t *testing.T) {
 			w.cluster.apply(cart(every("often")))
 			w.expect(t, time.Minute)
 			w.temporal.complete(first)
-			w.expect(t, time.Second, "terminate "+cartID+why, "start "+second)
+			w.expect(t, time.Second, "start "+second, "start "+cartID) // a schedule that runs nothing
 			w.temporal.complete(second)
 			w.expect(t, time.Hour)
 			w.cluster.apply(cart())

@@ -17,8 +17,9 @@ import (
 const (
 	// lostAfter is how long ago a run must have begun whose account may be closed for it.
 	lostAfter = 2 * time.Minute
-	// mostAccounts is how many open accounts are looked at, the oldest first.
-	mostAccounts = 100
+	// accountsAtATime is how many open accounts are looked at together, the oldest first, and mostPages how often.
+	accountsAtATime = 100
+	mostPages       = 50
 	// beatTimeout is enough for both tries of a heartbeat to the outside.
 	beatTimeout = 30 * time.Second
 	// staleBeat is how long a beat may wait for a worker before it is dropped: the next one is due.
@@ -41,41 +42,69 @@ func Housekeeping(ctx workflow.Context) error {
 // closeLostAccounts closes the open accounts of runs that are over, but for those that wait to be entered. A run closes its
 // account itself: it did not come to that when it was terminated, or when Temporal's data went.
 func closeLostAccounts(ctx workflow.Context) error {
-	var open []activities.AccountInput
-	in := activities.OpenAccountsInput{Before: workflow.Now(ctx).Add(-lostAfter), Limit: mostAccounts}
-	if err := workflow.ExecuteActivity(housekeepingOptions(ctx, "look for open accounts"), a.OpenAccounts, in).Get(ctx, &open); err != nil {
-		return fmt.Errorf("look for open accounts: %w", err)
+	in := activities.OpenAccountsInput{Before: workflow.Now(ctx).Add(-lostAfter), Limit: accountsAtATime}
+	var errs []error
+	for range mostPages {
+		var open []activities.AccountInput
+		if err := workflow.ExecuteActivity(housekeepingOptions(ctx, "look for open accounts"), a.OpenAccounts, in).Get(ctx, &open); err != nil {
+			return errors.Join(append(errs, fmt.Errorf("look for open accounts: %w", err))...)
+		}
+		lost, err := lostOf(ctx, open)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		closed, refused, err := closeAll(ctx, lost)
+		errs = append(errs, refused, err)
+		if err != nil || len(open) < accountsAtATime {
+			break
+		}
+		in.Skip += len(open) - closed
 	}
+	return errors.Join(errs...)
+}
+
+// lostOf returns those of the open accounts that nobody will close.
+func lostOf(ctx workflow.Context, open []activities.AccountInput) (lost []activities.AccountInput, err error) {
 	if len(open) == 0 {
-		return nil
+		return nil, nil
 	}
 	var ids, closed []string
 	for _, account := range open {
 		ids = append(ids, account.UUID, accountID(account.Due, account.Revision))
 	}
 	if err := workflow.ExecuteActivity(housekeepingOptions(ctx, "ask for their runs"), a.ClosedWorkflows, ids).Get(ctx, &closed); err != nil {
-		return fmt.Errorf("ask for the runs of open accounts: %w", err)
+		return nil, fmt.Errorf("ask for the runs of open accounts: %w", err)
 	}
-	var errs []error
 	for _, account := range open {
-		if !slices.Contains(closed, account.UUID) || !slices.Contains(closed, accountID(account.Due, account.Revision)) {
-			continue
+		if slices.Contains(closed, account.UUID) && slices.Contains(closed, accountID(account.Due, account.Revision)) {
+			lost = append(lost, account)
 		}
-		// A ledger that takes none must not hold up the next beat; one that refuses this account takes others.
-		err := closeLostAccount(ctx, account)
-		var refused *temporal.ApplicationError
-		if err != nil && (!errors.As(err, &refused) || !refused.NonRetryable()) {
-			return errors.Join(append(errs, err)...)
-		}
-		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return lost, nil
+}
+
+// closeAll closes the accounts of lost runs and counts them. A ledger that takes none must not hold up the next beat, so that
+// ends it; one that refuses an account takes others.
+func closeAll(ctx workflow.Context, lost []activities.AccountInput) (closed int, refused, err error) {
+	for _, account := range lost {
+		err := closeLostAccount(ctx, account)
+		var final *temporal.ApplicationError
+		switch {
+		case err == nil:
+			closed++
+		case errors.As(err, &final) && final.NonRetryable():
+			refused = errors.Join(refused, err)
+		default:
+			return closed, refused, err
+		}
+	}
+	return closed, refused, nil
 }
 
 func closeLostAccount(ctx workflow.Context, account activities.AccountInput) error {
 	started := account.Outcome.Started
 	account.Outcome = check.Lost().Outcome(account.Ref)
-	account.Outcome.Started, account.Outcome.Judged = started, workflow.Now(ctx)
+	account.Outcome.Started = started // when it ended is not known
 	workflow.GetLogger(ctx).Warn("the account of a lost run is closed", "check", account.Ref.String(), "run", account.UUID)
 	err := workflow.ExecuteActivity(housekeepingOptions(ctx, "close the account of a lost run — "+account.Ref.String()), a.RecordAccount, account).Get(ctx, nil)
 	if err != nil {

@@ -51,10 +51,11 @@ func newHouse(t *testing.T) *house {
 	h.env.OnActivity(a.Heartbeat, anything).Return(func(context.Context) error { h.beats++; return h.beatErr })
 	h.env.OnActivity(a.OpenAccounts, anything, anything).Return(func(_ context.Context, in activities.OpenAccountsInput) ([]activities.AccountInput, error) {
 		h.listed = append(h.listed, in)
-		return h.open, h.listErr
+		rest := h.open[min(in.Skip, len(h.open)):]
+		return slices.Clone(rest[:min(in.Limit, len(rest))]), h.listErr
 	})
 	h.env.OnActivity(a.ClosedWorkflows, anything, anything).Return(func(_ context.Context, ids []string) ([]string, error) {
-		h.asked = ids
+		h.asked = append(h.asked, ids...)
 		return h.closed, h.askErr
 	}).Maybe()
 	h.env.OnActivity(a.RecordAccount, anything, anything).Return(func(_ context.Context, in activities.AccountInput) error {
@@ -62,6 +63,7 @@ func newHouse(t *testing.T) *house {
 			return h.recordErr
 		}
 		h.recorded = append(h.recorded, in)
+		h.open = slices.DeleteFunc(h.open, func(open activities.AccountInput) bool { return open.UUID == in.UUID })
 		return nil
 	}).Maybe()
 	return h
@@ -113,7 +115,6 @@ func TestHousekeepingClosesTheAccountsOfLostRuns(t *testing.T) {
 			account, keeper := openAccount(1)
 			_, other := openAccount(2)
 			h.open, h.closed = []activities.AccountInput{account}, append(tt.closed(account.UUID, keeper), "run-2", other)
-			began := h.env.Now().UTC()
 			if err := h.keep(); err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +129,7 @@ func TestHousekeepingClosesTheAccountsOfLostRuns(t *testing.T) {
 			}
 			want := account
 			want.Outcome = check.Outcome{
-				Result: check.InfraFailed, Started: account.Outcome.Started, Judged: began,
+				Result: check.InfraFailed, Started: account.Outcome.Started,
 				Errors: []string{"Check execution error: shop/check-1: the run was lost: Temporal has no record of it any more"},
 				Final:  true,
 			}
@@ -142,7 +143,7 @@ func TestHousekeepingClosesTheAccountsOfLostRuns(t *testing.T) {
 func TestHousekeepingOfManyAccounts(t *testing.T) {
 	h := newHouse(t)
 	var lost []string
-	for n := range 100 {
+	for n := range 250 {
 		account, keeper := openAccount(n)
 		h.open = append(h.open, account)
 		if n%3 == 0 {
