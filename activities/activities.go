@@ -42,8 +42,15 @@ type Heart interface {
 
 // Executions tell of workflows in Temporal.
 type Executions interface {
-	// Open is true for a workflow that has not ended, and false also for one of which Temporal has no record.
-	Open(ctx context.Context, workflowID string) (bool, error)
+	// Execution returns the newest execution of a workflow, and a zero one where Temporal has no record of it.
+	Execution(ctx context.Context, workflowID string) (Execution, error)
+}
+
+// Execution is what Temporal knows of a workflow.
+type Execution struct {
+	// Open is true until it has ended, and Closed is when it did.
+	Open   bool
+	Closed time.Time
 }
 
 // Activities carries the clients and settings of the activities.

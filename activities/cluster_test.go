@@ -87,7 +87,7 @@ func (f *fakeCluster) FollowPodLog(ctx context.Context, _, _, container string) 
 func worker(cluster activities.Cluster) (*activities.Activities, *testsuite.TestActivityEnvironment) {
 	a := &activities.Activities{
 		Cluster: cluster, ReportingURL: func() string { return reportingURL }, Recorder: recorder,
-		Retention: func() check.Retention { return check.Retention{MaxErrorPods: 1} },
+		Retention: func() check.Retention { return check.Retention{MaxErrorPods: 1} }, Executions: fakeExecutions{},
 	}
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))

@@ -61,11 +61,11 @@ func (a *Activities) OpenAccounts(ctx context.Context, in OpenAccountsInput) ([]
 func (a *Activities) ClosedWorkflows(ctx context.Context, workflowIDs []string) ([]string, error) {
 	var closed []string
 	for _, id := range workflowIDs {
-		open, err := a.Executions.Open(ctx, id)
+		execution, err := a.Executions.Execution(ctx, id)
 		switch {
 		case err != nil:
 			activity.GetLogger(ctx).Warn("workflow is not known to have ended", "workflow", id, "error", err)
-		case !open:
+		case !execution.Open:
 			closed = append(closed, id)
 		}
 		activity.RecordHeartbeat(ctx)

@@ -136,18 +136,21 @@ func outcomesOf(rows []ledger.Account) map[string]ledger.Outcome {
 	return outcomes
 }
 
-// fakeExecutions are open workflows, by ID; an error is the answer to the question.
-type fakeExecutions map[string]error
+// fakeExecutions are workflows that Temporal has a record of, by ID. One that is neither open nor closed cannot be asked for.
+type fakeExecutions map[string]activities.Execution
 
-func (f fakeExecutions) Open(_ context.Context, id string) (bool, error) {
-	err, known := f[id]
-	return known && err == nil, err
+func (f fakeExecutions) Execution(_ context.Context, id string) (activities.Execution, error) {
+	execution, known := f[id]
+	if known && execution == (activities.Execution{}) {
+		return execution, errors.New("unavailable")
+	}
+	return execution, nil
 }
 
 // A workflow that cannot be asked for counts as open, and does not keep the others from being asked for.
 func TestClosedWorkflows(t *testing.T) {
 	a, env := worker(&fakeCluster{})
-	a.Executions = fakeExecutions{"open": nil, "not-answered": errors.New("unavailable")}
+	a.Executions = fakeExecutions{"open": {Open: true}, "ended": {Closed: dueAt}, "not-answered": {}}
 	encoded, err := env.ExecuteActivity(a.ClosedWorkflows, []string{"not-answered", "gone", "open", "ended"})
 	if diff := cmp.Diff([]string{"gone", "ended"}, value[[]string](t, encoded, err)); diff != "" {
 		t.Errorf("closed (-want +got):\n%s", diff)

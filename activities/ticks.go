@@ -35,8 +35,8 @@ type TicksInput struct {
 	Runs []string `json:",omitempty"`
 }
 
-// errRunIsOpen is the error of ticks after a run whose account is not closed yet: when it ended is not known.
-var errRunIsOpen = errors.New("the run before them has no outcome yet")
+// errRunIsOpen is the error of ticks after a run that has not ended: until when it keeps the check busy is not known.
+var errRunIsOpen = errors.New("the run before them is not over yet")
 
 // span is the time of a run.
 type span struct{ from, to time.Time }
@@ -57,11 +57,18 @@ func (a *Activities) lastOf(ctx context.Context, in TicksInput, trigger ledger.T
 	case last.Outcome == ledger.Unfinished:
 		return last, busy, ok, fmt.Errorf("ticks of %s after %s: %w", in.Ref, last.Nominal.Format(time.RFC3339), errRunIsOpen)
 	}
-	end := slices.MaxFunc([]time.Time{last.Judged, last.Exited}, time.Time.Compare)
-	if end.IsZero() { // a lost run: when its account was closed says nothing of when it ended
+	execution, err := a.Executions.Execution(ctx, last.WorkflowID)
+	switch {
+	case err != nil:
+		return last, busy, ok, fmt.Errorf("ask for the last run of %s: %w", in.Ref, err)
+	case execution.Open: // its account is not the last that it does
+		return last, busy, ok, fmt.Errorf("ticks of %s after %s: %w", in.Ref, last.Nominal.Format(time.RFC3339), errRunIsOpen)
+	case !execution.Closed.IsZero():
+		return last, span{last.Nominal, execution.Closed}, ok, nil
+	case last.Judged.IsZero(): // a lost run: when its account was closed says nothing of when it ended
 		return last, span{last.Nominal, last.Started}, ok, nil
 	}
-	return last, span{last.Nominal, slices.MaxFunc([]time.Time{end, last.Recorded}, time.Time.Compare)}, ok, nil
+	return last, span{last.Nominal, slices.MaxFunc([]time.Time{last.Judged, last.Exited, last.Recorded}, time.Time.Compare)}, ok, nil
 }
 
 // accountWithin bounds the wait for the account of a run that must have one, and lookEvery says how often it is looked for. A

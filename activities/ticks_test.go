@@ -195,8 +195,29 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 		}
 		kept.last.Outcome = ledger.Unfinished
 		activities.WaitForAccounts(0, 0)
-		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "no outcome yet") {
+		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "not over yet") {
 			t.Errorf("error %v, want to be tried again: the run is open", err)
+		}
+	})
+	t.Run("after a run that ended later than its account says", func(t *testing.T) {
+		a, env := worker(&fakeCluster{})
+		kept := &fakeLedger{last: tick(1, ledger.Succeeded, runUUID, minute(2).Add(-2*time.Second))}
+		a.Ledger, a.Executions = kept, fakeExecutions{runUUID: {Open: true}}
+		in := activities.TicksInput{
+			Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"},
+			Anchor: anchor, After: anchor, Before: minute(4), SinceLast: true,
+		}
+		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil || !strings.Contains(err.Error(), "not over yet") {
+			t.Errorf("error %v, want to be tried again: the run is open", err)
+		}
+		a.Executions = fakeExecutions{runUUID: {Closed: minute(2).Add(time.Second)}}
+		encoded, err := env.ExecuteActivity(a.RecordTicks, in)
+		if counted := value[activities.TicksResult](t, encoded, err); counted != (activities.TicksResult{Skipped: 1, Missed: 1}) {
+			t.Errorf("counts are %+v, want one that was skipped and one that was missed", counted)
+		}
+		a.Executions = fakeExecutions{runUUID: {}}
+		if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil {
+			t.Error("no error, though Temporal cannot be asked")
 		}
 	})
 	t.Run("after a run that was lost", func(t *testing.T) {
@@ -221,7 +242,7 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 			Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"},
 			Anchor: anchor, After: anchor, Before: minute(3), SinceLast: true,
 		})
-		if err == nil || !strings.Contains(err.Error(), "no outcome yet") || len(kept.ticks) != 0 {
+		if err == nil || !strings.Contains(err.Error(), "not over yet") || len(kept.ticks) != 0 {
 			t.Errorf("error %v and ticks %v, want to be tried again", err, kept.ticks)
 		}
 	})

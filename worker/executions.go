@@ -8,6 +8,8 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/khronicle/khronicle/activities"
 )
 
 // describer is what executions needs of Temporal's client.
@@ -18,16 +20,21 @@ type describer interface {
 // executions tells of workflows in Temporal. To describe one leaves no trace in it, as a signal would.
 type executions struct{ describer }
 
-// Open implements activities.Executions.
-func (e executions) Open(ctx context.Context, workflowID string) (bool, error) {
+// Execution implements activities.Executions.
+func (e executions) Execution(ctx context.Context, workflowID string) (activities.Execution, error) {
 	described, err := e.DescribeWorkflowExecution(ctx, workflowID, "")
 	var notFound *serviceerror.NotFound
 	switch {
 	case errors.As(err, &notFound):
-		return false, nil
+		return activities.Execution{}, nil
 	case err != nil:
-		return false, fmt.Errorf("describe workflow %s: %w", workflowID, err)
+		return activities.Execution{}, fmt.Errorf("describe workflow %s: %w", workflowID, err)
 	}
-	status := described.GetWorkflowExecutionInfo().GetStatus()
-	return status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED, nil
+	info := described.GetWorkflowExecutionInfo()
+	switch info.GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED:
+		return activities.Execution{Open: true}, nil
+	default:
+		return activities.Execution{Closed: info.GetCloseTime().AsTime()}, nil
+	}
 }
