@@ -81,6 +81,19 @@ func OwnersOf(ref Ref) []metav1.OwnerReference {
 	}}
 }
 
+// KindOf reads what OwnersOf wrote: the kind of the workload that a pod or a state belongs to, and "" where nobody owns it.
+func KindOf(owners []metav1.OwnerReference) khv1.KHWorkload {
+	for _, owner := range owners {
+		switch owner.Kind {
+		case khv1.CheckKind:
+			return khv1.KHCheck
+		case khv1.JobKind:
+			return khv1.KHJob
+		}
+	}
+	return ""
+}
+
 func podLabels(w Workload, run Run) map[string]string {
 	labels := maps.Clone(w.ExtraLabels)
 	if labels == nil {

@@ -190,6 +190,9 @@ func TestOwnersOf(t *testing.T) {
 			if diff := cmp.Diff(tt.want, check.OwnersOf(tt.ref)); diff != "" {
 				t.Errorf("owner differs (-want +got):\n%s", diff)
 			}
+			if got := check.KindOf(tt.want); tt.want != nil && got != tt.ref.Kind || tt.want == nil && got != "" {
+				t.Errorf("the owner is taken for a %q", got)
+			}
 		})
 	}
 }

@@ -32,6 +32,15 @@ type Ref struct {
 // String returns namespace/name, the form in which errors, the status page and the metrics name a check.
 func (r Ref) String() string { return r.Namespace + "/" + r.Name }
 
+// CounterLabel returns the label check of counters: namespace/name of a check, namespace/ of a job. A counter keeps its
+// series for as long as the process lives, and jobs often have a new name each time.
+func (r Ref) CounterLabel() string {
+	if r.Kind == khv1.KHJob {
+		r.Name = ""
+	}
+	return r.String()
+}
+
 // Workload is what a check and a job have in common: one pod to run within a timeout.
 type Workload struct {
 	Ref

@@ -134,3 +134,15 @@ func TestRefString(t *testing.T) {
 		t.Errorf("got %s, want ns/dns", got)
 	}
 }
+
+// The name of a job is in no counter: it may be another each time.
+func TestCounterLabel(t *testing.T) {
+	for want, ref := range map[string]check.Ref{"ns/dns": checkRef, "ns/": jobRef, "ns/pod": {Namespace: "ns", Name: "pod"}} {
+		if got := ref.CounterLabel(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if jobRef.Name != "smoke" {
+		t.Errorf("the job is now called %q", jobRef.Name)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/kube"
 )
@@ -39,8 +40,10 @@ func TestRunByPodIP(t *testing.T) {
 	delete(foreign.Labels, "kuberhealthy-check-name")
 	elsewhere := at("twin-2", "run-twin-2", corev1.PodRunning, "10.0.0.6")
 	elsewhere.Namespace = "bank"
+	ofJob := at("job-1", "run-job", corev1.PodRunning, "10.0.0.12")
+	ofJob.OwnerReferences = check.OwnersOf(check.Ref{Kind: khv1.KHJob, Name: "cart", UID: "u-1"})
 	present := []runtime.Object{
-		onNode, beside, onTheSameNode, first, mapped, nameless, foreign, elsewhere,
+		ofJob, onNode, beside, onTheSameNode, first, mapped, nameless, foreign, elsewhere,
 		at("dual-1", "run-dual", corev1.PodRunning, "10.0.0.4", "fd00:10::4"),
 		at("twin-1", "run-twin-1", corev1.PodRunning, "10.0.0.6"),
 		at("old-1", "run-old", corev1.PodSucceeded, "10.0.0.7"), at("old-2", "run-old", corev1.PodFailed, "10.0.0.7"),
@@ -48,6 +51,7 @@ func TestRunByPodIP(t *testing.T) {
 		at("pending-1", "run-pending", corev1.PodPending, "10.0.0.8"), at("odd-1", "run-odd", corev1.PodRunning, "?", ""),
 	}
 	tests := []struct{ name, ip, want string }{
+		{"pod of a job", "10.0.0.12", "run-job"},
 		{"first of two families", "10.0.0.4", "run-dual"},
 		{"second of two families", "fd00:10::4", "run-dual"},
 		{"another spelling", "fd00:0010:0:0::0004", "run-dual"},
@@ -72,6 +76,9 @@ func TestRunByPodIP(t *testing.T) {
 			want := check.Ref{}
 			if tt.want != "" {
 				want = check.Ref{Namespace: "shop", Name: "cart"}
+			}
+			if tt.want == "run-job" {
+				want.Kind = khv1.KHJob
 			}
 			if run != tt.want || of != want || ok != (tt.want != "") {
 				t.Errorf("%s: got %q of %v, %t, want %q of %v", tt.name, run, of, ok, tt.want, want)

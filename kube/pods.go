@@ -98,7 +98,8 @@ func (c *Cluster) RunByPodIP(ip netip.Addr) (of check.Ref, runUUID string, ok bo
 		return check.Ref{}, "", false
 	}
 	labels := pods[0].Labels
-	return check.Ref{Namespace: pods[0].Namespace, Name: labels[protocol.LabelCheckName]}, labels[protocol.LabelRunID], true
+	of = check.Ref{Kind: check.KindOf(pods[0].OwnerReferences), Namespace: pods[0].Namespace, Name: labels[protocol.LabelCheckName]}
+	return of, labels[protocol.LabelRunID], true
 }
 
 // AwaitPod watches one pod until the condition holds, and returns that observation, or the error of ctx. A pod that is

@@ -17,8 +17,8 @@ import (
 // JavaScript and Python, send no run UUID: their reports are told by the address of their pod. That is weak, as an
 // address is no secret and not for ever the same pod's, and therefore not done unless it is asked for.
 type PodFinder interface {
-	// RunByPodIP returns the run of the only checker pod that runs and has this address for itself, and the namespace and
-	// name of its check. It asks nobody.
+	// RunByPodIP returns the run of the only checker pod that runs and has this address for itself, and the kind (""
+	// where no check or job owns the pod), namespace and name of its check. It asks nobody.
 	RunByPodIP(ip netip.Addr) (of check.Ref, runUUID string, ok bool)
 }
 
@@ -48,7 +48,7 @@ func (s *Server) reportBySourceIP(r *http.Request, report status.Report) error {
 	if err := s.signal(r.Context(), runUUID, report); err != nil {
 		return err
 	}
-	s.unnamed.WithLabelValues(of.String(), of.Namespace).Inc()
+	s.unnamed.WithLabelValues(of.CounterLabel(), of.Namespace).Inc()
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/kube"
 	"github.com/khronicle/khronicle/reportapi"
@@ -25,6 +26,7 @@ var _ reportapi.PodFinder = (*kube.Cluster)(nil)
 
 // fakePods are the runs of pods by address, and what was asked for.
 type fakePods struct {
+	kind  khv1.KHWorkload
 	mu    sync.Mutex
 	runs  map[string]string
 	asked []string
@@ -35,7 +37,7 @@ func (f *fakePods) RunByPodIP(ip netip.Addr) (check.Ref, string, bool) {
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, ip.String())
 	run, ok := f.runs[ip.String()]
-	return check.Ref{Namespace: "ns", Name: "dns"}, run, ok
+	return check.Ref{Kind: f.kind, Namespace: "ns", Name: "dns"}, run, ok
 }
 
 func (f *fakePods) set(ip, run string) {
@@ -106,6 +108,22 @@ func TestReportWithoutUUIDIsToldByItsAddress(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]float64{"accepted": 3}, counted(t, r)); diff != "" {
 		t.Errorf("results differ (-want +got):\n%s", diff)
+	}
+}
+
+// The counter lives as long as the server, and a job's name may be another each time.
+func TestReportOfAJobByItsAddressIsCountedForItsNamespace(t *testing.T) {
+	o := options(oneRun(), nil)
+	found := pods("127.0.0.1", runUUID)
+	found.kind = khv1.KHJob
+	o.Pods = found
+	r := start(t, o)
+	if got := r.send(t, r.report(t, "/externalCheckStatus", "", `{"OK":true}`)); got.Status != http.StatusOK {
+		t.Fatalf("%d %q, want 200", got.Status, got.Body)
+	}
+	want := []series{{Labels: map[string]string{"check": "ns/", "check_namespace": "ns"}, Value: 1}}
+	if diff := cmp.Diff(want, unnamed(t, r)); diff != "" {
+		t.Errorf("counts differ (-want +got):\n%s", diff)
 	}
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -17,6 +19,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/external/status"
+	"github.com/khronicle/khronicle/internal/telemetry"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -65,7 +68,13 @@ func exited() (check.Observation, error) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newMeasuredWorld(t, client.MetricsNopHandler)
+}
+
+func newMeasuredWorld(t *testing.T, metrics client.MetricsHandler) *world {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
+	suite.SetMetricsHandler(metrics)
 	w := &world{env: suite.NewTestWorkflowEnvironment(), start: running, exit: exited, reporterExit: running, look: running, startAfter: time.Second, reporterExitAfter: time.Second, exitAfter: 10 * time.Second}
 	w.create = func(activities.Run) (activities.CreatePodResult, error) { return activities.CreatePodResult{}, nil }
 	w.env.SetTestTimeout(10 * time.Second)
@@ -693,6 +702,32 @@ func TestJobIsCompletedHoweverItEnds(t *testing.T) {
 				t.Errorf("phases (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Jobs have names that do not come again, and a series is kept for as long as the worker lives: one for all of a namespace.
+func TestJobsOfANamespaceShareASeries(t *testing.T) {
+	metrics, err := telemetry.NewMetrics(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []check.Ref{
+		{Kind: khv1.KHJob, Namespace: "shop", Name: "migrate-1", UID: "u-1"},
+		{Kind: khv1.KHJob, Namespace: "shop", Name: "migrate-2", UID: "u-2"},
+		{Kind: khv1.KHJob, Namespace: "bank", Name: "migrate-1", UID: "u-3"},
+		checkRef,
+	} {
+		w := newMeasuredWorld(t, metrics.Temporal)
+		w.reportAfter(5 * time.Second)
+		if _, err := w.execute(t, ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]float64{
+		"KHJob shop/ shop succeeded": 2, "KHJob bank/ bank succeeded": 1, "KHCheck shop/cart shop succeeded": 1,
+	}
+	if diff := cmp.Diff(want, counted(t, metrics, "khronicle_runs_total")); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
 	}
 }
 

@@ -247,13 +247,22 @@ func TestTicksWithoutARunAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	want := map[string]float64{"KHCheck shop/cart shop skipped": 3, "KHCheck shop/cart shop missed": 7, "KHCheck shop/cart shop paused": 1}
+	if diff := cmp.Diff(want, counted(t, metrics, "khronicle_ticks_without_run_total")); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
+	}
+}
+
+// counted returns a counter by workload, check, namespace and outcome.
+func counted(t *testing.T, metrics telemetry.Metrics, name string) map[string]float64 {
+	t.Helper()
 	families, err := metrics.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]float64{}
 	for _, family := range families {
-		if family.GetName() != "khronicle_ticks_without_run_total" {
+		if family.GetName() != name {
 			continue
 		}
 		for _, metric := range family.GetMetric() {
@@ -264,10 +273,7 @@ func TestTicksWithoutARunAreCounted(t *testing.T) {
 			got[labels["workload"]+" "+labels["check"]+" "+labels["check_namespace"]+" "+labels["outcome"]] = metric.GetCounter().GetValue()
 		}
 	}
-	want := map[string]float64{"KHCheck shop/cart shop skipped": 3, "KHCheck shop/cart shop missed": 7, "KHCheck shop/cart shop paused": 1}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("counters (-want +got):\n%s", diff)
-	}
+	return got
 }
 
 // The due time goes with the outcome, but for a run that was lost: when that had started, nobody knows.

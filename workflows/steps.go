@@ -196,10 +196,10 @@ func measureTicks(ctx workflow.Context, ref check.Ref, ticks activities.TicksRes
 	}
 }
 
-// metricsFor returns metrics with the labels of a check, for counters: a histogram for each check would be too much. The
-// label namespace is taken by Temporal's.
+// metricsFor returns metrics with the labels of a check, for counters: a histogram for each check would be too much. All
+// jobs of a namespace share theirs. The label namespace is taken by Temporal's.
 func metricsFor(ctx workflow.Context, ref check.Ref) client.MetricsHandler {
 	return workflow.GetMetricsHandler(ctx).WithTags(map[string]string{
-		"check": ref.String(), "check_namespace": ref.Namespace, "workload": string(ref.Kind),
+		"check": ref.CounterLabel(), "check_namespace": ref.Namespace, "workload": string(ref.Kind),
 	})
 }

@@ -32,7 +32,9 @@ func NewMetrics(logger *slog.Logger) (Metrics, error) {
 	if err != nil {
 		return Metrics{}, fmt.Errorf("make metrics exporter: %w", err)
 	}
-	provider := metric.NewMeterProvider(metric.WithReader(exporter), metric.WithView(metric.NewView(
+	// By default the series of a counter after its 1,999th are one without labels, which no alert on a check sees. Here there
+	// are as many as checks and outcomes: no label may have a value for each run or job.
+	provider := metric.NewMeterProvider(metric.WithReader(exporter), metric.WithCardinalityLimit(0), metric.WithView(metric.NewView(
 		metric.Instrument{Kind: metric.InstrumentKindHistogram},
 		metric.Stream{Aggregation: metric.AggregationExplicitBucketHistogram{Boundaries: latencyBuckets}},
 	)))

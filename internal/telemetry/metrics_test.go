@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -70,6 +71,30 @@ func TestMetricsOfWorkflows(t *testing.T) {
 	}
 	if len(bounds) < 16 || bounds[0] != .005 || bounds[15] != 900 {
 		t.Errorf("bounds are %v, want them from 5 ms to 15 minutes", bounds)
+	}
+}
+
+// TestEachCheckAndOutcomeHasASeries: with the default of OpenTelemetry the 2,000th series of a counter, and all after it, are
+// one without labels.
+func TestEachCheckAndOutcomeHasASeries(t *testing.T) {
+	m := newMetrics(t)
+	const checks = 1500
+	outcomes := []string{"succeeded", "failed", "infra-failed"}
+	for _, outcome := range outcomes {
+		for n := range checks {
+			m.Temporal.WithTags(map[string]string{"check": fmt.Sprintf("ns/check-%d", n), "outcome": outcome}).Counter("khronicle_runs").Inc(1)
+		}
+	}
+	runs := gather(t, m)["khronicle_runs_total"].GetMetric()
+	if want := checks * len(outcomes); len(runs) != want {
+		t.Errorf("%d series, want %d", len(runs), want)
+	}
+	for _, run := range runs {
+		for _, label := range run.GetLabel() {
+			if label.GetName() == "otel_metric_overflow" {
+				t.Errorf("%v runs are counted without their check", run.GetCounter().GetValue())
+			}
+		}
 	}
 }
 

@@ -61,6 +61,11 @@ func TestAFailingCheckIsWorseThanARunThatCouldNotBe(t *testing.T) {
 func TestAlertsFire(t *testing.T) {
 	const infra = `khronicle_runs_total{check="ns/dns",workload="KHCheck",outcome="infra-failed",instance="w-1"}`
 	const missed = `khronicle_ticks_without_run_total{check="ns/dns",workload="KHCheck",outcome="missed",instance="w-1"}`
+	const skipped = `khronicle_ticks_without_run_total{check="ns/dns",workload="KHCheck",outcome="skipped",instance="w-1"}`
+	const spoiled = `khronicle_infra_failed_attempts_total{check="ns/dns",workload="KHCheck",instance="w-1"}`
+	const flaky = `khronicle_flaky_runs_total{check="ns/dns",workload="KHCheck",instance="w-1"}`
+	const stuck = `temporal_workflow_task_execution_failed_total{instance="w-1",workflow_type="CheckRun"}`
+	const began = `process_start_time_seconds{instance="w-1"}`
 	tests := []struct {
 		name, alert, series string
 		minute              int
@@ -88,6 +93,21 @@ func TestAlertsFire(t *testing.T) {
 		{"the very first infra-failed run", "KhronicleRunsInfraFailed", infra + ` _x3 1x30`, 5, []string{`{check="ns/dns", workload="KHCheck"}`}},
 		{"it was 20 minutes ago", "KhronicleRunsInfraFailed", infra + ` _x3 1x30`, 24, nil},
 		{"a further one", "KhronicleRunsInfraFailed", infra + ` 1x30 2x30`, 35, []string{`{check="ns/dns", workload="KHCheck"}`}},
+		{"a scrape failed 15 minutes ago", "KhronicleRunsInfraFailed", infra + ` 1x9 stale 1x30` + "\n" + began + ` 0x9 stale 0x30`, 25, nil},
+		{"a worker that began anew at this address, and counts the same", "KhronicleRunsInfraFailed",
+			infra + ` 1x5 stale _x19 1x30` + "\n" + began + ` 0x5 stale 390x60`, 30, []string{`{check="ns/dns", workload="KHCheck"}`}},
+		{"that was 16 minutes ago", "KhronicleRunsInfraFailed",
+			infra + ` 1x5 stale _x19 1x30` + "\n" + began + ` 0x5 stale 390x60`, 42, nil},
+		{"a worker that began anew counts one in its first scrape", "KhronicleRunsInfraFailed",
+			infra + ` 1x30` + "\n" + began + ` 0x5 330x30`, 20, []string{`{check="ns/dns", workload="KHCheck"}`}},
+		{"one while scrapes failed for 20 minutes", "KhronicleRunsInfraFailed",
+			infra + ` 1x5 stale _x20 2x30` + "\n" + began + ` 0x5 stale _x20 0x30`, 30, []string{`{check="ns/dns", workload="KHCheck"}`}},
+		{"a scrape failed an hour ago", "KhronicleAttemptsInfraFailed", spoiled + ` 1x69 stale 1x90` + "\n" + began + ` 0x69 stale 0x90`, 130, nil},
+		{"the very first", "KhronicleAttemptsInfraFailed", spoiled + ` _x69 1x90`, 75, []string{`{check="ns/dns", workload="KHCheck"}`}},
+		{"a scrape failed an hour ago", "KhronicleCheckFlaky", flaky + ` 1x69 stale 1x90`, 130, nil},
+		{"the very first", "KhronicleCheckFlaky", flaky + ` _x69 1x90`, 75, []string{`{check="ns/dns", workload="KHCheck"}`}},
+		{"a scrape failed 15 minutes ago", "KhronicleTicksMissed", missed + ` 1x9 stale 1x30`, 25, nil},
+		{"a scrape failed an hour ago", "KhronicleTicksSkipped", skipped + ` 1x69 stale 1x90`, 130, nil},
 		{"a run that failed is no fault of the platform", "KhronicleRunsInfraFailed", `khronicle_runs_total{check="ns/dns",workload="KHCheck",outcome="failed"} 1+1x30`, 20, nil},
 		{"the very first ticks that were missed", "KhronicleTicksMissed", missed + ` _x3 4x30`, 5, []string{`{check="ns/dns", workload="KHCheck"}`}},
 		{"they were 20 minutes ago", "KhronicleTicksMissed", missed + ` _x3 4x30`, 24, nil},
@@ -110,10 +130,21 @@ func TestAlertsFire(t *testing.T) {
 			khronicle_heartbeat_timestamp_seconds{instance="w-2"} 60x30`, 20, []string{`{}`}},
 		{"no worker lives", "KhronicleHeartbeatStopped", `khronicle_heartbeat_timestamp_seconds{instance="w-1"} 0+60x10 stale`, 20, []string{`{}`}},
 		{"the service outside takes beats again", "KhronicleHeartbeatNotSent", `khronicle_heartbeat_sent_total{result="failure",instance="w-1"} 0x5 3x30`, 20, nil},
-		{"the service outside takes none", "KhronicleHeartbeatNotSent", `khronicle_heartbeat_sent_total{result="failure",instance="w-1"} 0+2x30`, 20, []string{`{instance="w-1", result="failure"}`}},
+		{"the service outside takes none", "KhronicleHeartbeatNotSent", `khronicle_heartbeat_sent_total{result="failure",instance="w-1"} 0+2x30`, 20, []string{`{}`}},
+		{"the beats are spread over many workers", "KhronicleHeartbeatNotSent", `
+			khronicle_heartbeat_sent_total{result="failure",instance="w-1"} 0x12 1x30
+			khronicle_heartbeat_sent_total{result="failure",instance="w-2"} 0x13 1x30
+			khronicle_heartbeat_sent_total{result="failure",instance="w-3"} 0x15 1x30
+			khronicle_heartbeat_sent_total{result="failure",instance="w-4"} 5x30`, 20, []string{`{}`}},
+		{"one beat of many workers", "KhronicleHeartbeatNotSent", `
+			khronicle_heartbeat_sent_total{result="failure",instance="w-1"} 0x12 1x30
+			khronicle_heartbeat_sent_total{result="failure",instance="w-2"} 0x30
+			khronicle_heartbeat_sent_total{result="success",instance="w-2"} 0+2x30`, 20, nil},
 		{"no report API", "KhronicleStateUnknown", `kuberhealthy_cluster_state 1x5 stale`, 10, []string{`{}`}},
 		{"ledger", "KhronicleLedgerDown", `khronicle_ledger_up{instance="w-1"} 1x5 0x5`, 10, []string{`{__name__="khronicle_ledger_up", instance="w-1"}`}},
-		{"a version that does not fit", "KhronicleWorkflowStuck", `temporal_workflow_task_execution_failed_total{instance="w-1",workflow_type="CheckRun"} _x5 1+3x10`, 8, []string{`{instance="w-1", workflow_type="CheckRun"}`}},
+		{"a version that does not fit", "KhronicleWorkflowStuck", stuck + ` _x5 1+3x10`, 8, []string{`{instance="w-1", workflow_type="CheckRun"}`}},
+		{"a scrape failed 5 minutes ago", "KhronicleWorkflowStuck", stuck + ` 1x9 stale 1x30` + "\n" + began + ` 0x9 stale 0x30`, 15, nil},
+		{"a new process that cannot go on either", "KhronicleWorkflowStuck", stuck + ` 1x9 stale 1x30` + "\n" + began + ` 0x9 stale 600x30`, 14, []string{`{instance="w-1", workflow_type="CheckRun"}`}},
 	}
 	all := rules(t)
 	for _, tt := range tests {
