@@ -169,6 +169,12 @@ func TestHonestFacts(t *testing.T) {
 			s.row(5).PodCreated = tick(5).Add(time.Second)
 			s.grow(5)
 		},
+		"the cluster started a pod too late that was created late, too": func(s *scene) {
+			s.failed("run-5", 5, timeout, check.TimedOut, unseen, acts("hang after 1s"), after(timeout+5*time.Second, journal.Told))
+			s.Journals[4][0].At = tick(5).Add(timeout + 5*time.Second)
+			s.row(5).PodCreated = tick(5).Add(4 * time.Second)
+			s.grow(5)
+		},
 		"the cluster told of the end of a pod too late": func(s *scene) { s.stayed(4 * time.Second) },
 		"the cluster never started a pod": func(s *scene) {
 			s.failed("run-5", 5, timeout, check.TimedOut, unseen)

@@ -177,12 +177,17 @@ const veryLate = 10 * time.Second
 const atOnce = 3 * time.Second
 
 // slow is true when the run did what it had to, and the cluster took more than half of the time that it had to start the pod, or
-// did not start it at all. Then the failure is true, and no fault of Khronicle's.
+// did not start it at all; or when the cluster took all of that time, so that a pod which was there at once would have been too late
+// as well. Then the failure is true, and no fault of Khronicle's.
 func slow(row ledger.Account, w witness) bool {
-	if row.Outcome != ledger.TimedOut || row.PodCreated.IsZero() || row.PodCreated.Sub(row.Started) > atOnce {
+	if row.Outcome != ledger.TimedOut || row.PodCreated.IsZero() {
 		return false
 	}
-	return w.pods == 0 && says(row, unseen) || w.pods == 1 && w.began.Sub(row.PodCreated) > w.deadline.Sub(row.Started)/2
+	cluster, timeout := w.began.Sub(row.PodCreated), w.deadline.Sub(row.Started)
+	if row.PodCreated.Sub(row.Started) > atOnce {
+		return w.pods == 1 && cluster > timeout
+	}
+	return w.pods == 0 && says(row, unseen) || w.pods == 1 && cluster > timeout/2
 }
 
 // undelivered is true when a fault kept the report of the check away.
