@@ -26,20 +26,26 @@ type RecordOutcomeInput struct {
 	Due time.Time `json:",omitzero"`
 }
 
+// RecordOutcomeResult says what became of the outcome.
+type RecordOutcomeResult struct {
+	// CheckGone is true when nothing was written because the check or job does not exist any more.
+	CheckGone bool `json:",omitempty"`
+}
+
 // RecordOutcome writes the outcome of a run to the state of its check. It writes nothing when the check is gone, or when
 // the state shows a later run. A workload that never was in the cluster (it has no UID) cannot be gone; when the API server
 // will never take its state, there is none. What it writes is exported too, if there is an exporter.
-func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) error {
+func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (result RecordOutcomeResult, err error) {
 	if in.Ref.UID != "" {
 		if _, ok, err := a.Cluster.Workload(ctx, in.Ref); err != nil || !ok {
-			return err
+			return RecordOutcomeResult{CheckGone: err == nil}, err
 		}
 	}
 	outcome := in.Outcome
 	// A report may be faster than the news that the pod runs.
 	outcome.Node = cmp.Or(outcome.Node, a.nodeOf(in.Ref, in.UUID))
 	supersedes := false
-	err := a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),
+	err = a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),
 		func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState {
 			if supersedes = present == nil || check.Supersedes(present, in.Outcome); !supersedes {
 				return nil
@@ -50,12 +56,12 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) e
 		})
 	if in.Ref.UID == "" && hasNoState(err) {
 		activity.GetLogger(ctx).Warn("outcome of a program's run has no state", "check", in.Ref.String(), "error", err)
-		return nil
+		return result, nil
 	}
 	if err == nil && supersedes && a.Exporter != nil && !in.Provisional {
 		a.Exporter.Export(in.Ref, outcome)
 	}
-	return err
+	return result, err
 }
 
 // hasNoState is true for the error of a state that cannot be written where a program asks for it: its name is not valid, its

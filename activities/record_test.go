@@ -49,8 +49,9 @@ func states(t *testing.T, present *khv1.KuberhealthyState, in activities.RecordO
 		return nil
 	}
 	a, env := worker(cluster)
-	if _, err := env.ExecuteActivity(a.RecordOutcome, in); err != nil {
-		t.Fatal(err)
+	encoded, err := env.ExecuteActivity(a.RecordOutcome, in)
+	if got := value[activities.RecordOutcomeResult](t, encoded, err); got.CheckGone {
+		t.Error("the run is told that the check is gone")
 	}
 	return written
 }
@@ -169,8 +170,9 @@ func TestRecordOutcomeNamesTheStateAsKuberhealthyDoes(t *testing.T) {
 // A check that was replaced by another of its name is gone too: its outcome is not the new one's.
 func TestRecordOutcomeOfACheckThatIsGoneWritesNothing(t *testing.T) {
 	a, env := worker(&fakeCluster{workload: absent}) // writing would panic
-	if _, err := env.ExecuteActivity(a.RecordOutcome, failedRun()); err != nil {
-		t.Error(err)
+	encoded, err := env.ExecuteActivity(a.RecordOutcome, failedRun())
+	if got := value[activities.RecordOutcomeResult](t, encoded, err); !got.CheckGone {
+		t.Errorf("result is %+v, want the run told that the check is gone", got)
 	}
 }
 

@@ -44,6 +44,8 @@ type world struct {
 	stuck bool
 	// recordErrors are returned by RecordOutcome before it succeeds.
 	recordErrors []error
+	// gone is true when RecordOutcome finds the check deleted.
+	gone bool
 	// whileCleaning happens during the clean-up.
 	whileCleaning func()
 
@@ -65,7 +67,11 @@ func exited() (check.Observation, error) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
+	return newWorldIn(t, &testsuite.WorkflowTestSuite{})
+}
+
+func newWorldIn(t *testing.T, suite *testsuite.WorkflowTestSuite) *world {
+	t.Helper()
 	w := &world{env: suite.NewTestWorkflowEnvironment(), start: running, exit: exited, reporterExit: running, look: running, startAfter: time.Second, reporterExitAfter: time.Second, exitAfter: 10 * time.Second}
 	w.create = func(activities.Run) (activities.CreatePodResult, error) { return activities.CreatePodResult{}, nil }
 	w.env.SetTestTimeout(10 * time.Second)
@@ -88,14 +94,14 @@ func newWorld(t *testing.T) *world {
 		}
 		return check.Observation{Gone: true}, nil
 	}).Maybe()
-	w.env.OnActivity(a.RecordOutcome, anything, anything).Return(func(_ context.Context, in activities.RecordOutcomeInput) error {
+	w.env.OnActivity(a.RecordOutcome, anything, anything).Return(func(_ context.Context, in activities.RecordOutcomeInput) (activities.RecordOutcomeResult, error) {
 		if len(w.recordErrors) > 0 {
 			err := w.recordErrors[0]
 			w.recordErrors = w.recordErrors[1:]
-			return err
+			return activities.RecordOutcomeResult{}, err
 		}
 		w.recorded, w.dues = append(w.recorded, in.Outcome), append(w.dues, in.Due)
-		return nil
+		return activities.RecordOutcomeResult{CheckGone: w.gone}, nil
 	})
 	w.env.OnActivity(a.CleanUp, anything, anything).Return(func(_ context.Context, in activities.CleanUpInput) error {
 		w.cleaned = append(w.cleaned, in)

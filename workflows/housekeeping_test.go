@@ -246,13 +246,23 @@ func TestTicksWithoutARunAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	got := counters(t, metrics, "khronicle_ticks_without_run_total")
+	want := map[string]float64{"KHCheck shop/cart shop skipped": 3, "KHCheck shop/cart shop missed": 7, "KHCheck shop/cart shop paused": 1}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
+	}
+}
+
+// counters returns the values of a counter by kind, check, namespace and outcome.
+func counters(t *testing.T, metrics telemetry.Metrics, name string) map[string]float64 {
+	t.Helper()
 	families, err := metrics.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]float64{}
+	values := map[string]float64{}
 	for _, family := range families {
-		if family.GetName() != "khronicle_ticks_without_run_total" {
+		if family.GetName() != name {
 			continue
 		}
 		for _, metric := range family.GetMetric() {
@@ -260,13 +270,10 @@ func TestTicksWithoutARunAreCounted(t *testing.T) {
 			for _, label := range metric.GetLabel() {
 				labels[label.GetName()] = label.GetValue()
 			}
-			got[labels["workload"]+" "+labels["check"]+" "+labels["check_namespace"]+" "+labels["outcome"]] = metric.GetCounter().GetValue()
+			values[labels["workload"]+" "+labels["check"]+" "+labels["check_namespace"]+" "+labels["outcome"]] = metric.GetCounter().GetValue()
 		}
 	}
-	want := map[string]float64{"KHCheck shop/cart shop skipped": 3, "KHCheck shop/cart shop missed": 7, "KHCheck shop/cart shop paused": 1}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("counters (-want +got):\n%s", diff)
-	}
+	return values
 }
 
 // The due time goes with the outcome, but for a run that was lost: when that had started, nobody knows.
