@@ -676,6 +676,27 @@ func TestCancelledAfterItsReport(t *testing.T) {
 	}
 }
 
+// A report that was answered with success is noted, also when the run is cancelled between two attempts.
+func TestCancelledBetweenAttemptsNotesTheReport(t *testing.T) {
+	w := newWorld(t)
+	accounts := w.ledgerOf(0)
+	w.keepsEvidence(activities.EvidenceResult{}, nil)
+	w.exit = evicted
+	w.whileCleaning = func() {
+		if len(w.cleaned) == 1 {
+			w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport([]string{"too late"}))
+			w.env.CancelWorkflow()
+		}
+	}
+	if _, err := w.executeDue(t); !temporal.IsCanceledError(err) || len(w.created) != 1 {
+		t.Errorf("run ends with %v after %d attempts, want it cancelled after one", err, len(w.created))
+	}
+	want := []string{"a further report was ignored: OK=false, 1 errors"}
+	if diff := cmp.Diff(want, (*accounts)[0].Outcome.Notes); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
 func TestRunOfACheckThatIsGoneMakesNoPod(t *testing.T) {
 	w := newWorld(t)
 	w.create = func(activities.Run) (activities.CreatePodResult, error) {
