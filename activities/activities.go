@@ -16,6 +16,8 @@ type Cluster interface {
 	// Watches is true for a namespace whose pods are seen.
 	Watches(namespace string) bool
 	CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
+	// LivePod asks the API server for a pod; it returns nil when there is none.
+	LivePod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
 	AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error)
 	DeletePod(ctx context.Context, namespace, name string) error
 	PodsOf(namespace, checkName string) []*corev1.Pod

@@ -32,6 +32,7 @@ var (
 type fakeCluster struct {
 	workload    func(check.Ref) (check.Workload, bool, error)
 	createPod   func(*corev1.Pod) (*corev1.Pod, error)
+	livePod     func(namespace, name string) (*corev1.Pod, error)
 	awaitPod    func(ctx context.Context, until func(check.Observation) bool) (check.Observation, error)
 	deletePod   func(name string) error
 	pods        []*corev1.Pod
@@ -51,6 +52,10 @@ func (f *fakeCluster) Watches(namespace string) bool { return namespace == "shop
 
 func (f *fakeCluster) CreatePod(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	return f.createPod(pod)
+}
+
+func (f *fakeCluster) LivePod(_ context.Context, namespace, name string) (*corev1.Pod, error) {
+	return f.livePod(namespace, name)
 }
 
 func (f *fakeCluster) AwaitPod(ctx context.Context, _, _ string, until func(check.Observation) bool) (check.Observation, error) {

@@ -4,18 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/protocol"
 )
 
 var podResource = schema.GroupResource{Resource: "pods"}
@@ -85,7 +94,7 @@ func TestCreatePodThatTheClusterDoesNotTake(t *testing.T) {
 				}
 				return
 			}
-			want := activities.CreatePodResult{Failure: &check.Failure{
+			want := activities.CreatePodResult{SpecHash: validCheck().SpecHash(), Failure: &check.Failure{
 				Result: check.InfraFailed, Text: "failed to create pod for checker: " + tt.answer.Error(),
 				Final: !apierrors.IsForbidden(tt.answer), // a quota may have room later
 			}}
@@ -169,6 +178,120 @@ func TestCreatePodTwiceAsksForTheSamePod(t *testing.T) {
 	if len(names) != 3 || names[first] != 2 {
 		t.Errorf("pods %v, want %s twice, and one other for the second attempt and the other run each", names, first)
 	}
+}
+
+// The API server may refuse a pod that it has: quotas and webhooks are asked first, and the check may be edited or deleted between
+// a creation whose answer is lost and the next call. The pod counts all the same.
+func TestCreatePodWhoseAnswerWasLost(t *testing.T) {
+	confirmed := func() check.Workload { w := validCheck(); w.Attempts = 3; return w }
+	hash := confirmed().SpecHash()
+	made := func(pod *corev1.Pod) (*corev1.Pod, error) {
+		pod = pod.DeepCopy()
+		pod.CreationTimestamp = metav1.NewTime(began.Truncate(time.Second))
+		return pod, nil
+	}
+	found := func(specHash string, attempts int) activities.CreatePodResult {
+		return activities.CreatePodResult{Containers: 1, At: began.Truncate(time.Second), SpecHash: specHash, Attempts: attempts}
+	}
+	lost := func(*corev1.Pod) (*corev1.Pod, error) { return nil, nil }
+	others := func(pod *corev1.Pod) (*corev1.Pod, error) {
+		pod, _ = made(pod)
+		pod.Labels[protocol.LabelRunID] = "another"
+		return pod, nil
+	}
+	edited := func(change func(*check.Workload)) *check.Workload { w := confirmed(); change(&w); return &w }
+	quota := apierrors.NewForbidden(podResource, "cart", errors.New("exceeded quota"))
+	failed := func(f check.Failure) activities.CreatePodResult { return activities.CreatePodResult{Failure: &f} }
+	refused := failed(check.CreateFailed(quota.Error()))
+	refused.SpecHash, refused.Attempts = hash, 3
+	same := edited(func(*check.Workload) {})
+	another := edited(func(w *check.Workload) { w.PodSpec.Containers[0].Image = "registry.example/check:2" })
+	invalid := edited(func(w *check.Workload) { w.Attempts = 11 })
+	unread := apierrors.NewServiceUnavailable("down")
+	tests := []struct {
+		name string
+		// specHash is that of the attempt before, and second the check as the second call finds it, nil for none.
+		specHash string
+		second   *check.Workload
+		// live is what the API server has then of the pod that the first call asked for.
+		live func(*corev1.Pod) (*corev1.Pod, error)
+		want activities.CreatePodResult
+		err  string
+	}{
+		{name: "a quota that the pod fills", second: same, live: made, want: found(hash, 3)},
+		{name: "an edit", specHash: hash, second: another, live: made, want: found(hash, 0)},
+		{name: "an edit that is not valid", second: invalid, live: made, want: found("", 0)},
+		{name: "a deletion", live: made, want: found("", 0)},
+
+		{name: "a quota, and no pod was made", second: same, live: lost, want: refused},
+		{name: "a quota, and the name is another run's", second: same, live: others, want: refused},
+		{name: "an edit, and no pod was made", specHash: hash, second: another, live: lost, want: activities.CreatePodResult{SpecChanged: true}},
+		{name: "an edit that is not valid, and no pod was made", second: invalid, live: lost, want: failed(check.InvalidSpec(invalid.Validate()))},
+		{name: "a deletion, and no pod was made", live: lost, want: activities.CreatePodResult{CheckGone: true}},
+
+		{name: "the pod cannot be read", second: same, live: func(*corev1.Pod) (*corev1.Pod, error) { return nil, unread }, err: "down"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var asked *corev1.Pod
+			cluster := &fakeCluster{}
+			cluster.workload = func(check.Ref) (check.Workload, bool, error) {
+				switch {
+				case asked == nil:
+					return confirmed(), true, nil
+				case tt.second == nil:
+					return check.Workload{}, false, nil
+				}
+				return *tt.second, true, nil
+			}
+			cluster.createPod = func(pod *corev1.Pod) (*corev1.Pod, error) {
+				if asked == nil {
+					asked = pod
+					return nil, errors.New("connection reset")
+				}
+				return nil, quota
+			}
+			cluster.livePod = func(namespace, name string) (*corev1.Pod, error) {
+				if namespace != asked.Namespace || name != asked.Name {
+					t.Errorf("looked for pod %s/%s, want %s/%s", namespace, name, asked.Namespace, asked.Name)
+				}
+				return tt.live(asked)
+			}
+			run := attempt(2)
+			run.SpecHash = tt.specHash
+			got, err := twice(t, cluster, run)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("error %v, want %q, to be tried again", err, tt.err)
+				}
+				return
+			}
+			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+				t.Errorf("error %v, result differs (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// twice runs CreatePod as a run does, which calls it once more after an error.
+func twice(t *testing.T, cluster activities.Cluster, run activities.Run) (result activities.CreatePodResult, err error) {
+	t.Helper()
+	a, _ := worker(cluster)
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestWorkflowEnvironment()
+	env.RegisterActivity(a)
+	env.ExecuteWorkflow(func(ctx workflow.Context) (result activities.CreatePodResult, err error) {
+		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+			StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 2},
+		})
+		err = workflow.ExecuteActivity(ctx, a.CreatePod, run).Get(ctx, &result)
+		return result, err
+	})
+	if err := env.GetWorkflowError(); err != nil {
+		return result, err
+	}
+	return result, env.GetWorkflowResult(&result)
 }
 
 func TestCreatePodTellsThePodItsRun(t *testing.T) {

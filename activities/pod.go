@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/protocol"
 )
 
 // leastLook is how long a waiting activity looks at the pod, even when it begins after the deadline: a run that all
@@ -22,7 +23,7 @@ const leastLook = 2 * time.Second
 // workflow sets.
 const heartbeatEvery = 5 * time.Second
 
-// CreatePodResult says why there is no pod. It is empty when there is one.
+// CreatePodResult says why there is no pod: CheckGone, SpecChanged or Failure. All of them are empty when there is one.
 type CreatePodResult struct {
 	// CheckGone is true when the check or job does not exist any more.
 	CheckGone bool
@@ -32,7 +33,8 @@ type CreatePodResult struct {
 	Failure *check.Failure
 	// Containers is how many containers the pod has, besides those that run before the others start.
 	Containers int
-	// At is when the API server made the pod, in whole seconds, and SpecHash tells the specs of checks apart.
+	// At is when the API server made the pod, in whole seconds, and SpecHash tells the specs of checks apart: it is that of
+	// the spec from which the pod was asked for.
 	At       time.Time `json:",omitzero"`
 	SpecHash string    `json:",omitempty"`
 	// Attempts is how many attempts must fail before the check has failed, as its spec says.
@@ -40,9 +42,36 @@ type CreatePodResult struct {
 }
 
 // CreatePod makes the pod of a run from the present spec of its check. It may be called again: the same run and attempt
-// have one pod.
+// have one pod. One that an earlier call made counts, also when a quota, an edit or a deletion since would refuse it.
 func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, error) {
 	a.begin(ctx, run)
+	result, err := a.makePod(ctx, run)
+	refused := result.CheckGone || result.SpecChanged || result.Failure != nil
+	if err != nil || !refused || activity.GetInfo(ctx).Attempt == 1 {
+		return result, err
+	}
+	return a.madeBefore(ctx, run, result)
+}
+
+// madeBefore finds the pod of an earlier call whose answer was lost: the API server asks quotas and webhooks before it looks
+// whether there is a pod of that name. Without one, the refusal stands.
+func (a *Activities) madeBefore(ctx context.Context, run Run, refusal CreatePodResult) (CreatePodResult, error) {
+	name := check.Run{UUID: run.UUID, Attempt: run.Attempt}.PodName(run.Ref.Name)
+	pod, err := a.Cluster.LivePod(ctx, run.Ref.Namespace, name)
+	switch {
+	case err != nil:
+		return CreatePodResult{}, err
+	case pod == nil || pod.Labels[protocol.LabelRunID] != run.UUID:
+		return refusal, nil
+	}
+	return CreatePodResult{
+		Containers: len(pod.Spec.Containers), At: pod.CreationTimestamp.UTC(),
+		SpecHash: cmp.Or(run.SpecHash, refusal.SpecHash), Attempts: refusal.Attempts,
+	}, nil
+}
+
+// makePod asks for the pod of a run.
+func (a *Activities) makePod(ctx context.Context, run Run) (CreatePodResult, error) {
 	workload, reportingURL, ok, err := a.workload(ctx, run)
 	if err != nil || !ok {
 		return CreatePodResult{CheckGone: !ok && err == nil}, err
@@ -62,6 +91,7 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 	pod := check.NewPod(workload, check.Run{
 		UUID: run.UUID, Attempt: run.Attempt, Deadline: run.Deadline, ReportingURL: reportingURL, Avoid: run.Avoid,
 	}, time.Now())
+	result := CreatePodResult{SpecHash: workload.SpecHash(), Attempts: workload.Attempts}
 	created, err := a.Cluster.CreatePod(ctx, pod)
 	if err != nil {
 		if !permanent(err) {
@@ -69,11 +99,11 @@ func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, e
 		}
 		failure := check.CreateFailed(err.Error())
 		failure.Final = !apierrors.IsForbidden(err) // a quota or an admission webhook may think otherwise later
-		return CreatePodResult{Failure: &failure}, nil
+		result.Failure = &failure
+		return result, nil
 	}
-	return CreatePodResult{
-		Containers: len(pod.Spec.Containers), At: created.CreationTimestamp.UTC(), SpecHash: workload.SpecHash(), Attempts: workload.Attempts,
-	}, nil
+	result.Containers, result.At = len(pod.Spec.Containers), created.CreationTimestamp.UTC()
+	return result, nil
 }
 
 // workload returns what the run is to run, and where its check reports.

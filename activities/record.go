@@ -3,7 +3,12 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"go.temporal.io/sdk/activity"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -21,20 +26,26 @@ type RecordOutcomeInput struct {
 	Due time.Time `json:",omitzero"`
 }
 
+// RecordOutcomeResult says what became of the outcome.
+type RecordOutcomeResult struct {
+	// CheckGone is true when nothing was written because the check or job does not exist any more.
+	CheckGone bool `json:",omitempty"`
+}
+
 // RecordOutcome writes the outcome of a run to the state of its check. It writes nothing when the check is gone, or when
-// the state shows a later run. A workload that never was in the cluster (it has no UID) cannot be gone. What it writes is
-// exported too, if there is an exporter.
-func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) error {
+// the state shows a later run. A workload that never was in the cluster (it has no UID) cannot be gone; when the API server
+// will never take its state, there is none. What it writes is exported too, if there is an exporter.
+func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (result RecordOutcomeResult, err error) {
 	if in.Ref.UID != "" {
 		if _, ok, err := a.Cluster.Workload(ctx, in.Ref); err != nil || !ok {
-			return err
+			return RecordOutcomeResult{CheckGone: err == nil}, err
 		}
 	}
 	outcome := in.Outcome
 	// A report may be faster than the news that the pod runs.
 	outcome.Node = cmp.Or(outcome.Node, a.nodeOf(in.Ref, in.UUID))
 	supersedes := false
-	err := a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),
+	err = a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),
 		func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState {
 			if supersedes = present == nil || check.Supersedes(present, in.Outcome); !supersedes {
 				return nil
@@ -43,10 +54,29 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) e
 			check.AddRecentRun(state, check.NewRecentRun(in.Due, outcome))
 			return state
 		})
+	if in.Ref.UID == "" && hasNoState(err) {
+		activity.GetLogger(ctx).Warn("outcome of a program's run has no state", "check", in.Ref.String(), "error", err)
+		return result, nil
+	}
 	if err == nil && supersedes && a.Exporter != nil && !in.Provisional {
 		a.Exporter.Export(in.Ref, outcome)
 	}
-	return err
+	return result, err
+}
+
+// hasNoState is true for the error of a state that cannot be written where a program asks for it: its name is not valid, its
+// namespace is not there, or is not one that the worker may write to. A check that is in the cluster has a valid name and a
+// namespace, and its state waits for a role that is mended.
+func hasNoState(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) ||
+		apierrors.IsForbidden(err) || noNamespace(err)
+}
+
+// noNamespace tells a namespace that is not there from a state that another writer deletes, again and again.
+func noNamespace(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && apierrors.IsNotFound(err) && status.Status().Details != nil &&
+		status.Status().Details.Kind == "namespaces"
 }
 
 // nodeOf finds in the cache where the pod of a run was placed, or returns nothing.

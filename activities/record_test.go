@@ -2,14 +2,18 @@ package activities_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
@@ -45,8 +49,9 @@ func states(t *testing.T, present *khv1.KuberhealthyState, in activities.RecordO
 		return nil
 	}
 	a, env := worker(cluster)
-	if _, err := env.ExecuteActivity(a.RecordOutcome, in); err != nil {
-		t.Fatal(err)
+	encoded, err := env.ExecuteActivity(a.RecordOutcome, in)
+	if got := value[activities.RecordOutcomeResult](t, encoded, err); got.CheckGone {
+		t.Error("the run is told that the check is gone")
 	}
 	return written
 }
@@ -165,8 +170,9 @@ func TestRecordOutcomeNamesTheStateAsKuberhealthyDoes(t *testing.T) {
 // A check that was replaced by another of its name is gone too: its outcome is not the new one's.
 func TestRecordOutcomeOfACheckThatIsGoneWritesNothing(t *testing.T) {
 	a, env := worker(&fakeCluster{workload: absent}) // writing would panic
-	if _, err := env.ExecuteActivity(a.RecordOutcome, failedRun()); err != nil {
-		t.Error(err)
+	encoded, err := env.ExecuteActivity(a.RecordOutcome, failedRun())
+	if got := value[activities.RecordOutcomeResult](t, encoded, err); !got.CheckGone {
+		t.Errorf("result is %+v, want the run told that the check is gone", got)
 	}
 }
 
@@ -224,6 +230,53 @@ func TestRecordOutcomeExportsWhatItWrote(t *testing.T) {
 				t.Errorf("exports differ (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A program may ask for a run of what can have no state: that run must end all the same. The state of a check that is in the
+// cluster can be written once what keeps the worker from it is mended.
+func TestRecordOutcomeOfWhatHasNoState(t *testing.T) {
+	states, namespaces := schema.GroupResource{Group: "comcast.github.io", Resource: "khstates"}, schema.GroupResource{Resource: "namespaces"}
+	tests := []struct {
+		name   string
+		answer error
+		ends   bool
+	}{
+		{"the name is not valid", apierrors.NewInvalid(schema.GroupKind{Kind: "KuberhealthyState"}, "my_check", nil), true},
+		{"the request is not valid", apierrors.NewBadRequest("the name is too long"), true},
+		{"the state is too large", apierrors.NewRequestEntityTooLargeError("limit is 3145728"), true},
+		{"the namespace is not there", apierrors.NewNotFound(namespaces, "shop"), true},
+		{"the namespace is not the worker's", apierrors.NewForbidden(states, "cart", errors.New("no")), true},
+
+		{"the state went while it was written", apierrors.NewNotFound(states, "cart"), false},
+		{"other writers were faster", apierrors.NewAlreadyExists(states, "cart"), false},
+		{"API server is down", apierrors.NewServiceUnavailable("starting"), false},
+		{"connection refused", syscall.ECONNREFUSED, false},
+	}
+	for _, tt := range tests {
+		for _, inCluster := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, in the cluster: %t", tt.name, inCluster), func(t *testing.T) {
+				a, env := worker(&fakeCluster{
+					workload: present(validCheck()),
+					writeState: func(_, _ string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
+						build(nil)
+						return fmt.Errorf("write khstate shop/cart: %w", tt.answer)
+					},
+				})
+				var got exports
+				a.Exporter = &got
+				in := failedRun()
+				if !inCluster {
+					in.Ref.UID = ""
+				}
+				if _, err := env.ExecuteActivity(a.RecordOutcome, in); (err == nil) != (tt.ends && !inCluster) {
+					t.Errorf("error %v, want none: %t", err, tt.ends && !inCluster)
+				}
+				if len(got) > 0 {
+					t.Errorf("exported %v, want nothing", got)
+				}
+			})
+		}
 	}
 }
 

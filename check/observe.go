@@ -22,6 +22,10 @@ var neverStarts = []string{"InvalidImageName", "ErrImageNeverPull"}
 // disruptions are the pod reasons that stand for an end by the platform, not by the check.
 var disruptions = []string{"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "Shutdown"}
 
+// rejected begins the message of a pod that the kubelet does not admit: its reason is one of many, such as OutOfcpu, OutOfpods,
+// NodeAffinity, UnexpectedAdmissionError and whatever a plugin of the node calls it.
+const rejected = "Pod was rejected: "
+
 // Observation is what the status of a checker pod says about its run.
 type Observation struct {
 	// Started is true once the pod runs or has ended.
@@ -36,7 +40,8 @@ type Observation struct {
 	Deleting bool
 	// Gone is true when the pod object is no longer there.
 	Gone bool
-	// Disrupted is true when the platform ended or removed the pod: eviction, drain, preemption, a lost node.
+	// Disrupted is true when the platform ended or removed the pod: eviction, drain, preemption, a lost node, or one that did not
+	// admit it.
 	Disrupted bool
 	// Hopeless is the reason for which a container will not start by itself, or empty.
 	Hopeless string
@@ -74,7 +79,8 @@ func Observe(pod *corev1.Pod) Observation {
 }
 
 func disrupted(pod *corev1.Pod) bool {
-	return slices.Contains(disruptions, pod.Status.Reason) || slices.ContainsFunc(pod.Status.Conditions, isDisruption)
+	return slices.Contains(disruptions, pod.Status.Reason) || strings.HasPrefix(pod.Status.Message, rejected) ||
+		slices.ContainsFunc(pod.Status.Conditions, isDisruption)
 }
 
 func isDisruption(c corev1.PodCondition) bool {

@@ -166,6 +166,16 @@ func TestObserveAPodThatHasStarted(t *testing.T) {
 			},
 		},
 		{
+			"not admitted by the kubelet",
+			failed(corev1.PodStatus{
+				Reason: "OutOfcpu", Message: "Pod was rejected: Node didn't have enough resource: cpu, requested: 500, used: 1900, capacity: 2000",
+			}),
+			check.Observation{
+				Started: true, Ended: true, Disrupted: true,
+				Detail: "pod OutOfcpu: Pod was rejected: Node didn't have enough resource: cpu, requested: 500, used: 1900, capacity: 2000",
+			},
+		},
+		{
 			"disruption target without a reason of its own",
 			failed(corev1.PodStatus{
 				Conditions:        []corev1.PodCondition{disruption},
@@ -202,8 +212,15 @@ func TestObserveKnowsEveryEndByThePlatform(t *testing.T) {
 			t.Errorf("%s does not count as a disruption", reason)
 		}
 	}
-	for _, reason := range []string{"", "DeadlineExceeded", "OutOfcpu", "UnexpectedAdmissionError"} {
-		if check.Observe(&corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: reason}}).Disrupted {
+	for _, reason := range []string{"OutOfcpu", "OutOfpods", "NodeAffinity", "UnexpectedAdmissionError", "a plugin's own"} {
+		status := corev1.PodStatus{Phase: corev1.PodFailed, Reason: reason, Message: "Pod was rejected: Node didn't have enough resource"}
+		if !check.Observe(&corev1.Pod{Status: status}).Disrupted {
+			t.Errorf("a pod that the kubelet rejected for %s does not count as a disruption", reason)
+		}
+	}
+	for _, reason := range []string{"", "DeadlineExceeded", "Error"} {
+		status := corev1.PodStatus{Phase: corev1.PodFailed, Reason: reason, Message: "the cart says: Pod was rejected: no"}
+		if check.Observe(&corev1.Pod{Status: status}).Disrupted {
 			t.Errorf("%q counts as a disruption", reason)
 		}
 	}

@@ -36,8 +36,9 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 	"CreatePod": func(ctx context.Context, c *kube.Cluster) {
 		_, _ = c.CreatePod(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x"}})
 	},
+	"LivePod":   func(ctx context.Context, c *kube.Cluster) { _, _ = c.LivePod(ctx, "ns", "x") },
 	"DeletePod": func(ctx context.Context, c *kube.Cluster) { _ = c.DeletePod(ctx, "ns", "x") },
-	// It asks with the verb with which CreatePod asks, after a while.
+	// It asks as LivePod does, after a while.
 	"AwaitPod":     func(context.Context, *kube.Cluster) {},
 	"PodEvents":    func(ctx context.Context, c *kube.Cluster) { _, _ = c.PodEvents(ctx, "ns", "x") },
 	"PodLog":       func(ctx context.Context, c *kube.Cluster) { _, _ = c.PodLog(ctx, "ns", "x", "main") },

@@ -26,21 +26,32 @@ const cacheLag = 500 * time.Millisecond
 // CreatePod creates a checker pod. A pod of this name that carries the same run is a success: the same call was made
 // before.
 func (c *Cluster) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
-	pods := c.core.CoreV1().Pods(pod.Namespace)
-	created, err := pods.Create(ctx, pod, metav1.CreateOptions{FieldManager: fieldManager})
+	created, err := c.core.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{FieldManager: fieldManager})
 	if !apierrors.IsAlreadyExists(err) {
 		return created, err
 	}
-	present, getErr := pods.Get(ctx, pod.Name, metav1.GetOptions{})
+	present, getErr := c.LivePod(ctx, pod.Namespace, pod.Name)
 	switch {
-	case apierrors.IsNotFound(getErr): // it was there, and is gone: another try may create it
-		return nil, fmt.Errorf("create pod %s/%s: it went while it was looked at", pod.Namespace, pod.Name)
 	case getErr != nil:
 		return nil, getErr
+	case present == nil: // it was there, and is gone: another try may create it
+		return nil, fmt.Errorf("create pod %s/%s: it went while it was looked at", pod.Namespace, pod.Name)
 	case present.Labels[protocol.LabelRunID] != pod.Labels[protocol.LabelRunID]:
 		return nil, err
 	}
 	return present, nil
+}
+
+// LivePod asks the API server for a pod; it returns nil when there is none.
+func (c *Cluster) LivePod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	pod, err := c.core.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get pod %s/%s: %w", namespace, name, err)
+	}
+	return pod, nil
 }
 
 // DeletePod deletes a pod with its own grace period. A pod that is gone is a success.
@@ -127,25 +138,14 @@ func (c *Cluster) AwaitPod(ctx context.Context, namespace, name string, until fu
 			if seen {
 				continue
 			}
-			if gone, err := c.podGone(ctx, namespace, name); err != nil || gone {
-				return check.Observation{Gone: gone}, err
+			if pod, err := c.LivePod(ctx, namespace, name); err != nil || pod == nil {
+				return check.Observation{Gone: err == nil}, err
 			}
 			lag.Reset(cacheLag)
 		case <-ctx.Done():
 			return check.Observation{}, context.Cause(ctx)
 		}
 	}
-}
-
-func (c *Cluster) podGone(ctx context.Context, namespace, name string) (bool, error) {
-	_, err := c.core.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("get pod %s/%s: %w", namespace, name, err)
-	}
-	return false, nil
 }
 
 // waiters hands each change of a pod to those who wait for that pod.

@@ -109,6 +109,33 @@ func TestCreatePodSaysWhoWrites(t *testing.T) {
 	}
 }
 
+func TestLivePod(t *testing.T) {
+	tests := []struct {
+		name    string
+		present []runtime.Object
+		answer  *apierrors.StatusError
+		found   bool
+		want    string
+	}{
+		{name: "is there", present: []runtime.Object{checkerPod("cart-1")}, found: true},
+		{name: "is not there"},
+		{name: "refused", answer: apierrors.NewServiceUnavailable("down"), want: "get pod shop/cart-1: down"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			api := newAPIServer(tt.present...)
+			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+			pod, err := connect(t, api, watching).LivePod(t.Context(), "shop", "cart-1")
+			if (pod != nil) != tt.found || text(err) != tt.want {
+				t.Errorf("pod %v, error %q, want a pod: %t, error %q", pod, text(err), tt.found, tt.want)
+			}
+			if diff := cmp.Diff([]string{"GET pods shop/cart-1"}, api.calls()); diff != "" {
+				t.Errorf("requests differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestDeletePod(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -425,6 +425,8 @@ func (p *pods) Workload(_ context.Context, ref check.Ref) (check.Workload, bool,
 
 func (p *pods) CreatePod(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) { return pod, nil }
 
+func (p *pods) LivePod(context.Context, string, string) (*corev1.Pod, error) { return nil, nil }
+
 func (p *pods) PodsOf(string, string) []*corev1.Pod { return nil }
 
 func (p *pods) WriteState(context.Context, string, string, func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {

@@ -63,6 +63,9 @@ func (r *checkRun) repeats(ctx workflow.Context, outcome check.Outcome) (check.O
 	report, late := r.lateReport(ctx)
 	switch {
 	case ctx.Err() != nil:
+		if late {
+			r.noteFurther(ctx, report) // as what takeLateReports reads of a cancelled run
+		}
 		return check.Outcome{Result: check.Canceled}, false
 	case late && !outcome.Reported: // it was answered with success, and is the verdict of that attempt
 		r.tries = r.before

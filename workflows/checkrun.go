@@ -71,6 +71,8 @@ type checkRun struct {
 	// reportedAt and recordedAt are when the report was taken and the outcome first written.
 	reportedAt, recordedAt time.Time
 	notes                  []string
+	// gone is true when the check was deleted before its outcome could be recorded: see told.
+	gone bool
 	// accounts counts what was said to the ledger.
 	accounts int
 }
@@ -239,15 +241,19 @@ func (r *checkRun) atDeadline(ctx workflow.Context) check.Outcome {
 // cancelled meanwhile: then nobody waits for its pod.
 func (r *checkRun) conclude(cancellable, ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
 	outcome = r.complete(ctx, outcome)
-	if err := r.record(ctx, outcome); err != nil {
+	gone, err := r.record(ctx, outcome)
+	if err != nil {
 		return outcome, err
+	}
+	if r.gone = gone && r.in.Given == nil; r.gone { // a program's run is its own, whatever there is of that name
+		r.note(fmt.Sprintf("the check was deleted; without that: %s: %s", outcome.Result, strings.Join(outcome.Errors, "; ")))
 	}
 	if r.reported && !r.exits(cancellable) && cancellable.Err() == nil {
 		// Cut short: quoted, the largest report would be larger than Temporal takes.
 		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", outcome.Errors))
 		r.note(fmt.Sprintf("before the deadline the check reported: %s %s", outcome.Result, said))
 		outcome = r.complete(ctx, check.NoExit().Outcome(r.in.Ref))
-		if err := r.record(ctx, outcome); err != nil {
+		if _, err := r.record(ctx, outcome); err != nil {
 			return outcome, err
 		}
 	}
@@ -266,6 +272,15 @@ func (r *checkRun) complete(ctx workflow.Context, outcome check.Outcome) check.O
 	outcome.Started, outcome.Judged, outcome.Node = r.started, workflow.Now(ctx), r.seen.Node
 	outcome.Reported = outcome.Reported && r.reported // else the UUID could still be used to report
 	return outcome
+}
+
+// told is the outcome that account, metrics and Temporal are told. A run whose check was deleted is cancelled, also when nobody was
+// there to cancel it: what it found may be the deletion of its pod. No step depends on it, so that runs in flight replay.
+func (r *checkRun) told(outcome check.Outcome) check.Outcome {
+	if !r.gone {
+		return outcome
+	}
+	return check.Outcome{Result: check.Canceled, Started: outcome.Started, Judged: outcome.Judged, Node: outcome.Node}
 }
 
 // exits waits for the end of a pod that has reported, until the deadline. In a pod of several containers, those that go on
@@ -294,7 +309,7 @@ func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) 
 		r.note("the report came late; before it: " + strings.Join(outcome.Errors, "; "))
 		r.tries = r.before // it is the verdict of the last attempt
 		outcome = r.complete(ctx, r.tries.Verdict(r.take(ctx, report), false))
-		recorded := r.record(ctx, outcome)
+		_, recorded := r.record(ctx, outcome)
 		r.keepEvidence(ctx, outcome)
 		if err := errors.Join(recorded, r.account(ctx, outcome)); err != nil {
 			return outcome, err
@@ -305,6 +320,7 @@ func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) 
 
 // close ends the workflow. A cancelled run ends as cancelled.
 func (r *checkRun) close(ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
+	outcome = r.told(outcome)
 	outcome.Notes, outcome.Node = r.notes, cmp.Or(outcome.Node, r.seen.Node)
 	workflow.SetCurrentDetails(ctx, summary(outcome))
 	if err := workflow.UpsertTypedSearchAttributes(ctx, SearchAttributeOutcome.ValueSet(string(outcome.Result))); err != nil {

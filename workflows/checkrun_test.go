@@ -47,6 +47,8 @@ type world struct {
 	stuck bool
 	// recordErrors are returned by RecordOutcome before it succeeds.
 	recordErrors []error
+	// gone is true when RecordOutcome finds the check deleted.
+	gone bool
 	// whileCleaning happens during the clean-up.
 	whileCleaning func()
 
@@ -97,14 +99,14 @@ func newMeasuredWorld(t *testing.T, metrics client.MetricsHandler) *world {
 		}
 		return check.Observation{Gone: true}, nil
 	}).Maybe()
-	w.env.OnActivity(a.RecordOutcome, anything, anything).Return(func(_ context.Context, in activities.RecordOutcomeInput) error {
+	w.env.OnActivity(a.RecordOutcome, anything, anything).Return(func(_ context.Context, in activities.RecordOutcomeInput) (activities.RecordOutcomeResult, error) {
 		if len(w.recordErrors) > 0 {
 			err := w.recordErrors[0]
 			w.recordErrors = w.recordErrors[1:]
-			return err
+			return activities.RecordOutcomeResult{}, err
 		}
 		w.recorded, w.dues = append(w.recorded, in.Outcome), append(w.dues, in.Due)
-		return nil
+		return activities.RecordOutcomeResult{CheckGone: w.gone}, nil
 	})
 	w.env.OnActivity(a.CleanUp, anything, anything).Return(func(_ context.Context, in activities.CleanUpInput) error {
 		w.cleaned = append(w.cleaned, in)
@@ -676,6 +678,27 @@ func TestCancelledAfterItsReport(t *testing.T) {
 				t.Errorf("ended after %s, want soon after it was cancelled", took)
 			}
 		})
+	}
+}
+
+// A report that was answered with success is noted, also when the run is cancelled between two attempts.
+func TestCancelledBetweenAttemptsNotesTheReport(t *testing.T) {
+	w := newWorld(t)
+	accounts := w.ledgerOf(0)
+	w.keepsEvidence(activities.EvidenceResult{}, nil)
+	w.exit = evicted
+	w.whileCleaning = func() {
+		if len(w.cleaned) == 1 {
+			w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport([]string{"too late"}))
+			w.env.CancelWorkflow()
+		}
+	}
+	if _, err := w.executeDue(t); !temporal.IsCanceledError(err) || len(w.created) != 1 {
+		t.Errorf("run ends with %v after %d attempts, want it cancelled after one", err, len(w.created))
+	}
+	want := []string{"a further report was ignored: OK=false, 1 errors"}
+	if diff := cmp.Diff(want, (*accounts)[0].Outcome.Notes); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 }
 

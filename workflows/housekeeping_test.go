@@ -260,7 +260,7 @@ func counted(t *testing.T, metrics telemetry.Metrics, name string) map[string]fl
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]float64{}
+	values := map[string]float64{}
 	for _, family := range families {
 		if family.GetName() != name {
 			continue
@@ -270,10 +270,10 @@ func counted(t *testing.T, metrics telemetry.Metrics, name string) map[string]fl
 			for _, label := range metric.GetLabel() {
 				labels[label.GetName()] = label.GetValue()
 			}
-			got[labels["workload"]+" "+labels["check"]+" "+labels["check_namespace"]+" "+labels["outcome"]] = metric.GetCounter().GetValue()
+			values[labels["workload"]+" "+labels["check"]+" "+labels["check_namespace"]+" "+labels["outcome"]] = metric.GetCounter().GetValue()
 		}
 	}
-	return got
+	return values
 }
 
 // The due time goes with the outcome, but for a run that was lost: when that had started, nobody knows.

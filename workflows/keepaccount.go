@@ -77,6 +77,7 @@ func (r *checkRun) account(ctx workflow.Context, outcome check.Outcome) error {
 	if r.in.Due.IsZero() {
 		return nil
 	}
+	outcome = r.told(outcome)
 	// A report may be faster than the news that the pod runs; by now its node is known.
 	outcome.Notes, outcome.Node = r.notes, cmp.Or(outcome.Node, r.seen.Node)
 	in := activities.AccountInput{

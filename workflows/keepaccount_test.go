@@ -3,6 +3,8 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/external/status"
+	"github.com/khronicle/khronicle/internal/telemetry"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -78,6 +81,98 @@ func TestAccountOfARunWhoseReportIsFasterThanTheNewsOfItsPod(t *testing.T) {
 	}
 	if node := (*accounts)[0].Outcome.Node; node != "node-1" {
 		t.Errorf("node is %q, want that of the pod", node)
+	}
+}
+
+// When nobody is there to cancel the run of a check that is deleted, its pod goes with the check. That is no failure of the check.
+func TestCheckThatIsDeletedWhileNoStarterRuns(t *testing.T) {
+	removed := func() (check.Observation, error) { return check.Observation{Started: true, Gone: true}, nil }
+	given := &activities.Given{Workload: check.Workload{Ref: checkRef, Timeout: "1m"}}
+	tests := []struct {
+		name  string
+		setup func(w *world)
+		given *activities.Given
+		// want are the results that the account had, in turn.
+		want []check.Result
+		note string
+	}{
+		{
+			name: "with its pod", setup: func(w *world) { w.gone, w.exit = true, removed },
+			want: []check.Result{check.Canceled}, note: "without that: failed: Check execution error: pod deleted unexpectedly",
+		},
+		{
+			name: "its pod reports that it was told to go", setup: func(w *world) { w.gone = true; w.reportAfter(5*time.Second, "interrupted") },
+			want: []check.Result{check.Canceled}, note: "without that: failed: interrupted",
+		},
+		{
+			name: "after a provisional outcome",
+			setup: func(w *world) {
+				failure := check.CreateFailed("quota exceeded")
+				w.create = func(activities.Run) (activities.CreatePodResult, error) {
+					w.gone = len(w.created) == 3
+					return activities.CreatePodResult{Failure: &failure}, nil
+				}
+			},
+			want: []check.Result{check.Canceled}, note: "without that: infra-failed",
+		},
+		{
+			name: "and the report comes late",
+			setup: func(w *world) {
+				w.gone, w.exit = true, removed
+				w.whileCleaning = func() { w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(nil)) }
+			},
+			want: []check.Result{check.Canceled, check.Canceled}, note: "the report came late",
+		},
+		{
+			name: "after its outcome was recorded, when the report comes late",
+			setup: func(w *world) {
+				w.exit = removed
+				w.whileCleaning = func() {
+					w.gone = true
+					w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(nil))
+				}
+			},
+			want: []check.Result{check.Failed, check.Succeeded}, note: "the report came late",
+		},
+		{
+			name: "the run is a program's", setup: func(w *world) { w.gone = true; w.reportAfter(5 * time.Second) }, given: given,
+			want: []check.Result{check.Succeeded},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			metrics, err := telemetry.NewMetrics(slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newMeasuredWorld(t, metrics.Temporal)
+			accounts := w.ledgerOf(0)
+			w.keepsEvidence(activities.EvidenceResult{}, nil)
+			tt.setup(w)
+			_, err = w.executeInput(t, workflows.CheckRunInput{
+				Ref: checkRef, Trigger: workflows.TriggerSchedule, Timeout: time.Minute, Due: due, Given: tt.given,
+			})
+			last := tt.want[len(tt.want)-1]
+			if temporal.IsCanceledError(err) != (last == check.Canceled) || err != nil && last != check.Canceled {
+				t.Errorf("run ends with %v, want it to be %s", err, last)
+			}
+			var got []check.Result
+			for _, account := range *accounts {
+				got = append(got, account.Outcome.Result)
+				if account.Outcome.Result == check.Canceled && len(account.Outcome.Errors) > 0 {
+					t.Errorf("account has errors %q, want none", account.Outcome.Errors)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Fatalf("results in the account (-want +got):\n%s", diff)
+			}
+			if notes := strings.Join((*accounts)[len(got)-1].Outcome.Notes, "\n"); !strings.Contains(notes, tt.note) {
+				t.Errorf("notes are %q, want one with %q", notes, tt.note)
+			}
+			if diff := cmp.Diff(map[string]float64{"KHCheck shop/cart shop " + string(last): 1}, counted(t, metrics, "khronicle_runs_total")); diff != "" {
+				t.Errorf("counted runs (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

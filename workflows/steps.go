@@ -68,29 +68,32 @@ func (r *checkRun) look(ctx workflow.Context) {
 	}), a.LookAtPod, r.pod))
 }
 
-// record writes the outcome, and tries until it is written. A cancelled run has no outcome to write.
-func (r *checkRun) record(ctx workflow.Context, outcome check.Outcome) error {
+// record writes the outcome, and tries until it is written. A cancelled run has no outcome to write. gone is true when the check
+// was deleted, so that nothing was written.
+func (r *checkRun) record(ctx workflow.Context, outcome check.Outcome) (gone bool, err error) {
 	return r.recordAs(ctx, outcome, false)
 }
 
 // recordProvisional writes an outcome that further attempts may change.
 func (r *checkRun) recordProvisional(ctx workflow.Context, outcome check.Outcome) error {
-	return r.recordAs(ctx, outcome, true)
+	_, err := r.recordAs(ctx, outcome, true)
+	return err
 }
 
-func (r *checkRun) recordAs(ctx workflow.Context, outcome check.Outcome, provisional bool) error {
+func (r *checkRun) recordAs(ctx workflow.Context, outcome check.Outcome, provisional bool) (gone bool, err error) {
 	if outcome.Result == check.Canceled {
-		return nil
+		return false, nil
 	}
-	err := workflow.ExecuteActivity(
+	var result activities.RecordOutcomeResult // that of an earlier version is empty
+	err = workflow.ExecuteActivity(
 		persistently(ctx, r.summary("record: "+string(outcome.Result))), a.RecordOutcome,
 		activities.RecordOutcomeInput{Ref: r.in.Ref, UUID: r.uuid, Outcome: outcome, Due: r.knownDue(), Provisional: provisional},
-	).Get(ctx, nil)
+	).Get(ctx, &result)
 	if err != nil {
-		return fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
+		return false, fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
 	}
 	r.recordedAt = workflow.Now(ctx)
-	return nil
+	return result.CheckGone, nil
 }
 
 // knownDue is when the run was due. It is zero for one that was lost: when that had started, nobody knows.
