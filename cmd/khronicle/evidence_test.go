@@ -73,7 +73,7 @@ func TestEvidence(t *testing.T) {
 		{"by both", []string{"shop/cart", "--at", "noon", "--run", "x"}, []string{"none of the others can be"}, true},
 		{"of no name", []string{"cart"}, []string{`"cart" is not NAMESPACE/NAME`}, true},
 		{"in no format", []string{"shop/cart", "-o", "xml"}, []string{`--output: "xml" is not text or json`}, true},
-		{"of a ledger that is not there", []string{"shop/cart", "--ledger", dsn + "-typo"}, []string{"--ledger: stat "}, true},
+		{"of a ledger that is not there", []string{"shop/cart", "--ledger", dsn + "-typo"}, []string{"--ledger: open ledger: stat "}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
