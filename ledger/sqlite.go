@@ -105,14 +105,16 @@ func (s *sqliteStore) write(ctx context.Context, do func(transaction) error) (er
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if _, err := s.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
+	// Also where BEGIN fails: when the context ends just then, it may have begun. Where there is nothing to roll back, as
+	// after a full disk, which did it by itself, that is no news.
 	defer func() {
-		if err != nil { // a full disk has rolled back by itself: then there is nothing to roll back, which is no news
+		if err != nil {
 			_, _ = s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		}
 	}()
+	if _, err := s.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
 	if err := do((*sqliteTx)(s)); err != nil {
 		return err
 	}
