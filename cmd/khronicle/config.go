@@ -140,7 +140,7 @@ func (c *config) addRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.reportingURL, "reporting-url", c.reportingURL, "where checks report [KH_EXTERNAL_REPORTING_URL]")
 	c.addLedgerFlag(f)
 	f.DurationVar(&c.accounts.PassesFor, flagPassAge, c.accounts.PassesFor, "how long the ledger keeps accounts without a fault")
-	f.DurationVar(&c.accounts.FailuresFor, flagFailureAge, c.accounts.FailuresFor, "how long it keeps those of failed, flaky and missed runs")
+	f.DurationVar(&c.accounts.FailuresFor, flagFailureAge, c.accounts.FailuresFor, "how long it keeps those of missed runs and of those with a fault, also in one attempt alone")
 	f.DurationVar(&c.accounts.EvidenceFor, flagEvidenceAge, c.accounts.EvidenceFor, "how long it keeps what was collected of failed runs")
 	f.Int64Var(&c.accounts.EvidenceBytes, flagEvidenceBytes, c.accounts.EvidenceBytes, "how many bytes of it; beyond that the oldest goes")
 	f.Int64Var(&c.accounts.MaxRows, flagAccounts, c.accounts.MaxRows, "how many accounts it keeps; beyond that the oldest go, those without a fault first")
