@@ -17,6 +17,8 @@ type store interface {
 	write(ctx context.Context, do func(transaction) error) error
 	// refused is true when the database did not take a row, and would take others.
 	refused(err error) bool
+	// versioned is a query for 1 where the table schema_version is there, and for 0 where it is not.
+	versioned() string
 	// words are what the migrations leave open.
 	words() *strings.Replacer
 	close() error

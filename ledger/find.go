@@ -8,10 +8,11 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// LastFault returns the newest account of a check or job that tells of a run which did not succeed, or of an attempt of one;
-// ok is false where there is none. Those of a deleted one that had the same name count too.
+// LastFault returns the account of the newest run of a check or job with a fault: it failed, timed out or was failed by the
+// platform, or an attempt of it was, before one that succeeded or the end of the check; ok is false where there is none. Those
+// of a deleted one that had the same name count too. No index leads there: it reads the check's accounts from the newest on.
 func (l *Ledger) LastFault(ctx context.Context, ref check.Ref) (a Account, ok bool, err error) {
-	return l.newest(ctx, ref, `(a.outcome IN (2, 3, 4) OR a.flaky = 1)`)
+	return l.newest(ctx, ref, `(a.outcome IN (2, 3, 4) OR a.flaky = 1 OR a.infra_failures > 0)`)
 }
 
 // RunAt returns the newest account of a check or job that was due at a time or before.

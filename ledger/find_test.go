@@ -63,6 +63,51 @@ func TestFind(t *testing.T) {
 	})
 }
 
+// An account with a fault is found, though newer runs succeeded, and kept for as long as failures are.
+func TestFaultsAreFoundAndKept(t *testing.T) {
+	const days = 24 * time.Hour
+	tests := []struct {
+		name   string
+		change func(*ledger.Account)
+		fault  bool
+	}{
+		{"failed", func(a *ledger.Account) { a.Outcome = ledger.Failed }, true},
+		{"failed by the platform", func(a *ledger.Account) { a.Outcome = ledger.InfraFailed }, true},
+		{"timed out", func(a *ledger.Account) { a.Outcome = ledger.TimedOut }, true},
+		{"flaky", func(a *ledger.Account) { a.Attempts, a.Flaky = 2, true }, true},
+		{"succeeded after an attempt that the platform ended", func(a *ledger.Account) { a.Attempts, a.InfraFailures = 2, 1 }, true},
+		{"canceled after such an attempt", func(a *ledger.Account) { a.Outcome, a.Attempts, a.InfraFailures = ledger.Canceled, 2, 1 }, true},
+		{"succeeded", func(*ledger.Account) {}, false},
+		{"amended to a success", func(a *ledger.Account) { a.Revision = 1 }, false},
+		{"canceled", func(a *ledger.Account) { a.Outcome = ledger.Canceled }, false},
+	}
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		for _, tt := range tests {
+			a := account(tt.name, -100*days, ledger.Succeeded)
+			tt.change(&a)
+			must(t, l.Finish(t.Context(), a))
+			must(t, l.Finish(t.Context(), account(tt.name, 0, ledger.Succeeded)))
+		}
+		found := func(when string) {
+			t.Helper()
+			for _, tt := range tests {
+				a, ok, err := l.LastFault(t.Context(), ref(tt.name))
+				must(t, err)
+				if ok != tt.fault || ok && !a.Nominal.Equal(noon.Add(-100*days)) {
+					t.Errorf("%s, %s: %t, of %s, want %t", tt.name, when, ok, a.Nominal, tt.fault)
+				}
+			}
+		}
+		found("before it is pruned")
+		done, err := l.Prune(t.Context(), ledger.Retention{}, noon)
+		if want := (ledger.Pruned{Passes: 3}); err != nil || done != want {
+			t.Errorf("pruned %+v, %v, want %+v", done, err, want)
+		}
+		found("after that")
+	})
+}
+
 // Of each check, evidence of the newest runs is kept, whatever others have.
 func TestPruneKeepsTheEvidenceOfTheNewestRuns(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {

@@ -81,10 +81,14 @@ func openAt(ctx context.Context, dsn string, options Options, version int) (*Led
 	if err := migrate(ctx, s, version); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
 	}
+	return newLedger(s, options), nil
+}
+
+func newLedger(s store, options Options) *Ledger {
 	l := &Ledger{store: s, options: options, queue: make(chan *request, 1024), words: map[string]int64{}}
 	l.stats.now = options.Now
 	l.writer.Go(l.writeAll)
-	return l, nil
+	return l
 }
 
 func openStore(ctx context.Context, dsn string, options Options) (store, error) {
@@ -95,7 +99,7 @@ func openStore(ctx context.Context, dsn string, options Options) (store, error) 
 	case isFile:
 		return openSQLite(ctx, path, options.MaxConns)
 	}
-	return openPostgres(ctx, dsn, options.MaxConns)
+	return openPostgres(ctx, dsn, options.MaxConns, nil)
 }
 
 // SQLitePath returns the file that dsn names; isFile is false when it names a PostgreSQL database. The error says what a

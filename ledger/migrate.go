@@ -21,10 +21,13 @@ var migrations embed.FS
 // latest brings the schema to its newest version.
 const latest = 1 << 30
 
+// migrationFiles returns the names in the order of their numbers.
+func migrationFiles() ([]string, error) { return fs.Glob(migrations, "migrations/*.sql") }
+
 // migrate brings the schema to a version, all steps in one transaction, which is also the lock: of several workers that
 // start at once, one migrates and the others find it done.
 func migrate(ctx context.Context, s store, target int) error {
-	files, err := fs.Glob(migrations, "migrations/*.sql") // in the order of their numbers
+	files, err := migrationFiles()
 	if err != nil {
 		return err
 	}
@@ -45,11 +48,13 @@ func migrate(ctx context.Context, s store, target int) error {
 	})
 }
 
+const selectVersion = `SELECT coalesce(max(version), 0) FROM schema_version`
+
 func schemaVersion(ctx context.Context, tx transaction) (version int, err error) {
 	if err := tx.script(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)`); err != nil {
 		return 0, err
 	}
-	err = one(ctx, tx, `SELECT coalesce(max(version), 0) FROM schema_version`,
+	err = one(ctx, tx, selectVersion,
 		func(scan scanner) error { return scan(&version) })
 	return version, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -29,12 +30,16 @@ const (
 	goByKeys   = `SET LOCAL enable_seqscan = off`
 )
 
-func openPostgres(ctx context.Context, dsn string, conns int) (*postgresStore, error) {
+// readOnlySettings make a server refuse to write.
+var readOnlySettings = map[string]string{"default_transaction_read_only": "on"}
+
+func openPostgres(ctx context.Context, dsn string, conns int, settings map[string]string) (*postgresStore, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
 	}
 	config.MaxConns = int32(conns) //nolint:gosec // Options.Validate bounds it
+	maps.Copy(config.ConnConfig.RuntimeParams, settings)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -47,6 +52,8 @@ func (s *postgresStore) reader() *sql.DB { return s.db }
 func (s *postgresStore) snapshot() *sql.TxOptions {
 	return &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}
 }
+
+func (s *postgresStore) versioned() string { return `SELECT count(to_regclass('schema_version'))` }
 
 func (s *postgresStore) words() *strings.Replacer {
 	return strings.NewReplacer(

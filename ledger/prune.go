@@ -11,8 +11,8 @@ import (
 
 // Retention says what is kept. A zero field means the default.
 type Retention struct {
-	// PassesFor is how long accounts are kept that tell of no fault: succeeded without a failed attempt, skipped, paused,
-	// canceled. 90 days by default.
+	// PassesFor is how long accounts are kept that tell of no fault: succeeded, skipped, paused or canceled, and no attempt
+	// was spoiled, by the check or by the platform. 90 days by default.
 	PassesFor time.Duration
 	// FailuresFor is how long all others are kept, at least as long as passes. 400 days by default.
 	FailuresFor time.Duration
@@ -66,7 +66,7 @@ type Pruned struct {
 
 // Accounts of either class by their outcomes; those that are open are in none.
 const (
-	passes   = `a.outcome IN (1, 5, 6, 8) AND a.flaky = 0`
+	passes   = `a.outcome IN (1, 5, 6, 8) AND a.flaky = 0 AND a.infra_failures = 0`
 	failures = `a.outcome <> 0`
 )
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -51,6 +52,21 @@ func openSQLite(ctx context.Context, path string, conns int) (*sqliteStore, erro
 	return s, nil
 }
 
+// openSQLiteToRead opens a file that is there. Beside it SQLite keeps the -wal and -shm files, without which nobody could read
+// while another process writes.
+func openSQLiteToRead(path string, conns int) (*sqliteStore, error) {
+	if _, err := os.Stat(path); err != nil { // SQLite would only say that it cannot open it
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", sqliteURI(path, sqlitePragmas[0])+"&mode=ro")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return &sqliteStore{read: db, db: db}, nil
+}
+
 // connect waits while another process turns a new file into WAL mode: for that, SQLite does not wait by itself.
 func connect(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
 	for end := time.Now().Add(busy); ; {
@@ -74,6 +90,10 @@ func sqliteURI(path string, pragmas ...string) string {
 func (s *sqliteStore) reader() *sql.DB          { return s.read }
 func (s *sqliteStore) snapshot() *sql.TxOptions { return &sql.TxOptions{ReadOnly: true} }
 
+func (s *sqliteStore) versioned() string {
+	return `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'`
+}
+
 func (s *sqliteStore) words() *strings.Replacer {
 	return strings.NewReplacer("{{identity}}", "INTEGER PRIMARY KEY", "{{bytes}}", "BLOB", "{{clustered}}", " WITHOUT ROWID")
 }
@@ -85,14 +105,16 @@ func (s *sqliteStore) write(ctx context.Context, do func(transaction) error) (er
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if _, err := s.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
+	// Also where BEGIN fails: when the context ends just then, it may have begun. Where there is nothing to roll back, as
+	// after a full disk, which did it by itself, that is no news.
 	defer func() {
-		if err != nil { // a full disk has rolled back by itself: then there is nothing to roll back, which is no news
+		if err != nil {
 			_, _ = s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		}
 	}()
+	if _, err := s.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
 	if err := do((*sqliteTx)(s)); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,6 +100,39 @@ func TestACallerThatGoesAway(t *testing.T) {
 	must(t, release())
 	must(t, l.Finish(t.Context(), account("dns", time.Minute, ledger.Succeeded)))
 	verify(t, l)
+}
+
+// endsWhenAsked is a context that ends when it is asked, as often as calls says, whether it has.
+type endsWhenAsked struct {
+	context.Context //nolint:containedctx // it is one
+	end             context.CancelFunc
+	calls           *atomic.Int64
+}
+
+func (c endsWhenAsked) Done() <-chan struct{} {
+	if c.calls.Add(-1) == 0 {
+		c.end()
+		time.Sleep(5 * time.Millisecond) // the driver watches it in a goroutine
+	}
+	return c.Context.Done()
+}
+
+// Wherever a writer's context ends, and be it when BEGIN has succeeded, its transaction ends too.
+func TestATransactionEndsWithItsContext(t *testing.T) {
+	l := open(t, sqliteDSN(t))
+	for calls := int64(1); ; calls++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		asked := endsWhenAsked{ctx, cancel, &atomic.Int64{}}
+		asked.calls.Store(calls)
+		_ = ledger.Exec(asked, l, `UPDATE totals SET pruned = pruned`) // fails or not
+		cancel()
+		if err := l.Finish(t.Context(), account("dns", time.Duration(calls)*time.Minute, ledger.Succeeded)); err != nil {
+			t.Fatalf("after a context that ended when it was asked %d times: %v", calls, err)
+		}
+		if asked.calls.Load() > 0 { // it did not end
+			return
+		}
+	}
 }
 
 func TestCloseStoresWhatWaits(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -93,19 +92,16 @@ func hideRun(a *ledger.Account) {
 	}
 }
 
-// openToRead opens a ledger that is there.
+// openToRead opens a ledger that is there, and leaves it as it is.
 func openToRead(ctx context.Context, dsn string) (*ledger.Ledger, error) {
 	if dsn == "" {
 		return nil, errors.New("--ledger: is empty; name the ledger, such as sqlite:.state/temporal/ledger.db [KHRONICLE_LEDGER]")
 	}
-	path, isFile, err := ledger.SQLitePath(dsn)
+	kept, err := ledger.OpenToRead(ctx, dsn)
 	if err != nil {
 		return nil, fmt.Errorf("--ledger: %w", err)
 	}
-	if _, err := os.Stat(path); isFile && err != nil { // opening would make an empty one
-		return nil, fmt.Errorf("--ledger: %w", err)
-	}
-	return ledger.Open(ctx, dsn, ledger.Options{})
+	return kept, nil
 }
 
 // refsOf returns the check and the job that NAMESPACE/NAME may mean.

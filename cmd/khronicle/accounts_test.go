@@ -78,8 +78,8 @@ func TestAccounts(t *testing.T) {
 		{"of one that is not there", []string{"--ledger", dsn, "shop/none"}, []string{"the ledger has no account of a check or job shop/none"}, true},
 		{"none at all", []string{"--ledger", dsn, "shop/cart", "--limit", "0"}, []string{"--limit: 0 is less than 1"}, true},
 		{"of no ledger", nil, []string{"--ledger: is empty"}, true},
-		{"of a ledger that is not there", []string{"--ledger", dsn + "-typo"}, []string{"--ledger: stat ", "no such file"}, true},
-		{"of a database of another kind", []string{"--ledger", "mysql://user:secret@host/db"}, []string{`--ledger: want "sqlite:PATH", a path or "postgres://…"`}, true},
+		{"of a ledger that is not there", []string{"--ledger", dsn + "-typo"}, []string{"--ledger: open ledger: stat ", "no such file"}, true},
+		{"of a database of another kind", []string{"--ledger", "mysql://user:secret@host/db"}, []string{`--ledger: open ledger: want "sqlite:PATH", a path or "postgres://…"`}, true},
 		{"of no name", []string{"--ledger", dsn, "cart"}, []string{`"cart" is not NAMESPACE/NAME`}, true},
 		{"in no format", []string{"--ledger", dsn, "-o", "xml"}, []string{`--output: "xml" is not text or json`}, true},
 	}

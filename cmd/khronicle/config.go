@@ -128,7 +128,11 @@ func (c *config) addOperationsFlags(f *pflag.FlagSet) {
 // addLedgerFlag adds what reads or writes the ledger needs.
 func (c *config) addLedgerFlag(f *pflag.FlagSet) {
 	f.StringVar(&c.ledger, "ledger", c.ledger, "where the account of each run is kept: sqlite:PATH or postgres://…, empty for nowhere [KHRONICLE_LEDGER]")
+	hideDefault(f, "ledger")
 }
+
+// hideDefault keeps a secret of the environment out of --help.
+func hideDefault(f *pflag.FlagSet, name string) { f.Lookup(name).DefValue = "" }
 
 // addRunFlags adds what the worker needs.
 func (c *config) addRunFlags(f *pflag.FlagSet) {
@@ -136,12 +140,12 @@ func (c *config) addRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.reportingURL, "reporting-url", c.reportingURL, "where checks report [KH_EXTERNAL_REPORTING_URL]")
 	c.addLedgerFlag(f)
 	f.DurationVar(&c.accounts.PassesFor, flagPassAge, c.accounts.PassesFor, "how long the ledger keeps accounts without a fault")
-	f.DurationVar(&c.accounts.FailuresFor, flagFailureAge, c.accounts.FailuresFor, "how long it keeps those of failed, flaky and missed runs")
+	f.DurationVar(&c.accounts.FailuresFor, flagFailureAge, c.accounts.FailuresFor, "how long it keeps those of missed runs and of those with a fault, also in one attempt alone")
 	f.DurationVar(&c.accounts.EvidenceFor, flagEvidenceAge, c.accounts.EvidenceFor, "how long it keeps what was collected of failed runs")
 	f.Int64Var(&c.accounts.EvidenceBytes, flagEvidenceBytes, c.accounts.EvidenceBytes, "how many bytes of it; beyond that the oldest goes")
 	f.Int64Var(&c.accounts.MaxRows, flagAccounts, c.accounts.MaxRows, "how many accounts it keeps; beyond that the oldest go, those without a fault first")
 	f.StringVar(&c.heartbeatURL, "heartbeat-url", c.heartbeatURL, "what is asked for every 30 s as long as Temporal and a worker work, such as https://hc-ping.com/UUID [KHRONICLE_HEARTBEAT_URL]")
-	f.Lookup("heartbeat-url").DefValue = "" // --help shall not show a secret of the environment
+	hideDefault(f, "heartbeat-url")
 	f.DurationVar(&c.reapInterval, "reap-interval", c.reapInterval, "how often old pods and jobs are looked for ["+envReapInterval+"]")
 	f.IntVar(&c.retention.MaxCompletedPods, "max-completed-pods", c.retention.MaxCompletedPods, "Succeeded pods to keep of each check")
 	f.IntVar(&c.retention.MaxErrorPods, "max-error-pods", c.retention.MaxErrorPods, "Failed pods to keep of each check")

@@ -135,6 +135,21 @@ func TestTheURLOfTheHeartbeatIsNotShown(t *testing.T) {
 	}
 }
 
+// The name of the ledger may hold a password.
+func TestTheNameOfTheLedgerIsNotShown(t *testing.T) {
+	isolate(t)
+	const secret = "5c0d6f7e-password"
+	t.Setenv("KHRONICLE_LEDGER", "postgres://khronicle:"+secret+"@host:port/db") // not an address
+	for _, command := range []string{"worker", "dev", "accounts", "evidence"} {
+		if help, err := execute(t, command, "--help"); err != nil || strings.Contains(help, secret) || !strings.Contains(help, "--ledger ") {
+			t.Errorf("%s --help: error %v\n%s", command, err, help)
+		}
+	}
+	if _, err := execute(t, "accounts"); err == nil || strings.Contains(err.Error(), secret) {
+		t.Errorf("error %v, want one that does not show the name", err)
+	}
+}
+
 // The commands and their flags are what manifests and scripts rely on.
 func TestCommandsAndTheirFlags(t *testing.T) {
 	cluster := []string{"context", "debug", "kubeconfig", "log-json", "log-level", "target-namespaces"}

@@ -25,9 +25,10 @@ func evidenceCommand() *cobra.Command {
 	c := defaultConfig()
 	var runUUID, at, output string
 	command := &cobra.Command{
-		Use: "evidence NAMESPACE/NAME", Short: "Show what was kept of a run that did not succeed, from the ledger", Args: cobra.ExactArgs(1),
-		Long: `Show what was kept of a run that did not succeed: the pod's spec, status, events and logs, and the reports.
-Of which run: of the newest that did not succeed, unless --run or --at says another.`,
+		Use: "evidence NAMESPACE/NAME", Short: "Show what was kept of a run with a fault, from the ledger", Args: cobra.ExactArgs(1),
+		Long: `Show what was kept of the attempts of a run that did not succeed: the pod's spec, status, events and logs, and the reports.
+Of which run: of the newest with a fault, which did not succeed, or only after an attempt that did not, unless --run or --at
+says another.`,
 		Example: "  khronicle evidence shop/checkout --ledger sqlite:.state/temporal/ledger.db\n  khronicle evidence shop/checkout --at 2026-11-23T02:00:00Z",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {
@@ -75,7 +76,7 @@ func chooser(runUUID, at string) (c choice, err error) {
 	}
 	return choice{func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
 		return kept.LastFault(ctx, ref)
-	}, "run that did not succeed"}, nil
+	}, "run with a fault"}, nil
 }
 
 func showEvidence(ctx context.Context, dsn, arg string, of choice, asJSON bool, out io.Writer) error {
@@ -154,7 +155,7 @@ func evidenceText(out io.Writer, a ledger.Account, pieces []ledger.Evidence) {
 		fmt.Fprintf(out, "note: %s\n", printable([]byte(text)))
 	}
 	if len(pieces) == 0 {
-		fmt.Fprintln(out, "\nThere is no evidence: the run succeeded or had no pod, or it was too long ago.")
+		fmt.Fprintln(out, "\nThere is no evidence: the run succeeded at once or had no pod, or it was too long ago.")
 	}
 	for _, e := range pieces {
 		fmt.Fprintf(out, "\n=== %s %s (%s)\n", e.Kind, printable([]byte(e.Name)), sizeOf(e))

@@ -38,6 +38,7 @@ func ledgerWithEvidence(t *testing.T) (dsn string, due time.Time) {
 	}
 	fine := failed
 	fine.Outcome, fine.Errors, fine.Nominal, fine.WorkflowID = ledger.Succeeded, nil, failed.Nominal.Add(time.Minute+time.Millisecond), evidenceRun
+	fine.Attempts, fine.InfraFailures = 1, 0
 	if err := kept.Finish(t.Context(), fine); err != nil {
 		t.Fatal(err)
 	}
@@ -68,12 +69,12 @@ func TestEvidence(t *testing.T) {
 		{"by its run UUID", []string{"shop/cart", "--run", strings.ToUpper(evidenceRun)}, fine, false},
 		{"of a tick without a run", at(-time.Minute), []string{": missed\nrun -, node -"}, false},
 		{"of a time before all", at(-time.Hour), []string{"the ledger has no run that was due then or before of a check or job shop/cart"}, true},
-		{"of a check that is not there", []string{"shop/none"}, []string{"the ledger has no run that did not succeed of a check or job shop/none"}, true},
+		{"of a check that is not there", []string{"shop/none"}, []string{"the ledger has no run with a fault of a check or job shop/none"}, true},
 		{"at no time", []string{"shop/cart", "--at", "noon"}, []string{`--at: "noon" is not a time such as 2026-11-23T02:00:00Z`}, true},
 		{"by both", []string{"shop/cart", "--at", "noon", "--run", "x"}, []string{"none of the others can be"}, true},
 		{"of no name", []string{"cart"}, []string{`"cart" is not NAMESPACE/NAME`}, true},
 		{"in no format", []string{"shop/cart", "-o", "xml"}, []string{`--output: "xml" is not text or json`}, true},
-		{"of a ledger that is not there", []string{"shop/cart", "--ledger", dsn + "-typo"}, []string{"--ledger: stat "}, true},
+		{"of a ledger that is not there", []string{"shop/cart", "--ledger", dsn + "-typo"}, []string{"--ledger: open ledger: stat "}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -70,7 +70,7 @@ func (s *stack) settle(ctx context.Context, ended time.Time) []string {
 func (s *stack) read(ctx context.Context, f func(*ledger.Ledger) error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	kept, err := ledger.Open(ctx, s.ledgerDSN(), ledger.Options{})
+	kept, err := ledger.OpenToRead(ctx, s.ledgerDSN())
 	if err != nil {
 		return err
 	}

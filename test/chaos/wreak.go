@@ -124,7 +124,7 @@ func (s *stack) doComponent(ctx context.Context, f fault.Fault) error {
 func (s *stack) tell(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	kept, err := ledger.Open(ctx, s.ledgerDSN(), ledger.Options{MaxConns: 1})
+	kept, err := ledger.OpenToRead(ctx, s.ledgerDSN())
 	if err != nil {
 		return "the ledger cannot be read now"
 	}

@@ -19,7 +19,7 @@ func (s *stack) ledgerDSN() string { return "sqlite:" + filepath.Join(s.state, "
 // openLedger reads what the worker writes.
 func openLedger(t *testing.T) *ledger.Ledger {
 	t.Helper()
-	kept, err := ledger.Open(t.Context(), under.ledgerDSN(), ledger.Options{})
+	kept, err := ledger.OpenToRead(t.Context(), under.ledgerDSN())
 	if err != nil {
 		t.Fatal(err)
 	}

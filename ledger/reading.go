@@ -1,0 +1,83 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// ErrReadOnly is the error of what would write to a ledger from OpenToRead.
+var ErrReadOnly = errors.New("the ledger was opened to be read")
+
+// ErrOlderSchema is the error of OpenToRead for a database that this version of Khronicle has not brought up to date.
+var ErrOlderSchema = errors.New("the database has not the schema of this version of Khronicle")
+
+// OpenToRead opens the database that dsn names as Open does, but as it is: it makes no ledger and changes none, and waits
+// for no writer. A role that may SELECT is enough, or a standby. For a database with another version of the schema, or
+// without one, the error is ErrOlderSchema or ErrNewerSchema. What would write fails with ErrReadOnly.
+//
+// Beside a file that nobody has open, SQLite makes an empty -wal file and a -shm file, and leaves them there.
+func OpenToRead(ctx context.Context, dsn string) (*Ledger, error) {
+	options := Options{}.withDefaults()
+	s, err := openStoreToRead(ctx, dsn, options)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	if err := checkVersion(ctx, s); err != nil {
+		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
+	}
+	return newLedger(readOnly{s}, options), nil
+}
+
+func openStoreToRead(ctx context.Context, dsn string, options Options) (store, error) {
+	path, isFile, err := SQLitePath(dsn)
+	switch {
+	case err != nil:
+		return nil, err
+	case isFile:
+		return openSQLiteToRead(path, options.MaxConns)
+	}
+	return openPostgres(ctx, dsn, options.MaxConns, readOnlySettings)
+}
+
+// checkVersion says what to do where the schema is not the one that is known.
+func checkVersion(ctx context.Context, s store) error {
+	files, err := migrationFiles()
+	if err != nil {
+		return err
+	}
+	found, err := readVersion(ctx, s.reader(), s.versioned())
+	known := len(files)
+	switch code := primaryCode(err); {
+	case code == sqlite3.SQLITE_CANTOPEN || code == sqlite3.SQLITE_READONLY:
+		return fmt.Errorf("%w: SQLite reads a ledger with its -wal and -shm files, or makes them: "+
+			"have both beside it, or put it, with its -wal file, into a folder that may be written", err)
+	case err != nil:
+		return err
+	case found == 0:
+		return fmt.Errorf("%w: it has none, where version %d is wanted: a worker makes the tables when it starts", ErrOlderSchema, known)
+	case found < known:
+		return fmt.Errorf("%w: it has version %d, where %d is wanted: a worker of this version brings it up to date when it starts",
+			ErrOlderSchema, found, known)
+	case found > known:
+		return fmt.Errorf("%w: it has version %d, this one knows %d: use a newer khronicle", ErrNewerSchema, found, known)
+	}
+	return nil
+}
+
+// readVersion returns 0 for a database without a schema.
+func readVersion(ctx context.Context, db *sql.DB, versioned string) (version int, err error) {
+	if err := db.QueryRowContext(ctx, versioned).Scan(&version); err != nil || version == 0 {
+		return 0, err
+	}
+	err = db.QueryRowContext(ctx, selectVersion).Scan(&version)
+	return version, err
+}
+
+// readOnly is a store to which nothing is written.
+type readOnly struct{ store }
+
+func (readOnly) write(context.Context, func(transaction) error) error { return ErrReadOnly }

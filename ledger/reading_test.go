@@ -1,0 +1,180 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/khronicle/khronicle/ledger"
+)
+
+func openToRead(t *testing.T, dsn string) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.OpenToRead(t.Context(), dsn)
+	must(t, err)
+	t.Cleanup(func() { must(t, l.Close()) })
+	return l
+}
+
+// wantToRead fails the test where a ledger, opened to be read, has not the one account of dns.
+func wantToRead(t *testing.T, dsn string) *ledger.Ledger {
+	t.Helper()
+	l := openToRead(t, dsn)
+	runs, err := l.LastRuns(t.Context(), ref("dns"), 10)
+	must(t, err)
+	all, err := l.Overview(t.Context(), noon)
+	must(t, err)
+	if len(runs) != 1 || len(all) != 1 {
+		t.Errorf("%d runs, %d checks, want 1 of each", len(runs), len(all))
+	}
+	verify(t, l)
+	return l
+}
+
+// withOneAccount returns the ledger that wrote an account of dns into a new database.
+func withOneAccount(t *testing.T, dsn string) *ledger.Ledger {
+	t.Helper()
+	l := open(t, dsn)
+	must(t, l.Finish(t.Context(), account("dns", 0, ledger.Failed)))
+	return l
+}
+
+func TestReadingWaitsForNoWriter(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		release := ledger.Hold(withOneAccount(t, dsn))
+		wantToRead(t, dsn)
+		must(t, release())
+	})
+}
+
+func TestALedgerToReadIsNotWrittenTo(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		withOneAccount(t, dsn)
+		l := wantToRead(t, dsn)
+		a := account("dns", 0, ledger.Succeeded)
+		_, pruned := l.Prune(t.Context(), ledger.Retention{}, noon.AddDate(10, 0, 0))
+		for name, err := range map[string]error{
+			"Finish": l.Finish(t.Context(), a), "PutEvidence": l.PutEvidence(t.Context(), a.Key, ledger.Evidence{Kind: "log"}),
+			"Ping": l.Ping(t.Context()), "Prune": pruned,
+		} {
+			if !errors.Is(err, ledger.ErrReadOnly) {
+				t.Errorf("%s: error %v, want ErrReadOnly", name, err)
+			}
+		}
+		if _, err := ledger.Query(t.Context(), l, `DELETE FROM accounts RETURNING 1`); err == nil {
+			t.Error("the database itself would have taken a change")
+		}
+		wantToRead(t, dsn)
+	})
+}
+
+func TestReadingChangesNoSchema(t *testing.T) {
+	latest := ledger.Migrations()
+	tests := []struct {
+		name    string
+		prepare func(t *testing.T, dsn string)
+		is      error
+		want    []string
+	}{
+		{"empty", func(t *testing.T, dsn string) {
+			if path, isFile, _ := ledger.SQLitePath(dsn); isFile {
+				must(t, os.WriteFile(path, nil, 0o600))
+			}
+		}, ledger.ErrOlderSchema, []string{"it has none", fmt.Sprintf("version %d is wanted", latest), "a worker makes the tables"}},
+		{"older", func(t *testing.T, dsn string) {
+			old, err := ledger.OpenAt(t.Context(), dsn, ledger.Options{}, latest-1)
+			must(t, err)
+			must(t, old.Close())
+		}, ledger.ErrOlderSchema, []string{
+			fmt.Sprintf("it has version %d, where %d is wanted", latest-1, latest), "a worker of this version brings it up to date",
+		}},
+		{"newer", func(t *testing.T, dsn string) {
+			must(t, ledger.Exec(t.Context(), open(t, dsn), `INSERT INTO schema_version (version) VALUES (99)`))
+		}, ledger.ErrNewerSchema, []string{fmt.Sprintf("it has version 99, this one knows %d", latest), "use a newer khronicle"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, dsn string) {
+				tt.prepare(t, dsn)
+				for range 2 { // the first look changed nothing
+					l, err := ledger.OpenToRead(t.Context(), dsn)
+					if err == nil {
+						must(t, l.Close())
+					}
+					if !errors.Is(err, tt.is) {
+						t.Fatalf("error is %v, want %v", err, tt.is)
+					}
+					for _, want := range tt.want {
+						if !strings.Contains(err.Error(), want) {
+							t.Errorf("error lacks %q: %v", want, err)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// A role that may SELECT, and nothing else, reads all.
+func TestARoleThatMayOnlySelectReads(t *testing.T) {
+	dsn := postgresDSN(t)
+	l := withOneAccount(t, dsn)
+	address, err := url.Parse(dsn)
+	must(t, err)
+	role := "reader_of_" + strings.TrimPrefix(address.Path, "/") // roles are the server's, not the database's
+	must(t, ledger.Exec(t.Context(), l, fmt.Sprintf(`CREATE ROLE %s LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO %[1]s`, role)))
+	query := address.Query()
+	query.Set("user", role)
+	address.RawQuery = query.Encode()
+	wantToRead(t, address.String())
+}
+
+func TestALedgerThatIsNotThereIsNotMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l, err := ledger.OpenToRead(t.Context(), path)
+	if err == nil {
+		must(t, l.Close())
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error is %v, want that there is no such file", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file was made: %v", err)
+	}
+}
+
+// What a worker that was killed left behind, or a copy: the newest accounts are in the -wal file.
+func TestReadingACopy(t *testing.T) {
+	from, to := filepath.Join(t.TempDir(), "ledger.db"), filepath.Join(t.TempDir(), "copy.db")
+	withOneAccount(t, from)
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(from + suffix)
+		must(t, err)
+		must(t, os.WriteFile(to+suffix, content, 0o600))
+	}
+	before, err := os.ReadFile(to)
+	must(t, err)
+	must(t, wantToRead(t, to).Close())
+	if after, err := os.ReadFile(to); err != nil || string(after) != string(before) {
+		t.Errorf("reading has changed the file: %v", err)
+	}
+}
+
+// Where the -shm file can neither be read nor made, as in a folder that may not be written, the error says what is needed.
+func TestReadingNeedsTheSharedMemoryOfSQLite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	must(t, withOneAccount(t, path).Close())
+	must(t, os.Symlink("nowhere", path+"-shm")) // which SQLite does not follow
+	l, err := ledger.OpenToRead(t.Context(), path)
+	if err == nil {
+		must(t, l.Close())
+		t.Fatal("it was opened")
+	}
+	if !strings.Contains(err.Error(), "with its -wal and -shm files") {
+		t.Errorf("error is %v, want one that says what is missing", err)
+	}
+}
