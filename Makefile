@@ -113,7 +113,7 @@ generate: ## make deepcopy code, CRDs and internal/lint/schema.json from api/v1
 	$(GO) test ./internal/lint -run TestSchemaIsThatOfTheDefinitions -update
 
 .PHONY: record
-record: environment build ## record the workflow histories that the replay test reads, after a change of the workflows
+record: environment build ## record the workflow histories that the replay test reads and that are not there
 	$(GO) test -tags e2e -count=1 -run TestRecordHistories ./test/e2e -args -record $(CURDIR)/workflows/testdata
 
 .PHONY: lint

@@ -28,6 +28,7 @@ func TestReplay(t *testing.T) {
 		"CheckRun-pod-deleted": true, "CheckRun-pod-evicted": true, "CheckRun-worker-killed": true, "CheckRun-second-report": true,
 		"CheckRun-sidecar": true, "CheckRun-evidence": true, "CheckRun-external": true, "CheckRun-canceled": true,
 		"ScheduledCheck-first": true, "ScheduledCheck-external": true, "ScheduledCheck-lost-job": true,
+		"CheckRun-repeated": true, "ScheduledCheck-tick": true, "ScheduledCheck-paused": true, "KeepAccount-gap": true, "Housekeeping-tick": true,
 	}
 	for _, file := range files {
 		name := filepath.Base(file[:len(file)-len(".json")])
@@ -36,6 +37,8 @@ func TestReplay(t *testing.T) {
 			replayer := worker.NewWorkflowReplayer()
 			replayer.RegisterWorkflow(workflows.CheckRun)
 			replayer.RegisterWorkflow(workflows.ScheduledCheck)
+			replayer.RegisterWorkflow(workflows.KeepAccount)
+			replayer.RegisterWorkflow(workflows.Housekeeping)
 			if err := replayer.ReplayWorkflowHistoryFromJSONFile(nil, file); err != nil {
 				t.Error(err)
 			}

@@ -9,9 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	sdk "go.temporal.io/sdk/temporal"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,7 +26,7 @@ import (
 
 var record = flag.String("record", "", "folder into which TestRecordHistories writes the histories that the replay test reads")
 
-// TestRecordHistories records one history of each kind of run; `make record` runs it after a change of the workflows.
+// TestRecordHistories records one history of each kind of run of which there is none; `make record` runs it.
 func TestRecordHistories(t *testing.T) {
 	if *record == "" {
 		t.Skip("records files for another test; runs only with -record")
@@ -83,6 +86,39 @@ func TestRecordHistories(t *testing.T) {
 			}
 		})
 	}
+	t.Run("repeated", func(t *testing.T) {
+		c := demoCheck(namespace, "repeated", env{"REPORT_ERRORS": "broken"})
+		c.Spec.Attempts = 2
+		apply(t, c)
+		awaitState(t, namespace, "repeated", time.Minute, "an outcome", anyState)
+		pods, err := under.kube.core.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "kuberhealthy-check-name=repeated"})
+		if err != nil || len(pods.Items) != 2 {
+			t.Fatalf("%d pods, error %v; want those of two attempts", len(pods.Items), err)
+		}
+		save(t, "CheckRun-repeated", pods.Items[0].Labels["kuberhealthy-run-id"])
+	})
+	t.Run("schedule", func(t *testing.T) {
+		c := demoCheck(namespace, "schedule", env{"REPORT_DELAY": "5s"}) // longer than the interval: ticks are skipped
+		c.Spec.RunInterval = "3s"
+		apply(t, c)
+		saveTick(t, "ScheduledCheck-tick", workflows.ScheduledCheckID(namespace, "schedule"), 2)
+		edit(t, namespace, "schedule", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true })
+		var gap string
+		eventually(t, time.Minute, "the ticks before the suspension are accounted for", func() (bool, string) {
+			closed := closedRuns(t, fmt.Sprintf("WorkflowType = 'KeepAccount' AND KhNamespace = '%s' AND ExecutionStatus = 'Completed'", namespace))
+			for _, execution := range closed {
+				if id := execution.GetExecution().GetWorkflowId(); strings.HasSuffix(id, "/gap") {
+					gap = id
+				}
+			}
+			return gap != "", fmt.Sprintf("%d others", len(closed))
+		})
+		save(t, "KeepAccount-gap", gap)
+		saveTick(t, "ScheduledCheck-paused", workflows.ScheduledCheckID(namespace, "schedule"), 2)
+	})
+	t.Run("housekeeping", func(t *testing.T) {
+		saveTick(t, "Housekeeping-tick", workflows.HousekeepingID, 1)
+	})
 	t.Run("external", func(t *testing.T) {
 		ext := newGoProgram(t).checker(t, namespace, "external", nil)
 		if err := ext.RunOnce(t.Context()); err != nil {
@@ -136,13 +172,47 @@ func settled(t *testing.T, workflowID string) {
 func save(t *testing.T, name, workflowID string) {
 	t.Helper()
 	settled(t, workflowID)
-	show := exec.Command(filepath.Join(under.bin, "temporal"), "workflow", "show",
-		"--address", fmt.Sprintf("127.0.0.1:%d", temporalPort), "--workflow-id", workflowID, "--output", "json")
+	saveRun(t, name, workflowID, "")
+}
+
+// closedRuns returns what a query finds, the latest first.
+func closedRuns(t *testing.T, query string) []*workflowpb.WorkflowExecutionInfo {
+	t.Helper()
+	found, err := temporal(t).ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.GetExecutions()
+}
+
+// saveTick saves the latest closed one of a cron workflow's runs, when there are some that began from now on.
+func saveTick(t *testing.T, name, workflowID string, atLeast int) {
+	t.Helper()
+	began := time.Now().UTC().Format(time.RFC3339)
+	var closed []*workflowpb.WorkflowExecutionInfo
+	eventually(t, 2*time.Minute, workflowID+" has ticks that ended", func() (bool, string) {
+		closed = closedRuns(t, fmt.Sprintf("WorkflowId = '%s' AND StartTime >= '%s' AND ExecutionStatus IN ('Completed', 'ContinuedAsNew')", workflowID, began))
+		return len(closed) >= atLeast, fmt.Sprintf("%d of them", len(closed))
+	})
+	saveRun(t, name, workflowID, closed[0].GetExecution().GetRunId())
+}
+
+// saveRun saves one run of a workflow, or its latest. A history that is there stays: it stands for the runs in flight of the
+// version that wrote it.
+func saveRun(t *testing.T, name, workflowID, runID string) {
+	t.Helper()
+	file := filepath.Join(*record, name+".json")
+	if _, err := os.Stat(file); err == nil {
+		t.Logf("%s is there; delete it to record it anew", file)
+		return
+	}
+	show := exec.Command(filepath.Join(under.bin, "temporal"), "workflow", "show", "--address", fmt.Sprintf("127.0.0.1:%d", temporalPort),
+		"--workflow-id", workflowID, "--run-id", runID, "--output", "json")
 	history, err := show.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(*record, name+".json"), history, 0o644); err != nil {
+	if err := os.WriteFile(file, history, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
