@@ -165,6 +165,19 @@ func created(t *testing.T, runs ...activities.Run) []*corev1.Pod {
 	return pods
 }
 
+// A webhook may add a sidecar, which must not hold up the run either.
+func TestContainersAreThoseOfThePodThatWasMade(t *testing.T) {
+	a, env := worker(&fakeCluster{workload: present(validCheck()), createPod: func(pod *corev1.Pod) (*corev1.Pod, error) {
+		made := pod.DeepCopy()
+		made.Spec.Containers = append(made.Spec.Containers, corev1.Container{Name: "proxy"})
+		return made, nil
+	}})
+	encoded, err := env.ExecuteActivity(a.CreatePod, attempt(1))
+	if got := value[activities.CreatePodResult](t, encoded, err); got.Containers != 2 {
+		t.Errorf("%d containers, want 2 with the one that was added", got.Containers)
+	}
+}
+
 // An activity whose answer was lost is called again: the name makes both calls ask for the same pod.
 func TestCreatePodTwiceAsksForTheSamePod(t *testing.T) {
 	other := attempt(1)

@@ -102,7 +102,8 @@ func (a *Activities) makePod(ctx context.Context, run Run) (CreatePodResult, err
 		result.Failure = &failure
 		return result, nil
 	}
-	result.Containers, result.At = len(pod.Spec.Containers), created.CreationTimestamp.UTC()
+	// A webhook may have added a sidecar.
+	result.Containers, result.At = len(created.Spec.Containers), created.CreationTimestamp.UTC()
 	return result, nil
 }
 
