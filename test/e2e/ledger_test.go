@@ -17,12 +17,13 @@ import (
 func (s *stack) ledgerDSN() string { return "sqlite:" + filepath.Join(s.state, "ledger.db") }
 
 // openLedger reads what the worker writes.
-func openLedger(t *testing.T) *ledger.Ledger {
+func openLedger(t *testing.T) (kept *ledger.Ledger) {
 	t.Helper()
-	kept, err := ledger.OpenToRead(t.Context(), under.ledgerDSN())
-	if err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, 30*time.Second, "the worker has made the ledger", func() (bool, string) {
+		var err error
+		kept, err = ledger.OpenToRead(t.Context(), under.ledgerDSN())
+		return err == nil, fmt.Sprint(err)
+	})
 	t.Cleanup(func() {
 		if err := kept.Close(); err != nil {
 			t.Error(err)
