@@ -78,17 +78,17 @@ var (
 	lookEvery     = time.Second
 )
 
-// await looks until there is what is looked for, or until the account of a run must have come; then ok is false.
-func await(ctx context.Context, look func() (ok bool, err error)) (ok bool, err error) {
+// await looks until there is what is looked for, or until the account of a run must have come.
+func await(ctx context.Context, look func() (ok bool, err error)) error {
 	until := time.Now().Add(accountWithin)
 	for {
-		if ok, err = look(); ok || err != nil || time.Now().After(until) {
-			return ok, err
+		if ok, err := look(); ok || err != nil || time.Now().After(until) {
+			return err
 		}
 		keepAlive(ctx)
 		select {
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return ctx.Err()
 		case <-time.After(lookEvery):
 		}
 	}
@@ -96,19 +96,14 @@ func await(ctx context.Context, look func() (ok bool, err error)) (ok bool, err 
 
 // keepAlive says that the activity goes on, and keeps what it said before.
 func keepAlive(ctx context.Context) {
-	var done ticksProgress
-	if activity.HasHeartbeatDetails(ctx) && activity.GetHeartbeatDetails(ctx, &done) == nil {
-		activity.RecordHeartbeat(ctx, done)
-		return
-	}
-	activity.RecordHeartbeat(ctx)
+	activity.RecordHeartbeat(ctx, progressOf(ctx))
 }
 
 // awaitRuns waits for the closed accounts of runs that were in flight: one that could not be opened shows nothing of the run.
 func (a *Activities) awaitRuns(ctx context.Context, in TicksInput) error {
 	for _, run := range in.Runs {
 		open := false
-		_, err := await(ctx, func() (bool, error) {
+		err := await(ctx, func() (bool, error) {
 			account, ok, err := a.Ledger.RunOf(ctx, in.Ref, run)
 			open = ok && account.Outcome == ledger.Unfinished
 			return ok && !open, err
@@ -156,7 +151,7 @@ func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok
 // firstRun returns the time of the check's run at once.
 func (a *Activities) firstRun(ctx context.Context, in TicksInput) (span, error) {
 	var busy span
-	_, err := await(ctx, func() (bool, error) {
+	err := await(ctx, func() (bool, error) {
 		last, run, found, err := a.lastOf(ctx, in, ledger.First)
 		busy = run
 		// The newest may be that of the spec before, as long as this one's waits for the ledger.
@@ -190,6 +185,14 @@ type ticksProgress struct {
 	Result TicksResult
 }
 
+// progressOf returns how far an earlier call came; it is zero where there was none.
+func progressOf(ctx context.Context) (done ticksProgress) {
+	if !activity.HasHeartbeatDetails(ctx) || activity.GetHeartbeatDetails(ctx, &done) != nil {
+		return ticksProgress{}
+	}
+	return done
+}
+
 // RecordTicks makes accounts of due times at which no run started, and counts them; without a ledger, those for which that need
 // not be asked. It may be called again, and goes on where it was.
 func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResult, error) {
@@ -202,29 +205,10 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResul
 	if err != nil || !ok {
 		return result, err
 	}
-	if activity.HasHeartbeatDetails(ctx) {
-		var done ticksProgress
-		if err := activity.GetHeartbeatDetails(ctx, &done); err == nil && done.Upto.After(in.After) {
-			in.After, result = done.Upto, done.Result
-		}
+	if done := progressOf(ctx); done.Upto.After(in.After) {
+		in.After, result = done.Upto, done.Result
 	}
 	var accounts []ledger.Account
-	write := func() error {
-		if a.Ledger != nil {
-			err := a.Ledger.RecordTicks(ctx, accounts)
-			if errors.Is(err, ledger.ErrInvalid) {
-				return temporal.NewNonRetryableApplicationError("the ledger refuses the ticks of "+in.Ref.String(), AccountRefused, err)
-			}
-			if err != nil {
-				return fmt.Errorf("record ticks of %s: %w", in.Ref, err)
-			}
-		}
-		if len(accounts) > 0 {
-			activity.RecordHeartbeat(ctx, ticksProgress{accounts[len(accounts)-1].Nominal, result})
-		}
-		accounts = accounts[:0]
-		return nil
-	}
 	for due := range schedule.Between(in.Anchor, in.After, in.Before) {
 		account := accountOf(Due{Ref: in.Ref, Trigger: in.Trigger, At: due})
 		switch account.Outcome = ledger.Missed; {
@@ -234,11 +218,29 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResul
 			account.Outcome = ledger.Paused
 		}
 		result.count(account.Outcome)
-		if accounts = append(accounts, account); len(accounts) == maxTicks {
-			if err := write(); err != nil {
-				return TicksResult{}, err
-			}
+		if accounts = append(accounts, account); len(accounts) < maxTicks {
+			continue
 		}
+		if err := a.enterTicks(ctx, in.Ref, accounts); err != nil {
+			return TicksResult{}, err
+		}
+		activity.RecordHeartbeat(ctx, ticksProgress{due, result})
+		accounts = accounts[:0]
 	}
-	return result, write()
+	return result, a.enterTicks(ctx, in.Ref, accounts)
+}
+
+// enterTicks writes accounts into the ledger, if there is one.
+func (a *Activities) enterTicks(ctx context.Context, ref check.Ref, accounts []ledger.Account) error {
+	if a.Ledger == nil {
+		return nil
+	}
+	err := a.Ledger.RecordTicks(ctx, accounts)
+	switch {
+	case errors.Is(err, ledger.ErrInvalid):
+		return temporal.NewNonRetryableApplicationError("the ledger refuses the ticks of "+ref.String(), AccountRefused, err)
+	case err != nil:
+		return fmt.Errorf("record ticks of %s: %w", ref, err)
+	}
+	return nil
 }
