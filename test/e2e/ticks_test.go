@@ -159,7 +159,7 @@ func TestEverythingDown(t *testing.T) {
 	eventually(t, time.Minute, "no check runs, and none is due at once", func() (bool, string) {
 		for n := range checks {
 			newest := scheduledOf(awaitAccounts(t, kept, khv1.KHCheck, namespace, name(n), time.Second, "any", func([]ledger.Account) bool { return true }))
-			if last := newest[len(newest)-1]; last.Outcome == ledger.Unfinished || time.Since(last.Nominal) > interval/2 {
+			if last := newest[len(newest)-1]; last.Outcome == ledger.Unfinished || time.Since(last.Nominal) > interval*7/10 {
 				return false, describe(last)
 			}
 		}
