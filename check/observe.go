@@ -69,13 +69,23 @@ func Observe(pod *corev1.Pod) Observation {
 		o.Started, o.Ended, o.Detail = true, true, endDetail(pod)
 	case corev1.PodRunning:
 		o.Started = true
-		o.PartlyEnded = slices.ContainsFunc(pod.Status.ContainerStatuses, ended)
-		o.AllEnded = o.PartlyEnded && !slices.ContainsFunc(pod.Status.ContainerStatuses, goesOn)
+		o.observeEnds(pod)
 		o.Detail = strings.Join(exits(pod), "; ")
 	default:
 		o.Hopeless, o.Detail = waitDetail(pod)
+		// Until it is done with a pod, the kubelet does not call it ended, and one that was quick stays Pending until then.
+		o.observeEnds(pod)
+		if o.Started = o.PartlyEnded; o.Started && o.Hopeless == "" {
+			o.Detail = strings.Join(exits(pod), "; ")
+		}
 	}
 	return o
+}
+
+// observeEnds takes over which containers have ended, in a pod that has not.
+func (o *Observation) observeEnds(pod *corev1.Pod) {
+	o.PartlyEnded = slices.ContainsFunc(pod.Status.ContainerStatuses, ended)
+	o.AllEnded = o.PartlyEnded && !slices.ContainsFunc(pod.Status.ContainerStatuses, goesOn)
 }
 
 func disrupted(pod *corev1.Pod) bool {

@@ -292,11 +292,12 @@ func TestObserveLeavesThePodAlone(t *testing.T) {
 }
 
 func TestObserveAPodOfSeveralContainers(t *testing.T) {
-	tests := []struct {
+	type test struct {
 		name   string
 		status corev1.PodStatus
 		want   check.Observation
-	}{
+	}
+	tests := []test{
 		{"all run", containers(runs("main"), runs("proxy")), check.Observation{Started: true}},
 		{
 			"the check has ended beside a sidecar", containers(exited("main", 0, "Completed", ""), runs("proxy")),
@@ -319,9 +320,30 @@ func TestObserveAPodOfSeveralContainers(t *testing.T) {
 			check.Observation{Started: true},
 		},
 	}
+	pending := func(statuses ...corev1.ContainerStatus) corev1.PodStatus {
+		s := containers(statuses...)
+		s.Phase = corev1.PodPending
+		return s
+	}
+	tests = append(tests, []test{
+		{
+			"it has ended, and the pod was never said to run", pending(exited("main", 0, "Completed", "")),
+			check.Observation{Started: true, PartlyEnded: true, AllEnded: true},
+		},
+		{
+			"it has crashed, and the pod was never said to run", pending(exited("main", 1, "Error", "")),
+			check.Observation{Started: true, PartlyEnded: true, AllEnded: true, Detail: "container main exited with code 1 (Error)"},
+		},
+		{
+			"it has ended beside a sidecar that cannot start", pending(exited("main", 0, "Completed", ""), waiting("proxy", "ErrImageNeverPull", "")),
+			check.Observation{Started: true, PartlyEnded: true, Hopeless: "ErrImageNeverPull", Detail: "container proxy: ErrImageNeverPull"},
+		},
+	}...)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.status.Phase = corev1.PodRunning
+			if tt.status.Phase == "" {
+				tt.status.Phase = corev1.PodRunning
+			}
 			if diff := cmp.Diff(tt.want, check.Observe(&corev1.Pod{Status: tt.status})); diff != "" {
 				t.Errorf("observation differs (-want +got):\n%s", diff)
 			}
