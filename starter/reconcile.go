@@ -63,16 +63,12 @@ func (s *starter) act(ctx context.Context, todo action, id string, c *khv1.Kuber
 	switch todo {
 	case end:
 		return 0, s.end(ctx, id, present)
-	case pause:
-		return 0, s.pause(ctx, id, c, present)
+	case start, pause, fault:
+		return 0, s.begin(ctx, todo, id, c, present)
 	case stop:
 		return 0, s.stop(ctx, id, "the check is suspended, and its schedule cannot be read")
 	case wait:
 		return lookAgain, nil
-	case fault:
-		return 0, s.fault(ctx, id, c, present)
-	case start:
-		return 0, s.start(ctx, id, c, present)
 	}
 	return 0, nil
 }
@@ -155,61 +151,37 @@ func open(described *workflowservice.DescribeWorkflowExecutionResponse) bool {
 	return status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
 }
 
-// start begins the schedule with a first run at once. The order matters: when the process dies between the two, the next
-// start finds the first run started and goes on.
-func (s *starter) start(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) error {
+// begin begins a schedule: start one with a first run at once, pause one that runs nothing, and fault the latter with the one run
+// that records what is wrong with the spec. The order matters: when the process dies before the last step, the next one finds
+// what was done, and goes on.
+func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.KuberhealthyCheck, last schedule) error {
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
 	now := time.Now()
 	if err := s.accountForGap(ctx, c, last, now); err != nil {
 		return err
 	}
-	if err := s.startFirst(ctx, check.FromCheck(c)); err != nil {
-		return err
+	if todo != pause {
+		if err := s.startFirst(ctx, check.FromCheck(c)); err != nil {
+			return err
+		}
 	}
-	return s.startSchedule(ctx, id, last, input(c, anchorOf(now)))
+	if todo == start {
+		return s.startSchedule(ctx, id, last, input(c, anchorOf(now)))
+	}
+	spec, known := quietSchedule(c, last)
+	if !known {
+		return s.stop(ctx, id, "the check's schedule cannot be read")
+	}
+	return s.startSchedule(ctx, id, last, pausedInput(c, spec, anchorOf(now)))
 }
 
 // anchorOf is what a schedule counts its due times from that begins now. Temporal counts whole seconds: with a part of one,
 // two ticks may come to the same due time when the clocks of starter and Temporal differ by as little.
 func anchorOf(now time.Time) time.Time { return now.Truncate(time.Second) }
 
-// pause begins a schedule that runs nothing.
-func (s *starter) pause(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) error {
-	ctx, cancel := context.WithTimeout(ctx, beginWithin)
-	defer cancel()
-	now := time.Now()
-	if err := s.accountForGap(ctx, c, last, now); err != nil {
-		return err
-	}
-	return s.startQuiet(ctx, id, c, last, now)
-}
-
-// fault starts the one run that records what is wrong with the spec, and a schedule that runs nothing.
-func (s *starter) fault(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) error {
-	ctx, cancel := context.WithTimeout(ctx, beginWithin)
-	defer cancel()
-	now := time.Now()
-	if err := s.accountForGap(ctx, c, last, now); err != nil {
-		return err
-	}
-	if err := s.startFirst(ctx, check.FromCheck(c)); err != nil {
-		return err
-	}
-	if _, known := quietSchedule(c, last); !known {
-		return s.stop(ctx, id, "the check's schedule cannot be read")
-	}
-	return s.startQuiet(ctx, id, c, last, now)
-}
-
-// startQuiet begins a schedule whose ticks run nothing.
-func (s *starter) startQuiet(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule, now time.Time) error {
-	spec, _ := quietSchedule(c, last)
-	return s.startSchedule(ctx, id, last, pausedInput(c, spec, anchorOf(now)))
-}
-
-// startSchedule begins the schedule.
-// A schedule of an older revision is replaced; without one, a second starter that does the same finds it done.
+// startSchedule starts the cron workflow. A schedule of an older revision is replaced; without one, a second starter that does the
+// same finds it done.
 func (s *starter) startSchedule(ctx context.Context, id string, last schedule, in workflows.ScheduledCheckInput) error {
 	parsed, err := check.ParseSchedule(in.Schedule)
 	if err != nil {
