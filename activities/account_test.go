@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ type fakeLedger struct {
 	refuse          error
 	begun, finished []ledger.Account
 	ticks           [][]ledger.Account
+	// ran is a tick that has the account of a run.
+	ran time.Time
 	// last is the newest tick, and first the newest run at once, if they have a name.
 	last, first ledger.Account
 	evidence    []piece
@@ -41,9 +44,9 @@ func (f *fakeLedger) Finish(_ context.Context, account ledger.Account) error {
 	return f.refuse
 }
 
-func (f *fakeLedger) RecordTicks(_ context.Context, accounts []ledger.Account) error {
+func (f *fakeLedger) RecordTicks(_ context.Context, accounts []ledger.Account) ([]ledger.Account, error) {
 	f.ticks = append(f.ticks, append([]ledger.Account{}, accounts...))
-	return f.refuse
+	return slices.DeleteFunc(slices.Clone(accounts), func(a ledger.Account) bool { return a.Nominal.Equal(f.ran) }), f.refuse
 }
 
 func (f *fakeLedger) Last(_ context.Context, _ string, trigger ledger.Trigger, before time.Time) (ledger.Account, bool, error) {

@@ -39,11 +39,11 @@ type TicksInput struct {
 var errRunIsOpen = errors.New("the run before them is not over yet")
 
 // span is the time of a run.
-type span struct{ from, to time.Time }
+type span struct{ From, To time.Time }
 
 // contains allows for the whole seconds of a cron workflow: a run that ended just before a due time has hindered its tick.
 func (s span) contains(t time.Time) bool {
-	return !t.Before(s.from) && !t.After(s.to.Add(check.TickTolerance)) && !s.to.IsZero()
+	return !t.Before(s.From) && !t.After(s.To.Add(check.TickTolerance)) && !s.To.IsZero()
 }
 
 // lastOf returns the newest account of a check with a trigger before the due times end, and the time of its run.
@@ -160,7 +160,7 @@ func (a *Activities) firstRun(ctx context.Context, in TicksInput) (span, error) 
 	return busy, err
 }
 
-// TicksResult says how many due times there were, by what became of them.
+// TicksResult says at how many due times no run started, by what became of them.
 type TicksResult struct {
 	Skipped, Paused, Missed int
 }
@@ -179,10 +179,12 @@ func (r *TicksResult) count(outcome ledger.Outcome) {
 // maxTicks is how many accounts are written at a time: what a transaction of the ledger takes.
 const maxTicks = 256
 
-// ticksProgress is how far the ticks are entered.
+// ticksProgress is how far the ticks are entered. What the first try found is kept: to the next one, what that has entered would
+// be the newest tick.
 type ticksProgress struct {
-	Upto   time.Time
-	Result TicksResult
+	Upto, Anchor time.Time
+	Busy         []span
+	Result       TicksResult
 }
 
 // progressOf returns how far an earlier call came; it is zero where there was none.
@@ -196,51 +198,55 @@ func progressOf(ctx context.Context) (done ticksProgress) {
 // RecordTicks makes accounts of due times at which no run started, and counts them; without a ledger, those for which that need
 // not be asked. It may be called again, and goes on where it was.
 func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResult, error) {
-	var result TicksResult
 	schedule, err := check.ParseSchedule(in.Schedule)
 	if err != nil {
-		return result, temporal.NewNonRetryableApplicationError("the schedule of "+in.Ref.String()+" cannot be read", AccountRefused, err)
+		return TicksResult{}, temporal.NewNonRetryableApplicationError("the schedule of "+in.Ref.String()+" cannot be read", AccountRefused, err)
 	}
-	busy, ok, err := a.busy(ctx, &in)
-	if err != nil || !ok {
-		return result, err
-	}
-	if done := progressOf(ctx); done.Upto.After(in.After) {
-		in.After, result = done.Upto, done.Result
+	done := progressOf(ctx)
+	if done.Busy == nil {
+		busy, ok, err := a.busy(ctx, &in)
+		if err != nil || !ok {
+			return TicksResult{}, err
+		}
+		done = ticksProgress{Upto: in.After, Anchor: in.Anchor, Busy: busy}
 	}
 	var accounts []ledger.Account
-	for due := range schedule.Between(in.Anchor, in.After, in.Before) {
+	for due := range schedule.Between(done.Anchor, done.Upto, in.Before) {
 		account := accountOf(Due{Ref: in.Ref, Trigger: in.Trigger, At: due})
 		switch account.Outcome = ledger.Missed; {
-		case slices.ContainsFunc(busy, func(s span) bool { return s.contains(due) }):
+		case slices.ContainsFunc(done.Busy, func(s span) bool { return s.contains(due) }):
 			account.Outcome = ledger.Skipped
 		case in.Paused:
 			account.Outcome = ledger.Paused
 		}
-		result.count(account.Outcome)
 		if accounts = append(accounts, account); len(accounts) < maxTicks {
 			continue
 		}
-		if err := a.enterTicks(ctx, in.Ref, accounts); err != nil {
+		if err := a.enterTicks(ctx, in.Ref, accounts, &done.Result); err != nil {
 			return TicksResult{}, err
 		}
-		activity.RecordHeartbeat(ctx, ticksProgress{due, result})
+		done.Upto = due
+		activity.RecordHeartbeat(ctx, done)
 		accounts = accounts[:0]
 	}
-	return result, a.enterTicks(ctx, in.Ref, accounts)
+	err = a.enterTicks(ctx, in.Ref, accounts, &done.Result)
+	return done.Result, err
 }
 
-// enterTicks writes accounts into the ledger, if there is one.
-func (a *Activities) enterTicks(ctx context.Context, ref check.Ref, accounts []ledger.Account) error {
-	if a.Ledger == nil {
-		return nil
+// enterTicks writes accounts into the ledger, if there is one, and counts those which stand: a run that nobody remembers may
+// have an account all the same.
+func (a *Activities) enterTicks(ctx context.Context, ref check.Ref, accounts []ledger.Account, result *TicksResult) (err error) {
+	if a.Ledger != nil {
+		accounts, err = a.Ledger.RecordTicks(ctx, accounts)
 	}
-	err := a.Ledger.RecordTicks(ctx, accounts)
 	switch {
 	case errors.Is(err, ledger.ErrInvalid):
 		return temporal.NewNonRetryableApplicationError("the ledger refuses the ticks of "+ref.String(), AccountRefused, err)
 	case err != nil:
 		return fmt.Errorf("record ticks of %s: %w", ref, err)
+	}
+	for _, account := range accounts {
+		result.count(account.Outcome)
 	}
 	return nil
 }

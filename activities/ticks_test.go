@@ -76,6 +76,19 @@ func TestTicksWithoutARun(t *testing.T) {
 	}
 }
 
+func TestATickWithTheAccountOfARunIsNotCounted(t *testing.T) {
+	anchor := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	a, env := worker(&fakeCluster{})
+	a.Ledger = &fakeLedger{ran: anchor.Add(2 * time.Minute)}
+	encoded, err := env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
+		Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1m"}, Anchor: anchor,
+		After: anchor, Before: anchor.Add(3*time.Minute + time.Second),
+	})
+	if counted := value[activities.TicksResult](t, encoded, err); counted != (activities.TicksResult{Missed: 2}) {
+		t.Errorf("counts are %+v, want the two that were missed, not the one whose workflow was ended by hand", counted)
+	}
+}
+
 func TestTicksThatCannotBeEnteredAreNotCounted(t *testing.T) {
 	a, env := worker(&fakeCluster{})
 	a.Ledger = &fakeLedger{refuse: errors.New("disk is full")}
@@ -271,13 +284,17 @@ func TestVeryManyTicks(t *testing.T) {
 	if n != 3599 {
 		t.Errorf("%d ticks, want 3599", n)
 	}
-	kept.ticks = nil
-	env.SetHeartbeatDetails(activities.TicksProgress{Upto: anchor.Add(3590 * time.Second), Result: activities.TicksResult{Missed: 3590}})
-	encoded, err = env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
-		Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1s"}, Anchor: anchor,
-		After: anchor, Before: anchor.Add(time.Hour),
+	// The worker dies after the first part: the next one finds a newest tick that was skipped, which says nothing of a run.
+	kept.ticks, kept.last = nil, ledger.Account{Name: "cart", Key: ledger.Key{Nominal: anchor.Add(3000 * time.Second)}, Outcome: ledger.Skipped}
+	env.SetHeartbeatDetails(activities.TicksProgress{
+		Upto: anchor.Add(3000 * time.Second), Anchor: anchor, Result: activities.TicksResult{Skipped: 3000},
+		Busy: []activities.Span{{From: anchor, To: anchor.Add(3590 * time.Second)}},
 	})
-	if counted := value[activities.TicksResult](t, encoded, err); counted.Missed != 3599 || len(kept.ticks[0]) != 9 {
-		t.Errorf("counts are %+v and %d ticks were entered, want it to go on where another worker was", counted, len(kept.ticks[0]))
+	encoded, err = env.ExecuteActivity(a.RecordTicks, activities.TicksInput{
+		Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "1s"}, Before: anchor.Add(time.Hour), SinceLast: true,
+	})
+	want := activities.TicksResult{Skipped: 3591, Missed: 8} // a run that ended just before a tick has hindered it
+	if counted := value[activities.TicksResult](t, encoded, err); counted != want || !kept.ticks[0][0].Nominal.Equal(anchor.Add(3001*time.Second)) {
+		t.Errorf("counts are %+v from %s on, want %+v: it goes on where another worker was", counted, kept.ticks[0][0].Nominal, want)
 	}
 }

@@ -23,6 +23,10 @@ type Attempts struct {
 	Wanted int
 	// Failures and InfraFailures count the attempts that the check and that the platform ended.
 	Failures, InfraFailures int
+	// Refusals are those of InfraFailures that are not disruptions: no pod could be created, or it could not start.
+	Refusals int
+	// CountTogether is true for a run that counts disruptions as refusals.
+	CountTogether bool
 	// failed and spoiled are the last outcome of each kind.
 	failed, spoiled Outcome
 }
@@ -38,7 +42,10 @@ func (a *Attempts) Next(outcome Outcome, disrupted bool, left time.Duration) (pa
 	case InfraFailed:
 		a.InfraFailures++
 		a.spoiled = outcome
-		again = disrupted || a.InfraFailures < maxRefusals
+		if !disrupted || a.CountTogether {
+			a.Refusals++
+		}
+		again = disrupted || a.Refusals < maxRefusals
 		pause = pauseBefore(a.InfraFailures, disrupted)
 	}
 	if outcome.Final || left < pause+leastAttempt {

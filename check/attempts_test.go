@@ -57,6 +57,10 @@ func TestAttempts(t *testing.T) {
 			name: "refusals are repeated twice", words: []string{"refused", "refused", "refused"}, pauses: []time.Duration{5 * s, 10 * s},
 			result: check.InfraFailed, errors: []string{"no image"}, spoiled: 3,
 		},
+		{
+			name: "refusals after evictions are repeated as often", words: []string{"evicted", "evicted", "refused", "refused", "evicted", "refused"},
+			pauses: []time.Duration{0, 5 * s, 20 * s, 40 * s, 40 * s}, result: check.InfraFailed, errors: []string{"no image"}, spoiled: 6,
+		},
 		{name: "what can never start", words: []string{"never"}, result: check.InfraFailed, errors: []string{"no such image name"}, spoiled: 1},
 		{
 			name: "the platform's failures are none of the check's", wanted: 2, words: []string{"evicted", "failed", "evicted", "ok"},

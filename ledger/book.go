@@ -144,7 +144,7 @@ func (b *book) decide(context.Context, transaction) error {
 		e.now = e.old
 	}
 	for _, r := range b.requests {
-		r.refusal = nil
+		r.refusal, r.standing = nil, nil
 		for _, c := range r.changes {
 			e := b.byKey[c.account.Key]
 			replace, refusal := merge(e.now, c)
@@ -153,6 +153,9 @@ func (b *book) decide(context.Context, transaction) error {
 			}
 			if replace {
 				e.account, e.now, e.changed = c.account, rowOf(c.account), true
+			}
+			if c.intent == tick && e.now.workflowID == "" && e.now.outcome == c.account.Outcome {
+				r.standing = append(r.standing, c.account)
 			}
 		}
 	}

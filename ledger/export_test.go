@@ -107,6 +107,19 @@ func Query(ctx context.Context, l *Ledger, query string) (lines []string, err er
 	return lines, err
 }
 
+// ExplainWrite returns how a writer would run a statement, line by line.
+func ExplainWrite(ctx context.Context, l *Ledger, statement string) (lines []string, err error) {
+	err = l.store.write(ctx, func(tx transaction) error {
+		return one(ctx, tx, "EXPLAIN "+statement, func(scan scanner) error {
+			var line string
+			err := scan(&line)
+			lines = append(lines, line)
+			return err
+		})
+	})
+	return lines, err
+}
+
 // Settle brings all that was written into the database's main file and its statistics up to date, as the databases do by
 // themselves in time.
 func Settle(ctx context.Context, l *Ledger) error {

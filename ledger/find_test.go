@@ -24,10 +24,10 @@ func TestFind(t *testing.T) {
 		for _, a := range accounts {
 			must(t, l.Finish(t.Context(), a))
 		}
-		must(t, l.RecordTicks(t.Context(), []ledger.Account{{
+		must(t, recordTicks(t.Context(), l, ledger.Account{
 			Key:  ledger.Key{CheckUID: flaky.CheckUID, Trigger: ledger.Scheduled, Nominal: noon.Add(5 * time.Minute)},
 			Kind: flaky.Kind, Namespace: flaky.Namespace, Name: flaky.Name, Outcome: ledger.Missed,
-		}}))
+		}))
 		at := func(after time.Duration) func() (ledger.Account, bool, error) {
 			return func() (ledger.Account, bool, error) { return l.RunAt(t.Context(), ref("dns"), noon.Add(after)) }
 		}

@@ -80,8 +80,9 @@ func (l *Late) Finish(ctx context.Context, a Account) error {
 }
 
 // RecordTicks is that of Ledger.
-func (l *Late) RecordTicks(ctx context.Context, ticks []Account) error {
-	return l.do(func(opened *Ledger) error { return opened.RecordTicks(ctx, ticks) })
+func (l *Late) RecordTicks(ctx context.Context, ticks []Account) (standing []Account, err error) {
+	err = l.do(func(opened *Ledger) (err error) { standing, err = opened.RecordTicks(ctx, ticks); return err })
+	return standing, err
 }
 
 // PutEvidence is that of Ledger.

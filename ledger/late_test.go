@@ -28,8 +28,11 @@ func TestLate(t *testing.T) {
 		Key:  ledger.Key{CheckUID: "u", Trigger: ledger.First, Nominal: time.Now()},
 		Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", Outcome: ledger.Succeeded, WorkflowID: "w",
 	}
-	if late.Finish(ctx, account) == nil || late.Begin(ctx, account) == nil || late.RecordTicks(ctx, nil) == nil || late.Ping(ctx) == nil || late.Stats().LastError == nil {
+	if late.Finish(ctx, account) == nil || late.Begin(ctx, account) == nil || late.Ping(ctx) == nil || late.Stats().LastError == nil {
 		t.Error("a ledger that is not there takes accounts")
+	}
+	if _, err := late.RecordTicks(ctx, nil); err == nil {
+		t.Error("a ledger that is not there takes ticks")
 	}
 	if late.PutEvidence(ctx, account.Key, ledger.Evidence{Kind: "log"}) == nil {
 		t.Error("a ledger that is not there takes evidence")

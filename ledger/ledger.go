@@ -148,29 +148,31 @@ func (l *Ledger) Finish(ctx context.Context, a Account) error {
 }
 
 // RecordTicks closes the accounts of ticks at which nothing was started: skipped, paused and missed ones. A tick that has a
-// row keeps it as it is, and a run that says later that it took place replaces it. Where it fails, some may be recorded: to repeat it is safe.
-func (l *Ledger) RecordTicks(ctx context.Context, ticks []Account) error {
+// row keeps it as it is, and a run that says later that it took place replaces it. It returns those ticks that stand in the ledger
+// as given, now or from before. Where it fails, some may be recorded: to repeat it is safe.
+func (l *Ledger) RecordTicks(ctx context.Context, ticks []Account) (standing []Account, err error) {
 	for _, a := range ticks {
 		if !slices.Contains(withoutRun, a.Outcome) {
-			return fmt.Errorf("account %s: %w: outcome %q of a tick without a run", a.Key, ErrInvalid, a.Outcome)
+			return nil, fmt.Errorf("account %s: %w: outcome %q of a tick without a run", a.Key, ErrInvalid, a.Outcome)
 		}
 		if a.WorkflowID != "" {
-			return fmt.Errorf("account %s: %w: a tick without a run has no workflow ID", a.Key, ErrInvalid)
+			return nil, fmt.Errorf("account %s: %w: a tick without a run has no workflow ID", a.Key, ErrInvalid)
 		}
 		if err := a.validate(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for chunk := range slices.Chunk(ticks, l.options.MaxBatch) {
-		changes := make([]change, 0, len(chunk))
+		r := &request{}
 		for _, a := range chunk {
-			changes = append(changes, l.change(tick, a))
+			r.changes = append(r.changes, l.change(tick, a))
 		}
-		if err := l.send(ctx, &request{changes: changes}); err != nil {
-			return fmt.Errorf("record %d ticks of %s/%s: %w", len(chunk), chunk[0].Namespace, chunk[0].Name, err)
+		if err := l.send(ctx, r); err != nil {
+			return nil, fmt.Errorf("record %d ticks of %s/%s: %w", len(chunk), chunk[0].Namespace, chunk[0].Name, err)
 		}
+		standing = append(standing, r.standing...)
 	}
-	return nil
+	return standing, nil
 }
 
 func (l *Ledger) record(ctx context.Context, how intent, a Account) error {

@@ -177,7 +177,7 @@ func TestWhoChangesAnAccount(t *testing.T) {
 		return func(ctx context.Context, l *ledger.Ledger) error { return l.Finish(ctx, a) }
 	}
 	records := func(a ledger.Account) step {
-		return func(ctx context.Context, l *ledger.Ledger) error { return l.RecordTicks(ctx, []ledger.Account{a}) }
+		return func(ctx context.Context, l *ledger.Ledger) error { return recordTicks(ctx, l, a) }
 	}
 	tests := []struct {
 		name  string
@@ -247,7 +247,7 @@ func TestOrderAndRepetitionChangeNothing(t *testing.T) {
 				}
 				if i%2 == 0 {
 					missed := []ledger.Account{missedTick(revisions[0])}
-					steps = append(steps, func(l *ledger.Ledger) error { return l.RecordTicks(t.Context(), missed) })
+					steps = append(steps, func(l *ledger.Ledger) error { return recordTicks(t.Context(), l, missed...) })
 				}
 			}
 			random.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
@@ -285,7 +285,7 @@ func TestEveryOrderOfATickEndsTheSame(t *testing.T) {
 				var err error
 				switch n {
 				case 0:
-					err = l.RecordTicks(t.Context(), accounts[:1])
+					err = recordTicks(t.Context(), l, accounts[0])
 				case 1:
 					err = l.Begin(t.Context(), accounts[n])
 				default:
@@ -334,7 +334,7 @@ func TestManyWritersOfOneDatabase(t *testing.T) {
 					missed := a
 					missed.Nominal, missed.Outcome, missed.WorkflowID = a.Nominal.Add(30*time.Second), ledger.Missed, ""
 					err := errors.Join(l.Begin(t.Context(), opened(a)), l.Finish(t.Context(), a),
-						l.RecordTicks(t.Context(), []ledger.Account{missed}))
+						recordTicks(t.Context(), l, missed))
 					if err != nil {
 						t.Error(err)
 					}
@@ -419,16 +419,58 @@ func TestWhatNoStoreCouldHoldIsRefused(t *testing.T) {
 		})
 	}
 	ran := account("dns", 0, ledger.Succeeded)
-	if err := l.RecordTicks(t.Context(), []ledger.Account{ran}); !errors.Is(err, ledger.ErrInvalid) {
+	if err := recordTicks(t.Context(), l, ran); !errors.Is(err, ledger.ErrInvalid) {
 		t.Errorf("a run that succeeded as a tick without a run: %v, want ErrInvalid", err)
 	}
 	ran.Outcome = ledger.Missed
-	if err := l.RecordTicks(t.Context(), []ledger.Account{ran}); !errors.Is(err, ledger.ErrInvalid) {
+	if err := recordTicks(t.Context(), l, ran); !errors.Is(err, ledger.ErrInvalid) {
 		t.Errorf("a tick without a run, but of a workflow: %v, want ErrInvalid", err)
 	}
 	if f := verify(t, l); f.Accounts != 0 {
 		t.Errorf("%d accounts, want none", f.Accounts)
 	}
+}
+
+func recordTicks(ctx context.Context, l *ledger.Ledger, ticks ...ledger.Account) error {
+	_, err := l.RecordTicks(ctx, ticks)
+	return err
+}
+
+// Whoever counts ticks without a run must not count one that had a run.
+func TestTicksThatStand(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		var gap, want []time.Time
+		var ticks []ledger.Account
+		for i := range 5 {
+			a := account("dns", time.Duration(i)*time.Minute, ledger.Succeeded)
+			if i == 1 {
+				must(t, l.Finish(t.Context(), a))
+			}
+			if i == 2 {
+				must(t, l.Begin(t.Context(), opened(a)))
+			}
+			missed := missedTick(a)
+			if i == 3 {
+				skipped := missed
+				skipped.Outcome = ledger.Skipped
+				must(t, recordTicks(t.Context(), l, skipped))
+			}
+			ticks, gap = append(ticks, missed), append(gap, a.Nominal)
+		}
+		want = []time.Time{gap[0], gap[4]}
+		for range 2 { // also those that it entered before: whoever heard no answer has not counted them
+			standing, err := l.RecordTicks(t.Context(), ticks)
+			must(t, err)
+			var got []time.Time
+			for _, a := range standing {
+				got = append(got, a.Nominal)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("ticks that stand (-want +got):\n%s", diff)
+			}
+		}
+	})
 }
 
 func TestManyTicksAtOnce(t *testing.T) {
@@ -440,9 +482,9 @@ func TestManyTicksAtOnce(t *testing.T) {
 			a.Started, a.WorkflowID, a.RunID = time.Time{}, "", ""
 			gap = append(gap, a)
 		}
-		must(t, l.RecordTicks(t.Context(), gap))
-		must(t, l.RecordTicks(t.Context(), gap))
-		must(t, l.RecordTicks(t.Context(), nil))
+		must(t, recordTicks(t.Context(), l, gap...))
+		must(t, recordTicks(t.Context(), l, gap...))
+		must(t, recordTicks(t.Context(), l))
 		wantTicks(t, l, "dns", gap...)
 		verify(t, l)
 	})

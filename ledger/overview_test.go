@@ -85,9 +85,9 @@ func randomly(t *testing.T, random *rand.Rand, l *ledger.Ledger, a ledger.Accoun
 		{func() error { return l.Finish(t.Context(), a) }},
 		{func() error { return l.Begin(t.Context(), opened(a)) }, func() error { return l.Finish(t.Context(), a) }},
 		{func() error { return l.Begin(t.Context(), opened(a)) }},
-		{func() error { return l.RecordTicks(t.Context(), missed) }},
-		{func() error { return l.RecordTicks(t.Context(), missed) }, func() error { return l.Begin(t.Context(), opened(a)) }},
-		{func() error { return l.RecordTicks(t.Context(), missed) }, func() error { return l.Finish(t.Context(), amended) }},
+		{func() error { return recordTicks(t.Context(), l, missed...) }},
+		{func() error { return recordTicks(t.Context(), l, missed...) }, func() error { return l.Begin(t.Context(), opened(a)) }},
+		{func() error { return recordTicks(t.Context(), l, missed...) }, func() error { return l.Finish(t.Context(), amended) }},
 		{func() error { return l.Finish(t.Context(), a) }, func() error { return l.Finish(t.Context(), amended) }},
 	}
 	for _, step := range steps[random.IntN(len(steps))] {

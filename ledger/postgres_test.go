@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,5 +51,20 @@ func TestWritersGoByKeysInAGrowingDatabase(t *testing.T) {
 			t.Fatal("the server does not say what was read")
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// To go by keys makes the server believe that what has no key is very dear; it would compile it, each time anew.
+func TestWritersCompileNothing(t *testing.T) {
+	l := open(t, postgresDSN(t))
+	can, err := ledger.Query(t.Context(), l, `SELECT pg_jit_available()::text`)
+	must(t, err)
+	if can[0] != "true" {
+		t.Skip("this server cannot compile statements")
+	}
+	plan, err := ledger.ExplainWrite(t.Context(), l, `UPDATE totals SET accounts = accounts + 1`)
+	must(t, err)
+	if text := strings.Join(plan, "\n"); !strings.Contains(text, "Seq Scan") || strings.Contains(text, "JIT") {
+		t.Errorf("the row without a key is updated by this plan, want one that reads it and compiles nothing:\n%s", text)
 	}
 }

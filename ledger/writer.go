@@ -13,7 +13,9 @@ type request struct {
 	evidence *evidenceRow
 	// refusal is the answer to a caller whose row was not changed; it is no fault of the transaction.
 	refusal error
-	done    chan error
+	// standing are those of the changes that are ticks, and are stored as given.
+	standing []Account
+	done     chan error
 }
 
 func (r *request) size() int { return max(1, len(r.changes)) }

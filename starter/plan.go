@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
@@ -96,22 +98,52 @@ func quietSchedule(c *khv1.KuberhealthyCheck, last schedule) (spec check.Schedul
 // can have been due. Where nothing is known of the last schedule, the present spec and the newest account stand for it.
 func gap(c *khv1.KuberhealthyCheck, last schedule, now time.Time) *workflows.TicksInput {
 	ref := check.FromCheck(c).Ref
-	in := &workflows.TicksInput{Ref: ref, Trigger: workflows.TriggerSchedule, Schedule: check.ScheduleOf(c.Spec), Before: now, SinceLast: true}
-	since := c.CreationTimestamp.Time
 	if last.grid != nil && last.revision.UID == string(ref.UID) {
-		in.Schedule, in.Anchor, in.After, in.Paused = last.grid.Schedule, last.grid.Anchor, last.grid.Anchor, last.grid.Paused
-		since = in.Anchor
+		return openTicks(ref, last, now)
 	}
-	for _, run := range last.inFlight {
-		if !strings.Contains(run, "/") { // the run at once is told by its trigger
-			in.Runs = append(in.Runs, run)
-		}
-	}
-	parsed, err := check.ParseSchedule(in.Schedule)
-	if err != nil || !parsed.Next(since, since).Before(now) {
+	return ticksSince(c.CreationTimestamp.Time, &workflows.TicksInput{
+		Ref: ref, Schedule: check.ScheduleOf(c.Spec), Before: now, Runs: ticksOf(last.inFlight),
+	})
+}
+
+// lastGap is what accounts for the ticks before a time that the schedule with an ID left open, whose check is gone; nil as for
+// gap, and where nothing is known of that check.
+func lastGap(id string, last schedule, before time.Time) *workflows.TicksInput {
+	namespace, name, ok := workflows.CheckOfSchedule(id)
+	if !ok || last.grid == nil || last.revision.UID == "" {
 		return nil
 	}
+	return openTicks(check.Ref{
+		Kind: khv1.KHCheck, Namespace: namespace, Name: name, UID: types.UID(last.revision.UID), Generation: last.revision.Generation,
+	}, last, before)
+}
+
+// openTicks are those of a schedule from its newest account on.
+func openTicks(ref check.Ref, last schedule, before time.Time) *workflows.TicksInput {
+	return ticksSince(last.grid.Anchor, &workflows.TicksInput{
+		Ref: ref, Schedule: last.grid.Schedule, Anchor: last.grid.Anchor, After: last.grid.Anchor, Before: before,
+		Paused: last.grid.Paused, Runs: ticksOf(last.inFlight),
+	})
+}
+
+// ticksSince is nil where no tick can have been due since a time.
+func ticksSince(since time.Time, in *workflows.TicksInput) *workflows.TicksInput {
+	parsed, err := check.ParseSchedule(in.Schedule)
+	if err != nil || !parsed.Next(since, since).Before(in.Before) {
+		return nil
+	}
+	in.Trigger, in.SinceLast = workflows.TriggerSchedule, true
 	return in
+}
+
+// ticksOf leaves out the run at once, which is told by its trigger.
+func ticksOf(inFlight []string) (runs []string) {
+	for _, run := range inFlight {
+		if !strings.Contains(run, "/") {
+			runs = append(runs, run)
+		}
+	}
+	return runs
 }
 
 // input is that of a check's ticks.

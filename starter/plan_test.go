@@ -190,6 +190,29 @@ func TestGapBetweenTwoSchedules(t *testing.T) {
 	}
 }
 
+func TestGapOfACheckThatIsGone(t *testing.T) {
+	before := anchor.Add(2 * time.Minute)
+	minutely := check.ScheduleSpec{RunInterval: "1m"}
+	last := schedule{
+		running: true, revision: workflows.Revision{UID: "uid-0", Generation: 2}, grid: &workflows.Grid{Schedule: minutely, Anchor: anchor},
+		inFlight: []string{"3c8f1f6e"},
+	}
+	want := &workflows.TicksInput{
+		Ref:     check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "uid-0", Generation: 2},
+		Trigger: check.TriggerSchedule, Schedule: minutely, Anchor: anchor, After: anchor, Before: before, SinceLast: true, Runs: []string{"3c8f1f6e"},
+	}
+	if diff := cmp.Diff(want, lastGap(workflows.ScheduledCheckID("ns", "dns"), last, before)); diff != "" {
+		t.Errorf("gap (-want +got):\n%s", diff)
+	}
+	if got := lastGap(workflows.ScheduledCheckID("ns", "dns"), last, anchor.Add(time.Minute)); got != nil {
+		t.Errorf("gap before a tick was due is %+v, want none", got)
+	}
+	last.grid = nil
+	if got := lastGap(workflows.ScheduledCheckID("ns", "dns"), last, before); got != nil {
+		t.Errorf("gap of a schedule whose grid is not known is %+v, want none", got)
+	}
+}
+
 func TestInputOfTheTicks(t *testing.T) {
 	c := aCheck(func(c *khv1.KuberhealthyCheck) { c.Spec.Schedule, c.Spec.TimeZone = "0 9 * * *", "Europe/Berlin" })
 	ref := check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "uid-1", Generation: 3}

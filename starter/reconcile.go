@@ -158,7 +158,12 @@ func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.Kub
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
 	now := time.Now()
-	if err := s.accountForGap(ctx, c, last, now); err != nil {
+	if last.running && last.revision.UID != string(c.UID) { // of a check that was deleted and made anew
+		if err := s.accountForGap(ctx, lastGap(id, last, c.CreationTimestamp.Time)); err != nil {
+			return err
+		}
+	}
+	if err := s.accountForGap(ctx, gap(c, last, now)); err != nil {
 		return err
 	}
 	if todo != pause {
@@ -219,13 +224,12 @@ func (s *starter) startSchedule(ctx context.Context, id string, last schedule, i
 	return nil
 }
 
-// accountForGap has the ticks accounted for that were due between the last one that a schedule served and a time.
-func (s *starter) accountForGap(ctx context.Context, c *khv1.KuberhealthyCheck, last schedule, before time.Time) error {
-	ticks := gap(c, last, before)
+// accountForGap has the ticks accounted for that schedules left open, if there are any.
+func (s *starter) accountForGap(ctx context.Context, ticks *workflows.TicksInput) error {
 	if ticks == nil {
 		return nil
 	}
-	id := workflows.GapID(ticks.Ref, before)
+	id := workflows.GapID(ticks.Ref, ticks.Before)
 	_, err := s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: id, TaskQueue: workflows.TaskQueue, TypedSearchAttributes: workflows.SearchAttributesOf(ticks.Ref),
 		StaticSummary: "account of " + ticks.Ref.String(),
@@ -286,8 +290,8 @@ func (s *starter) stop(ctx context.Context, id, why string) error {
 	return nil
 }
 
-// end cancels the runs of a check that is gone, which then delete their pods, and ends its schedule. The order matters:
-// as long as the schedule is there, what could not be done is tried again.
+// end cancels the runs of a check that is gone, which then delete their pods, has its last ticks accounted for and ends its
+// schedule. The order matters: as long as the schedule is there, what could not be done is tried again.
 func (s *starter) end(ctx context.Context, id string, present schedule) error {
 	var errs []error
 	for _, run := range present.inFlight {
@@ -298,6 +302,9 @@ func (s *starter) end(ctx context.Context, id string, present schedule) error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := s.accountForGap(ctx, lastGap(id, present, time.Now())); err != nil {
 		return err
 	}
 	return s.stop(ctx, id, "the check was deleted")

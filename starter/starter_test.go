@@ -388,6 +388,16 @@ func TestDeletedCheck(t *testing.T) {
 			w.expect(t, time.Hour, "terminate "+cartID+why)
 		})
 	})
+	t.Run("whose last ticks are not accounted for", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.expect(t, atOnce, "start "+first, "start "+cartID)
+			w.temporal.begin("run-1", cartID)
+			w.expect(t, time.Hour)
+			w.temporal.errors["terminate "+cartID] = []error{errors.New("Temporal is gone")}
+			w.cluster.forget("shop", "cart")
+			w.expect(t, time.Hour, "cancel run-1", "cancel "+first, "account", "cancel run-1", "cancel "+first, "account", "terminate "+cartID+why)
+		})
+	})
 	t.Run("with runs in flight", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 			w.expect(t, atOnce, "start "+first, "start "+cartID)
@@ -604,7 +614,7 @@ func TestResync(t *testing.T) {
 			w.expect(t, 10*time.Minute, "account", "start "+first, "start "+cartID)
 			w.temporal.complete(first)
 			w.cluster.forget("shop", "cart")
-			w.expect(t, 10*time.Minute, "terminate "+cartID+": the check was deleted")
+			w.expect(t, 10*time.Minute, "account", "terminate "+cartID+": the check was deleted")
 		})
 	})
 }

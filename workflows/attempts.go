@@ -14,6 +14,9 @@ import (
 // changeAttempts is the change by which a run confirms failures, and repeats what the platform spoiled more than once.
 const changeAttempts = "attempts"
 
+// changeRefusals is the change by which pods that were taken away are not counted as refused ones.
+const changeRefusals = "refusals"
+
 // reporterLeave is how long a pod that reported a failure may take to exit before the next attempt.
 const reporterLeave = 10 * time.Second
 
@@ -54,6 +57,7 @@ func (r *checkRun) repeats(ctx workflow.Context, outcome check.Outcome) (check.O
 		return outcome, r.repeatsOnce(ctx, outcome)
 	}
 	r.tries.Wanted = r.created.Attempts
+	r.tries.CountTogether = workflow.GetVersion(ctx, changeRefusals, workflow.DefaultVersion, 1) == workflow.DefaultVersion
 	pause, again := r.tries.Next(outcome, r.seen.Disrupted, r.deadline.Sub(workflow.Now(ctx)))
 	if !again {
 		return outcome, false

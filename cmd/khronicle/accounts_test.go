@@ -29,7 +29,7 @@ func filledLedger(t *testing.T) (dsn string) {
 	}
 	missed := ledger.Account{Key: account.Key, Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", Outcome: ledger.Missed}
 	missed.Nominal = due.Add(-time.Minute)
-	if err := kept.RecordTicks(t.Context(), []ledger.Account{missed}); err != nil {
+	if _, err := kept.RecordTicks(t.Context(), []ledger.Account{missed}); err != nil {
 		t.Fatal(err)
 	}
 	if err := kept.Close(); err != nil {

@@ -142,7 +142,7 @@ func (c *config) addRunFlags(f *pflag.FlagSet) {
 	f.DurationVar(&c.accounts.PassesFor, flagPassAge, c.accounts.PassesFor, "how long the ledger keeps accounts without a fault")
 	f.DurationVar(&c.accounts.FailuresFor, flagFailureAge, c.accounts.FailuresFor, "how long it keeps those of missed runs and of those with a fault, also in one attempt alone")
 	f.DurationVar(&c.accounts.EvidenceFor, flagEvidenceAge, c.accounts.EvidenceFor, "how long it keeps what was collected of failed runs")
-	f.Int64Var(&c.accounts.EvidenceBytes, flagEvidenceBytes, c.accounts.EvidenceBytes, "how many bytes of it; beyond that the oldest goes")
+	f.Var((*byteSize)(&c.accounts.EvidenceBytes), flagEvidenceBytes, "how much of it, such as 500Mi; beyond that the oldest goes")
 	f.Int64Var(&c.accounts.MaxRows, flagAccounts, c.accounts.MaxRows, "how many accounts it keeps; beyond that the oldest go, those without a fault first")
 	f.StringVar(&c.heartbeatURL, "heartbeat-url", c.heartbeatURL, "what is asked for every 30 s as long as Temporal and a worker work, such as https://hc-ping.com/UUID [KHRONICLE_HEARTBEAT_URL]")
 	hideDefault(f, "heartbeat-url")

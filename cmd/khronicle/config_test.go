@@ -102,7 +102,9 @@ func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 		{"passes are kept for 90 days", nil, nil, "ledger-max-pass-age", "2160h0m0s"},
 		{"failures are kept for 400 days", nil, nil, "ledger-max-failure-age", "9600h0m0s"},
 		{"evidence is kept for 30 days", nil, nil, "ledger-max-evidence-age", "720h0m0s"},
-		{"2 GiB of it are kept", nil, nil, "ledger-max-evidence-bytes", "2147483648"},
+		{"2 GiB of it are kept", nil, nil, "ledger-max-evidence-bytes", "2Gi"},
+		{"evidence in bytes", nil, []string{"--ledger-max-evidence-bytes", "1000000"}, "ledger-max-evidence-bytes", "1000000"},
+		{"evidence as a quantity", nil, []string{"--ledger-max-evidence-bytes=1536Mi"}, "ledger-max-evidence-bytes", "1536Mi"},
 		{"20 million accounts are kept", nil, nil, "ledger-max-accounts", "20000000"},
 	}
 	for _, tt := range tests {
@@ -274,13 +276,15 @@ func TestStartBurstIsAtLeastOne(t *testing.T) {
 
 func TestWhatTheLedgerKeepsIsChecked(t *testing.T) {
 	tests := map[string][]string{
-		"--ledger-max-pass-age: 0s is not more than 0":                                  {"--ledger-max-pass-age", "0"},
-		"--ledger-max-failure-age: -1h0m0s is not more than 0":                          {"--ledger-max-failure-age", "-1h"},
-		"--ledger-max-evidence-age: 0s is not more than 0":                              {"--ledger-max-evidence-age", "0"},
-		"--ledger-max-evidence-bytes: 0 is not more than 0":                             {"--ledger-max-evidence-bytes", "0"},
-		"--ledger-max-accounts: 0 is not more than 0":                                   {"--ledger-max-accounts", "0"},
-		"--ledger-max-failure-age: 24h0m0s is less than --ledger-max-pass-age, 48h0m0s": {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "48h"},
-		"find the cluster (set --kubeconfig or KUBECONFIG): ":                           {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "24h"}, // the next thing that is looked at
+		"--ledger-max-pass-age: 0s is not more than 0":                                                                         {"--ledger-max-pass-age", "0"},
+		"--ledger-max-failure-age: -1h0m0s is not more than 0":                                                                 {"--ledger-max-failure-age", "-1h"},
+		"--ledger-max-evidence-age: 0s is not more than 0":                                                                     {"--ledger-max-evidence-age", "0"},
+		"--ledger-max-evidence-bytes: 0 is not more than 0":                                                                    {"--ledger-max-evidence-bytes", "0"},
+		"--ledger-max-evidence-bytes: -1 is not more than 0":                                                                   {"--ledger-max-evidence-bytes", "-1"},
+		`invalid argument "2GB" for "--ledger-max-evidence-bytes" flag: want a size in bytes, such as 2147483648, 2Gi or 500M`: {"--ledger-max-evidence-bytes", "2GB"},
+		"--ledger-max-accounts: 0 is not more than 0":                                                                          {"--ledger-max-accounts", "0"},
+		"--ledger-max-failure-age: 24h0m0s is less than --ledger-max-pass-age, 48h0m0s":                                        {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "48h"},
+		"find the cluster (set --kubeconfig or KUBECONFIG): ":                                                                  {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "24h"}, // the next thing that is looked at
 	}
 	for want, args := range tests {
 		t.Run(want, func(t *testing.T) {

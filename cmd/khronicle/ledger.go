@@ -2,9 +2,12 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/khronicle/khronicle/internal/telemetry"
 	"github.com/khronicle/khronicle/ledger"
@@ -30,6 +33,27 @@ const (
 	flagEvidenceBytes = "ledger-max-evidence-bytes"
 	flagAccounts      = "ledger-max-accounts"
 )
+
+// byteSize is a number of bytes, which a flag gives as Kubernetes writes sizes.
+type byteSize int64
+
+// String is part of pflag.Value.
+func (b *byteSize) String() string {
+	return resource.NewQuantity(int64(*b), resource.BinarySI).String()
+}
+
+// Type is part of pflag.Value.
+func (b *byteSize) Type() string { return "quantity" }
+
+// Set is part of pflag.Value.
+func (b *byteSize) Set(text string) error {
+	size, err := resource.ParseQuantity(text)
+	if err != nil {
+		return errors.New("want a size in bytes, such as 2147483648, 2Gi or 500M")
+	}
+	*b = byteSize(size.Value())
+	return nil
+}
 
 // checkLedger says at the start what is wrong with the name of the ledger, or with what it shall keep.
 func (c *config) checkLedger() error {

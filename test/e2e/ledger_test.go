@@ -5,9 +5,12 @@ package e2e
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -131,12 +134,46 @@ func TestEveryDueTickHasOneAccount(t *testing.T) {
 			func(accounts []ledger.Account) bool {
 				return countOf(accounts, ledger.Succeeded) >= more && countOf(accounts, want) >= 2
 			})
-		checkGrid(t, name, accounts, map[string]time.Duration{"busy": interval, "quick": idle}[name])
+		checkGrid(t, name, toldOf(accounts), map[string]time.Duration{"busy": interval, "quick": idle}[name])
 	}
 	found, err := kept.Verify(t.Context(), time.Now().Add(-5*time.Minute))
 	if err != nil || len(found.Problems) != 0 || len(found.Overdue) != 0 {
 		t.Errorf("the ledger is not consistent: %+v, error %v", found, err)
 	}
+}
+
+// TestADeletedCheckOwesNoAccount: ticks that were due while its last run was going on have accounts too, though no further tick
+// comes to enter them.
+func TestADeletedCheckOwesNoAccount(t *testing.T) {
+	t.Parallel()
+	kept, namespace := openLedger(t), newNamespace(t)
+	const interval = 2 * time.Second
+	c := demoCheck(namespace, "doomed", env{"REPORT_DELAY": "5s"})
+	c.Spec.RunInterval = interval.String()
+	apply(t, c)
+	running := func(accounts []ledger.Account) bool {
+		return countOf(accounts, ledger.Succeeded) >= 2 && accounts[0].Outcome == ledger.Unfinished
+	}
+	awaitAccounts(t, kept, khv1.KHCheck, namespace, "doomed", 60*time.Second, "two runs, and a third that goes on", running)
+	time.Sleep(interval + interval/2) // due times that the run keeps from others: this is what is tested
+	if err := under.kube.checks(namespace).Delete(t.Context(), "doomed", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	deleted := time.Now()
+	eventually(t, 40*time.Second, "no workflow of the check is open", func() (bool, string) {
+		open := openWorkflows(t, namespace)
+		return len(open) == 0, strings.Join(open, " ")
+	})
+	accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, "doomed", 10*time.Second, "all closed", func(accounts []ledger.Account) bool {
+		return countOf(accounts, ledger.Unfinished) == 0
+	})
+	if behind := deleted.Sub(accounts[0].Nominal); behind > interval || accounts[0].Outcome != ledger.Skipped {
+		t.Errorf("the last account is %s, %s before the deletion, want a tick that was skipped at most %s before", describe(accounts[0]), behind, interval)
+	}
+	if countOf(accounts, ledger.Canceled) != 1 || countOf(accounts, ledger.Missed) != 0 {
+		t.Errorf("accounts are %s, want the last run canceled, and no tick missed", describe(accounts...))
+	}
+	checkGrid(t, "doomed", ticksOf(accounts), interval)
 }
 
 func countOf(accounts []ledger.Account, outcome ledger.Outcome) int {
@@ -149,21 +186,26 @@ func countOf(accounts []ledger.Account, outcome ledger.Outcome) int {
 	return n
 }
 
-// checkGrid looks whether the ticks, the newest first, are as far from one another as the interval says: none is missing and
-// none is there twice. What lies behind the newest but one run has certainly been told.
-func checkGrid(t *testing.T, name string, accounts []ledger.Account, interval time.Duration) {
-	t.Helper()
-	var ticks []ledger.Account
-	for _, a := range accounts {
-		if a.Trigger == ledger.Scheduled {
-			ticks = append(ticks, a)
-		}
-	}
+// ticksOf leaves the scheduled ones of accounts, the newest first.
+func ticksOf(accounts []ledger.Account) []ledger.Account {
+	return slices.DeleteFunc(slices.Clone(accounts), func(a ledger.Account) bool { return a.Trigger != ledger.Scheduled })
+}
+
+// toldOf returns the ticks behind the newest but one run: they have certainly been told.
+func toldOf(accounts []ledger.Account) []ledger.Account {
+	ticks := ticksOf(accounts)
 	for runs := 0; runs < 2; ticks = ticks[1:] {
 		if ticks[0].Outcome == ledger.Succeeded {
 			runs++
 		}
 	}
+	return ticks
+}
+
+// checkGrid looks whether ticks, the newest first, are as far from one another as the interval says: none is missing and none is
+// there twice.
+func checkGrid(t *testing.T, name string, ticks []ledger.Account, interval time.Duration) {
+	t.Helper()
 	counts := map[ledger.Outcome]int{}
 	for i, a := range ticks {
 		counts[a.Outcome]++

@@ -231,7 +231,7 @@ func TestEverythingDown(t *testing.T) {
 		if len(overdue) != 1 || overdue[0].Started.Sub(up) > 5*time.Second {
 			t.Errorf("%s: %d runs caught up, want one at once: %s", name(n), len(overdue), describe(overdue...))
 		}
-		checkGrid(t, name(n), accounts, interval)
+		checkGrid(t, name(n), toldOf(accounts), interval)
 	}
 	if least := checks * int(*outage/interval-1); missed < least {
 		t.Errorf("%d ticks were missed, want at least %d", missed, least)
