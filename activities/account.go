@@ -20,6 +20,7 @@ type Ledger interface {
 	Finish(ctx context.Context, account ledger.Account) error
 	RecordTicks(ctx context.Context, accounts []ledger.Account) (standing []ledger.Account, err error)
 	Last(ctx context.Context, checkUID string, trigger ledger.Trigger, before time.Time) (account ledger.Account, ok bool, err error)
+	LastRun(ctx context.Context, checkUID string, trigger ledger.Trigger, before time.Time) (account ledger.Account, ok bool, err error)
 	RunOf(ctx context.Context, ref check.Ref, workflowID string) (account ledger.Account, ok bool, err error)
 	PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error
 	OpenRuns(ctx context.Context) ([]ledger.Account, error)

@@ -26,8 +26,10 @@ type fakeLedger struct {
 	ran time.Time
 	// last is the newest tick, and first the newest run at once, if they have a name.
 	last, first ledger.Account
-	evidence    []piece
-	open        []ledger.Account
+	// run is the newest run of a tick, where the newest tick has none.
+	run      ledger.Account
+	evidence []piece
+	open     []ledger.Account
 	// late is how often RunOf finds nothing before it finds a run.
 	late int
 }
@@ -55,6 +57,14 @@ func (f *fakeLedger) Last(_ context.Context, _ string, trigger ledger.Trigger, b
 		last = f.first
 	}
 	return last, last.Name != "" && last.Nominal.Before(before), f.refuse
+}
+
+func (f *fakeLedger) LastRun(ctx context.Context, uid string, trigger ledger.Trigger, before time.Time) (ledger.Account, bool, error) {
+	last, ok, err := f.Last(ctx, uid, trigger, before)
+	if trigger == ledger.Scheduled && last.WorkflowID == "" {
+		last, ok = f.run, f.run.Name != ""
+	}
+	return last, ok && last.WorkflowID != "", err
 }
 
 func (f *fakeLedger) PutEvidence(_ context.Context, key ledger.Key, e ledger.Evidence) error {

@@ -29,7 +29,7 @@ type TicksInput struct {
 	// SinceFirst is true when nothing but the check's run at once went before them: those during it were skipped.
 	SinceFirst bool `json:",omitempty"`
 	// SinceLast is true when the newest tick in the ledger stands for After, where it is later, and for a zero Anchor; those
-	// during its run, or the one at once, were skipped.
+	// during the newest run, or the one at once, were skipped.
 	SinceLast bool `json:",omitempty"`
 	// Runs are those that were in flight before the due times end: with SinceLast, their accounts are waited for.
 	Runs []string `json:",omitempty"`
@@ -46,13 +46,14 @@ func (s span) contains(t time.Time) bool {
 	return !t.Before(s.From) && !t.After(s.To.Add(check.TickTolerance)) && !s.To.IsZero()
 }
 
-// lastOf returns the newest account of a check with a trigger before the due times end, and the time of its run.
-func (a *Activities) lastOf(ctx context.Context, in TicksInput, trigger ledger.Trigger) (last ledger.Account, busy span, ok bool, err error) {
-	last, ok, err = a.Ledger.Last(ctx, uidOf(in.Ref), trigger, in.Before)
+// lastRun returns the account of the newest run of a check with a trigger that was due before the due times end, and the time of
+// that run. The ticks themselves, some of which may be entered already, change nothing of it.
+func (a *Activities) lastRun(ctx context.Context, in TicksInput, trigger ledger.Trigger) (last ledger.Account, busy span, ok bool, err error) {
+	last, ok, err = a.Ledger.LastRun(ctx, uidOf(in.Ref), trigger, in.Before)
 	switch {
 	case err != nil:
-		return last, busy, ok, fmt.Errorf("read the last account of %s: %w", in.Ref, err)
-	case !ok || last.WorkflowID == "":
+		return last, busy, ok, fmt.Errorf("read the account of the last run of %s: %w", in.Ref, err)
+	case !ok:
 		return last, busy, ok, nil
 	case last.Outcome == ledger.Unfinished:
 		return last, busy, ok, fmt.Errorf("ticks of %s after %s: %w", in.Ref, last.Nominal.Format(time.RFC3339), errRunIsOpen)
@@ -135,7 +136,11 @@ func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok
 	if err != nil || in.SinceFirst {
 		return []span{before, first}, true, err
 	}
-	last, run, found, err := a.lastOf(ctx, *in, ledger.Scheduled)
+	last, found, err := a.Ledger.Last(ctx, uidOf(in.Ref), ledger.Scheduled, in.Before)
+	if err != nil {
+		return nil, false, fmt.Errorf("read the newest tick of %s: %w", in.Ref, err)
+	}
+	_, run, _, err := a.lastRun(ctx, *in, ledger.Scheduled)
 	if err != nil {
 		return nil, false, err
 	}
@@ -152,7 +157,7 @@ func (a *Activities) busy(ctx context.Context, in *TicksInput) (spans []span, ok
 func (a *Activities) firstRun(ctx context.Context, in TicksInput) (span, error) {
 	var busy span
 	err := await(ctx, func() (bool, error) {
-		last, run, found, err := a.lastOf(ctx, in, ledger.First)
+		last, run, found, err := a.lastRun(ctx, in, ledger.First)
 		busy = run
 		// The newest may be that of the spec before, as long as this one's waits for the ledger.
 		return !in.SinceFirst || found && !last.Nominal.Before(in.Anchor.Add(-check.TickTolerance)), err
@@ -179,8 +184,8 @@ func (r *TicksResult) count(outcome ledger.Outcome) {
 // maxTicks is how many accounts are written at a time: what a transaction of the ledger takes.
 const maxTicks = 256
 
-// ticksProgress is how far the ticks are entered. What the first try found is kept: to the next one, what that has entered would
-// be the newest tick.
+// ticksProgress is how far the ticks are entered, and between what. To a further try, those that an earlier one entered would
+// be the newest tick: it would not count them.
 type ticksProgress struct {
 	Upto, Anchor time.Time
 	Busy         []span
@@ -209,6 +214,7 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TicksResul
 			return TicksResult{}, err
 		}
 		done = ticksProgress{Upto: in.After, Anchor: in.Anchor, Busy: busy}
+		activity.RecordHeartbeat(ctx, done)
 	}
 	var accounts []ledger.Account
 	for due := range schedule.Between(done.Anchor, done.Upto, in.Before) {

@@ -114,6 +114,7 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 	tests := []struct {
 		name   string
 		last   ledger.Account
+		run    ledger.Account // where last has none
 		first  ledger.Account
 		anchor time.Time
 		paused bool
@@ -126,6 +127,11 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 			want: map[time.Time]ledger.Outcome{minute(2): ledger.Skipped, minute(3): ledger.Missed},
 		},
 		{name: "after a missed one", anchor: anchor, last: tick(2, ledger.Missed, "", minute(9)), want: map[time.Time]ledger.Outcome{minute(3): ledger.Missed}},
+		{
+			name: "after ticks that another gap has entered", anchor: anchor, last: tick(1, ledger.Skipped, "", minute(0)),
+			run:  tick(0, ledger.Canceled, runUUID, minute(2)),
+			want: map[time.Time]ledger.Outcome{minute(2): ledger.Skipped, minute(3): ledger.Missed},
+		},
 		{
 			name: "paused, after a run", anchor: anchor, paused: true, last: tick(1, ledger.Succeeded, runUUID, minute(2)),
 			want: map[time.Time]ledger.Outcome{minute(2): ledger.Skipped, minute(3): ledger.Paused},
@@ -147,7 +153,7 @@ func TestTicksSinceTheLastOne(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			kept := &fakeLedger{last: tt.last, first: tt.first}
+			kept := &fakeLedger{last: tt.last, run: tt.run, first: tt.first}
 			a, env := worker(&fakeCluster{})
 			a.Ledger = kept
 			in := activities.TicksInput{

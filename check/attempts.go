@@ -25,7 +25,7 @@ type Attempts struct {
 	Failures, InfraFailures int
 	// Refusals are those of InfraFailures that are not disruptions: no pod could be created, or it could not start.
 	Refusals int
-	// CountTogether is true for a run that counts disruptions as refusals.
+	// CountTogether is true for a run that counts disruptions among the refusals, as runs did that began before they were told apart.
 	CountTogether bool
 	// failed and spoiled are the last outcome of each kind.
 	failed, spoiled Outcome
@@ -46,7 +46,7 @@ func (a *Attempts) Next(outcome Outcome, disrupted bool, left time.Duration) (pa
 			a.Refusals++
 		}
 		again = disrupted || a.Refusals < maxRefusals
-		pause = pauseBefore(a.InfraFailures, disrupted)
+		pause = a.pause(disrupted)
 	}
 	if outcome.Final || left < pause+leastAttempt {
 		again = false
@@ -54,11 +54,15 @@ func (a *Attempts) Next(outcome Outcome, disrupted bool, left time.Duration) (pa
 	return pause, again
 }
 
-// pauseBefore is how long the next attempt waits after the n-th that the platform spoiled. The first pod that was taken away
-// is replaced at once.
-func pauseBefore(n int, disrupted bool) time.Duration {
-	if disrupted {
-		n--
+// pause is how long the next attempt waits after one that the platform spoiled. The first pod that was taken away is replaced at
+// once.
+func (a *Attempts) pause(disrupted bool) time.Duration {
+	n := a.Refusals
+	switch {
+	case disrupted && a.CountTogether:
+		n = a.InfraFailures - 1
+	case disrupted:
+		n = a.InfraFailures - a.Refusals - 1
 	}
 	if n == 0 {
 		return 0

@@ -59,7 +59,7 @@ func TestAttempts(t *testing.T) {
 		},
 		{
 			name: "refusals after evictions are repeated as often", words: []string{"evicted", "evicted", "refused", "refused", "evicted", "refused"},
-			pauses: []time.Duration{0, 5 * s, 20 * s, 40 * s, 40 * s}, result: check.InfraFailed, errors: []string{"no image"}, spoiled: 6,
+			pauses: []time.Duration{0, 5 * s, 5 * s, 10 * s, 10 * s}, result: check.InfraFailed, errors: []string{"no image"}, spoiled: 6,
 		},
 		{name: "what can never start", words: []string{"never"}, result: check.InfraFailed, errors: []string{"no such image name"}, spoiled: 1},
 		{

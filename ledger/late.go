@@ -96,6 +96,15 @@ func (l *Late) Last(ctx context.Context, checkUID string, trigger Trigger, befor
 	return a, ok, err
 }
 
+// LastRun is that of Ledger.
+func (l *Late) LastRun(ctx context.Context, checkUID string, trigger Trigger, before time.Time) (a Account, ok bool, err error) {
+	err = l.do(func(opened *Ledger) (err error) {
+		a, ok, err = opened.LastRun(ctx, checkUID, trigger, before)
+		return err
+	})
+	return a, ok, err
+}
+
 // RunOf is that of Ledger.
 func (l *Late) RunOf(ctx context.Context, ref check.Ref, workflowID string) (a Account, ok bool, err error) {
 	err = l.do(func(opened *Ledger) (err error) { a, ok, err = opened.RunOf(ctx, ref, workflowID); return err })

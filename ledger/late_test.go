@@ -91,6 +91,10 @@ func lateReads(ctx context.Context, late *ledger.Late, failed ledger.Account) ma
 			a, ok, err := late.Last(ctx, failed.CheckUID, ledger.Scheduled, failed.Nominal.Add(time.Hour))
 			return want("not the open one", ok && a.WorkflowID == "w3", err)
 		},
+		"LastRun": func() error {
+			a, ok, err := late.LastRun(ctx, failed.CheckUID, ledger.Scheduled, failed.Nominal.Add(time.Hour))
+			return want("not the open one", ok && a.WorkflowID == "w3", err)
+		},
 		"RunOf": func() error {
 			ref := check.Ref{Kind: failed.Kind, Namespace: failed.Namespace, Name: failed.Name}
 			a, ok, err := late.RunOf(ctx, ref, "w2")

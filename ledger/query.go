@@ -143,16 +143,29 @@ func (l *Ledger) LastRuns(ctx context.Context, ref check.Ref, limit int) ([]Acco
 	return runs[:min(len(runs), max(0, limit))], nil
 }
 
-var selectNewest = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 AND a.nominal < $3 ORDER BY a.nominal DESC LIMIT 1`
+var (
+	selectNewest    = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 AND a.nominal < $3 ORDER BY a.nominal DESC LIMIT 1`
+	selectNewestRun = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 AND a.nominal < $3 AND length(a.workflow_id) > 0
+ORDER BY a.nominal DESC LIMIT 1`
+)
 
 // Last returns the newest account of a check with a trigger and a nominal time before another, closed or open; ok is false where
 // it has none. It looks at one place of the check's part of the key, behind which only its accounts with other triggers lie.
 func (l *Ledger) Last(ctx context.Context, checkUID string, trigger Trigger, before time.Time) (a Account, ok bool, err error) {
+	return l.last(ctx, selectNewest, checkUID, trigger, before)
+}
+
+// LastRun is Last, but for ticks at which no run started: it passes over those.
+func (l *Ledger) LastRun(ctx context.Context, checkUID string, trigger Trigger, before time.Time) (a Account, ok bool, err error) {
+	return l.last(ctx, selectNewestRun, checkUID, trigger, before)
+}
+
+func (l *Ledger) last(ctx context.Context, query, checkUID string, trigger Trigger, before time.Time) (a Account, ok bool, err error) {
 	var id int64
 	db := l.store.reader()
 	err = queryRows(ctx, db, `SELECT id FROM checks WHERE uid = $1`, func(scan scanner) error { return scan(&id) }, checkUID)
 	if err == nil {
-		a, ok, err = queryAccount(ctx, db, selectNewest, id, causeOf(trigger), ceilMicro(before))
+		a, ok, err = queryAccount(ctx, db, query, id, causeOf(trigger), ceilMicro(before))
 	}
 	if err != nil {
 		return Account{}, false, fmt.Errorf("last account of %s (%s): %w", checkUID, trigger, err)

@@ -165,6 +165,19 @@ func TestLast(t *testing.T) {
 		want(opened(late), true)
 		must(t, l.Finish(t.Context(), late))
 		want(late, true)
+		missed := missedTick(account("dns", 61*time.Minute, ledger.Succeeded))
+		must(t, recordTicks(t.Context(), l, missed))
+		want(missed, true)
+		for before, run := range map[time.Duration]ledger.Account{90 * time.Minute: late, time.Hour: early} {
+			got, ok, err := l.LastRun(t.Context(), "uid-dns", ledger.Scheduled, account("dns", before, ledger.Succeeded).Nominal)
+			must(t, err)
+			if diff := cmp.Diff(run, got); diff != "" || !ok {
+				t.Errorf("last run before %s is there=%t (-want +got):\n%s", before, ok, diff)
+			}
+		}
+		if _, ok, err := l.LastRun(t.Context(), "uid-dns", ledger.Scheduled, early.Nominal); ok || err != nil {
+			t.Errorf("a run before the first: %t, %v", ok, err)
+		}
 		if _, ok, err := l.Last(t.Context(), "of nobody", ledger.Scheduled, time.Now()); ok || err != nil {
 			t.Errorf("a check without accounts has a last tick: %t, %v", ok, err)
 		}

@@ -102,13 +102,13 @@ func gap(c *khv1.KuberhealthyCheck, last schedule, now time.Time) *workflows.Tic
 		return openTicks(ref, last, now)
 	}
 	return ticksSince(c.CreationTimestamp.Time, &workflows.TicksInput{
-		Ref: ref, Schedule: check.ScheduleOf(c.Spec), Before: now, Runs: ticksOf(last.inFlight),
+		Ref: ref, Schedule: check.ScheduleOf(c.Spec), Before: now, Runs: scheduledOf(last.inFlight),
 	})
 }
 
-// lastGap is what accounts for the ticks before a time that the schedule with an ID left open, whose check is gone; nil as for
+// gapOfGone is what accounts for the ticks before a time that the schedule with an ID left open, whose check is gone; nil as for
 // gap, and where nothing is known of that check.
-func lastGap(id string, last schedule, before time.Time) *workflows.TicksInput {
+func gapOfGone(id string, last schedule, before time.Time) *workflows.TicksInput {
 	namespace, name, ok := workflows.CheckOfSchedule(id)
 	if !ok || last.grid == nil || last.revision.UID == "" {
 		return nil
@@ -122,7 +122,7 @@ func lastGap(id string, last schedule, before time.Time) *workflows.TicksInput {
 func openTicks(ref check.Ref, last schedule, before time.Time) *workflows.TicksInput {
 	return ticksSince(last.grid.Anchor, &workflows.TicksInput{
 		Ref: ref, Schedule: last.grid.Schedule, Anchor: last.grid.Anchor, After: last.grid.Anchor, Before: before,
-		Paused: last.grid.Paused, Runs: ticksOf(last.inFlight),
+		Paused: last.grid.Paused, Runs: scheduledOf(last.inFlight),
 	})
 }
 
@@ -136,8 +136,8 @@ func ticksSince(since time.Time, in *workflows.TicksInput) *workflows.TicksInput
 	return in
 }
 
-// ticksOf leaves out the run at once, which is told by its trigger.
-func ticksOf(inFlight []string) (runs []string) {
+// scheduledOf leaves out the run at once, which is told by its trigger.
+func scheduledOf(inFlight []string) (runs []string) {
 	for _, run := range inFlight {
 		if !strings.Contains(run, "/") {
 			runs = append(runs, run)

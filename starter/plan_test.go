@@ -201,14 +201,14 @@ func TestGapOfACheckThatIsGone(t *testing.T) {
 		Ref:     check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "uid-0", Generation: 2},
 		Trigger: check.TriggerSchedule, Schedule: minutely, Anchor: anchor, After: anchor, Before: before, SinceLast: true, Runs: []string{"3c8f1f6e"},
 	}
-	if diff := cmp.Diff(want, lastGap(workflows.ScheduledCheckID("ns", "dns"), last, before)); diff != "" {
+	if diff := cmp.Diff(want, gapOfGone(workflows.ScheduledCheckID("ns", "dns"), last, before)); diff != "" {
 		t.Errorf("gap (-want +got):\n%s", diff)
 	}
-	if got := lastGap(workflows.ScheduledCheckID("ns", "dns"), last, anchor.Add(time.Minute)); got != nil {
+	if got := gapOfGone(workflows.ScheduledCheckID("ns", "dns"), last, anchor.Add(time.Minute)); got != nil {
 		t.Errorf("gap before a tick was due is %+v, want none", got)
 	}
 	last.grid = nil
-	if got := lastGap(workflows.ScheduledCheckID("ns", "dns"), last, before); got != nil {
+	if got := gapOfGone(workflows.ScheduledCheckID("ns", "dns"), last, before); got != nil {
 		t.Errorf("gap of a schedule whose grid is not known is %+v, want none", got)
 	}
 }

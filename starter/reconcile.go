@@ -66,6 +66,9 @@ func (s *starter) act(ctx context.Context, todo action, id string, c *khv1.Kuber
 	case start, pause, fault:
 		return 0, s.begin(ctx, todo, id, c, present)
 	case stop:
+		if err := s.accountForPredecessor(ctx, id, c, present); err != nil {
+			return 0, err
+		}
 		return 0, s.stop(ctx, id, "the check is suspended, and its schedule cannot be read")
 	case wait:
 		return lookAgain, nil
@@ -158,12 +161,10 @@ func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.Kub
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
 	now := time.Now()
-	if last.running && last.revision.UID != string(c.UID) { // of a check that was deleted and made anew
-		if err := s.accountForGap(ctx, lastGap(id, last, c.CreationTimestamp.Time)); err != nil {
-			return err
-		}
+	if err := s.accountForPredecessor(ctx, id, c, last); err != nil {
+		return err
 	}
-	if err := s.accountForGap(ctx, gap(c, last, now)); err != nil {
+	if err := s.accountForGap(ctx, gap(c, last, gapEnd(now))); err != nil {
 		return err
 	}
 	if todo != pause {
@@ -184,6 +185,10 @@ func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.Kub
 // anchorOf is what a schedule counts its due times from that begins now. Temporal counts whole seconds: with a part of one,
 // two ticks may come to the same due time when the clocks of starter and Temporal differ by as little.
 func anchorOf(now time.Time) time.Time { return now.Truncate(time.Second) }
+
+// gapEnd is what the ticks of the schedule before are due before: it leaves the next one no tick at its anchor. Two starters that
+// see the same change find the same, mostly, and so the same workflow.
+func gapEnd(now time.Time) time.Time { return anchorOf(now).Add(1) }
 
 // startSchedule starts the cron workflow. A schedule of an older revision is replaced; without one, a second starter that does the
 // same finds it done.
@@ -238,6 +243,15 @@ func (s *starter) accountForGap(ctx context.Context, ticks *workflows.TicksInput
 		return fmt.Errorf("start workflow %s: %w", id, err)
 	}
 	return nil
+}
+
+// accountForPredecessor has the last ticks accounted for of a check that was deleted before this one was made under its name, and
+// whose schedule still runs.
+func (s *starter) accountForPredecessor(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) error {
+	if !last.running || last.revision.UID == string(c.UID) {
+		return nil
+	}
+	return s.accountForGap(ctx, gapOfGone(id, last, c.CreationTimestamp.Time))
 }
 
 // startFirst starts the one run that a new revision of a check is due.
@@ -304,7 +318,7 @@ func (s *starter) end(ctx context.Context, id string, present schedule) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := s.accountForGap(ctx, lastGap(id, present, time.Now())); err != nil {
+	if err := s.accountForGap(ctx, gapOfGone(id, present, gapEnd(time.Now()))); err != nil {
 		return err
 	}
 	return s.stop(ctx, id, "the check was deleted")

@@ -13,6 +13,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -357,7 +358,7 @@ func TestTicksBetweenTwoSchedules(t *testing.T) {
 		w.expect(t, atOnce, "account", "start "+second, "start "+cartID)
 		want := workflows.TicksInput{
 			Ref: w.temporal.get(t, cartID).input.Ref, Trigger: workflows.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "2m"},
-			Anchor: anchor, After: anchor, Before: w.temporal.get(t, cartID).input.Anchor, SinceLast: true,
+			Anchor: anchor, After: anchor, Before: w.temporal.get(t, cartID).input.Anchor.Add(1), SinceLast: true,
 		}
 		if diff := cmp.Diff(want, *w.temporal.accounts[0].Ticks); diff != "" {
 			t.Errorf("ticks (-want +got):\n%s", diff)
@@ -437,6 +438,29 @@ func TestDeletedCheck(t *testing.T) {
 			w.cluster.apply(cart(anew))
 			w.expect(t, atOnce, "start "+firstRun("uid-of-another-cart", 1), "start "+cartID)
 		})
+	})
+	// The ticks of the old one end where the new one was created, and those of the new one, whatever became of it, begin there.
+	t.Run("and made anew unseen, an hour ago", func(t *testing.T) {
+		for _, change := range []func(*khv1.KuberhealthyCheck){
+			func(*khv1.KuberhealthyCheck) {},
+			func(c *khv1.KuberhealthyCheck) { c.Spec.RunInterval, c.Spec.Suspend = "often", true },
+		} {
+			inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+				synctest.Wait()
+				w.temporal.complete(first)
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				w.temporal.did = nil
+				again := cart(anew, change)
+				again.CreationTimestamp = metav1.NewTime(time.Now().Add(-10 * time.Second))
+				w.cluster.apply(again)
+				want := []string{"account", "start " + firstRun("uid-of-another-cart", 1), "start " + cartID}
+				if again.Spec.Suspend {
+					want = []string{"account", "terminate " + cartID + ": the check is suspended, and its schedule cannot be read"}
+				}
+				w.expect(t, atOnce, want...)
+			})
+		}
 	})
 	t.Run("says a cache that is behind", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {

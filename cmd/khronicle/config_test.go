@@ -276,15 +276,17 @@ func TestStartBurstIsAtLeastOne(t *testing.T) {
 
 func TestWhatTheLedgerKeepsIsChecked(t *testing.T) {
 	tests := map[string][]string{
-		"--ledger-max-pass-age: 0s is not more than 0":                                                                         {"--ledger-max-pass-age", "0"},
-		"--ledger-max-failure-age: -1h0m0s is not more than 0":                                                                 {"--ledger-max-failure-age", "-1h"},
-		"--ledger-max-evidence-age: 0s is not more than 0":                                                                     {"--ledger-max-evidence-age", "0"},
-		"--ledger-max-evidence-bytes: 0 is not more than 0":                                                                    {"--ledger-max-evidence-bytes", "0"},
-		"--ledger-max-evidence-bytes: -1 is not more than 0":                                                                   {"--ledger-max-evidence-bytes", "-1"},
-		`invalid argument "2GB" for "--ledger-max-evidence-bytes" flag: want a size in bytes, such as 2147483648, 2Gi or 500M`: {"--ledger-max-evidence-bytes", "2GB"},
-		"--ledger-max-accounts: 0 is not more than 0":                                                                          {"--ledger-max-accounts", "0"},
-		"--ledger-max-failure-age: 24h0m0s is less than --ledger-max-pass-age, 48h0m0s":                                        {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "48h"},
-		"find the cluster (set --kubeconfig or KUBECONFIG): ":                                                                  {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "24h"}, // the next thing that is looked at
+		"--ledger-max-pass-age: 0s is not more than 0":                                                                          {"--ledger-max-pass-age", "0"},
+		"--ledger-max-failure-age: -1h0m0s is not more than 0":                                                                  {"--ledger-max-failure-age", "-1h"},
+		"--ledger-max-evidence-age: 0s is not more than 0":                                                                      {"--ledger-max-evidence-age", "0"},
+		"--ledger-max-evidence-bytes: 0 is not more than 0":                                                                     {"--ledger-max-evidence-bytes", "0"},
+		"--ledger-max-evidence-bytes: -1 is not more than 0":                                                                    {"--ledger-max-evidence-bytes", "-1"},
+		`invalid argument "2GB" for "--ledger-max-evidence-bytes" flag: want a size in bytes, such as 2147483648, 2Gi or 500M`:  {"--ledger-max-evidence-bytes", "2GB"},
+		`invalid argument "500m" for "--ledger-max-evidence-bytes" flag: want a size in bytes, such as 2147483648, 2Gi or 500M`: {"--ledger-max-evidence-bytes", "500m"},
+		`invalid argument "20E" for "--ledger-max-evidence-bytes" flag: want a size in bytes, such as 2147483648, 2Gi or 500M`:  {"--ledger-max-evidence-bytes", "20E"},
+		"--ledger-max-accounts: 0 is not more than 0":                                                                           {"--ledger-max-accounts", "0"},
+		"--ledger-max-failure-age: 24h0m0s is less than --ledger-max-pass-age, 48h0m0s":                                         {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "48h"},
+		"find the cluster (set --kubeconfig or KUBECONFIG): ":                                                                   {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "24h"}, // the next thing that is looked at
 	}
 	for want, args := range tests {
 		t.Run(want, func(t *testing.T) {

@@ -48,7 +48,8 @@ func (b *byteSize) Type() string { return "quantity" }
 // Set is part of pflag.Value.
 func (b *byteSize) Set(text string) error {
 	size, err := resource.ParseQuantity(text)
-	if err != nil {
+	// Parts of a byte are none, and what is too large would be another number.
+	if err != nil || size.Cmp(*resource.NewQuantity(size.Value(), resource.BinarySI)) != 0 {
 		return errors.New("want a size in bytes, such as 2147483648, 2Gi or 500M")
 	}
 	*b = byteSize(size.Value())
