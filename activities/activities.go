@@ -8,6 +8,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
 )
 
 // Cluster is what the activities need of Kubernetes; package kube has it.
@@ -18,17 +19,58 @@ type Cluster interface {
 	CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
 	// LivePod asks the API server for a pod; it returns nil when there is none.
 	LivePod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
+	// Observe asks the API server how a pod is now.
+	Observe(ctx context.Context, namespace, name string) (check.Observation, error)
 	AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error)
 	DeletePod(ctx context.Context, namespace, name string) error
-	PodsOf(namespace, checkName string) []*corev1.Pod
 	WriteState(ctx context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
 	SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error
-	// Pod returns a pod as it is known, or as it was last seen if it went a moment ago. It asks nobody.
+	// Pod returns a pod from the cache, or as it was last seen when it was removed a moment ago. It asks nobody.
 	Pod(namespace, name string) (*corev1.Pod, bool)
 	PodEvents(ctx context.Context, namespace, name string) ([]corev1.Event, error)
 	PodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error)
 	// FollowPodLog reads a log until the container or ctx ends.
 	FollowPodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error)
+	// NodeRuntime returns the container runtime of a node and its version, such as containerd://1.7.24.
+	NodeRuntime(ctx context.Context, node string) (string, error)
+}
+
+// Ledger is what the activities need of the ledger; package ledger has it.
+type Ledger interface {
+	Begin(ctx context.Context, record ledger.Record) error
+	Finish(ctx context.Context, record ledger.Record) error
+	RecordTicks(ctx context.Context, records []ledger.Record) (added []ledger.Record, err error)
+	Last(ctx context.Context, checkUID string, trigger check.Trigger, before time.Time) (record ledger.Record, ok bool, err error)
+	PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error
+	OpenRuns(ctx context.Context, dueBefore time.Time, after ledger.Key, limit int) ([]ledger.Record, error)
+	Ping(ctx context.Context) error
+}
+
+// Runs is what the activities need of Temporal; package worker has it.
+type Runs interface {
+	// Start starts a run. For one that was started before under its run UUID, it returns the due time of that.
+	Start(ctx context.Context, run Run) (due time.Time, err error)
+	// Open is true for a run that has not ended, and false for one of which Temporal has no record.
+	Open(ctx context.Context, runUUID string) (bool, error)
+	// Waiting returns runs whose records wait and that ended after a time, the oldest first.
+	Waiting(ctx context.Context, since time.Time) ([]WaitingRun, error)
+	// Unrecorded returns what the ledger has not taken of a closed run, from the result of the run.
+	Unrecorded(ctx context.Context, run WaitingRun) (Unrecorded, error)
+	// Heartbeat sends a heartbeat of an activity, with details, at once.
+	Heartbeat(ctx context.Context, taskToken []byte, details any) error
+}
+
+// Run is a run that is to be started.
+type Run struct {
+	UUID    string
+	Due     Due
+	Timeout time.Duration
+}
+
+// WaitingRun names a closed run whose record waits.
+type WaitingRun struct {
+	UUID, RunID string
+	Closed      time.Time
 }
 
 // Exporter sends outcomes elsewhere; package internal/influx has one. Export returns at once, takes care of failures
@@ -37,58 +79,36 @@ type Exporter interface {
 	Export(ref check.Ref, outcome check.Outcome)
 }
 
-// Heart is what a beat of the heart is for; package internal/heartbeat has one. Beat takes care of failures itself.
-type Heart interface {
+// Deadman hears the heartbeat; package internal/heartbeat has one. Beat takes care of failures itself.
+type Deadman interface {
 	Beat(ctx context.Context)
-}
-
-// Executions tell of workflows in Temporal.
-type Executions interface {
-	// Execution returns the newest execution of a workflow, and a zero one where Temporal has no record of it.
-	Execution(ctx context.Context, workflowID string) (Execution, error)
-}
-
-// Execution is what Temporal knows of a workflow.
-type Execution struct {
-	// Open is true until it has ended, and Closed is when it did.
-	Open   bool
-	Closed time.Time
 }
 
 // Activities carries the clients and settings of the activities.
 type Activities struct {
 	Cluster Cluster
+	Runs    Runs
 	// ReportingURL returns where checks that start now post their reports.
 	ReportingURL func() string
 	// Recorder is the name of this worker, shown on the states it writes.
 	Recorder string
-	// Retention returns which finished pods are kept now.
-	Retention func() check.Retention
-	// Ledger, if any, keeps the account of each run, and Build is the version of this worker in it.
+	// Ledger, if any, keeps the record of each run and tick, and Build is the version of this worker in it.
 	Ledger Ledger
 	Build  string
+	// Limiter, if any, says when a pod may start.
+	Limiter *Limiter
 	// Exporter, if any, gets each outcome that is recorded.
 	Exporter Exporter
-	// Heart, if any, beats as long as Temporal and a worker work.
-	Heart      Heart
-	Executions Executions
+	// Deadman, if any, hears that Temporal and a worker work.
+	Deadman Deadman
 }
 
-// Run names one attempt of a run.
-type Run struct {
-	Ref      check.Ref
-	UUID     string
-	Attempt  int
-	Deadline time.Time
-	// Due is when the run was due, and Started when it began; a run without has no account.
-	Due     *Due      `json:",omitempty"`
-	Started time.Time `json:",omitzero"`
-	// SpecHash, of a further attempt, is that of the first: when the spec is another now, there is no pod.
-	SpecHash string `json:",omitempty"`
-	// Avoid are the nodes where the platform spoiled an earlier attempt.
-	Avoid []string `json:",omitempty"`
-	// Given is the workload of a run that was started with one of its own.
-	Given *Given `json:",omitempty"`
+// Due is the key of the record of a run or tick.
+type Due struct {
+	Ref     check.Ref
+	Trigger check.Trigger
+	// At is when the run was due.
+	At time.Time
 }
 
 // Given is a workload that who started the run brought along, in place of the check or job in the cluster.
@@ -98,7 +118,7 @@ type Given struct {
 	ReportingURL string
 }
 
-// Pod names the pod of a run.
+// Pod names the pod of an attempt.
 type Pod struct {
 	Namespace, Name string
 	// Deadline is when to stop looking. The zero time means never.

@@ -35,13 +35,14 @@ type fakeCluster struct {
 	livePod     func(namespace, name string) (*corev1.Pod, error)
 	awaitPod    func(ctx context.Context, until func(check.Observation) bool) (check.Observation, error)
 	deletePod   func(name string) error
-	pods        []*corev1.Pod
+	observe     func(namespace, name string) (check.Observation, error)
 	writeState  func(namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
 	setJobPhase func(check.Ref, khv1.JobPhase) error
 	pod         *corev1.Pod
 	podEvents   func(ctx context.Context) ([]corev1.Event, error)
 	podLog      func(ctx context.Context, container string) (check.LogTail, error)
 	followLog   func(ctx context.Context, container string) (check.LogTail, error)
+	nodeRuntime func(node string) (string, error)
 }
 
 func (f *fakeCluster) Workload(_ context.Context, ref check.Ref) (check.Workload, bool, error) {
@@ -55,6 +56,9 @@ func (f *fakeCluster) CreatePod(_ context.Context, pod *corev1.Pod) (*corev1.Pod
 }
 
 func (f *fakeCluster) LivePod(_ context.Context, namespace, name string) (*corev1.Pod, error) {
+	if f.livePod == nil {
+		return nil, nil
+	}
 	return f.livePod(namespace, name)
 }
 
@@ -64,7 +68,9 @@ func (f *fakeCluster) AwaitPod(ctx context.Context, _, _ string, until func(chec
 
 func (f *fakeCluster) DeletePod(_ context.Context, _, name string) error { return f.deletePod(name) }
 
-func (f *fakeCluster) PodsOf(string, string) []*corev1.Pod { return f.pods }
+func (f *fakeCluster) Observe(_ context.Context, namespace, name string) (check.Observation, error) {
+	return f.observe(namespace, name)
+}
 
 func (f *fakeCluster) WriteState(_ context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
 	return f.writeState(namespace, name, build)
@@ -74,7 +80,9 @@ func (f *fakeCluster) SetJobPhase(_ context.Context, ref check.Ref, phase khv1.J
 	return f.setJobPhase(ref, phase)
 }
 
-func (f *fakeCluster) Pod(string, string) (*corev1.Pod, bool) { return f.pod, f.pod != nil }
+func (f *fakeCluster) Pod(_, name string) (*corev1.Pod, bool) {
+	return f.pod, f.pod != nil && f.pod.Name == name
+}
 
 func (f *fakeCluster) PodEvents(ctx context.Context, _, _ string) ([]corev1.Event, error) {
 	return f.podEvents(ctx)
@@ -88,11 +96,18 @@ func (f *fakeCluster) FollowPodLog(ctx context.Context, _, _, container string) 
 	return f.followLog(ctx, container)
 }
 
+func (f *fakeCluster) NodeRuntime(_ context.Context, node string) (string, error) {
+	if f.nodeRuntime == nil {
+		return "containerd://1.7.24", nil
+	}
+	return f.nodeRuntime(node)
+}
+
 // worker returns the activities of a worker on that cluster, and an environment that runs them.
 func worker(cluster activities.Cluster) (*activities.Activities, *testsuite.TestActivityEnvironment) {
 	a := &activities.Activities{
 		Cluster: cluster, ReportingURL: func() string { return reportingURL }, Recorder: recorder,
-		Retention: func() check.Retention { return check.Retention{MaxErrorPods: 1} }, Executions: fakeExecutions{},
+		Runs: &fakeRuns{},
 	}
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
@@ -127,6 +142,11 @@ func validCheck() check.Workload {
 	}
 }
 
-func attempt(n int) activities.Run {
-	return activities.Run{Ref: checkRef, UUID: runUUID, Attempt: n, Deadline: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)}
+var dueAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func attempt(n int) activities.Attempt {
+	return activities.Attempt{
+		Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: dueAt}, UUID: runUUID, Number: n,
+		Started: dueAt.Add(1), Deadline: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC),
+	}
 }

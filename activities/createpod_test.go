@@ -149,7 +149,7 @@ func TestCreatePodAsksForTheRevisionOfTheRun(t *testing.T) {
 }
 
 // created runs CreatePod and returns the pods that were asked for.
-func created(t *testing.T, runs ...activities.Run) []*corev1.Pod {
+func created(t *testing.T, runs ...activities.Attempt) []*corev1.Pod {
 	t.Helper()
 	var pods []*corev1.Pod
 	a, env := worker(&fakeCluster{
@@ -183,7 +183,7 @@ func TestCreatePodTwiceAsksForTheSamePod(t *testing.T) {
 	other := attempt(1)
 	other.UUID = "f2a7f7d5-4b55-4c3b-a7a4-b9b1c1d4e222"
 	pods := created(t, attempt(1), attempt(1), attempt(2), other)
-	first := "shop/" + check.Run{UUID: runUUID, Attempt: 1}.PodName("cart")
+	first := "shop/" + check.Attempt{UUID: runUUID, Attempt: 1}.PodName("cart")
 	names := map[string]int{}
 	for _, pod := range pods {
 		names[pod.Namespace+"/"+pod.Name]++
@@ -287,7 +287,7 @@ func TestCreatePodWhoseAnswerWasLost(t *testing.T) {
 }
 
 // twice runs CreatePod as a run does, which calls it once more after an error.
-func twice(t *testing.T, cluster activities.Cluster, run activities.Run) (result activities.CreatePodResult, err error) {
+func twice(t *testing.T, cluster activities.Cluster, run activities.Attempt) (result activities.CreatePodResult, err error) {
 	t.Helper()
 	a, _ := worker(cluster)
 	var suite testsuite.WorkflowTestSuite
@@ -336,9 +336,9 @@ func TestGivenWorkload(t *testing.T) {
 		},
 	})
 	run := attempt(1)
-	run.Ref.UID = ""
+	run.Due.Ref.UID = ""
 	run.Given = &activities.Given{Workload: validCheck(), ReportingURL: "http://elsewhere/externalCheckStatus"}
-	run.Given.Workload.Ref = run.Ref
+	run.Given.Workload.Ref = run.Due.Ref
 	encoded, err := env.ExecuteActivity(a.CreatePod, run)
 	if got := value[activities.CreatePodResult](t, encoded, err); got.Failure != nil || got.CheckGone || pod == nil {
 		t.Fatalf("result is %+v, want a pod", got)
@@ -349,7 +349,7 @@ func TestGivenWorkload(t *testing.T) {
 	if len(pod.OwnerReferences) != 0 {
 		t.Errorf("owners are %+v, want none", pod.OwnerReferences)
 	}
-	if _, err := env.ExecuteActivity(a.RecordOutcome, activities.RecordOutcomeInput{Ref: run.Ref, UUID: runUUID}); err != nil || state == nil {
+	if _, err := env.ExecuteActivity(a.RecordOutcome, activities.RecordOutcomeInput{Ref: run.Due.Ref, UUID: runUUID}); err != nil || state == nil {
 		t.Errorf("state is %v, error %v, want the outcome recorded", state, err)
 	}
 }

@@ -2,42 +2,21 @@ package activities
 
 import (
 	"bytes"
-	"compress/gzip"
+	"cmp"
 	"context"
-	"encoding/gob"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
-
-// The kinds of evidence. The name of a piece begins with the attempt of its run, so that no attempt replaces another's.
-const (
-	// EvidenceSpec is the pod as it was made, EvidenceStatus how it was last seen.
-	EvidenceSpec   = "spec"
-	EvidenceStatus = "status"
-	EvidenceEvents = "events"
-	// EvidenceLog is the end of a container's log; its name is ATTEMPT/CONTAINER.
-	EvidenceLog = "log"
-	// EvidenceReport is the report that was the verdict, EvidenceFurther the first of those that came after it, and
-	// EvidenceLate the first that came when the run was over.
-	EvidenceReport  = "report"
-	EvidenceFurther = "further-report"
-	EvidenceLate    = "late-report"
-	// EvidenceMissing says what could not be had, and why.
-	EvidenceMissing = "missing"
-)
-
-// Piece is one piece of evidence.
-type Piece = ledger.Evidence
 
 // Bounds of collecting evidence. A run waits for it, but its outcome is known by then.
 const (
@@ -46,15 +25,16 @@ const (
 	collectWithin = 10 * time.Second
 	askWithin     = 4 * time.Second
 	putWithin     = 5 * time.Second
-	// A log may lag behind the end of its container: on a busy node, by seconds. One that ended less than settledAfter ago is
-	// read again, each time a logPause later, until it is the same twice, but not more than maxReads times in all.
+	// A runtime says that a container has ended when it has read all of its output, but what it has read last may still be on its
+	// way into the file. The log of a container that ended less than settledAfter ago is read again, each time a logPause later,
+	// until it no longer grows, but not more than maxReads times in all.
 	settledAfter = 10 * time.Second
 	logPause     = time.Second
 	maxReads     = 8
 	// maxLogs is of how many containers of a pod the logs are kept.
 	maxLogs = 16
-	// maxPacked is how many bytes of evidence go through Temporal, in whose histories they take a third more.
-	maxPacked = 384 << 10
+	// maxWaiting is how many bytes of evidence, as JSON, go through Temporal.
+	maxWaiting = 384 << 10
 )
 
 // EvidenceInput names an attempt of a run that did not succeed.
@@ -65,15 +45,15 @@ type EvidenceInput struct {
 	// Pod is its pod. Without a name there is none, and nothing is asked for.
 	Pod Pod
 	// Logs are those of the observation of the pod's end.
-	Logs []byte `json:",omitempty"`
+	Logs []check.Piece `json:",omitempty"`
 	// Report is the one that was the verdict, and Further the first that came after it.
 	Report  *check.ReceivedReport `json:",omitempty"`
 	Further *check.ReceivedReport `json:",omitempty"`
 }
 
-// EvidenceResult has what the ledger did not take, packed; see PutEvidence.
+// EvidenceResult has what the ledger did not take, shortened to what may go through Temporal; see PutEvidence.
 type EvidenceResult struct {
-	Waiting []byte `json:",omitempty"`
+	Waiting []check.Piece `json:",omitempty"`
 }
 
 // KeepEvidence collects what there is of an attempt and puts it into the ledger. It may be called again. What cannot be had
@@ -99,19 +79,13 @@ func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (Eviden
 		return EvidenceResult{}, stopping
 	}
 	activity.GetLogger(ctx).Warn("the ledger does not take evidence; it waits", "check", in.Ref.String(), "error", err)
-	packed, err := packWithin(waiting)
-	return EvidenceResult{Waiting: packed}, err
+	return EvidenceResult{Waiting: check.WithinBytes(waiting, maxWaiting)}, nil
 }
 
 // put puts pieces into the ledger and returns those that are left when that fails.
-func (a *Activities) put(ctx context.Context, due Due, pieces []Piece) (left []Piece, err error) {
+func (a *Activities) put(ctx context.Context, due Due, pieces []check.Piece) (left []check.Piece, err error) {
 	for i, piece := range pieces {
-		err := a.Ledger.PutEvidence(ctx, accountOf(due).Key, piece)
-		if errors.Is(err, ledger.ErrEvidenceFull) || errors.Is(err, ledger.ErrInvalid) { // it will never take it
-			activity.GetLogger(ctx).Error("the ledger refuses evidence", "check", due.Ref.String(), "kind", piece.Kind, "error", err)
-			continue
-		}
-		if err != nil {
+		if err := a.putPiece(ctx, due, piece); err != nil {
 			return pieces[i:], err
 		}
 		activity.RecordHeartbeat(ctx)
@@ -119,36 +93,11 @@ func (a *Activities) put(ctx context.Context, due Due, pieces []Piece) (left []P
 	return nil, nil
 }
 
-// WaitingEvidence is evidence that could not be put into the ledger at once.
-type WaitingEvidence struct {
-	Due
-	// Part tells what waits of one run apart.
-	Part   int
-	Packed []byte `json:",omitempty"`
-	// Pieces are not packed.
-	Pieces []Piece `json:",omitempty"`
-}
-
-// PutEvidence puts what waited into the ledger. It may be called again.
-func (a *Activities) PutEvidence(ctx context.Context, in WaitingEvidence) error {
-	if a.Ledger == nil {
-		return nil
-	}
-	pieces, err := unpack(in.Packed)
-	if err != nil {
-		return err
-	}
-	if _, err := a.put(ctx, in.Due, slices.Concat(pieces, in.Pieces)); err != nil {
-		return fmt.Errorf("put evidence of %s: %w", in.Ref, err)
-	}
-	return nil
-}
-
 // collector gathers the evidence of one attempt.
 type collector struct {
 	a       *Activities
 	in      EvidenceInput
-	pieces  []Piece
+	pieces  []check.Piece
 	missing []string
 }
 
@@ -156,11 +105,9 @@ func (c *collector) add(kind, name string, content []byte, size int) {
 	if c.in.Attempt > 0 {
 		name = strings.TrimSuffix(strconv.Itoa(c.in.Attempt)+"/"+name, "/")
 	}
-	content = check.HideRun(content, c.in.UUID)
-	if extra := len(content) - ledger.MaxEvidence; extra > 0 {
-		content, size = content[extra:], max(size, len(content))
-	}
-	c.pieces = append(c.pieces, Piece{Kind: kind, Name: name, Content: content, Size: max(size, len(content))})
+	piece := check.NewPiece(kind, name, check.HideRun(content, c.in.UUID), size)
+	piece.Content = check.Tail(piece.Content, ledger.MaxEvidence)
+	c.pieces = append(c.pieces, piece)
 }
 
 func (c *collector) lacks(what string, why any) {
@@ -171,47 +118,83 @@ func (c *collector) lacks(what string, why any) {
 func (c *collector) collect(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, collectWithin)
 	defer cancel()
-	for kind, report := range map[string]*check.ReceivedReport{EvidenceReport: c.in.Report, EvidenceFurther: c.in.Further} {
+	for kind, report := range map[string]*check.ReceivedReport{check.EvidenceReport: c.in.Report, check.EvidenceFurther: c.in.Further} {
 		if report != nil {
 			content, size := report.Evidence()
 			c.add(kind, "", content, size)
 		}
 	}
 	if c.in.Pod.Name != "" {
-		if err := c.ofPod(bounded); err != nil {
-			return err
-		}
+		c.ofPod(bounded)
 	}
 	if len(c.missing) > 0 {
-		c.add(EvidenceMissing, "", []byte(strings.Join(c.missing, "")), 0)
+		c.add(check.EvidenceMissing, "", []byte(strings.Join(c.missing, "")), 0)
 	}
 	return context.Cause(ctx)
 }
 
-func (c *collector) ofPod(ctx context.Context) error {
-	followed, err := unpack(c.in.Logs)
-	if err != nil {
-		return err
-	}
+func (c *collector) ofPod(ctx context.Context) {
 	pod, ok := c.a.Cluster.Pod(c.in.Pod.Namespace, c.in.Pod.Name)
 	if ok {
-		c.add(EvidenceSpec, "", check.SpecEvidence(pod), 0)
-		c.add(EvidenceStatus, "", check.StatusEvidence(pod), 0)
+		c.spec(ctx, pod)
+		c.add(check.EvidenceStatus, "", check.StatusEvidence(pod), 0)
 	} else {
 		c.lacks("spec and status of pod "+c.in.Pod.Name, "this worker has not seen the pod, or it went too long ago")
 	}
 	c.events(ctx)
-	for _, log := range followed {
-		c.add(EvidenceLog, log.Name, log.Content, log.Size)
-	}
-	if ok {
-		c.logs(ctx, slices.DeleteFunc(check.ContainerLogs(pod), func(container check.ContainerLog) bool {
-			return slices.ContainsFunc(followed, func(e Piece) bool { return e.Name == container.Name })
+	followed := c.followed()
+	switch {
+	case ok:
+		containers := check.ContainerLogs(pod)
+		c.logs(ctx, slices.DeleteFunc(slices.Clone(containers), func(container check.ContainerLog) bool {
+			return slices.Contains(followed, container.Name)
 		}))
-	} else if len(followed) == 0 {
+		if len(followed) > 0 || slices.ContainsFunc(containers, func(container check.ContainerLog) bool { return container.Ended }) {
+			c.lostEnds(ctx, pod.Spec.NodeName)
+		}
+	case len(followed) == 0:
 		c.lacks("logs", "the containers of the pod are not known")
 	}
-	return nil
+}
+
+// spec adds how the pod was made. Of a pod that has succeeded, whose check reported a failure, the cache has only a part.
+func (c *collector) spec(ctx context.Context, pod *corev1.Pod) {
+	if pod.Status.Phase == corev1.PodSucceeded {
+		ctx, cancel := context.WithTimeout(ctx, askWithin)
+		defer cancel()
+		live, err := c.a.Cluster.LivePod(ctx, pod.Namespace, pod.Name)
+		if err != nil || live == nil {
+			c.lacks("spec of pod "+pod.Name, cmp.Or(err, errors.New("the pod is not there any more")))
+			return
+		}
+		pod = live
+	}
+	c.add(check.EvidenceSpec, "", check.SpecEvidence(pod), 0)
+}
+
+// followed takes over the logs that were read while the pod was told to go, and returns of which containers they are.
+func (c *collector) followed() (containers []string) {
+	for _, piece := range c.in.Logs {
+		if piece.Kind == check.EvidenceMissing {
+			c.lacks("log of container "+piece.Name, piece.Content)
+			continue
+		}
+		c.add(check.EvidenceLog, piece.Name, []byte(piece.Content), piece.Size)
+		containers = append(containers, piece.Name)
+	}
+	return containers
+}
+
+// lostEnds says so where the node's container runtime may have lost the last lines of the logs.
+func (c *collector) lostEnds(ctx context.Context, node string) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	runtime, err := c.a.Cluster.NodeRuntime(ctx, node)
+	if err != nil {
+		c.lacks("logs", fmt.Sprintf("their last lines may be missing: the node's container runtime is not known: %v", err))
+	} else if why := check.MayLoseLogEnd(runtime); why != "" {
+		c.lacks("logs", "their last lines may be missing: "+why)
+	}
 }
 
 func (c *collector) events(ctx context.Context) {
@@ -224,11 +207,11 @@ func (c *collector) events(ctx context.Context) {
 	case len(events) == 0:
 		c.lacks("events", "there are none of this pod")
 	default:
-		c.add(EvidenceEvents, "", check.EventsEvidence(events), 0)
+		c.add(check.EvidenceEvents, "", check.EventsEvidence(events), 0)
 	}
 }
 
-// logs reads the logs of containers until they have settled.
+// logs reads the logs of containers until they no longer grow.
 func (c *collector) logs(ctx context.Context, containers []check.ContainerLog) {
 	tails := map[string]check.LogTail{}
 	reading := containers
@@ -239,12 +222,15 @@ func (c *collector) logs(ctx context.Context, containers []check.ContainerLog) {
 			if ok {
 				tails[container.Name] = tail
 			}
-			return !ok || again && bytes.Equal(tail.Content, before.Content) || time.Since(container.Ended) > settledAfter
+			return !ok || again && bytes.Equal(tail.Content, before.Content) || time.Since(container.EndedAt) > settledAfter
 		})
+	}
+	for _, container := range reading {
+		c.lacks("log of container "+container.Name, "its last lines may be missing: it still grew when the time was up")
 	}
 	for _, container := range containers {
 		if tail, ok := tails[container.Name]; ok {
-			c.add(EvidenceLog, container.Name, tail.Content, tail.Size)
+			c.add(check.EvidenceLog, container.Name, tail.Content, tail.Size)
 		}
 	}
 }
@@ -274,58 +260,11 @@ func (c *collector) log(ctx context.Context, container check.ContainerLog, again
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	tail, err := c.a.Cluster.PodLog(ctx, c.in.Pod.Namespace, c.in.Pod.Name, container.Name)
-	if err != nil && !again {
+	switch {
+	case err != nil && again:
+		c.lacks(what, fmt.Sprintf("its last lines may be missing: %v", err))
+	case err != nil:
 		c.lacks(what, err)
 	}
 	return tail, err == nil
-}
-
-// packWithin packs pieces into no more than maxPacked bytes: as long as they are too large, the longest log is halved. All
-// else together is smaller.
-func packWithin(pieces []Piece) ([]byte, error) {
-	pieces = slices.Clone(pieces)
-	for {
-		packed, err := pack(pieces)
-		if err != nil || len(packed) <= maxPacked {
-			return packed, err
-		}
-		longest := -1
-		for i, e := range pieces {
-			if e.Kind == EvidenceLog && (longest < 0 || len(e.Content) > len(pieces[longest].Content)) {
-				longest = i
-			}
-		}
-		if longest < 0 || len(pieces[longest].Content) == 0 {
-			return nil, fmt.Errorf("evidence of %d bytes is too large to wait", len(packed))
-		}
-		content := pieces[longest].Content
-		pieces[longest].Content = content[len(content)-len(content)/2:]
-	}
-}
-
-func pack(pieces []Piece) ([]byte, error) {
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	if err := gob.NewEncoder(w).Encode(pieces); err != nil {
-		return nil, fmt.Errorf("pack evidence: %w", err)
-	}
-	err := w.Close()
-	return packed.Bytes(), err
-}
-
-// maxUnpacked bounds what is unpacked, in bytes.
-const maxUnpacked = 2 * ledger.MaxPieces * ledger.MaxEvidence
-
-func unpack(packed []byte) (pieces []Piece, err error) {
-	if len(packed) == 0 {
-		return nil, nil
-	}
-	r, err := gzip.NewReader(bytes.NewReader(packed))
-	if err == nil {
-		err = gob.NewDecoder(io.LimitReader(r, maxUnpacked)).Decode(&pieces)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("unpack evidence: %w", err)
-	}
-	return pieces, nil
 }

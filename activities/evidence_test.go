@@ -1,8 +1,8 @@
 package activities_test
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -84,11 +85,11 @@ func contents(t *testing.T, kept *fakeLedger) map[string]string {
 	t.Helper()
 	got := map[string]string{}
 	for _, p := range kept.evidence {
-		got[p.Kind+" "+p.Name] = string(p.Content)
-		if want := (ledger.Key{CheckUID: "u-1", Trigger: ledger.Scheduled, Nominal: dueAt}); p.key != want {
+		got[p.Kind+" "+p.Name] = p.Content
+		if want := (ledger.Key{CheckUID: "u-1", Trigger: check.TriggerSchedule, Nominal: dueAt}); p.key != want {
 			t.Errorf("%s %s is of %s, want %s", p.Kind, p.Name, p.key, want)
 		}
-		if len(p.Content) > ledger.MaxEvidence || p.Size < len(p.Content) || bytes.Contains(p.Content, []byte(runUUID)) {
+		if len(p.Content) > ledger.MaxEvidence || p.Size < len(p.Content) || strings.Contains(p.Content, runUUID) || !utf8.ValidString(p.Content) {
 			t.Errorf("%s %s: %d bytes of %d, or it has the run UUID", p.Kind, p.Name, len(p.Content), p.Size)
 		}
 	}
@@ -211,20 +212,24 @@ func TestKeepEvidenceIsBounded(t *testing.T) {
 	})
 }
 
-// On a busy node the end of a log comes after the end of its container.
+// The end of a log may come after the end of its container. Where that is not known to have come, the evidence says so.
 func TestKeepEvidenceWaitsForTheEndOfTheLog(t *testing.T) {
+	const missing = "log of container main: its last lines may be missing: "
 	tests := []struct {
-		name  string
-		ended time.Duration // ago
-		lag   time.Duration // until the log is complete
-		reads int
-		want  int // lines, of one every 100 ms
-		took  time.Duration
+		name    string
+		ended   time.Duration // ago
+		lag     time.Duration // until the log is complete
+		refused int           // which read fails
+		reads   int
+		want    int // lines, of one every 100 ms
+		took    time.Duration
+		missing string
 	}{
-		{"complete", time.Second, 0, 2, 0, time.Second},
-		{"late", time.Second, 1200 * time.Millisecond, 4, 12, 3 * time.Second},
-		{"without end", time.Second, time.Hour, 8, 70, 7 * time.Second},
-		{"ended long ago", 11 * time.Second, time.Hour, 1, 0, 0},
+		{"complete", time.Second, 0, 0, 2, 0, time.Second, ""},
+		{"late", time.Second, 1200 * time.Millisecond, 0, 4, 12, 3 * time.Second, ""},
+		{"without end", time.Second, time.Hour, 0, 8, 70, 7 * time.Second, missing + "it still grew when the time was up\n"},
+		{"the pod goes before its end", time.Second, time.Hour, 3, 3, 10, 2 * time.Second, missing + "not found\n"},
+		{"ended long ago", 11 * time.Second, time.Hour, 0, 1, 0, 0, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -235,7 +240,9 @@ func TestKeepEvidenceWaitsForTheEndOfTheLog(t *testing.T) {
 					if container != "main" {
 						return tail(container, 1), nil
 					}
-					reads++
+					if reads++; reads == tt.refused {
+						return check.LogTail{}, errors.New("not found")
+					}
 					text := strings.Repeat("line\n", int(min(time.Since(began), tt.lag)/(100*time.Millisecond)))
 					return tail(text, len(text)), nil
 				}
@@ -246,7 +253,78 @@ func TestKeepEvidenceWaitsForTheEndOfTheLog(t *testing.T) {
 				if lines := strings.Count(got["log 2/main"], "line\n"); lines != tt.want || got["log 2/prepare"] != "prepare" {
 					t.Errorf("%d lines, want %d; evidence is %v", lines, tt.want, got)
 				}
+				if diff := cmp.Diff("log of container never: it was not seen to start\n"+tt.missing, got["missing 2"]); diff != "" {
+					t.Errorf("missing (-want +got):\n%s", diff)
+				}
 			})
+		})
+	}
+}
+
+// Some container runtimes drop what a container writes just before its end. No reader can tell; the evidence warns of it.
+func TestKeepEvidenceWarnsOfARuntimeThatLosesTheEndsOfLogs(t *testing.T) {
+	const never = "log of container never: it was not seen to start\n"
+	tests := []struct {
+		name    string
+		runtime string
+		err     error
+		running bool
+		want    string
+	}{
+		{"loses nothing", "containerd://1.7.24", nil, false, never},
+		{"loses", "containerd://1.6.20~ds1", nil, false, never + "logs: their last lines may be missing: " +
+			"containerd 1.6.20~ds1 of the node can drop what a container writes just before its end; 1.6.22 and 1.7.3 do not\n"},
+		{"not known", "", errors.New("nodes is forbidden"), false, never + "logs: their last lines may be missing: " +
+			"the node's container runtime is not known: nodes is forbidden\n"},
+		{"no container has ended", "containerd://1.6.20~ds1", nil, true, never},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cluster := afterwards()
+			cluster.pod.Spec.NodeName = "node-7"
+			cluster.nodeRuntime = func(node string) (string, error) {
+				if node != "node-7" {
+					t.Errorf("asked for node %q", node)
+				}
+				return tt.runtime, tt.err
+			}
+			if tt.running {
+				running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+				cluster.pod.Status.InitContainerStatuses[0].State, cluster.pod.Status.ContainerStatuses[0].State = running, running
+			}
+			got, _ := keep(t, cluster, &fakeLedger{}, evidenceInput())
+			if diff := cmp.Diff(tt.want, got["missing 2"]); diff != "" {
+				t.Errorf("missing (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Of a pod that has succeeded, though its check reported a failure, the cache has no whole spec.
+func TestKeepEvidenceAsksForTheSpecOfAPodThatSucceeded(t *testing.T) {
+	tests := []struct {
+		name    string
+		live    *corev1.Pod
+		err     error
+		missing string
+	}{
+		{"there", endedPod(), nil, ""},
+		{"gone", nil, nil, "spec of pod cart-1: the pod is not there any more\n"},
+		{"API server is down", nil, errors.New("connection refused"), "spec of pod cart-1: connection refused\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cluster := afterwards()
+			cluster.pod.Status.Phase, cluster.pod.Spec.Containers[0].Env = corev1.PodSucceeded, nil
+			cluster.livePod = func(string, string) (*corev1.Pod, error) { return tt.live, tt.err }
+			got, _ := keep(t, cluster, &fakeLedger{}, evidenceInput())
+			want := ""
+			if tt.live != nil {
+				want = string(check.SpecEvidence(tt.live))
+			}
+			if got["spec 2"] != want || !strings.HasPrefix(got["missing 2"], tt.missing) || got["status 2"] == "" {
+				t.Errorf("spec %q, missing %q", got["spec 2"], got["missing 2"])
+			}
 		})
 	}
 }
@@ -256,9 +334,6 @@ func TestNoLedgerNoRequests(t *testing.T) {
 	encoded, err := env.ExecuteActivity(a.KeepEvidence, evidenceInput())
 	if got := value[activities.EvidenceResult](t, encoded, err); len(got.Waiting) != 0 {
 		t.Errorf("result is %+v", got)
-	}
-	if _, err := env.ExecuteActivity(a.PutEvidence, activities.WaitingEvidence{}); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -273,13 +348,13 @@ func TestKeepEvidenceOfAReportAlone(t *testing.T) {
 	}
 }
 
-// What the ledger does not take is not lost: it is handed back, and can be put later.
+// What the ledger does not take is not lost: it is handed back.
 func TestEvidenceThatWaits(t *testing.T) {
 	cluster := afterwards()
 	random := rand.NewChaCha8([32]byte{})
 	noise := make([]byte, ledger.MaxEvidence)
 	cluster.podLog = func(context.Context, string) (check.LogTail, error) {
-		_, _ = random.Read(noise) // nothing of it can be compressed
+		_, _ = random.Read(noise) // most of it is not UTF-8, or has to be escaped
 		return check.LogTail{Content: slices.Clone(noise), Size: 1 << 20}, nil
 	}
 	for i := range 10 {
@@ -290,26 +365,9 @@ func TestEvidenceThatWaits(t *testing.T) {
 	}
 	down := &fakeLedger{refuse: errors.New("database is locked")}
 	_, result := keep(t, cluster, down, evidenceInput())
-	if n := len(result.Waiting); n == 0 || n > 384<<10 || n < 192<<10 {
-		t.Fatalf("%d bytes wait, want no more than 384 KiB, and most of them", n)
-	}
-	a, env := worker(cluster)
-	kept := &fakeLedger{refuse: errors.New("database is locked")}
-	a.Ledger = kept
-	waiting := activities.WaitingEvidence{Due: evidenceInput().Due, Part: 2, Packed: result.Waiting, Pieces: []activities.Piece{{Kind: "late-report", Content: []byte("{}"), Size: 2}}}
-	if _, err := env.ExecuteActivity(a.PutEvidence, waiting); err == nil {
-		t.Error("no error while the ledger is down")
-	}
-	kept.refuse = nil
-	if _, err := env.ExecuteActivity(a.PutEvidence, waiting); err != nil {
-		t.Fatal(err)
-	}
-	got := contents(t, kept)
-	if len(got) != 17 || got["status 2"] != string(check.StatusEvidence(cluster.pod)) || got["late-report "] != "{}" || len(got["log 2/main"]) < 16<<10 {
-		t.Errorf("%d pieces, log of %d bytes, status %q", len(got), len(got["log 2/main"]), got["status 2"])
-	}
-	if _, err := env.ExecuteActivity(a.PutEvidence, activities.WaitingEvidence{Packed: []byte("?")}); err == nil || !strings.Contains(err.Error(), "unpack evidence") {
-		t.Errorf("error %v for what is not packed", err)
+	encoded, err := json.Marshal(result.Waiting)
+	if n := len(encoded); err != nil || n > 384<<10 || n < 192<<10 {
+		t.Fatalf("%d bytes of JSON wait, error %v, want no more than 384 KiB, and most of them", n, err)
 	}
 }
 
@@ -330,21 +388,20 @@ func TestLogsOfAPodThatIsTakenAway(t *testing.T) {
 	sidecar := check.Observation{Started: true, Deleting: true, PartlyEnded: true, Node: "node-1"}
 	tests := []struct {
 		name   string
-		wait   wait
+		in     func() activities.WatchInput
 		ledger bool
 		shows  []event
 		follow time.Duration // how long a log goes on after it is asked for
 		want   string        // of the log that is caught
 		took   time.Duration
 	}{
-		{"told to go", forExit, true, []event{{time.Second, goes}, {3 * time.Second, end}}, 3 * time.Second, "to the end", 4 * time.Second},
-		{"its end is seen first", forExit, true, []event{{time.Second, end}}, 0, "to the end", time.Second},
-		{"the log goes on after the end", forExit, true, []event{{time.Second, end}}, time.Hour, "cut off", 3 * time.Second},
-		{"not told to go", forExit, true, []event{{time.Second, ended}}, 0, "", time.Second},
-		{"without a ledger", forExit, false, []event{{time.Second, end}}, 0, "", time.Second},
-		{"deleted because of a sidecar", forExit, true, []event{{time.Second, sidecar}, {time.Second, gone}}, 0, "", 2 * time.Second},
-		{"after the report", forReporter, true, []event{{time.Second, end}}, 0, "", time.Second},
-		{"at the deadline it still goes", forExit, true, []event{{time.Second, goes}}, time.Hour, "cut off", time.Minute + 2*time.Second},
+		{"told to go", watched, true, []event{{time.Second, goes}, {3 * time.Second, end}}, 3 * time.Second, "to the end", 4 * time.Second},
+		{"its end is seen first", watched, true, []event{{time.Second, end}}, 0, "to the end", time.Second},
+		{"the log goes on after the end", watched, true, []event{{time.Second, end}}, time.Hour, "cut off", 3 * time.Second},
+		{"not told to go", watched, true, []event{{time.Second, ended}}, 0, "", time.Second},
+		{"without a ledger", watched, false, []event{{time.Second, end}}, 0, "", time.Second},
+		{"deleted because of a sidecar", watched, true, []event{{time.Second, sidecar}, {time.Second, gone}}, 0, "", 2 * time.Second},
+		{"at the deadline it still goes", watched, true, []event{{time.Second, goes}}, time.Hour, "cut off", time.Minute + 2*time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -360,7 +417,7 @@ func TestLogsOfAPodThatIsTakenAway(t *testing.T) {
 					case <-time.After(tt.follow):
 						return tail("to the end", 10), nil
 					case <-ctx.Done():
-						return tail("cut off", 7), nil
+						return check.LogTail{Content: []byte("cut off"), Size: 7, Cut: true}, nil
 					}
 				}
 				a, env := worker(cluster)
@@ -368,13 +425,13 @@ func TestLogsOfAPodThatIsTakenAway(t *testing.T) {
 					a.Ledger = &fakeLedger{}
 				}
 				began := time.Now()
-				encoded, err := env.ExecuteActivity(tt.wait(a), onPod())
+				encoded, err := env.ExecuteActivity(a.WatchPod, tt.in())
 				seen := value[check.Observation](t, encoded, err)
 				if took := time.Since(began); took != tt.took {
 					t.Errorf("took %s, want %s", took, tt.took)
 				}
 				if (len(seen.Logs) > 0) != (tt.want != "") || tt.want == "" && asked > 0 {
-					t.Fatalf("%d bytes of logs, %d were asked for", len(seen.Logs), asked)
+					t.Fatalf("%d pieces of logs, %d were asked for", len(seen.Logs), asked)
 				}
 				if tt.want == "" {
 					return
@@ -385,6 +442,9 @@ func TestLogsOfAPodThatIsTakenAway(t *testing.T) {
 					return check.LogTail{}, errors.New("log of " + container + " is gone")
 				}
 				got, _ := keep(t, cluster, &fakeLedger{}, in)
+				if cut := strings.Contains(got["missing 2"], "log of container main: its last lines may be missing: "); cut != (tt.want == "cut off") {
+					t.Errorf("it says that the end may be missing: %t; %s", cut, got["missing 2"])
+				}
 				if got["log 2/main"] != tt.want || !strings.Contains(got["missing 2"], "log of container prepare: log of prepare is gone\n") {
 					t.Errorf("evidence is %v", got)
 				}

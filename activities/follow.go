@@ -22,7 +22,7 @@ type follower struct {
 	started bool
 	reading sync.WaitGroup
 	mu      sync.Mutex
-	pieces  []Piece
+	pieces  []check.Piece
 }
 
 func (a *Activities) newFollower(ctx context.Context, pod Pod) *follower {
@@ -55,21 +55,22 @@ func (f *follower) read(container string) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.pieces = append(f.pieces, Piece{Kind: EvidenceLog, Name: container, Content: tail.Content, Size: tail.Size})
+	f.pieces = append(f.pieces, check.NewPiece(check.EvidenceLog, container, tail.Content, tail.Size))
+	if tail.Cut {
+		why := "its last lines may be missing: it was not read to its end before the pod went"
+		f.pieces = append(f.pieces, check.NewPiece(check.EvidenceMissing, container, []byte(why), 0))
+	}
 }
 
-// end waits for the rest, for a bounded time, and returns what was read, packed. It is nil when nothing was.
-func (f *follower) end() ([]byte, error) {
+// end waits for the rest, for a bounded time, and returns what was read.
+func (f *follower) end() []check.Piece {
 	if !f.started {
-		return nil, nil
+		return nil
 	}
 	rest := time.AfterFunc(lastWords, f.cancel)
 	defer rest.Stop()
 	f.reading.Wait()
-	if len(f.pieces) == 0 {
-		return nil, nil
-	}
-	return packWithin(f.pieces)
+	return check.WithinBytes(f.pieces, maxWaiting)
 }
 
 func (f *follower) stop() {

@@ -2,90 +2,215 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// Heartbeat beats the heart of the worker that runs it.
+// Heartbeat tells the dead man's switch that Temporal and a worker work.
 func (a *Activities) Heartbeat(ctx context.Context) error {
-	if a.Heart != nil {
-		a.Heart.Beat(ctx)
+	if a.Deadman != nil {
+		a.Deadman.Beat(ctx)
 	}
 	return nil
 }
 
-// OpenAccountsInput says which open accounts are looked for.
-type OpenAccountsInput struct {
-	// Before is when their runs had begun.
-	Before time.Time
-	// Limit is how many are returned at most: the oldest, but for so many that are left out.
-	Limit int
-	Skip  int `json:",omitempty"`
+// LateReport is the first report that came after the end of a run without a report.
+type LateReport struct {
+	Due   Due
+	Piece check.Piece
 }
 
-// OpenAccounts returns the open accounts of runs in the namespaces whose checks are run, as far as they are known: they
-// have no outcome.
-func (a *Activities) OpenAccounts(ctx context.Context, in OpenAccountsInput) ([]AccountInput, error) {
+// RepairInput says which records are repaired.
+type RepairInput struct {
+	// Since is when the runs had ended at the earliest whose records wait.
+	Since time.Time
+	// Late are reports that came after the end of their runs.
+	Late []LateReport `json:",omitempty"`
+}
+
+// RepairResult says how far the records are repaired.
+type RepairResult struct {
+	// Until is the end of the newest run up to which no record waits.
+	Until time.Time
+	// Late are reports that the ledger has not taken.
+	Late []LateReport `json:",omitempty"`
+	// Entered is how many records waited and are in the ledger now, and Lost how many records of lost runs were closed.
+	Entered, Lost int
+}
+
+// Bounds of one repair. The next heartbeat must not wait for it.
+const (
+	// repairWithin bounds all of it.
+	repairWithin = 25 * time.Second
+	// pingWithin is how soon a ledger answers that takes records.
+	pingWithin = 3 * time.Second
+	// lostAfter is how long after its deadline a run is taken for lost whose record is open.
+	lostAfter = 2 * time.Minute
+	// visibilityLag is how late Temporal may list a run that has ended.
+	visibilityLag = time.Minute
+	// enterFor is how long one repair enters records that wait.
+	enterFor = 20 * time.Second
+	// openAtATime is how many open records are looked at together.
+	openAtATime = 100
+)
+
+// RepairRecords enters the records that wait in the results of closed runs, and closes the open records of lost runs. What is
+// not done the next call does: an error is logged, and does not undo what is done. Without a ledger there is nothing to do.
+func (a *Activities) RepairRecords(ctx context.Context, in RepairInput) (RepairResult, error) {
+	result := RepairResult{Until: in.Since}
 	if a.Ledger == nil {
-		return nil, nil
+		return result, nil
 	}
-	runs, err := a.Ledger.OpenRuns(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list open accounts: %w", err)
+	ctx, cancel := context.WithTimeout(ctx, repairWithin)
+	defer cancel()
+	result.Late = in.Late
+	if err := a.ping(ctx); err != nil {
+		activity.GetLogger(ctx).Warn("records wait: the ledger does not answer", "error", err)
+		return result, nil
 	}
-	var open []AccountInput
-	skip := in.Skip
-	for _, run := range runs {
-		// The runs of other namespaces may be in another Temporal.
-		if !run.Started.Before(in.Before) || !a.Cluster.Watches(run.Namespace) {
-			continue
-		}
-		if skip--; skip >= 0 {
-			continue
-		}
-		if open = append(open, inputOf(run)); len(open) == in.Limit {
-			break
-		}
+	result.Late = a.putLate(ctx, in.Late)
+	if err := errors.Join(a.enterWaiting(ctx, &result), a.closeLost(ctx, &result)); err != nil {
+		activity.GetLogger(ctx).Error("not all records were repaired", "error", err)
 	}
-	return open, nil
+	return result, nil
 }
 
-// ClosedWorkflows returns those of the workflows that are known to have ended, or of which Temporal has no record. One
-// that cannot be asked for is not among them.
-func (a *Activities) ClosedWorkflows(ctx context.Context, workflowIDs []string) ([]string, error) {
-	var closed []string
-	for _, id := range workflowIDs {
-		execution, err := a.Executions.Execution(ctx, id)
-		switch {
-		case err != nil:
-			activity.GetLogger(ctx).Warn("workflow is not known to have ended", "workflow", id, "error", err)
-		case !execution.Open:
-			closed = append(closed, id)
+func (a *Activities) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingWithin)
+	defer cancel()
+	return a.Ledger.Ping(ctx)
+}
+
+func (a *Activities) putLate(ctx context.Context, late []LateReport) (left []LateReport) {
+	for _, report := range late {
+		if err := a.putPiece(ctx, report.Due, report.Piece); err != nil {
+			left = append(left, report)
 		}
+	}
+	return left
+}
+
+// putPiece puts a piece of evidence into the ledger. One that the ledger will never take is logged and done with.
+func (a *Activities) putPiece(ctx context.Context, due Due, piece check.Piece) error {
+	err := a.Ledger.PutEvidence(ctx, recordOf(due).Key, piece)
+	if errors.Is(err, ledger.ErrEvidenceFull) || errors.Is(err, ledger.ErrInvalid) {
+		activity.GetLogger(ctx).Error("the ledger refuses evidence", "check", due.Ref.String(), "kind", piece.Kind, "error", err)
+		return nil
+	}
+	return err
+}
+
+// enterWaiting enters the records of runs that ended while the ledger did not answer, the oldest first.
+func (a *Activities) enterWaiting(ctx context.Context, result *RepairResult) error {
+	asked := time.Now()
+	waiting, err := a.Runs.Waiting(ctx, result.Until.Add(-visibilityLag))
+	if err != nil {
+		return fmt.Errorf("list runs whose records wait: %w", err)
+	}
+	for _, run := range waiting {
+		if time.Since(asked) > enterFor {
+			return nil
+		}
+		left, err := a.Runs.Unrecorded(ctx, run)
+		if err == nil {
+			err = a.enter(ctx, left)
+		}
+		if err != nil {
+			return fmt.Errorf("enter a record that waits: %w", err)
+		}
+		result.Entered++
+		result.Until = run.Closed
 		activity.RecordHeartbeat(ctx)
 	}
-	return closed, nil
+	result.Until = asked
+	return nil
 }
 
-// inputOf is the inverse of what RecordAccount and begin make of a run that is open.
-func inputOf(account ledger.Account) AccountInput {
-	ref := check.Ref{
-		Kind: account.Kind, Namespace: account.Namespace, Name: account.Name, UID: types.UID(account.CheckUID),
-	}
-	in := AccountInput{
-		Due: Due{Ref: ref, At: account.Nominal}, UUID: account.WorkflowID, RunID: account.RunID, Attempts: account.Attempts,
-		Outcome: check.Outcome{Started: account.Started},
-	}
-	for trigger, word := range triggers {
-		if word == account.Trigger {
-			in.Trigger = trigger
+// enter enters what the ledger has not taken of one run.
+func (a *Activities) enter(ctx context.Context, left Unrecorded) error {
+	if left.Record != nil {
+		err := a.RecordRun(ctx, *left.Record)
+		if refused := (*temporal.ApplicationError)(nil); errors.As(err, &refused) && refused.NonRetryable() {
+			activity.GetLogger(ctx).Error("record that waited is refused", "check", left.Record.Ref.String(), "error", err)
+			err = nil
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return in
+	for _, piece := range left.Evidence {
+		if err := a.putPiece(ctx, left.Due, piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closeLost closes the open records of runs that are over: a run that was terminated, or that went with Temporal's data,
+// cannot close its own.
+func (a *Activities) closeLost(ctx context.Context, result *RepairResult) error {
+	var errs []error
+	for after := (ledger.Key{}); ; {
+		open, err := a.Ledger.OpenRuns(ctx, time.Now().Add(-lostAfter), after, openAtATime)
+		if err != nil {
+			return errors.Join(append(errs, fmt.Errorf("list open records: %w", err))...)
+		}
+		for _, record := range open {
+			after = record.Key
+			errs = append(errs, a.closeIfLost(ctx, record, result))
+			activity.RecordHeartbeat(ctx)
+		}
+		if len(open) < openAtATime {
+			return errors.Join(errs...)
+		}
+	}
+}
+
+// closeIfLost closes the record of a run that is over. Temporal may not list yet that such a run has a record that waits: then
+// that record is entered.
+func (a *Activities) closeIfLost(ctx context.Context, record ledger.Record, result *RepairResult) error {
+	if !a.Cluster.Watches(record.Namespace) { // the runs of other namespaces may be in another Temporal
+		return nil
+	}
+	open, err := a.Runs.Open(ctx, record.WorkflowID)
+	if err != nil || open {
+		return err
+	}
+	left, err := a.Runs.Unrecorded(ctx, WaitingRun{UUID: record.WorkflowID, RunID: record.RunID})
+	switch {
+	case err != nil:
+		return err
+	case left.Record != nil:
+		if err = a.enter(ctx, left); err == nil {
+			result.Entered++
+		}
+	default:
+		if err = a.closeRecord(ctx, record); err == nil {
+			result.Lost++
+		}
+	}
+	return err
+}
+
+func (a *Activities) closeRecord(ctx context.Context, record ledger.Record) error {
+	ref := check.Ref{Kind: record.Kind, Namespace: record.Namespace, Name: record.Name, UID: types.UID(record.CheckUID)}
+	outcome := check.Lost().Outcome(ref)
+	outcome.Started = record.Started // when it ended is not known
+	activity.GetLogger(ctx).Warn("the record of a lost run is closed", "check", ref.String(), "run", record.WorkflowID)
+	err := a.RecordRun(ctx, RecordInput{
+		Due: Due{Ref: ref, Trigger: record.Trigger, At: record.Nominal}, UUID: record.WorkflowID, RunID: record.RunID,
+		Outcome: outcome, Attempts: record.Attempts, Deadline: record.Deadline,
+	})
+	if err != nil {
+		return fmt.Errorf("close the record of a lost run of %s: %w", ref, err)
+	}
+	return nil
 }

@@ -21,18 +21,43 @@ const leastLook = 2 * time.Second
 
 // heartbeatEvery is how often a waiting activity says that it is alive. It is well under the heartbeat timeout that the
 // workflow sets.
-const heartbeatEvery = 5 * time.Second
+const heartbeatEvery = 10 * time.Second
 
-// CreatePodResult says why there is no pod: CheckGone, SpecChanged or Failure. All of them are empty when there is one.
+// Attempt names one attempt of a run.
+type Attempt struct {
+	// Due is the key of the record of the run.
+	Due     Due
+	UUID    string
+	Number  int
+	Started time.Time
+	// Deadline is the end of the run.
+	Deadline time.Time
+	// Admitted is true for an attempt whose turn to start a pod has come.
+	Admitted bool `json:",omitempty"`
+	// SpecHash, of a further attempt, is that of the first: when the spec is another now, there is no pod.
+	SpecHash string `json:",omitempty"`
+	// Avoid are the nodes where the platform ended an earlier attempt.
+	Avoid []string `json:",omitempty"`
+	// Given is the workload of a run that was started with one of its own.
+	Given *Given `json:",omitempty"`
+}
+
+func (a Attempt) check() check.Attempt {
+	return check.Attempt{UUID: a.UUID, Attempt: a.Number, Deadline: a.Deadline, Avoid: a.Avoid}
+}
+
+// CreatePodResult says why there is no pod: Queued, CheckGone, SpecChanged or Failure. All of them are empty when there is one.
 type CreatePodResult struct {
+	// Queued is true when too many pods start or run: AwaitStart says when this one may start.
+	Queued bool `json:",omitempty"`
 	// CheckGone is true when the check or job does not exist any more.
-	CheckGone bool
+	CheckGone bool `json:",omitempty"`
 	// SpecChanged is true when the spec is not that of the attempt before.
 	SpecChanged bool `json:",omitempty"`
 	// Failure is why there is no pod, when another try would end the same.
-	Failure *check.Failure
+	Failure *check.Failure `json:",omitempty"`
 	// Containers is how many containers the pod has, besides those that run before the others start.
-	Containers int
+	Containers int `json:",omitempty"`
 	// At is when the API server made the pod, in whole seconds, and SpecHash tells the specs of checks apart: it is that of
 	// the spec from which the pod was asked for.
 	At       time.Time `json:",omitzero"`
@@ -41,46 +66,63 @@ type CreatePodResult struct {
 	Attempts int `json:",omitempty"`
 }
 
-// CreatePod makes the pod of a run from the present spec of its check. It may be called again: the same run and attempt
-// have one pod. One that an earlier call made counts, also when a quota, an edit or a deletion since would refuse it.
-func (a *Activities) CreatePod(ctx context.Context, run Run) (CreatePodResult, error) {
-	a.begin(ctx, run)
-	result, err := a.makePod(ctx, run)
+// CreatePod makes the pod of an attempt from the present spec of its check, and opens the record of the run beside it. It may
+// be called again: the same run and attempt have one pod. One that an earlier call made counts, also when a quota, an edit or
+// a deletion since would refuse it.
+func (a *Activities) CreatePod(ctx context.Context, attempt Attempt) (CreatePodResult, error) {
+	if !attempt.Admitted && !a.Limiter.TryStart() {
+		return CreatePodResult{Queued: true}, nil
+	}
+	a.openRecord(ctx, attempt)
+	result, err := a.makePod(ctx, attempt)
 	refused := result.CheckGone || result.SpecChanged || result.Failure != nil
-	if err != nil || !refused || activity.GetInfo(ctx).Attempt == 1 {
+	if err != nil || !refused {
 		return result, err
 	}
-	return a.madeBefore(ctx, run, result)
+	return a.madeBefore(ctx, attempt, result)
+}
+
+// AwaitStartInput names the attempt that waits for its turn.
+type AwaitStartInput struct {
+	Namespace string
+}
+
+// AwaitStart returns when the pod of an attempt may start. A further call queues anew.
+func (a *Activities) AwaitStart(ctx context.Context, in AwaitStartInput) error {
+	waiting, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer heartbeat(ctx, cancel, nil)()
+	return a.Limiter.AwaitStart(waiting, in.Namespace)
 }
 
 // madeBefore finds the pod of an earlier call whose answer was lost: the API server asks quotas and webhooks before it looks
 // whether there is a pod of that name. Without one, the refusal stands.
-func (a *Activities) madeBefore(ctx context.Context, run Run, refusal CreatePodResult) (CreatePodResult, error) {
-	name := check.Run{UUID: run.UUID, Attempt: run.Attempt}.PodName(run.Ref.Name)
-	pod, err := a.Cluster.LivePod(ctx, run.Ref.Namespace, name)
+func (a *Activities) madeBefore(ctx context.Context, attempt Attempt, refusal CreatePodResult) (CreatePodResult, error) {
+	name := attempt.check().PodName(attempt.Due.Ref.Name)
+	pod, err := a.Cluster.LivePod(ctx, attempt.Due.Ref.Namespace, name)
 	switch {
 	case err != nil:
 		return CreatePodResult{}, err
-	case pod == nil || pod.Labels[protocol.LabelRunID] != run.UUID:
+	case pod == nil || pod.Labels[protocol.LabelRunID] != attempt.UUID:
 		return refusal, nil
 	}
 	return CreatePodResult{
 		Containers: len(pod.Spec.Containers), At: pod.CreationTimestamp.UTC(),
-		SpecHash: cmp.Or(run.SpecHash, refusal.SpecHash), Attempts: refusal.Attempts,
+		SpecHash: cmp.Or(attempt.SpecHash, refusal.SpecHash), Attempts: refusal.Attempts,
 	}, nil
 }
 
-// makePod asks for the pod of a run.
-func (a *Activities) makePod(ctx context.Context, run Run) (CreatePodResult, error) {
-	workload, reportingURL, ok, err := a.workload(ctx, run)
+// makePod asks for the pod of an attempt.
+func (a *Activities) makePod(ctx context.Context, attempt Attempt) (CreatePodResult, error) {
+	workload, reportingURL, ok, err := a.workload(ctx, attempt)
 	if err != nil || !ok {
 		return CreatePodResult{CheckGone: !ok && err == nil}, err
 	}
-	if run.SpecHash != "" && run.SpecHash != workload.SpecHash() {
+	if attempt.SpecHash != "" && attempt.SpecHash != workload.SpecHash() {
 		return CreatePodResult{SpecChanged: true}, nil
 	}
-	if !a.Cluster.Watches(run.Ref.Namespace) {
-		failure := check.CreateFailed(fmt.Sprintf("namespace %q is not among those whose checks are run", run.Ref.Namespace))
+	if !a.Cluster.Watches(attempt.Due.Ref.Namespace) {
+		failure := check.CreateFailed(fmt.Sprintf("namespace %q is not among those whose checks are run", attempt.Due.Ref.Namespace))
 		failure.Final = true
 		return CreatePodResult{Failure: &failure}, nil
 	}
@@ -88,9 +130,9 @@ func (a *Activities) makePod(ctx context.Context, run Run) (CreatePodResult, err
 		failure := check.InvalidSpec(err)
 		return CreatePodResult{Failure: &failure}, nil
 	}
-	pod := check.NewPod(workload, check.Run{
-		UUID: run.UUID, Attempt: run.Attempt, Deadline: run.Deadline, ReportingURL: reportingURL, Avoid: run.Avoid,
-	}, time.Now())
+	of := attempt.check()
+	of.ReportingURL = reportingURL
+	pod := check.NewPod(workload, of, time.Now())
 	result := CreatePodResult{SpecHash: workload.SpecHash(), Attempts: workload.Attempts}
 	created, err := a.Cluster.CreatePod(ctx, pod)
 	if err != nil {
@@ -108,11 +150,11 @@ func (a *Activities) makePod(ctx context.Context, run Run) (CreatePodResult, err
 }
 
 // workload returns what the run is to run, and where its check reports.
-func (a *Activities) workload(ctx context.Context, run Run) (w check.Workload, reportingURL string, ok bool, err error) {
-	if run.Given != nil {
-		return run.Given.Workload, cmp.Or(run.Given.ReportingURL, a.ReportingURL()), true, nil
+func (a *Activities) workload(ctx context.Context, attempt Attempt) (w check.Workload, reportingURL string, ok bool, err error) {
+	if attempt.Given != nil {
+		return attempt.Given.Workload, cmp.Or(attempt.Given.ReportingURL, a.ReportingURL()), true, nil
 	}
-	w, ok, err = a.Cluster.Workload(ctx, run.Ref)
+	w, ok, err = a.Cluster.Workload(ctx, attempt.Due.Ref)
 	return w, a.ReportingURL(), ok, err
 }
 
@@ -123,54 +165,54 @@ func permanent(err error) bool {
 		apierrors.IsMethodNotSupported(err)
 }
 
-// WaitForPodStart waits until the pod runs, has ended, is gone, or cannot start by itself. At the deadline it returns
-// what it saw last.
-func (a *Activities) WaitForPodStart(ctx context.Context, pod Pod) (check.Observation, error) {
-	return a.await(ctx, pod, func(o check.Observation) bool { return o.Started || o.Hopeless != "" })
+// WatchInput names the pod that is watched.
+type WatchInput struct {
+	Pod
+	// Reported is true when the check has reported. Of several containers, the end of one is then enough: the others may be
+	// sidecars that never end.
+	Reported bool `json:",omitempty"`
+	// Containers is how many containers the pod has.
+	Containers int `json:",omitempty"`
 }
 
-// WaitForPodExit waits until the pod has ended or is gone. At the deadline it returns what it saw last. When someone else
-// tells the pod to go, it reads the logs for as long as they are there.
-func (a *Activities) WaitForPodExit(ctx context.Context, pod Pod) (check.Observation, error) {
-	logs := a.newFollower(ctx, pod)
+// until is true when the watch has seen what it waits for.
+func (in WatchInput) until(o check.Observation) bool {
+	return o.Ended || !in.Reported && !o.Started && o.Hopeless != "" || in.reporterEnded(o)
+}
+
+func (in WatchInput) reporterEnded(o check.Observation) bool {
+	return in.Reported && in.Containers > 1 && o.PartlyEnded
+}
+
+// WatchPod waits until the pod has ended, is gone, or cannot start by itself. At the deadline it returns what it saw last.
+// While someone else deletes the pod, it reads the logs for as long as they are there.
+func (a *Activities) WatchPod(ctx context.Context, in WatchInput) (check.Observation, error) {
+	logs := a.newFollower(ctx, in.Pod)
 	defer logs.stop()
-	seen, err := a.await(ctx, pod, func(o check.Observation) bool {
-		// One in which a container has ended already is deleted because its sidecars never end.
+	seen, err := a.await(ctx, in.Pod, func(o check.Observation) bool {
+		// A pod in which a container has ended already is deleted because its sidecars never end.
 		if o.Deleting && (o.Disrupted || !o.PartlyEnded) {
 			logs.start()
 		}
-		return o.Ended
+		return in.until(o)
 	})
+	if err == nil && in.reporterEnded(seen) && !seen.Ended && !seen.Gone {
+		in.Deadline = time.Now().Add(sidecarsLeave)
+		seen, err = a.await(ctx, in.Pod, func(o check.Observation) bool { return o.Ended })
+	}
 	if err != nil {
 		return seen, err
 	}
-	seen.Logs, err = logs.end()
-	return seen, err
-}
-
-// waitForExit is WaitForPodExit without the logs.
-func (a *Activities) waitForExit(ctx context.Context, pod Pod) (check.Observation, error) {
-	return a.await(ctx, pod, func(o check.Observation) bool { return o.Ended })
+	seen.Logs = logs.end()
+	return seen, nil
 }
 
 // sidecarsLeave is how long the other containers may go on once the first one has ended after the report.
 const sidecarsLeave = 5 * time.Second
 
-// WaitForReporterExit waits for the end of the container that reported, in a pod of several: until the pod has ended or is
-// gone, or until one container has ended and the others have had a moment to follow. Which of them reported is not known,
-// but a pod in which none has ended is certainly not done.
-func (a *Activities) WaitForReporterExit(ctx context.Context, pod Pod) (check.Observation, error) {
-	seen, err := a.await(ctx, pod, func(o check.Observation) bool { return o.Ended || o.PartlyEnded })
-	if err != nil || seen.Ended || seen.Gone || !seen.PartlyEnded {
-		return seen, err
-	}
-	pod.Deadline = time.Now().Add(sidecarsLeave)
-	return a.waitForExit(ctx, pod)
-}
-
-// LookAtPod returns how the pod is now.
+// LookAtPod returns how the pod is now, as the API server has it.
 func (a *Activities) LookAtPod(ctx context.Context, pod Pod) (check.Observation, error) {
-	return a.Cluster.AwaitPod(ctx, pod.Namespace, pod.Name, func(check.Observation) bool { return true })
+	return a.Cluster.Observe(ctx, pod.Namespace, pod.Name)
 }
 
 var (
@@ -184,6 +226,9 @@ func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observ
 	defer cancelWait(nil)
 	before := lastSight(ctx)
 	sighted := make(chan check.Observation, 1)
+	if before.Disrupted {
+		sighted <- before // a further worker must know it too
+	}
 	stop := heartbeat(ctx, cancelWait, sighted)
 	defer stop()
 	if !pod.Deadline.IsZero() {
@@ -197,7 +242,8 @@ func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observ
 		if o.Disrupted && !last.Disrupted {
 			select {
 			case sighted <- o:
-			default: // it was told already
+				go a.sendAtOnce(ctx, o)
+			default: // the same waits there already
 			}
 		}
 		last = o
@@ -224,8 +270,20 @@ func lastSight(ctx context.Context) (seen check.Observation) {
 	return seen
 }
 
+// sendAtOnce sends a heartbeat without the SDK's throttle. After a heartbeat, the SDK holds back the next ones for 0.8 of the
+// heartbeat timeout: 16 s, in which the worker may die. A shorter MaxHeartbeatThrottleInterval would be no way out: it also is the
+// time that each heartbeat may take, and when the server is slower once, the SDK cancels the activity. This call may fail: the
+// heartbeats that follow have the same details.
+func (a *Activities) sendAtOnce(ctx context.Context, seen check.Observation) {
+	bounded, cancel := context.WithTimeout(ctx, heartbeatEvery/2)
+	defer cancel()
+	if err := a.Runs.Heartbeat(bounded, activity.GetInfo(ctx).TaskToken, seen); err != nil && ctx.Err() == nil {
+		activity.GetLogger(ctx).Warn("heartbeat was not sent at once", "error", err)
+	}
+}
+
 // heartbeat tells the server that the activity is alive until stop is called, and cancels its wait when the worker stops. What
-// comes through sighted is told at once, and is there for the worker that takes over.
+// comes through sighted is sent at once, and is there for the worker that takes over.
 func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-chan check.Observation) (stop func()) {
 	done := make(chan struct{})
 	go func() {
@@ -238,7 +296,7 @@ func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-ch
 				activity.RecordHeartbeat(ctx, details...)
 			case seen := <-sighted:
 				details = []any{seen}
-				activity.RecordHeartbeat(ctx, details...)
+				activity.RecordHeartbeat(ctx, details...) // replaces what the SDK holds back
 			case <-activity.GetWorkerStopChannel(ctx):
 				cancel(errStopping)
 				return
@@ -252,37 +310,16 @@ func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-ch
 	return func() { close(done) }
 }
 
-// CleanUpInput names the pod of a run that is over.
-type CleanUpInput struct {
-	Ref check.Ref
-	Pod Pod
-	// Ended is true when the pod is known to have ended.
-	Ended bool
-}
-
 // longestExit bounds the wait for the end of a deleted pod. A pod that takes longer, on a lost node or with a finalizer,
 // goes without being watched, so that it does not hold up the next run.
 const longestExit = time.Minute
 
-// CleanUp deletes the pod of a run if it has not ended, waits for its end, and deletes the finished pods of the check
-// that the retention does not keep.
-func (a *Activities) CleanUp(ctx context.Context, in CleanUpInput) error {
-	if in.Pod.Name != "" && !in.Ended {
-		if err := a.Cluster.DeletePod(ctx, in.Pod.Namespace, in.Pod.Name); err != nil {
-			return err
-		}
-		in.Pod.Deadline = time.Now().Add(longestExit)
-		if _, err := a.waitForExit(ctx, in.Pod); err != nil {
-			return err
-		}
+// DeletePod deletes the pod of an attempt that has not ended, and waits for its end.
+func (a *Activities) DeletePod(ctx context.Context, pod Pod) error {
+	if err := a.Cluster.DeletePod(ctx, pod.Namespace, pod.Name); err != nil {
+		return err
 	}
-	return a.prune(ctx, in.Ref)
-}
-
-func (a *Activities) prune(ctx context.Context, ref check.Ref) error {
-	var errs []error
-	for _, pod := range a.Retention().Surplus(a.Cluster.PodsOf(ref.Namespace, ref.Name), time.Now()) {
-		errs = append(errs, a.Cluster.DeletePod(ctx, pod.Namespace, pod.Name))
-	}
-	return errors.Join(errs...)
+	pod.Deadline = time.Now().Add(longestExit)
+	_, err := a.await(ctx, pod, func(o check.Observation) bool { return o.Ended })
+	return err
 }

@@ -12,7 +12,6 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
-	"github.com/khronicle/khronicle/internal/protocol"
 )
 
 // RecordOutcomeInput is the outcome of one run.
@@ -20,6 +19,8 @@ type RecordOutcomeInput struct {
 	Ref     check.Ref
 	UUID    string
 	Outcome check.Outcome
+	// Pod is the name of the pod of the last attempt, if it had one.
+	Pod string `json:",omitempty"`
 	// Provisional is true when further attempts may change it: it is shown, and not exported.
 	Provisional bool `json:",omitempty"`
 	// Due is when the run was due. It is zero where that is not known.
@@ -43,7 +44,7 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (
 	}
 	outcome := in.Outcome
 	// A report may be faster than the news that the pod runs.
-	outcome.Node = cmp.Or(outcome.Node, a.nodeOf(in.Ref, in.UUID))
+	outcome.Node = cmp.Or(outcome.Node, a.nodeOf(in.Ref.Namespace, in.Pod))
 	supersedes := false
 	err = a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),
 		func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState {
@@ -79,12 +80,10 @@ func noNamespace(err error) bool {
 		status.Status().Details.Kind == "namespaces"
 }
 
-// nodeOf finds in the cache where the pod of a run was placed, or returns nothing.
-func (a *Activities) nodeOf(ref check.Ref, uuid string) string {
-	for _, pod := range a.Cluster.PodsOf(ref.Namespace, ref.Name) {
-		if pod.Labels[protocol.LabelRunID] == uuid && pod.Spec.NodeName != "" {
-			return pod.Spec.NodeName
-		}
+// nodeOf finds in the cache where a pod was placed, or returns nothing.
+func (a *Activities) nodeOf(namespace, name string) string {
+	if pod, ok := a.Cluster.Pod(namespace, name); ok {
+		return pod.Spec.NodeName
 	}
 	return ""
 }

@@ -38,9 +38,14 @@ func stateOf(started time.Time) *khv1.KuberhealthyState {
 }
 
 // states runs the activity on a cluster with that state, and returns what it writes, nil for nothing.
-func states(t *testing.T, present *khv1.KuberhealthyState, in activities.RecordOutcomeInput, pods ...*corev1.Pod) (written *khv1.KuberhealthyState) {
+func states(t *testing.T, present *khv1.KuberhealthyState, in activities.RecordOutcomeInput) *khv1.KuberhealthyState {
 	t.Helper()
-	cluster := &fakeCluster{pods: pods, workload: func(check.Ref) (check.Workload, bool, error) { return validCheck(), true, nil }}
+	return statesIn(t, &fakeCluster{}, present, in)
+}
+
+func statesIn(t *testing.T, cluster *fakeCluster, present *khv1.KuberhealthyState, in activities.RecordOutcomeInput) (written *khv1.KuberhealthyState) {
+	t.Helper()
+	cluster.workload = func(check.Ref) (check.Workload, bool, error) { return validCheck(), true, nil }
 	cluster.writeState = func(namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
 		if namespace != "shop" || name != "cart" {
 			t.Errorf("writes state %s/%s, want shop/cart", namespace, name)
@@ -119,7 +124,7 @@ func TestRecordOutcomeTellsOfTheLastRuns(t *testing.T) {
 	if len(runs) != check.MaxRecentRuns || runs[9] != check.NewRecentRun(in.Due, in.Outcome) || runs[8].Outcome != check.Failed || runs[8].Started.Equal(runs[9].Started) {
 		t.Errorf("%d runs, the last are %+v", len(runs), runs[len(runs)-2:])
 	}
-	in.Due = time.Time{} // of a run that an earlier version started
+	in.Due = time.Time{} // of a run whose due time is not known
 	if runs := check.RecentRuns(states(t, nil, in)); len(runs) != 1 || !runs[0].Due.IsZero() {
 		t.Errorf("runs are %+v, want one without a due time", runs)
 	}
@@ -127,27 +132,18 @@ func TestRecordOutcomeTellsOfTheLastRuns(t *testing.T) {
 
 // A report may come before the news that the pod runs; the cache knows by then where it was placed.
 func TestRecordOutcomeFindsTheNodeOfTheRunsPod(t *testing.T) {
-	podOf := func(uuid, node string) *corev1.Pod {
-		return &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kuberhealthy-run-id": uuid}},
-			Spec:       corev1.PodSpec{NodeName: node},
-		}
-	}
 	in := failedRun()
 	in.Outcome.Node = ""
-	for name, tt := range map[string]struct {
-		pods []*corev1.Pod
-		want string
-	}{
-		"pod of another run": {[]*corev1.Pod{podOf("another", "node-9")}, ""},
-		"pod of this run":    {[]*corev1.Pod{podOf("another", "node-9"), podOf(runUUID, "node-2")}, "node-2"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := states(t, nil, in, tt.pods...); got.Spec.Node != tt.want {
-				t.Errorf("node is %q, want %q", got.Spec.Node, tt.want)
-			}
-		})
+	for name, want := range map[string]string{"cart-1": "node-2", "cart-0": "", "": ""} {
+		in.Pod = name
+		if got := statesIn(t, &fakeCluster{pod: placedPod()}, nil, in); got.Spec.Node != want {
+			t.Errorf("node of a run with the pod %q is %q, want %q", name, got.Spec.Node, want)
+		}
 	}
+}
+
+func placedPod() *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "cart-1"}, Spec: corev1.PodSpec{NodeName: "node-2"}}
 }
 
 func TestRecordOutcomeDoesNotChangeTheCachedState(t *testing.T) {
@@ -208,10 +204,7 @@ func TestRecordOutcomeExportsWhatItWrote(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cluster := &fakeCluster{workload: tt.workload, pods: []*corev1.Pod{{
-				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kuberhealthy-run-id": runUUID}},
-				Spec:       corev1.PodSpec{NodeName: "node-2"},
-			}}}
+			cluster := &fakeCluster{workload: tt.workload, pod: placedPod()}
 			cluster.writeState = func(_, _ string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
 				for _, shown := range tt.presents {
 					build(shown)
@@ -222,7 +215,7 @@ func TestRecordOutcomeExportsWhatItWrote(t *testing.T) {
 			a, env := worker(cluster)
 			a.Exporter = &got
 			unplaced := in
-			unplaced.Outcome.Node = ""
+			unplaced.Outcome.Node, unplaced.Pod = "", "cart-1"
 			if _, err := env.ExecuteActivity(a.RecordOutcome, unplaced); (err != nil) != (tt.err != nil) {
 				t.Errorf("error %v, want %v", err, tt.err)
 			}
@@ -230,6 +223,25 @@ func TestRecordOutcomeExportsWhatItWrote(t *testing.T) {
 				t.Errorf("exports differ (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// An outcome that a further attempt may change is shown, and not exported.
+func TestProvisionalOutcomeIsShownAndNotExported(t *testing.T) {
+	var written *khv1.KuberhealthyState
+	var got exports
+	a, env := worker(&fakeCluster{
+		workload: present(validCheck()),
+		writeState: func(_, _ string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
+			written = build(nil)
+			return nil
+		},
+	})
+	a.Exporter = &got
+	in := failedRun()
+	in.Provisional = true
+	if _, err := env.ExecuteActivity(a.RecordOutcome, in); err != nil || written == nil || len(got) > 0 {
+		t.Errorf("error %v, state %v, exports %v, want the state alone", err, written, got)
 	}
 }
 

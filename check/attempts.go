@@ -25,8 +25,6 @@ type Attempts struct {
 	Failures, InfraFailures int
 	// Refusals are those of InfraFailures that are not disruptions: no pod could be created, or it could not start.
 	Refusals int
-	// CountTogether is true for a run that counts disruptions among the refusals, as runs did that began before they were told apart.
-	CountTogether bool
 	// failed and spoiled are the last outcome of each kind.
 	failed, spoiled Outcome
 }
@@ -42,7 +40,7 @@ func (a *Attempts) Next(outcome Outcome, disrupted bool, left time.Duration) (pa
 	case InfraFailed:
 		a.InfraFailures++
 		a.spoiled = outcome
-		if !disrupted || a.CountTogether {
+		if !disrupted {
 			a.Refusals++
 		}
 		again = disrupted || a.Refusals < maxRefusals
@@ -58,10 +56,7 @@ func (a *Attempts) Next(outcome Outcome, disrupted bool, left time.Duration) (pa
 // once.
 func (a *Attempts) pause(disrupted bool) time.Duration {
 	n := a.Refusals
-	switch {
-	case disrupted && a.CountTogether:
-		n = a.InfraFailures - 1
-	case disrupted:
+	if disrupted {
 		n = a.InfraFailures - a.Refusals - 1
 	}
 	if n == 0 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -18,12 +19,88 @@ import (
 // MaxEvidence is how long one piece of evidence is kept, in bytes.
 const MaxEvidence = 64 << 10
 
+// The kinds of evidence. The name of a piece begins with the attempt of its run, so that no attempt replaces another's.
+const (
+	// EvidenceSpec is the pod as it was made, EvidenceStatus how it was last seen.
+	EvidenceSpec   = "spec"
+	EvidenceStatus = "status"
+	EvidenceEvents = "events"
+	// EvidenceLog is the end of a container's log; its name is ATTEMPT/CONTAINER.
+	EvidenceLog = "log"
+	// EvidenceReport is the report that was the verdict, EvidenceFurther the first of those that came after it, and
+	// EvidenceLate the first that came when the run was over.
+	EvidenceReport  = "report"
+	EvidenceFurther = "further-report"
+	EvidenceLate    = "late-report"
+	// EvidenceMissing says what could not be had, and why.
+	EvidenceMissing = "missing"
+)
+
+// Piece is one piece of evidence: a container's log, the pod's events, a report. Kind and Name identify it within its run.
+type Piece struct {
+	// Kind says what it is, such as "log", and Name of what, such as the container's name.
+	Kind string `json:"kind"`
+	Name string `json:"name,omitempty"`
+	// Content is valid UTF-8. Of a log that is longer than MaxEvidence it is the end.
+	Content string `json:"content,omitempty"`
+	// Size is how long the whole was, in bytes.
+	Size int `json:"size,omitempty"`
+}
+
+// NewPiece makes a piece of a content, in which U+FFFD replaces what is not UTF-8. The size of the whole may be unknown (0).
+func NewPiece(kind, name string, content []byte, size int) Piece {
+	text := strings.ToValidUTF8(string(content), "\uFFFD")
+	return Piece{Kind: kind, Name: name, Content: text, Size: max(size, len(text))}
+}
+
+// Tail returns the last bytes of a text, no more than n of them, and no part of a character.
+func Tail(text string, n int) string {
+	text = text[max(0, len(text)-n):]
+	for len(text) > 0 && !utf8.RuneStart(text[0]) {
+		text = text[1:]
+	}
+	return text
+}
+
+// WithinBytes shortens pieces until their JSON has no more than so many bytes: each time the longest log loses its first half,
+// and when no log is left, the longest of the others.
+func WithinBytes(pieces []Piece, limit int) []Piece {
+	pieces = slices.Clone(pieces)
+	for {
+		encoded, err := json.Marshal(pieces)
+		if err != nil || len(encoded) <= limit { // texts and numbers have no error
+			return pieces
+		}
+		longest := longestOf(pieces, func(p Piece) bool { return p.Kind == EvidenceLog })
+		if longest < 0 {
+			longest = longestOf(pieces, func(Piece) bool { return true })
+		}
+		if longest < 0 {
+			return pieces // names alone: too small to matter
+		}
+		pieces[longest].Content = Tail(pieces[longest].Content, len(pieces[longest].Content)/2)
+	}
+}
+
+// longestOf returns which of these pieces has the longest content, or -1 if they have none.
+func longestOf(pieces []Piece, of func(Piece) bool) int {
+	longest := -1
+	for i, p := range pieces {
+		if of(p) && p.Content != "" && (longest < 0 || len(p.Content) > len(pieces[longest].Content)) {
+			longest = i
+		}
+	}
+	return longest
+}
+
 // LogTail is the end of a container's log.
 type LogTail struct {
 	// Content is a little longer than MaxEvidence where the log is, so that what is hidden in it is not cut in half before.
 	Content []byte
 	// Size is how long the log is, in bytes; of a very long one, how much of it was read.
 	Size int
+	// Cut is true when the reader stopped before the log ended.
+	Cut bool
 }
 
 // SpecEvidence returns a pod as it was made, without its status, as JSON: metadata and spec with all defaults. Values of
@@ -177,8 +254,9 @@ type ContainerLog struct {
 	Name string
 	// Started is true for a container that runs or has run.
 	Started bool
-	// Ended is when it ended, and zero while it runs.
-	Ended time.Time
+	// Ended is true for a container that has run and does not run any more, and EndedAt is when it ended.
+	Ended   bool
+	EndedAt time.Time
 }
 
 // ContainerLogs returns the containers of a pod, in the order in which they start.
@@ -187,7 +265,7 @@ func ContainerLogs(pod *corev1.Pod) []ContainerLog {
 	for _, s := range slices.Concat(statuses(pod), pod.Status.EphemeralContainerStatuses) {
 		log := ContainerLog{Started: s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil}
 		if s.State.Terminated != nil {
-			log.Ended = s.State.Terminated.FinishedAt.UTC()
+			log.Ended, log.EndedAt = true, s.State.Terminated.FinishedAt.UTC()
 		}
 		known[s.Name] = log
 	}

@@ -174,8 +174,80 @@ func TestContainerLogs(t *testing.T) {
 		Name: "ended", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(now)}},
 	})
 	pod.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: "debug", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
-	want := []check.ContainerLog{{Name: "prepare"}, {Name: "main", Started: true}, {Name: "ended", Started: true, Ended: now}, {Name: "debug", Started: true}}
+	want := []check.ContainerLog{{Name: "prepare"}, {Name: "main", Started: true}, {Name: "ended", Started: true, Ended: true, EndedAt: now}, {Name: "debug", Started: true}}
 	if diff := cmp.Diff(want, check.ContainerLogs(pod)); diff != "" {
 		t.Errorf("logs (-want +got):\n%s", diff)
+	}
+}
+
+func TestNewPiece(t *testing.T) {
+	got := check.NewPiece("log", "1/main", []byte("caf\xc3 \xff\x00é"), 5)
+	want := check.Piece{Kind: "log", Name: "1/main", Content: "caf\uFFFD \uFFFD\x00é", Size: 13}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("piece (-want +got):\n%s", diff)
+	}
+	if got := check.NewPiece("log", "1/main", []byte("end"), 5000); got.Size != 5000 {
+		t.Errorf("size is %d, want that of the whole", got.Size)
+	}
+	encoded, err := json.Marshal(got)
+	var back check.Piece
+	if err != nil || json.Unmarshal(encoded, &back) != nil || back != got {
+		t.Errorf("%s is read as %+v, error %v", encoded, back, err)
+	}
+}
+
+func TestTail(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		n    int
+		want string
+	}{
+		{"abc", 5, "abc"}, {"abc", 2, "bc"}, {"aé", 2, "é"}, {"aé", 1, ""}, {"", 3, ""},
+	} {
+		if got := check.Tail(tt.text, tt.n); got != tt.want {
+			t.Errorf("last %d bytes of %q are %q, want %q", tt.n, tt.text, got, tt.want)
+		}
+	}
+}
+
+func TestWithinBytes(t *testing.T) {
+	log := func(name string, n int) check.Piece {
+		return check.NewPiece(check.EvidenceLog, name, []byte(strings.Repeat("<", n-1)+"\n"), 0) // which JSON writes in six bytes
+	}
+	report := check.NewPiece(check.EvidenceReport, "1", []byte(strings.Repeat("r", 1000)), 0)
+	tests := []struct {
+		name   string
+		pieces []check.Piece
+		limit  int
+		want   []int // bytes of the contents
+	}{
+		{"fits", []check.Piece{log("a", 100), report}, 2000, []int{100, 1000}},
+		{"the longest log is shortened first", []check.Piece{log("a", 100), report, log("b", 400)}, 3500, []int{100, 1000, 200}},
+		{"then the other", []check.Piece{log("a", 200), report, log("b", 400)}, 2000, []int{50, 1000, 50}},
+		{"without logs the longest", []check.Piece{report, check.NewPiece("spec", "1", []byte("{}"), 0)}, 800, []int{500, 2}},
+		{"nothing is left to shorten", []check.Piece{log("a", 100)}, 1, []int{0}},
+		{"none", nil, 10, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var before, got []int
+			for _, p := range tt.pieces {
+				before = append(before, len(p.Content))
+			}
+			for i, p := range check.WithinBytes(tt.pieces, tt.limit) {
+				got = append(got, len(p.Content))
+				if whole := tt.pieces[i].Content; !strings.HasSuffix(whole, p.Content) || p.Size != len(whole) {
+					t.Errorf("%s: not the end of it, or size %d", p.Name, p.Size)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("lengths (-want +got):\n%s", diff)
+			}
+			for i, p := range tt.pieces {
+				if len(p.Content) != before[i] {
+					t.Error("the pieces themselves were changed")
+				}
+			}
+		})
 	}
 }

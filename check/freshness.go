@@ -47,9 +47,10 @@ func (a Awaited) Text() string {
 	return fmt.Sprintf("unknown: %s: no run has ended since %s; one was due by %s", a.Ref, since, a.By.UTC().Format(time.RFC3339))
 }
 
-// AwaitedOfAll returns what each check and each job owes. isJob tells a job's state from a check's.
+// AwaitedOfAll returns what each check and each job owes. isJob tells a job's state from a check's; ofCheck is AwaitedOfCheck,
+// or remembers its results.
 func AwaitedOfAll(checks []*khv1.KuberhealthyCheck, jobs []*khv1.KuberhealthyJob, states []*khv1.KuberhealthyState,
-	isJob func(*khv1.KuberhealthyState) bool,
+	isJob func(*khv1.KuberhealthyState) bool, ofCheck func(*khv1.KuberhealthyCheck, *khv1.KuberhealthyState) Awaited,
 ) []Awaited {
 	type name struct{ namespace, name string }
 	byName := make(map[name]*khv1.KuberhealthyState, len(states))
@@ -58,7 +59,7 @@ func AwaitedOfAll(checks []*khv1.KuberhealthyCheck, jobs []*khv1.KuberhealthyJob
 	}
 	all := make([]Awaited, 0, len(checks)+len(jobs))
 	for _, c := range checks {
-		all = append(all, AwaitedOfCheck(c, byName[name{c.Namespace, StateName(c.Name)}]))
+		all = append(all, ofCheck(c, byName[name{c.Namespace, StateName(c.Name)}]))
 	}
 	for _, j := range jobs {
 		state := byName[name{j.Namespace, StateName(j.Name)}]

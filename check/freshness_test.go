@@ -263,7 +263,7 @@ func TestAwaitedOfAll(t *testing.T) {
 	orphan.Name = "gone"
 	for _, ofJob := range []bool{false, true} {
 		got := check.AwaitedOfAll([]*khv1.KuberhealthyCheck{other, c}, []*khv1.KuberhealthyJob{job}, []*khv1.KuberhealthyState{orphan, state},
-			func(*khv1.KuberhealthyState) bool { return ofJob })
+			func(*khv1.KuberhealthyState) bool { return ofJob }, check.AwaitedOfCheck)
 		jobs := state
 		if !ofJob {
 			jobs = nil
@@ -362,7 +362,7 @@ func BenchmarkAwaitedOfAll(b *testing.B) {
 		}
 		b.Run(name+"/1000", func(b *testing.B) {
 			for b.Loop() {
-				if got := check.AwaitedOfAll(checks, nil, states, isJob); slices.ContainsFunc(got, func(a check.Awaited) bool { return a.By.IsZero() }) {
+				if got := check.AwaitedOfAll(checks, nil, states, isJob, check.AwaitedOfCheck); slices.ContainsFunc(got, func(a check.Awaited) bool { return a.By.IsZero() }) {
 					b.Fatal("nothing is owed")
 				}
 			}

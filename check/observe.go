@@ -56,8 +56,9 @@ type Observation struct {
 	// Image is the digest of the first container's image.
 	Image string `json:",omitempty"`
 	// Logs are the ends of the containers' logs, read while the pod was told to go, for soon after its end they cannot be
-	// read any more. No status has them: package activities packs and unpacks them.
-	Logs []byte `json:",omitempty"`
+	// read any more. No status has them: the activity that watches the pod adds them. A piece of kind EvidenceMissing says
+	// what they lack.
+	Logs []Piece `json:",omitempty"`
 }
 
 // Observe reads the status of a checker pod.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -17,11 +18,13 @@ var (
 	ErrPodDeletedBeforeRunning = errors.New("the khcheck check pod is deleted, waiting for start failed")
 )
 
-// Result is the one word for how a run ended.
+// Result is the one word for what became of a run, or of a tick that started none.
 type Result string
 
-// The results of a run.
+// The results of a run, and of a tick without a run.
 const (
+	// Unfinished is the result of a run that is open.
+	Unfinished Result = ""
 	// Succeeded: the check reported OK.
 	Succeeded Result = "succeeded"
 	// Failed: the check reported errors, or its pod ended or was deleted without a report.
@@ -32,6 +35,12 @@ const (
 	InfraFailed Result = "infra-failed"
 	// Canceled: the check was deleted during its run; nothing is recorded.
 	Canceled Result = "canceled"
+	// Skipped: the tick started no run, because the previous run was open.
+	Skipped Result = "skipped"
+	// Missed: the tick started no run, because no worker or no Temporal was there at its time.
+	Missed Result = "missed"
+	// Paused: the tick started no run, because the check was suspended or its spec was not valid.
+	Paused Result = "paused"
 )
 
 // Trigger is why a run was started.
@@ -39,11 +48,14 @@ type Trigger string
 
 // The triggers of a run.
 const (
+	// TriggerSchedule is that of the ticks of a check: each of them has one record.
 	TriggerSchedule Trigger = "schedule"
-	TriggerFirst    Trigger = "first"
-	TriggerJob      Trigger = "job"
-	// TriggerExternal is that of a run which a program asked for, by package external.
-	TriggerExternal Trigger = "external"
+	// TriggerFirst is that of the run that a new or edited check gets at once.
+	TriggerFirst Trigger = "first"
+	// TriggerJob is that of the run of a KHJob.
+	TriggerJob Trigger = "job"
+	// TriggerManual is that of a run that a person or a program asked for.
+	TriggerManual Trigger = "manual"
 )
 
 // Outcome is how a run ended. It is data: a check that fails is no error of Khronicle's.
@@ -67,6 +79,25 @@ type Outcome struct {
 
 // OK is true when the run found nothing wrong.
 func (o Outcome) OK() bool { return o.Result == Succeeded }
+
+// Bounds of the errors of an outcome where it is stored as a record.
+const (
+	maxErrors     = 32
+	maxErrorBytes = 4 << 10
+)
+
+// Bounded returns the outcome with as many and as long errors as a record keeps.
+func (o Outcome) Bounded() Outcome {
+	if n := len(o.Errors); n > maxErrors {
+		o.Errors = append(slices.Clone(o.Errors[:maxErrors-1]), fmt.Sprintf("and %d more", n-maxErrors+1))
+	} else {
+		o.Errors = slices.Clone(o.Errors)
+	}
+	for i := range o.Errors {
+		o.Errors[i] = Cut(o.Errors[i], maxErrorBytes)
+	}
+	return o
+}
 
 // ExecutionError returns what kept the check of ref from giving its own verdict, without the words that a state puts
 // before it; ok is false when the check gave one.

@@ -2,7 +2,10 @@ package check_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -146,6 +149,43 @@ func TestFromReport(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, check.FromReport(tt.report)); diff != "" {
 				t.Errorf("outcome differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What is stored as a record is bounded: Temporal stores it more than once.
+func TestBoundedOutcome(t *testing.T) {
+	many := make([]string, 100)
+	for i := range many {
+		many[i] = strings.Repeat("x", i)
+	}
+	long := strings.Repeat("ä", 4<<10)
+	tests := []struct {
+		name      string
+		errors    []string
+		want      int
+		lastBegin string
+	}{
+		{"none", nil, 0, ""},
+		{"as many as fit", many[:32], 32, strings.Repeat("x", 31)},
+		{"too many", many, 32, "and 69 more"},
+		{"too long", []string{"a", long}, 2, "ää"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := slices.Clone(tt.errors)
+			got := check.Outcome{Result: check.Failed, Errors: tt.errors}.Bounded().Errors
+			if len(got) != tt.want || tt.want > 0 && !strings.HasPrefix(got[tt.want-1], tt.lastBegin) {
+				t.Errorf("%d errors, want %d, of which the last begins with %q", len(got), tt.want, tt.lastBegin)
+			}
+			for _, text := range got {
+				if len(text) > 4<<10 || !utf8.ValidString(text) {
+					t.Errorf("an error of %d bytes, valid: %t", len(text), utf8.ValidString(text))
+				}
+			}
+			if diff := cmp.Diff(before, tt.errors); diff != "" {
+				t.Errorf("the outcome itself was changed (-before +after):\n%s", diff)
 			}
 		})
 	}

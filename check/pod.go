@@ -19,7 +19,7 @@ const deadlineSlack = 30 * time.Second
 
 // NewPod returns the pod of a run: the user's pod spec, never changed in place, with Kuberhealthy's labels, annotation
 // and environment, restartPolicy Never, the workload as owner, and a deadline of its own behind the run's.
-func NewPod(w Workload, run Run, now time.Time) *corev1.Pod {
+func NewPod(w Workload, run Attempt, now time.Time) *corev1.Pod {
 	spec := *w.PodSpec.DeepCopy()
 	spec.RestartPolicy = corev1.RestartPolicyNever
 	for i := range spec.Containers {
@@ -94,7 +94,7 @@ func KindOf(owners []metav1.OwnerReference) khv1.KHWorkload {
 	return ""
 }
 
-func podLabels(w Workload, run Run) map[string]string {
+func podLabels(w Workload, run Attempt) map[string]string {
 	labels := maps.Clone(w.ExtraLabels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -115,7 +115,7 @@ func podAnnotations(w Workload) map[string]string {
 }
 
 // injectEnv replaces the four variables of the contract and puts them at the end, where they may refer to nothing.
-func injectEnv(env []corev1.EnvVar, run Run) []corev1.EnvVar {
+func injectEnv(env []corev1.EnvVar, run Attempt) []corev1.EnvVar {
 	injected := []corev1.EnvVar{
 		{Name: protocol.EnvReportingURL, Value: run.ReportingURL},
 		{Name: protocol.EnvRunUUID, Value: run.UUID},

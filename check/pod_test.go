@@ -41,8 +41,8 @@ func userWorkload() check.Workload {
 	}
 }
 
-func testRun() check.Run {
-	return check.Run{
+func testRun() check.Attempt {
+	return check.Attempt{
 		UUID: runUUID, Attempt: 1, Deadline: now.Add(2 * time.Minute),
 		ReportingURL: "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus",
 	}
@@ -62,7 +62,7 @@ func TestNewPodOfASmallJob(t *testing.T) {
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:   "ns",
-			Name:        "smoke-" + check.ID(runUUID),
+			Name:        "smoke-" + check.ShortHash(runUUID),
 			Labels:      map[string]string{"kuberhealthy-run-id": runUUID, "kuberhealthy-check-name": "smoke", "app": "kuberhealthy-check"},
 			Annotations: map[string]string{"comcast.github.io/check-name": "smoke"},
 			OwnerReferences: []metav1.OwnerReference{{
@@ -160,7 +160,7 @@ func TestNewPodKeepsAwayFromNodes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := check.Workload{PodSpec: corev1.PodSpec{Affinity: tt.spec}}
 			before := tt.spec.DeepCopy()
-			pod := check.NewPod(w, check.Run{UUID: runUUID, Attempt: 2, Avoid: tt.avoid}, time.Now())
+			pod := check.NewPod(w, check.Attempt{UUID: runUUID, Attempt: 2, Avoid: tt.avoid}, time.Now())
 			if diff := cmp.Diff(tt.want, pod.Spec.Affinity); diff != "" {
 				t.Errorf("affinity (-want +got):\n%s", diff)
 			}

@@ -30,23 +30,22 @@ func DefaultRetention() Retention {
 // Surplus returns the finished pods that are to be deleted. The pods may be of one check or of many; each check has its
 // own limits. Pods that have not finished are never among them.
 func (r Retention) Surplus(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
-	newestFirst := slices.SortedFunc(slices.Values(pods), func(a, b *corev1.Pod) int {
-		// Times have whole seconds. The name decides between equals, so that every reaper chooses the same pods.
-		return cmp.Or(FinishedAt(b).Compare(FinishedAt(a)), strings.Compare(a.Name, b.Name))
-	})
 	limits := map[corev1.PodPhase]int{corev1.PodSucceeded: r.MaxCompletedPods, corev1.PodFailed: r.MaxErrorPods}
+	var finished []finishedPod
+	for _, pod := range pods {
+		if _, ok := limits[pod.Status.Phase]; ok {
+			finished = append(finished, finishedPod{pod, FinishedAt(pod)})
+		}
+	}
+	slices.SortFunc(finished, finishedPod.newestFirst)
 	seen := map[finishedKind]int{}
 	var surplus []*corev1.Pod
-	for _, pod := range newestFirst {
-		limit, finished := limits[pod.Status.Phase]
-		if !finished {
-			continue
-		}
-		kind := finishedKind{pod.Namespace, pod.Labels[protocol.LabelCheckName], pod.Status.Phase}
+	for _, f := range finished {
+		kind := finishedKind{f.pod.Namespace, f.pod.Labels[protocol.LabelCheckName], f.pod.Status.Phase}
 		seen[kind]++
-		tooOld := r.MaxPodAge > 0 && now.Sub(FinishedAt(pod)) > r.MaxPodAge
-		if pod.DeletionTimestamp == nil && (seen[kind] > limit || tooOld) {
-			surplus = append(surplus, pod)
+		tooOld := r.MaxPodAge > 0 && now.Sub(f.at) > r.MaxPodAge
+		if f.pod.DeletionTimestamp == nil && (seen[kind] > limits[kind.phase] || tooOld) {
+			surplus = append(surplus, f.pod)
 		}
 	}
 	return surplus
@@ -70,6 +69,17 @@ func Overdue(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 		}
 	}
 	return overdue
+}
+
+// finishedPod is a pod and when it finished: of thousands of pods, that is looked up once and not at each comparison.
+type finishedPod struct {
+	pod *corev1.Pod
+	at  time.Time
+}
+
+// newestFirst orders pods. Times have whole seconds. The name decides between equals, so that every reaper chooses the same pods.
+func (f finishedPod) newestFirst(other finishedPod) int {
+	return cmp.Or(other.at.Compare(f.at), strings.Compare(f.pod.Name, other.pod.Name))
 }
 
 // finishedKind is what a retention limit counts: the pods of one check that ended the same way.

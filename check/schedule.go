@@ -14,9 +14,6 @@ import (
 // minInterval is the finest grid that a cron workflow keeps.
 const minInterval = time.Second
 
-// TickTolerance is how far before its nominal time a tick may start: a cron workflow rounds to whole seconds.
-const TickTolerance = time.Second
-
 // ScheduleSpec is the part of a check's spec that says when it is due, as the user wrote it.
 type ScheduleSpec struct {
 	RunInterval, Schedule, TimeZone string
@@ -132,19 +129,17 @@ func (s Schedule) Interval(t time.Time) time.Duration {
 	return s.Next(t, first).Sub(first)
 }
 
-// Nominal returns the due time that a tick starting at now serves: the last one not after now, but for the tolerance
-// of one second that a cron workflow takes. The previous due time, or the anchor, is a lower bound.
-func (s Schedule) Nominal(anchor, previous, now time.Time) time.Time {
-	limit := now.Add(TickTolerance)
+// Nominal returns the due time that a tick serves which Temporal scheduled after a time, and which is decided now. That is the
+// first due time after the time, however late the tick is within its interval. After an outage it is the last due time.
+func (s Schedule) Nominal(anchor, after, now time.Time) time.Time {
+	nominal := s.Next(anchor, after)
 	if s.cron == nil {
-		nominal := anchor.Add(limit.Sub(anchor) / s.interval * s.interval)
-		if nominal.Before(previous) {
-			return previous
+		if latest := anchor.Add(now.Sub(anchor) / s.interval * s.interval); latest.After(nominal) {
+			return latest
 		}
 		return nominal
 	}
-	nominal := previous
-	for next := s.Next(anchor, nominal); !next.IsZero() && !next.After(limit); next = s.Next(anchor, next) {
+	for next := s.Next(anchor, nominal); !next.IsZero() && !next.After(now); next = s.Next(anchor, next) {
 		nominal = next
 	}
 	return nominal

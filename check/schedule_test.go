@@ -148,6 +148,8 @@ func TestScheduleNext(t *testing.T) {
 	}
 }
 
+// The nominal time is that of the tick that Temporal scheduled: however late it decides within its interval, it keeps its own due
+// time (review 1.12).
 func TestScheduleNominal(t *testing.T) {
 	const (
 		anchor = "2026-11-22T12:00:00Z"
@@ -155,40 +157,73 @@ func TestScheduleNominal(t *testing.T) {
 	)
 	minutes := check.ScheduleSpec{RunInterval: "10m"}
 	cron := check.ScheduleSpec{Schedule: "*/10 * * * *"}
+	berlin := check.ScheduleSpec{Schedule: "30 2 * * *", TimeZone: "Europe/Berlin"}
 	tests := []struct {
-		name          string
-		spec          check.ScheduleSpec
-		previous, now string
-		want          string
+		name       string
+		spec       check.ScheduleSpec
+		after, now string
+		want       string
 	}{
-		{"interval: on time", minutes, anchor, "2026-11-22T12:10:00Z", tenth},
-		{"interval: 40 ms late", minutes, anchor, "2026-11-22T12:10:00.04Z", tenth},
-		{"interval: a second early", minutes, anchor, "2026-11-22T12:09:59Z", tenth},
-		{"interval: more than a second early", minutes, anchor, "2026-11-22T12:09:58.999Z", anchor},
-		{"interval: late by most of an interval", minutes, anchor, "2026-11-22T12:19:58Z", tenth},
+		{"interval: on time", minutes, anchor, tenth, tenth},
+		{"interval: 40 ms late", minutes, "2026-11-22T12:00:00.05Z", "2026-11-22T12:10:00.04Z", tenth},
+		{"interval: early by the clock of another machine", minutes, anchor, "2026-11-22T12:09:58Z", tenth},
+		{"interval: late by nearly the whole interval", minutes, anchor, "2026-11-22T12:19:59.999Z", tenth},
+		{"interval: late by an interval", minutes, anchor, "2026-11-22T12:20:00Z", "2026-11-22T12:20:00Z"},
 		{"interval: after an outage", minutes, anchor, "2026-11-22T14:03:00Z", "2026-11-22T14:00:00Z"},
-		{"interval: never before the previous one", minutes, "2026-11-22T12:20:00Z", "2026-11-22T12:18:00Z", "2026-11-22T12:20:00Z"},
-		{"interval: never before the anchor", minutes, anchor, "2026-11-22T11:35:00Z", anchor},
-		{"cron: on time", cron, anchor, "2026-11-22T12:10:00Z", tenth},
-		{"cron: 40 ms late", cron, anchor, "2026-11-22T12:10:00.04Z", tenth},
-		{"cron: a second early", cron, anchor, "2026-11-22T12:09:59Z", tenth},
-		{"cron: more than a second early", cron, anchor, "2026-11-22T12:09:58.999Z", anchor},
-		{"cron: late by most of an interval", cron, anchor, "2026-11-22T12:19:58Z", tenth},
+		{"interval: the tick before ended late", minutes, "2026-11-22T12:10:30Z", "2026-11-22T12:20:00Z", "2026-11-22T12:20:00Z"},
+		{"interval: never the due time of the tick before", minutes, "2026-11-22T12:20:00Z", "2026-11-22T12:18:00Z", "2026-11-22T12:30:00Z"},
+		{"interval: a clock before the anchor", minutes, anchor, "2026-11-22T11:35:00Z", tenth},
+		{"cron: on time", cron, anchor, tenth, tenth},
+		{"cron: 40 ms late", cron, "2026-11-22T12:00:00.05Z", "2026-11-22T12:10:00.04Z", tenth},
+		{"cron: early by the clock of another machine", cron, anchor, "2026-11-22T12:09:58Z", tenth},
+		{"cron: late by nearly the whole interval", cron, anchor, "2026-11-22T12:19:59.999Z", tenth},
+		{"cron: late by an interval", cron, anchor, "2026-11-22T12:20:00Z", "2026-11-22T12:20:00Z"},
 		{"cron: after an outage", cron, anchor, "2026-11-22T14:03:00Z", "2026-11-22T14:00:00Z"},
-		{"cron: never before the previous one", cron, "2026-11-22T12:20:00Z", "2026-11-22T12:18:00Z", "2026-11-22T12:20:00Z"},
+		{"cron: never the due time of the tick before", cron, "2026-11-22T12:20:00Z", "2026-11-22T12:18:00Z", "2026-11-22T12:30:00Z"},
+		{"zone: after an outage over the beginning of summer time", berlin, "2026-03-28T01:30:00Z", "2026-03-30T00:29:00Z", "2026-03-30T00:30:00Z"},
+		{"zone: after an outage over its end", berlin, "2026-10-24T00:30:00Z", "2026-10-26T01:31:00Z", "2026-10-26T01:30:00Z"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := parseSchedule(t, tt.spec).Nominal(at(t, anchor), at(t, tt.previous), at(t, tt.now))
+			got := parseSchedule(t, tt.spec).Nominal(at(t, anchor), at(t, tt.after), at(t, tt.now))
 			if want := at(t, tt.want); !got.Equal(want) {
-				t.Errorf("a tick at %s serves %s, want %s", tt.now, got.UTC().Format(time.RFC3339Nano), tt.want)
+				t.Errorf("a tick after %s that decides at %s is due at %s, want %s", tt.after, tt.now, got.UTC().Format(time.RFC3339Nano), tt.want)
 			}
 		})
 	}
 }
 
-// A workflow task may compute for one second at most, and a tick asks for its nominal time inside one. This is what a
-// day of missed minutes costs it.
+func TestScheduleBetween(t *testing.T) {
+	const anchor = "2026-11-22T12:00:00Z"
+	tests := []struct {
+		name          string
+		spec          check.ScheduleSpec
+		after, before string
+		want          []string
+	}{
+		{"interval", check.ScheduleSpec{RunInterval: "10m"}, anchor, "2026-11-22T12:30:00Z", []string{"2026-11-22T12:10:00Z", "2026-11-22T12:20:00Z"}},
+		{"interval: none", check.ScheduleSpec{RunInterval: "10m"}, "2026-11-22T12:10:00Z", "2026-11-22T12:20:00Z", nil},
+		{"interval: none in no time", check.ScheduleSpec{RunInterval: "10m"}, "2026-11-22T12:20:00Z", "2026-11-22T12:10:00Z", nil},
+		{
+			"zone: the hour that comes twice",
+			check.ScheduleSpec{Schedule: "30 * * * *", TimeZone: "Europe/Berlin"},
+			"2026-10-24T23:00:00Z", "2026-10-25T02:00:00Z",
+			[]string{"2026-10-24T23:30:00Z", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for due := range parseSchedule(t, tt.spec).Between(at(t, anchor), at(t, tt.after), at(t, tt.before)) {
+				got = append(got, due.UTC().Format(time.RFC3339Nano))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("due times (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // A schedule is that of its own zone, whoever asked for the same expression in another before, and however it is written.
 func TestTheSameExpressionInTwoZones(t *testing.T) {
 	after := at(t, "2026-06-01T00:00:00Z")
@@ -220,6 +255,7 @@ func BenchmarkParseScheduleOfAThousandChecks(b *testing.B) {
 	}
 }
 
+// This is what a day of missed minutes costs the tick that comes after it.
 func BenchmarkScheduleNominalMinutelyForADay(b *testing.B) {
 	schedule, err := check.ParseSchedule(check.ScheduleSpec{Schedule: "* * * * *", TimeZone: "Europe/Berlin"})
 	if err != nil {

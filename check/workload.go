@@ -165,5 +165,5 @@ func (w Workload) SpecHash() string {
 	if err != nil { // not possible: it came as JSON
 		return ""
 	}
-	return ID(string(spec))
+	return ShortHash(string(spec))
 }

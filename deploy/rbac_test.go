@@ -42,6 +42,7 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 	"AwaitPod":     func(context.Context, *kube.Cluster) {},
 	"PodEvents":    func(ctx context.Context, c *kube.Cluster) { _, _ = c.PodEvents(ctx, "ns", "x") },
 	"PodLog":       func(ctx context.Context, c *kube.Cluster) { _, _ = c.PodLog(ctx, "ns", "x", "main") },
+	"NodeRuntime":  func(ctx context.Context, c *kube.Cluster) { _, _ = c.NodeRuntime(ctx, "x") },
 	"FollowPodLog": func(ctx context.Context, c *kube.Cluster) { _, _ = c.FollowPodLog(ctx, "ns", "x", "main") },
 	"Workload": func(ctx context.Context, c *kube.Cluster) {
 		for _, kind := range []khv1.KHWorkload{khv1.KHCheck, khv1.KHJob} {
@@ -56,6 +57,7 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 	"SetJobPhase": func(ctx context.Context, c *kube.Cluster) {
 		_ = c.SetJobPhase(ctx, check.Ref{Kind: khv1.KHJob, Namespace: "ns", Name: "x"}, khv1.JobRunning)
 	},
+	"Observe": func(ctx context.Context, c *kube.Cluster) { _, _ = c.Observe(ctx, "ns", "x") },
 	"DeleteState": func(ctx context.Context, c *kube.Cluster) {
 		_ = c.DeleteState(ctx, &khv1.KuberhealthyState{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x"}})
 	},
@@ -67,7 +69,7 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 // cached are the methods that read what was watched and ask for nothing.
 var cached = []string{
 	"Check", "Checks", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "Pod", "PodsOf", "RunByPodIP", "States", "Synced",
-	"WaitForSync", "Watches",
+	"UnfinishedPods", "WaitForSync", "Watches",
 }
 
 func methods[T any]() []string {
@@ -153,6 +155,7 @@ var resources = map[string]struct {
 	list  metav1.TypeMeta
 }{
 	"pods/log":         {},
+	"nodes":            {},
 	"events":           {"", metav1.TypeMeta{APIVersion: "v1", Kind: "EventList"}},
 	"pods":             {"", metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}},
 	khv1.CheckResource: {khv1.GroupVersion.Group, metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.CheckKind + "List"}},

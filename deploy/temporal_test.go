@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
+	"github.com/khronicle/khronicle/internal/devserver"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -53,5 +55,28 @@ func TestDynamicConfigIsOfTheServersForm(t *testing.T) {
 				t.Errorf("%s: has no value", name)
 			}
 		}
+	}
+}
+
+// Both servers run with the same settings, so that what is measured on one holds for the other.
+func TestDynamicConfigIsThatOfTheDevServer(t *testing.T) {
+	var file map[string][]struct{ Value any }
+	if err := yaml.Unmarshal([]byte(read(t, "temporal/dynamicconfig.yaml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	args := devserver.Options{}.Args()
+	compared := 0
+	for i, arg := range args[:len(args)-1] {
+		if arg != "--dynamic-config-value" {
+			continue
+		}
+		compared++
+		name, want, _ := strings.Cut(args[i+1], "=")
+		if values := file[name]; len(values) != 1 || fmt.Sprint(values[0].Value) != want {
+			t.Errorf("%s: file has %v, dev server %s", name, values, want)
+		}
+	}
+	if compared == 0 {
+		t.Error("the dev server has no dynamic configuration")
 	}
 }

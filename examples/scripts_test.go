@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/khronicle/khronicle/internal/needs"
 )
 
 const runUUID = "7b1f0c5e-93a1-4a06-8f4c-2f1f3e1d9a55"
@@ -60,7 +62,7 @@ func eachScript(t *testing.T, name string, test func(*testing.T, script)) {
 		t.Run(strings.Join(s.command, " "), func(t *testing.T) {
 			t.Parallel()
 			if _, err := exec.LookPath(s.command[0]); err != nil {
-				t.Skipf("the interpreter is missing: %v", err)
+				needs.Missing(t, "the interpreter is missing: %v", err)
 			}
 			test(t, s)
 		})

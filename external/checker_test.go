@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -34,19 +34,19 @@ import (
 type fakeTemporal struct {
 	client.Client
 	refuse  error
-	outcome func() (*check.Outcome, error)
+	outcome func() (check.Outcome, error)
 	hangs   bool           // a cancelled run never ends
 	late    *check.Outcome // of a run that ends while it is cancelled
 	// refuseCancel is the answer to a cancellation.
 	refuseCancel error
 
 	options  client.StartWorkflowOptions
-	input    workflows.ScheduledCheckInput
+	input    workflows.ManualRunInput
 	canceled chan struct{}
 }
 
 func newTemporal(outcome check.Outcome) *fakeTemporal {
-	return &fakeTemporal{canceled: make(chan struct{}), outcome: func() (*check.Outcome, error) { return &outcome, nil }}
+	return &fakeTemporal{canceled: make(chan struct{}), outcome: func() (check.Outcome, error) { return outcome, nil }}
 }
 
 // neverEnds is a run that ends only when it is cancelled.
@@ -57,13 +57,13 @@ func neverEnds() *fakeTemporal {
 }
 
 func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, _ any, args ...any) (client.WorkflowRun, error) {
-	f.options, f.input = o, args[0].(workflows.ScheduledCheckInput)
+	f.options, f.input = o, args[0].(workflows.ManualRunInput)
 	return run{f}, f.refuse
 }
 
 func (f *fakeTemporal) CancelWorkflow(context.Context, string, string) error {
 	if f.late != nil {
-		f.outcome = func() (*check.Outcome, error) { return f.late, nil }
+		f.outcome = func() (check.Outcome, error) { return *f.late, nil }
 	}
 	if f.refuseCancel == nil {
 		close(f.canceled)
@@ -74,9 +74,9 @@ func (f *fakeTemporal) CancelWorkflow(context.Context, string, string) error {
 type run struct{ *fakeTemporal }
 
 func (r run) GetID() string    { return r.options.ID }
-func (r run) GetRunID() string { return "run" }
+func (r run) GetRunID() string { return "uuid-of-the-run" }
 
-func (r run) GetFirstExecutionRunID() string { return "run" }
+func (r run) GetFirstExecutionRunID() string { return "uuid-of-the-run" }
 
 func (r run) GetWithOptions(ctx context.Context, into any, _ client.WorkflowRunGetOptions) error {
 	return r.Get(ctx, into)
@@ -97,7 +97,7 @@ func (r run) Get(ctx context.Context, into any) error {
 	}
 	outcome, err := r.outcome()
 	if err == nil {
-		*into.(*workflows.ScheduledCheckResult) = workflows.ScheduledCheckResult{RunUUID: "uuid-of-the-run", Outcome: outcome}
+		*into.(*workflows.ManualRunResult) = workflows.ManualRunResult{Outcome: outcome}
 	}
 	return err
 }
@@ -179,8 +179,8 @@ func TestRunAsksForTheRunOfItsFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := engine.input
-	if _, err := uuid.Parse(in.RunUUID); err != nil || in.Trigger != workflows.TriggerExternal || in.Timeout != time.Minute {
-		t.Errorf("input is %+v", in)
+	if in.Timeout != time.Minute {
+		t.Errorf("timeout is %s", in.Timeout)
 	}
 	want := check.Workload{
 		Ref: cartRef, Timeout: "1m0s", PodSpec: podSpec(),
@@ -190,7 +190,7 @@ func TestRunAsksForTheRunOfItsFields(t *testing.T) {
 		t.Errorf("reporting URL %q, workload (-want +got):\n%s", in.Given.ReportingURL, diff)
 	}
 	o := engine.options
-	if o.ID != "khcheck/shop/cart/external" || o.TaskQueue != "khronicle" {
+	if o.ID != "khcheck/shop/cart/manual" || o.TaskQueue != "khronicle" {
 		t.Errorf("workflow %s on %s", o.ID, o.TaskQueue)
 	}
 	if o.WorkflowIDConflictPolicy != enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING || o.WorkflowIDReusePolicy != enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE {
@@ -198,6 +198,11 @@ func TestRunAsksForTheRunOfItsFields(t *testing.T) {
 	}
 	if ext.RunID != "uuid-of-the-run" {
 		t.Errorf("RunID is %q, want that of the run which gave the outcome", ext.RunID)
+	}
+	if !slices.ContainsFunc(ext.PodSpec.Containers[0].Env, func(e corev1.EnvVar) bool {
+		return e.Name == external.KHRunUUID && e.Value == ext.RunID
+	}) {
+		t.Errorf("the pod spec has the variables %v, want the UUID of the run", ext.PodSpec.Containers[0].Env)
 	}
 	if diff := cmp.Diff(podSpec(), ext.OriginalPodSpec); diff != "" || ext.PodSpec.RestartPolicy != corev1.RestartPolicyNever {
 		t.Errorf("pod spec was not completed in PodSpec, or original changed (-want +got):\n%s", diff)
@@ -210,7 +215,7 @@ func TestRunOfAJob(t *testing.T) {
 	if want := "shop/cart: timed out waiting for checker pod to report in"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %q", err, want)
 	}
-	if engine.options.ID != "khjob/shop/cart/external" {
+	if engine.options.ID != "khjob/shop/cart/manual" {
 		t.Errorf("workflow is %s", engine.options.ID)
 	}
 }
@@ -250,7 +255,7 @@ func TestTemporalThatRefuses(t *testing.T) {
 		t.Errorf("error is %v, want %q", err, want)
 	}
 	engine = newTemporal(check.Outcome{})
-	engine.outcome = func() (*check.Outcome, error) { return nil, errors.New("terminated") }
+	engine.outcome = func() (check.Outcome, error) { return check.Outcome{}, errors.New("terminated") }
 	err = newCheck(engine).RunOnce(t.Context())
 	if want := "run shop/cart: terminated"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %q", err, want)

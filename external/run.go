@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	temporalsdk "go.temporal.io/sdk/temporal"
@@ -83,12 +81,11 @@ func (ext *Checker) RunOnce(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("run %s: %w", w.Ref, err)
 	}
-	ext.setRunID(result.RunUUID)
 	return verdict(w.Ref, result.Outcome)
 }
 
 // await returns the result of the run. When it is told to stop, it cancels the run and waits until its pod has ended.
-func (c *call) await(temporal client.Client, run client.WorkflowRun) (result workflows.ScheduledCheckResult, err error) {
+func (c *call) await(temporal client.Client, run client.WorkflowRun) (result workflows.ManualRunResult, err error) {
 	if err = run.Get(c.ctx, &result); c.ctx.Err() == nil {
 		return result, err
 	}
@@ -115,8 +112,8 @@ func (c *call) stopped() error {
 }
 
 // verdict is the error of a run that ended.
-func verdict(ref check.Ref, outcome *check.Outcome) error {
-	if outcome == nil || outcome.Result == check.Canceled {
+func verdict(ref check.Ref, outcome check.Outcome) error {
+	if outcome.Result == check.Canceled {
 		return fmt.Errorf("run %s: it was cancelled", ref)
 	}
 	if text, ok := outcome.ExecutionError(ref); ok && !outcome.Reported {
@@ -160,28 +157,20 @@ func (ext *Checker) end(c *call) {
 }
 
 // ask starts the run, or finds the one that is open. It does so to the end, also when the call is told to stop meanwhile: a
-// run that was started can be cancelled only when that is known.
+// run that was started can be cancelled only when that is known. The UUID of the run is known from then on.
 func (ext *Checker) ask(temporal client.Client, w check.Workload) (client.WorkflowRun, error) {
-	runUUID := uuid.NewString()
-	ext.setRunID(runUUID)
-	ext.PodSpec = check.NewPod(w, check.Run{
-		UUID: runUUID, Attempt: 1, Deadline: time.Now().Add(ext.RunTimeout), ReportingURL: ext.KuberhealthyReportingURL,
-	}, time.Now()).Spec
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	execution, err := temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: workflows.ExternalRunID(w.Ref), TaskQueue: workflows.TaskQueue,
-		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		TypedSearchAttributes:    workflows.SearchAttributesOf(w.Ref),
-		StaticSummary:            fmt.Sprintf("%s %s (%s)", w.Kind, w.Ref, workflows.TriggerExternal),
-	}, workflows.ScheduledCheck, workflows.ScheduledCheckInput{
-		Ref: w.Ref, Trigger: workflows.TriggerExternal, Timeout: ext.RunTimeout, RunUUID: runUUID,
-		Given: &activities.Given{Workload: w, ReportingURL: ext.KuberhealthyReportingURL},
+	execution, err := temporal.ExecuteWorkflow(ctx, workflows.ManualRunOptions(w.Ref), workflows.ManualRun, workflows.ManualRunInput{
+		Ref: w.Ref, Timeout: ext.RunTimeout, Given: &activities.Given{Workload: w, ReportingURL: ext.KuberhealthyReportingURL},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ask for a run of %s: %w", w.Ref, err)
 	}
+	ext.setRunID(execution.GetRunID())
+	ext.PodSpec = check.NewPod(w, check.Attempt{
+		UUID: execution.GetRunID(), Attempt: 1, Deadline: time.Now().Add(ext.RunTimeout), ReportingURL: ext.KuberhealthyReportingURL,
+	}, time.Now()).Spec
 	return execution, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -49,6 +50,8 @@ type Cluster struct {
 
 	podWaiters *waiters
 	departed   *departed
+	unfinished unfinished
+	runtimes   runtimes
 	namespaces []string
 }
 
@@ -56,7 +59,7 @@ type Cluster struct {
 func New(o Options) (*Cluster, error) {
 	config := rest.CopyConfig(o.Config)
 	config.UserAgent, config.QPS, config.Burst = o.UserAgent, requestsPerSecond, requestsBurst
-	core, err := kubernetes.NewForConfig(config)
+	core, err := kubernetes.NewForConfig(protobuf(config))
 	if err != nil {
 		return nil, fmt.Errorf("make Kubernetes client: %w", err)
 	}
@@ -66,6 +69,15 @@ func New(o Options) (*Cluster, error) {
 	}
 	c := &Cluster{core: core, typed: typed, podWaiters: newWaiters(), departed: newDeparted(), namespaces: o.Namespaces}
 	return c, c.watch(o)
+}
+
+// protobuf returns the configuration of a client of Kubernetes' own resources. They come as protobuf, which costs a third of JSON
+// to read; a server that does not have it answers in JSON.
+func protobuf(config *rest.Config) *rest.Config {
+	config = rest.CopyConfig(config)
+	config.ContentType = runtime.ContentTypeProtobuf
+	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	return config
 }
 
 func (c *Cluster) watch(o Options) error {
@@ -84,10 +96,10 @@ func (c *Cluster) watch(o Options) error {
 			c.states.add(listWatch(c.statesIn(namespace)), &khv1.KuberhealthyState{})
 		}
 		if o.Pods {
-			c.pods.add(c.checkerPods(namespace), &corev1.Pod{}, cache.Indexers{podIPIndex: reportingAddresses})
+			c.pods.add(c.checkerPods(namespace), &corev1.Pod{}, cache.Indexers{podIPIndex: reportingAddresses, checkIndex: checkOfPod})
 		}
 	}
-	return errors.Join(c.pods.onChange(c.podWaiters), c.pods.onChange(c.departed.handler()))
+	return errors.Join(c.pods.onChange(c.podWaiters), c.pods.onChange(c.departed.handler()), c.pods.onChange(&c.unfinished))
 }
 
 // Start watches until ctx ends. It returns at once; see WaitForSync.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -68,13 +70,59 @@ func (c *Cluster) PodLog(ctx context.Context, namespace, name, container string)
 }
 
 // FollowPodLog reads the log of a container until it ends or ctx does, by one request, and returns the end of what it has
-// read. Of what was written before the call it has 4000 lines, which may be less than is kept.
+// read; it is Cut where the log may go on. Of what was written before the call it has 4000 lines, which may be less than is kept.
 func (c *Cluster) FollowPodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error) {
 	tail, _, err := c.readLog(ctx, namespace, name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(followedTail)), Follow: true})
-	if tail.Size > 0 {
-		return tail, nil //nolint:nilerr // what was written until then is the end of it
+	if tail.Cut = err != nil; tail.Cut && tail.Size > 0 {
+		return tail, nil //nolint:nilerr // what was written until then is worth having
 	}
 	return tail, err
+}
+
+// NodeRuntime returns the container runtime of a node, such as containerd://1.7.24. It asks once in ten minutes.
+func (c *Cluster) NodeRuntime(ctx context.Context, node string) (string, error) {
+	if known, ok := c.runtimes.get(node); ok {
+		return known, nil
+	}
+	found, err := c.core.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("get node %s: %w", node, err)
+	}
+	c.runtimes.put(node, found.Status.NodeInfo.ContainerRuntimeVersion)
+	return found.Status.NodeInfo.ContainerRuntimeVersion, nil
+}
+
+// runtimeKnownFor is how long the container runtime of a node is remembered: an upgrade of it takes the node out of service.
+const runtimeKnownFor = 10 * time.Minute
+
+// runtimes remembers the container runtimes of nodes.
+type runtimes struct {
+	mu    sync.Mutex
+	known map[string]knownRuntime
+}
+
+type knownRuntime struct {
+	version string
+	until   time.Time
+}
+
+func (r *runtimes) get(node string) (string, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.known[node]
+	return known.version, time.Now().Before(known.until)
+}
+
+// put remembers one more, and forgets those that are too old: nodes come and go.
+func (r *runtimes) put(node, version string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known == nil {
+		r.known = map[string]knownRuntime{}
+	}
+	now := time.Now()
+	maps.DeleteFunc(r.known, func(_ string, known knownRuntime) bool { return now.After(known.until) })
+	r.known[node] = knownRuntime{version, now.Add(runtimeKnownFor)}
 }
 
 var (

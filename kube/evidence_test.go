@@ -125,8 +125,8 @@ func TestFollowPodLogUntilTheContextEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	got, err := s.cluster(t).FollowPodLog(ctx, "shop", "cart-1", "main")
-	if err != nil || got.Size != 44_000 || string(got.Content) != end(s.log, 44_000) {
-		t.Errorf("%d bytes of %d, error %v, want the last 4000 lines", len(got.Content), got.Size, err)
+	if err != nil || !got.Cut || got.Size != 44_000 || string(got.Content) != end(s.log, 44_000) {
+		t.Errorf("%d bytes of %d, cut %t, error %v, want the last 4000 lines, cut", len(got.Content), got.Size, got.Cut, err)
 	}
 	if _, err := s.cluster(t).FollowPodLog(t.Context(), "shop", "cart-1", "other"); err == nil {
 		t.Error("no error for a container without a log")
@@ -136,6 +136,9 @@ func TestFollowPodLogUntilTheContextEnds(t *testing.T) {
 func TestPodEvents(t *testing.T) {
 	var asked string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Accept"); got != "application/vnd.kubernetes.protobuf,application/json" {
+			t.Errorf("core types are asked for as %q", got)
+		}
 		asked = r.URL.Path + " " + r.URL.Query().Get("fieldSelector") + " " + r.URL.Query().Get("limit")
 		if strings.Contains(asked, "forbidden") {
 			w.WriteHeader(http.StatusForbidden)
@@ -195,4 +198,33 @@ func TestPodAsItWasLastSeen(t *testing.T) {
 			t.Error("it was asked for")
 		}
 	})
+}
+
+func TestNodeRuntimeIsAskedForOnce(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		if r.URL.Path != "/api/v1/nodes/node-1" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprint(w, `{"kind":"Node","apiVersion":"v1","status":{"nodeInfo":{"containerRuntimeVersion":"containerd://1.7.24"}}}`)
+	}))
+	t.Cleanup(server.Close)
+	cluster, err := kube.New(kube.Options{Config: &rest.Config{Host: server.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got, err := cluster.NodeRuntime(t.Context(), "node-1"); err != nil || got != "containerd://1.7.24" {
+			t.Errorf("runtime %q, error %v", got, err)
+		}
+		if _, err := cluster.NodeRuntime(t.Context(), "node-2"); err == nil || !strings.HasPrefix(err.Error(), "get node node-2: ") {
+			t.Errorf("error %v", err)
+		}
+	}
+	if asked != 3 {
+		t.Errorf("%d requests, want one for the node that answers, and two for the other", asked)
+	}
 }

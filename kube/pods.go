@@ -20,8 +20,12 @@ import (
 
 var everything = labels.Everything()
 
-// cacheLag is how long a pod that exists may be missing from the cache before the API server is asked.
-const cacheLag = 500 * time.Millisecond
+// The API server is asked for a pod that is missing from the cache: first after firstLook, then after twice as long each time,
+// up to longestLook. When the watch lags, this bounds what all that wait ask for.
+const (
+	firstLook   = 500 * time.Millisecond
+	longestLook = 10 * time.Second
+)
 
 // CreatePod creates a checker pod. A pod of this name that carries the same run is a success: the same call was made
 // before.
@@ -64,15 +68,98 @@ func (c *Cluster) DeletePod(ctx context.Context, namespace, name string) error {
 }
 
 // PodsOf returns the cached checker pods of a check, or of a namespace if name is empty, or of all. They must not be
-// changed.
+// changed. Of pods that have succeeded only a part is cached; see trimPod.
 func (c *Cluster) PodsOf(namespace, name string) []*corev1.Pod {
-	var pods []*corev1.Pod
-	for _, pod := range c.pods.list(namespace) {
-		if name == "" || pod.Labels[protocol.LabelCheckName] == name {
-			pods = append(pods, pod)
+	if name == "" {
+		return c.pods.list(namespace)
+	}
+	return c.pods.having(checkIndex, namespace+"/"+name)
+}
+
+// checkIndex finds checker pods by the namespace and name of their check.
+const checkIndex = "check"
+
+func checkOfPod(obj any) ([]string, error) {
+	pod, ok := obj.(*corev1.Pod)
+	if !ok || pod.Labels[protocol.LabelCheckName] == "" {
+		return nil, nil
+	}
+	return []string{pod.Namespace + "/" + pod.Labels[protocol.LabelCheckName]}, nil
+}
+
+// UnfinishedPods returns how many cached checker pods have neither succeeded nor failed.
+func (c *Cluster) UnfinishedPods() int { return c.unfinished.count() }
+
+// unfinished counts the pods that have not ended. It is an informer's event handler.
+type unfinished struct {
+	mu   sync.Mutex
+	pods map[string]struct{}
+}
+
+func (u *unfinished) count() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.pods)
+}
+
+func (u *unfinished) set(obj any, present bool) {
+	pod, ok := obj.(*corev1.Pod)
+	if !ok {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := pod.Namespace + "/" + pod.Name
+	if !present || finished(pod) {
+		delete(u.pods, key)
+		return
+	}
+	if u.pods == nil {
+		u.pods = map[string]struct{}{}
+	}
+	u.pods[key] = struct{}{}
+}
+
+func (u *unfinished) OnAdd(obj any, _ bool) { u.set(obj, true) }
+
+func (u *unfinished) OnUpdate(_, obj any) { u.set(obj, true) }
+
+func (u *unfinished) OnDelete(obj any) {
+	if missed, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = missed.Obj
+	}
+	u.set(obj, false)
+}
+
+func finished(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// trimPod drops what nobody reads of the pods that are cached. Of one that has succeeded it keeps what tells how it ended and
+// where: there may be five of these for each check. A pod that has not, or that failed, keeps its spec, which is evidence.
+func trimPod(obj any) (any, error) {
+	pod, ok := obj.(*corev1.Pod)
+	if !ok {
+		return obj, nil // a DeletedFinalStateUnknown
+	}
+	pod.ManagedFields = nil
+	delete(pod.Annotations, corev1.LastAppliedConfigAnnotation)
+	if pod.Status.Phase == corev1.PodSucceeded {
+		pod.Spec = corev1.PodSpec{
+			NodeName: pod.Spec.NodeName, ActiveDeadlineSeconds: pod.Spec.ActiveDeadlineSeconds,
+			InitContainers: onlyNames(pod.Spec.InitContainers), Containers: onlyNames(pod.Spec.Containers),
 		}
 	}
-	return pods
+	return pod, nil
+}
+
+// onlyNames returns these containers with nothing but their names.
+func onlyNames(containers []corev1.Container) []corev1.Container {
+	var names []corev1.Container
+	for _, container := range containers {
+		names = append(names, corev1.Container{Name: container.Name})
+	}
+	return names
 }
 
 // podIPIndex finds checker pods by the addresses from which they can report.
@@ -113,6 +200,15 @@ func (c *Cluster) RunByPodIP(ip netip.Addr) (of check.Ref, runUUID string, ok bo
 	return of, labels[protocol.LabelRunID], true
 }
 
+// Observe asks the API server how a pod is now. A pod that does not exist is Gone.
+func (c *Cluster) Observe(ctx context.Context, namespace, name string) (check.Observation, error) {
+	pod, err := c.LivePod(ctx, namespace, name)
+	if err != nil || pod == nil {
+		return check.Observation{Gone: err == nil}, err
+	}
+	return check.Observe(pod), nil
+}
+
 // AwaitPod watches one pod until the condition holds, and returns that observation, or the error of ctx. A pod that is
 // gone is observed once more, as it last was, with Gone set.
 func (c *Cluster) AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error) {
@@ -125,8 +221,9 @@ func (c *Cluster) AwaitPod(ctx context.Context, namespace, name string, until fu
 			return observed, nil
 		}
 	}
-	lag := time.NewTimer(cacheLag)
-	defer lag.Stop()
+	pause := firstLook
+	look := time.NewTimer(pause)
+	defer look.Stop()
 	for {
 		select {
 		case observed := <-wait.observations:
@@ -134,14 +231,15 @@ func (c *Cluster) AwaitPod(ctx context.Context, namespace, name string, until fu
 				return observed, nil
 			}
 			seen = true
-		case <-lag.C:
+		case <-look.C:
 			if seen {
 				continue
 			}
-			if pod, err := c.LivePod(ctx, namespace, name); err != nil || pod == nil {
-				return check.Observation{Gone: err == nil}, err
+			if observed, err := c.Observe(ctx, namespace, name); err != nil || observed.Gone || until(observed) {
+				return observed, err
 			}
-			lag.Reset(cacheLag)
+			pause = min(2*pause, longestLook)
+			look.Reset(pause)
 		case <-ctx.Done():
 			return check.Observation{}, context.Cause(ctx)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -257,9 +258,23 @@ func TestAwaitPod(t *testing.T) {
 			want: check.Observation{Gone: true}, took: 500 * time.Millisecond, gets: 1,
 		},
 		{
+			name: "the watch lags: what the API server says counts", present: []runtime.Object{unlisted()}, until: started,
+			later: map[time.Duration]func(*apiServer){time.Second: func(a *apiServer) {
+				pod := unlisted()
+				pod.Status.Phase = corev1.PodRunning
+				a.put(pod)
+			}},
+			want: check.Observation{Started: true}, took: 1500 * time.Millisecond, gets: 2,
+		},
+		{
+			name: "the watch lags for long: asked ever more rarely", present: []runtime.Object{unlisted()}, until: started,
+			later: map[time.Duration]func(*apiServer){time.Minute: func(a *apiServer) { a.remove("pods", "shop/cart-1") }},
+			want:  check.Observation{Gone: true}, took: 65500 * time.Millisecond, gets: 10,
+		},
+		{
 			name: "missing in the cache, and there: asked again until it is gone", present: []runtime.Object{unlisted()}, until: started,
 			later: map[time.Duration]func(*apiServer){1200 * time.Millisecond: func(a *apiServer) { a.remove("pods", "shop/cart-1") }},
-			want:  check.Observation{Gone: true}, took: 1500 * time.Millisecond, gets: 3,
+			want:  check.Observation{Gone: true}, took: 1500 * time.Millisecond, gets: 2,
 		},
 	}
 	for _, tt := range tests {
@@ -451,6 +466,82 @@ func TestAwaitPodWithoutACacheOfPods(t *testing.T) {
 		o, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", started)
 		if err != nil || !o.Gone {
 			t.Errorf("observation %+v, error %v, want gone", o, err)
+		}
+	})
+}
+
+func TestObserveIsNotFromTheCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newAPIServer(in(checkerPod("cart-1"), corev1.PodRunning))
+		cluster := synced(t, api, watching)
+		for _, tt := range []struct {
+			name string
+			want check.Observation
+		}{{"cart-1", check.Observation{Started: true, Node: "node-1"}}, {"cart-2", check.Observation{Gone: true}}} {
+			got, err := cluster.Observe(t.Context(), "shop", tt.name)
+			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+				t.Errorf("%s, error %v (-want +got):\n%s", tt.name, err, diff)
+			}
+		}
+		if calls := api.calls(); len(calls) != 2 {
+			t.Errorf("requests %v, want one for each", calls)
+		}
+		api.answer = func(*http.Request) *apierrors.StatusError { return apierrors.NewInternalError(errors.New("down")) }
+		if got, err := cluster.Observe(t.Context(), "shop", "cart-1"); err == nil || got.Gone {
+			t.Errorf("got %+v, error %v, want an error", got, err)
+		}
+	})
+}
+
+func TestUnfinishedPods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newAPIServer(checkerPod("cart-1"), in(checkerPod("cart-2"), corev1.PodRunning), in(checkerPod("cart-3"), corev1.PodFailed))
+		cluster := synced(t, api, watching)
+		want := func(n int) {
+			t.Helper()
+			synctest.Wait()
+			if got := cluster.UnfinishedPods(); got != n {
+				t.Errorf("%d pods have not ended, want %d", got, n)
+			}
+		}
+		want(2)
+		api.put(checkerPod("cart-4"))
+		want(3)
+		api.put(in(checkerPod("cart-1"), corev1.PodSucceeded))
+		want(2)
+		api.remove("pods", "shop/cart-1")
+		want(2)
+		api.remove("pods", "shop/cart-2")
+		want(1)
+	})
+}
+
+// Of a pod that has succeeded only what tells how it ended is cached; one that has not is evidence.
+func TestCachedPodsAreTrimmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		whole := func(name string, phase corev1.PodPhase) *corev1.Pod {
+			pod := in(checkerPod(name), phase)
+			pod.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}
+			pod.Spec.ActiveDeadlineSeconds = new(int64(90))
+			pod.Spec.Containers = []corev1.Container{{Name: "main", Image: "registry.example/check:1", Command: []string{"check"}}}
+			pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", ImageID: "sha256:1"}}
+			return pod
+		}
+		cluster := synced(t, newAPIServer(whole("cart-1", corev1.PodSucceeded), whole("cart-2", corev1.PodFailed)), watching)
+		for name, want := range map[string]corev1.PodSpec{
+			"cart-1": {NodeName: "node-1", ActiveDeadlineSeconds: new(int64(90)), Containers: []corev1.Container{{Name: "main"}}},
+			"cart-2": whole("cart-2", corev1.PodFailed).Spec,
+		} {
+			pod, ok := cluster.Pod("shop", name)
+			if !ok {
+				t.Fatalf("%s is not cached", name)
+			}
+			if diff := cmp.Diff(want, pod.Spec); diff != "" {
+				t.Errorf("spec of %s (-want +got):\n%s", name, diff)
+			}
+			if pod.ManagedFields != nil || len(pod.Status.ContainerStatuses) != 1 || len(pod.Labels) == 0 {
+				t.Errorf("%s is %+v", name, pod)
+			}
 		}
 	})
 }

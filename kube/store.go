@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -23,11 +24,15 @@ func (s *store[T]) add(lw cache.ListerWatcher, example T, further ...cache.Index
 		maps.Copy(indexers, more)
 	}
 	informer := cache.NewSharedIndexInformer(lw, example, 0, indexers)
-	// Managed fields are a third of an object and nobody here reads them.
-	_ = informer.SetTransform(dropManagedFields) // fails only once the informer runs
+	trim := dropManagedFields
+	if _, pods := any(example).(*corev1.Pod); pods {
+		trim = trimPod
+	}
+	_ = informer.SetTransform(trim) // fails only once the informer runs
 	s.informers = append(s.informers, informer)
 }
 
+// dropManagedFields drops a third of an object, which nobody here reads.
 func dropManagedFields(obj any) (any, error) {
 	if accessor, err := meta.Accessor(obj); err == nil {
 		accessor.SetManagedFields(nil)

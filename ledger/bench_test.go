@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 	"github.com/khronicle/khronicle/ledger/ledgertest"
 )
@@ -25,38 +26,38 @@ import (
 //	make bench-ledger SIZE='-ledger.checks 1000 -ledger.days 4 -ledger.counted 90'
 var (
 	checks  = flag.Int("ledger.checks", 50, "checks with one run a minute")
-	days    = flag.Int("ledger.days", 2, "days of accounts, written as Finish writes them")
-	rollups = flag.Int("ledger.counted", 90, "days of counts by hour and day: those of which no accounts are written are written as if these had been pruned")
+	days    = flag.Int("ledger.days", 2, "days of records, written as Finish writes them")
+	rollups = flag.Int("ledger.counted", 90, "days of counts by hour and day: those of which no records are written are written as if these had been pruned")
 )
 
 var end = noon.AddDate(0, 4, 0)
 
-// synthetic returns the account of one tick. One in 500 failed, one in 1,000 was missed.
-func synthetic(check int, at time.Time) ledger.Account {
-	n := at.Unix()/60 + int64(check)
-	a := account(checkName(check), at.Sub(noon), ledger.Succeeded)
-	a.CheckUID = checkUID(check)
+// synthetic returns the record of one tick. One in 500 failed, one in 1,000 was missed.
+func synthetic(number int, at time.Time) ledger.Record {
+	n := at.Unix()/60 + int64(number)
+	a := record(checkName(number), at.Sub(noon), check.Succeeded)
+	a.CheckUID = checkUID(number)
 	a.WorkflowID, a.RunID = uuid.NewString(), uuid.NewString()
 	a.Node = fmt.Sprintf("ip-10-0-%d-%d.eu-central-1.compute.internal", n%4, n%25)
 	a.Started = at.Add(time.Duration(n%97) * time.Millisecond)
 	a.Reported = a.Started.Add(time.Duration(800+n%701) * time.Millisecond)
 	switch {
 	case n%500 == 0:
-		a.Outcome, a.Errors = ledger.Failed, []string{"lookup kubernetes.default on 10.96.0.10:53: server misbehaving"}
+		a.Outcome, a.Errors = check.Failed, []string{"lookup kubernetes.default on 10.96.0.10:53: server misbehaving"}
 	case n%1000 == 1:
-		a.Outcome = ledger.Missed
+		a.Outcome = check.Missed
 	}
 	return a
 }
 
-func checkName(check int) string { return fmt.Sprintf("check-%04d", check) }
-func checkUID(check int) string  { return uuid.NewSHA1(uuid.Nil, []byte(checkName(check))).String() }
+func checkName(number int) string { return fmt.Sprintf("check-%04d", number) }
+func checkUID(number int) string  { return uuid.NewSHA1(uuid.Nil, []byte(checkName(number))).String() }
 
-// fillCounts writes the counts of the days of which there will be no accounts.
+// fillCounts writes the counts of the days of which there will be no records.
 func fillCounts(b *testing.B, l *ledger.Ledger) {
 	b.Helper()
 	first := end.AddDate(0, 0, -*days)
-	var named []ledger.Account
+	var named []ledger.Record
 	for c := range *checks {
 		named = append(named, synthetic(c, first))
 	}
@@ -67,7 +68,7 @@ func fillCounts(b *testing.B, l *ledger.Ledger) {
 func fill(b *testing.B, l *ledger.Ledger) (rows int, took time.Duration) {
 	b.Helper()
 	started := time.Now()
-	var batch []ledger.Account
+	var batch []ledger.Record
 	for at := end.AddDate(0, 0, -*days); at.Before(end); at = at.Add(time.Minute) {
 		for c := range *checks {
 			batch = append(batch, synthetic(c, at))
@@ -89,24 +90,24 @@ func benchBoth(b *testing.B, bench func(b *testing.B, dsn string)) {
 // question is a query of one kind; each asks for another check.
 type question struct {
 	name string
-	ask  func(ctx context.Context, l *ledger.Ledger, check int) error
+	ask  func(ctx context.Context, l *ledger.Ledger, number int) error
 }
 
 var questions = []question{
-	{"LastRuns50", func(ctx context.Context, l *ledger.Ledger, check int) error {
-		runs, err := l.LastRuns(ctx, ref(checkName(check)), 50)
+	{"LastRuns50", func(ctx context.Context, l *ledger.Ledger, number int) error {
+		runs, err := l.LastRuns(ctx, ref(checkName(number)), 50)
 		return wantOf("runs", len(runs), 50, err)
 	}},
-	{"LastTick", func(ctx context.Context, l *ledger.Ledger, check int) error {
-		_, ok, err := l.Last(ctx, checkUID(check), ledger.Scheduled, time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC))
+	{"LastTick", func(ctx context.Context, l *ledger.Ledger, number int) error {
+		_, ok, err := l.Last(ctx, checkUID(number), check.TriggerSchedule, time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC))
 		if err == nil && !ok {
 			err = errors.New("there is none")
 		}
 		return err
 	}},
-	{"Uptime30d", func(ctx context.Context, l *ledger.Ledger, check int) error {
-		to := end.Add(-time.Duration(check) * time.Second)
-		counts, err := l.Uptime(ctx, ref(checkName(check)), to.AddDate(0, 0, -30), to)
+	{"Uptime30d", func(ctx context.Context, l *ledger.Ledger, number int) error {
+		to := end.Add(-time.Duration(number) * time.Second)
+		counts, err := l.Uptime(ctx, ref(checkName(number)), to.AddDate(0, 0, -30), to)
 		return wantOf("runs", int(counts.Total()), min(30, max(*rollups, *days))*24*60, err)
 	}},
 	{"Overview", func(ctx context.Context, l *ledger.Ledger, _ int) error {
@@ -117,7 +118,10 @@ var questions = []question{
 	{"OverviewAfterAnOutage", func(ctx context.Context, l *ledger.Ledger, _ int) error {
 		return overviewAt(ctx, l, end.Add(6*time.Hour))
 	}},
-	{"OpenRuns", func(ctx context.Context, l *ledger.Ledger, _ int) error { _, err := l.OpenRuns(ctx); return err }},
+	{"OpenRuns", func(ctx context.Context, l *ledger.Ledger, _ int) error {
+		_, err := l.OpenRuns(ctx, end.AddDate(1, 0, 0), ledger.Key{}, 100)
+		return err
+	}},
 }
 
 func wantOf(what string, got, want int, err error) error {

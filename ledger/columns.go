@@ -7,43 +7,42 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/khronicle/khronicle/check"
 )
 
-// The columns of accounts, in the order of columnsOf.
+// The columns of records, in the order of columnsOf.
 var (
-	accountKey    = []string{"check_id", "nominal", "cause"}
-	timeColumns   = []string{"due_after", "started_after", "pod_created_after", "running_after", "reported_after", "judged_after", "exited_after", "recorded_after"}
-	wordColumns   = []string{"node", "image_digest", "spec_hash", "worker_build"}
-	accountValues = slices.Concat(
-		[]string{"outcome", "flaky", "revision", "attempts", "infra_failures"}, timeColumns, []string{"duration"}, wordColumns,
+	recordKey    = []string{"check_id", "nominal", "trigger"}
+	timeColumns  = []string{"deadline_after", "started_after", "pod_created_after", "running_after", "reported_after", "judged_after", "exited_after", "recorded_after"}
+	wordColumns  = []string{"node", "image_digest", "spec_hash", "worker_build"}
+	recordValues = slices.Concat(
+		[]string{"outcome", "flaky", "revision", "attempts", "infra_failures"}, timeColumns, []string{"queued", "duration"}, wordColumns,
 		[]string{"workflow_id", "run_id", "errors", "notes"})
 )
 
 func columnsOf(e *entry, wordID func(string) any) []any {
-	a := &e.account
+	r := &e.record
 	list := []any{
-		e.checkID, a.Nominal.UnixMicro(), causeOf(a.Trigger),
-		slices.Index(outcomes, a.Outcome), flag(e.now.flaky), a.Revision, a.Attempts, a.InfraFailures,
+		e.checkID, r.Nominal.UnixMicro(), triggerIndex(r.Trigger),
+		slices.Index(outcomes, r.Outcome), flag(e.now.flaky), r.Revision, r.Attempts, r.InfraFailures,
 	}
-	for _, t := range a.times() {
-		list = append(list, after(a.Nominal, *t))
+	for _, t := range r.times() {
+		list = append(list, after(r.Nominal, *t))
 	}
-	if e.now.timed {
-		list = append(list, e.now.duration)
-	} else {
-		list = append(list, nil)
-	}
-	for _, word := range wordsOf(a) {
+	list = append(list, orNull(r.Queued.Microseconds(), r.Queued > 0), orNull(e.now.duration, e.now.timed))
+	for _, word := range wordsOf(r) {
 		list = append(list, wordID(word))
 	}
-	return append(list, packID(a.WorkflowID), packID(a.RunID), packTexts(a.Errors), packTexts(a.Notes))
+	return append(list, packID(r.WorkflowID), packID(r.RunID), packTexts(r.Errors), packTexts(r.Notes))
 }
 
-func wordsOf(a *Account) []string { return []string{a.Node, a.ImageDigest, a.SpecHash, a.WorkerBuild} }
+// wordsOf returns the texts of a record that are stored in the dictionary.
+func wordsOf(r *Record) []string { return []string{r.Node, r.ImageDigest, r.SpecHash, r.WorkerBuild} }
 
-func causeOf(t Trigger) int { return slices.Index(triggers, t) }
+func triggerIndex(t check.Trigger) int { return slices.Index(triggers, t) }
 
-func outcomeOf(stored int64) (Outcome, error) {
+func outcomeOf(stored int64) (check.Result, error) {
 	if stored < 0 || stored >= int64(len(outcomes)) {
 		return "", fmt.Errorf("unknown outcome %d in the database", stored)
 	}
@@ -55,6 +54,14 @@ func flag(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// orNull returns a number as an argument of a statement; nil is NULL.
+func orNull(n int64, known bool) any {
+	if !known {
+		return nil
+	}
+	return n
 }
 
 func after(nominal, t time.Time) any {

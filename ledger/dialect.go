@@ -15,12 +15,14 @@ type store interface {
 	// write runs do in a transaction and commits it durably. Of all writers of the database, in whatever process, one at a
 	// time is inside: what it reads stays true until it commits, and no two can wait for each other.
 	write(ctx context.Context, do func(transaction) error) error
+	// discard throws idle connections away: after a timeout they may be broken.
+	discard()
 	// refused is true when the database did not take a row, and would take others.
 	refused(err error) bool
 	// versioned is a query for 1 where the table schema_version is there, and for 0 where it is not.
 	versioned() string
-	// words are what the migrations leave open.
-	words() *strings.Replacer
+	// keywords replaces the keywords in double braces of the migrations.
+	keywords() *strings.Replacer
 	close() error
 }
 

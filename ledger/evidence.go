@@ -13,24 +13,18 @@ import (
 
 // Bounds of evidence.
 const (
-	// MaxEvidence is the length in bytes of one piece, before it is compressed. Of a longer one the end is kept.
+	// MaxEvidence is the length in bytes of one piece, before it is compressed. Of a longer one the end is stored.
 	MaxEvidence = check.MaxEvidence
-	// MaxPieces is how many pieces an account may have.
+	// MaxPieces is how many pieces a record may have.
 	MaxPieces = 64
 )
 
-// ErrEvidenceFull is the error of an account that has MaxPieces already.
-var ErrEvidenceFull = errors.New("the account has as much evidence as it may")
+// ErrEvidenceFull is the error of a record that has MaxPieces already.
+var ErrEvidenceFull = errors.New("the record has as much evidence as it may")
 
-// Evidence is one thing that was kept of a run whose pod is gone: a container's log, the pod's events, the report.
-type Evidence struct {
-	// Kind says what it is, such as "log", and Name of what, such as the container's name: the two identify it.
-	Kind, Name string
-	Content    []byte
-	// Size is how long the whole was; of what is longer than Content, a part is not kept: of a log its beginning. The ledger
-	// sets it where it is less.
-	Size int
-}
+// Evidence is one thing that is kept of a run whose pod is deleted: a container's log, the events of the pod, the report. Where its
+// size is less than the length of its content, the ledger sets it.
+type Evidence = check.Piece
 
 type evidenceRow struct {
 	key      Key
@@ -38,7 +32,7 @@ type evidenceRow struct {
 	packed   []byte
 }
 
-// PutEvidence keeps a piece of evidence with an account, which may come later. The same kind and name again replace it.
+// PutEvidence keeps a piece of evidence with a record, which may come later. The same kind and name again replace it.
 func (l *Ledger) PutEvidence(ctx context.Context, key Key, e Evidence) error {
 	if err := key.validate(); err != nil {
 		return err
@@ -48,7 +42,7 @@ func (l *Ledger) PutEvidence(ctx context.Context, key Key, e Evidence) error {
 	}
 	e.Kind, e.Name = cut(e.Kind, maxWordBytes), cut(e.Name, maxWordBytes)
 	e.Size = max(e.Size, len(e.Content))
-	packed, err := pack(e.Content[max(0, len(e.Content)-MaxEvidence):])
+	packed, err := pack(check.Tail(e.Content, MaxEvidence))
 	if err != nil {
 		return fmt.Errorf("evidence of %s: %w", key, err)
 	}
@@ -59,37 +53,38 @@ func (l *Ledger) PutEvidence(ctx context.Context, key Key, e Evidence) error {
 	return nil
 }
 
-func pack(content []byte) ([]byte, error) {
+func pack(content string) ([]byte, error) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
-	if _, err := w.Write(content); err != nil {
+	if _, err := io.WriteString(w, content); err != nil {
 		return nil, err
 	}
 	err := w.Close()
 	return packed.Bytes(), err
 }
 
-func unpack(packed []byte) ([]byte, error) {
+func unpack(packed []byte) (string, error) {
 	r, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return io.ReadAll(io.LimitReader(r, MaxEvidence))
+	content, err := io.ReadAll(io.LimitReader(r, MaxEvidence))
+	return string(content), err
 }
 
 const otherPieces = `SELECT count(*) FROM evidence
-WHERE check_uid = $1 AND nominal = $2 AND cause = $3 AND NOT (kind = $4 AND name = $5)`
+WHERE check_uid = $1 AND nominal = $2 AND trigger = $3 AND NOT (kind = $4 AND name = $5)`
 
-var putPiece = upsert("evidence", []string{"check_uid", "nominal", "cause", "kind", "name"}, []string{"size", "content"},
+var putPiece = upsert("evidence", []string{"check_uid", "nominal", "trigger", "kind", "name"}, []string{"size", "content"},
 	func(column string) string { return "excluded." + column })
 
-func (b *book) putEvidence(ctx context.Context, tx transaction) error {
+func (b *batch) putEvidence(ctx context.Context, tx transaction) error {
 	for _, r := range b.requests {
 		if r.evidence == nil {
 			continue
 		}
 		k, e := r.evidence.key, r.evidence.evidence
-		id := []any{k.CheckUID, k.Nominal.UnixMicro(), causeOf(k.Trigger), e.Kind, e.Name}
+		id := []any{k.CheckUID, k.Nominal.UnixMicro(), triggerIndex(k.Trigger), e.Kind, e.Name}
 		var others int64
 		err := one(ctx, tx, otherPieces, func(scan scanner) error { return scan(&others) }, id...)
 		if err != nil {
@@ -106,14 +101,14 @@ func (b *book) putEvidence(ctx context.Context, tx transaction) error {
 	return nil
 }
 
-// Evidence returns what is kept of an account, by kind and name.
+// Evidence returns the evidence of a record, by kind and name.
 func (l *Ledger) Evidence(ctx context.Context, key Key) ([]Evidence, error) {
 	if err := key.validate(); err != nil {
 		return nil, err
 	}
-	rows, err := l.store.reader().QueryContext(ctx, `SELECT kind, name, size, content FROM evidence
-WHERE check_uid = $1 AND nominal = $2 AND cause = $3 ORDER BY kind, name`,
-		key.CheckUID, key.Nominal.UnixMicro(), causeOf(key.Trigger))
+	rows, err := l.reader().QueryContext(ctx, `SELECT kind, name, size, content FROM evidence
+WHERE check_uid = $1 AND nominal = $2 AND trigger = $3 ORDER BY kind, name`,
+		key.CheckUID, key.Nominal.UnixMicro(), triggerIndex(key.Trigger))
 	if err != nil {
 		return nil, fmt.Errorf("evidence of %s: %w", key, err)
 	}

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"runtime"
 	"time"
-)
 
-// OpenAt opens a database and stops at a version of the schema.
-var OpenAt = openAt
+	"github.com/khronicle/khronicle/check"
+)
 
 // Migrations returns the newest version of the schema.
 func Migrations() int {
@@ -27,7 +26,7 @@ var (
 
 // Plan returns how SQLite would answer a query.
 func Plan(ctx context.Context, l *Ledger, query string) (plan string, err error) {
-	err = queryRows(ctx, l.store.reader(), "EXPLAIN QUERY PLAN "+query, func(scan scanner) error {
+	err = queryRows(ctx, l.reader(), "EXPLAIN QUERY PLAN "+query, func(scan scanner) error {
 		var id, parent, unused int64
 		var detail string
 		err := scan(&id, &parent, &unused, &detail)
@@ -39,14 +38,14 @@ func Plan(ctx context.Context, l *Ledger, query string) (plan string, err error)
 
 // Exec runs statements in a write transaction, past everything that guards the tables.
 func Exec(ctx context.Context, l *Ledger, statements string) error {
-	return l.store.write(ctx, func(tx transaction) error { return tx.script(ctx, statements) })
+	return l.store().write(ctx, func(tx transaction) error { return tx.script(ctx, statements) })
 }
 
 // Hold keeps every writer waiting until release is called.
 func Hold(l *Ledger) (release func() error) {
 	held, free, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- l.store.write(context.Background(), func(transaction) error {
+		done <- l.store().write(context.Background(), func(transaction) error {
 			close(held)
 			<-free
 			return nil
@@ -59,27 +58,27 @@ func Hold(l *Ledger) (release func() error) {
 	}
 }
 
-// Load finishes many accounts in one transaction, by the statements that Finish uses.
-func Load(ctx context.Context, l *Ledger, accounts []Account) error {
-	changes := make([]change, 0, len(accounts))
-	for _, a := range accounts {
+// Load finishes many records in one transaction, by the statements that Finish uses.
+func Load(ctx context.Context, l *Ledger, records []Record) error {
+	changes := make([]change, 0, len(records))
+	for _, a := range records {
 		changes = append(changes, l.change(finish, a))
 	}
 	return l.send(ctx, &request{changes: changes})
 }
 
-// LoadCounts writes the counts of some days by the statements that Finish uses, as they are left when all accounts of these
+// LoadCounts writes the counts of some days by the statements that Finish uses, as they are left when all records of these
 // days have been pruned: of each check, one that succeeded in every minute.
-func LoadCounts(ctx context.Context, l *Ledger, checks []Account, from, to time.Time) error {
-	b := newBook(l.words, []*request{{changes: make([]change, 0, len(checks))}})
+func LoadCounts(ctx context.Context, l *Ledger, checks []Record, from, to time.Time) error {
+	b := newBatch(l.dictionary, []*request{{changes: make([]change, 0, len(checks))}})
 	for _, a := range checks {
-		b.entries = append(b.entries, &entry{account: a.normal()})
+		b.entries = append(b.entries, &entry{record: a.normal()})
 	}
-	if err := l.store.write(ctx, func(tx transaction) error { return b.findChecks(ctx, tx) }); err != nil {
+	if err := l.store().write(ctx, func(tx transaction) error { return b.findChecks(ctx, tx) }); err != nil {
 		return err
 	}
 	for at := from.UnixMicro(); at < to.UnixMicro(); at += hour {
-		err := l.store.write(ctx, func(tx transaction) error {
+		err := l.store().write(ctx, func(tx transaction) error {
 			var hours, days [][]any
 			for _, e := range b.entries {
 				counts := []any{60, 0, 0, 0, 0, 0, 0, 0, 0, 60, 60 * 1_150_000, 1_500_000 + at/hour%7}
@@ -98,7 +97,7 @@ func LoadCounts(ctx context.Context, l *Ledger, checks []Account, from, to time.
 
 // Query returns the first column of what a query finds, as text.
 func Query(ctx context.Context, l *Ledger, query string) (lines []string, err error) {
-	err = queryRows(ctx, l.store.reader(), query, func(scan scanner) error {
+	err = queryRows(ctx, l.reader(), query, func(scan scanner) error {
 		var line string
 		err := scan(&line)
 		lines = append(lines, line)
@@ -109,8 +108,13 @@ func Query(ctx context.Context, l *Ledger, query string) (lines []string, err er
 
 // ExplainWrite returns how a writer would run a statement, line by line.
 func ExplainWrite(ctx context.Context, l *Ledger, statement string) (lines []string, err error) {
-	err = l.store.write(ctx, func(tx transaction) error {
-		return one(ctx, tx, "EXPLAIN "+statement, func(scan scanner) error {
+	return QueryWriter(ctx, l, "EXPLAIN "+statement)
+}
+
+// QueryWriter is Query in a write transaction.
+func QueryWriter(ctx context.Context, l *Ledger, query string) (lines []string, err error) {
+	err = l.store().write(ctx, func(tx transaction) error {
+		return one(ctx, tx, query, func(scan scanner) error {
 			var line string
 			err := scan(&line)
 			lines = append(lines, line)
@@ -123,11 +127,11 @@ func ExplainWrite(ctx context.Context, l *Ledger, statement string) (lines []str
 // Settle brings all that was written into the database's main file and its statistics up to date, as the databases do by
 // themselves in time.
 func Settle(ctx context.Context, l *Ledger) error {
-	if s, ok := l.store.(*sqliteStore); ok {
+	if s, ok := l.store().(*sqliteStore); ok {
 		_, err := s.conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
 		return err
 	}
-	_, err := l.store.reader().ExecContext(ctx, `VACUUM ANALYZE`)
+	_, err := l.reader().ExecContext(ctx, `VACUUM ANALYZE`)
 	return err
 }
 
@@ -143,12 +147,30 @@ func HoldWriter(ctx context.Context, l *Ledger) (release func() error) {
 	return release
 }
 
-// Ticks returns the accounts of a check's grid with a nominal time from from up to, but not at, to, the oldest first.
-func (l *Ledger) Ticks(ctx context.Context, checkUID string, from, to time.Time) ([]Account, error) {
-	ticks, err := queryAccounts(ctx, l.store.reader(), selectAccounts+` WHERE c.uid = $1 AND a.nominal >= $2
-AND a.nominal < $3 AND a.cause = $4 ORDER BY a.nominal`, checkUID, ceilMicro(from), ceilMicro(to), causeOf(Scheduled))
+// Ticks returns the records of a check's grid with a nominal time from from up to, but not at, to, the oldest first.
+func (l *Ledger) Ticks(ctx context.Context, checkUID string, from, to time.Time) ([]Record, error) {
+	ticks, err := queryRecords(ctx, l.reader(), selectRecords+` WHERE c.uid = $1 AND r.nominal >= $2
+AND r.nominal < $3 AND r.trigger = $4 ORDER BY r.nominal`, checkUID, ceilMicro(from), ceilMicro(to), triggerIndex(check.TriggerSchedule))
 	if err != nil {
 		return nil, fmt.Errorf("ticks of %s: %w", checkUID, err)
 	}
 	return ticks, nil
+}
+
+// Slow makes each transaction of a ledger take so long before its commit.
+func Slow(l *Ledger, pause time.Duration) {
+	var slow store = slowStore{l.store(), pause}
+	l.current.Store(&slow)
+}
+
+type slowStore struct {
+	store
+	pause time.Duration
+}
+
+func (s slowStore) write(ctx context.Context, do func(transaction) error) error {
+	return s.store.write(ctx, func(tx transaction) error {
+		defer time.Sleep(s.pause)
+		return do(tx)
+	})
 }

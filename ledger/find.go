@@ -8,30 +8,30 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// LastFault returns the account of the newest run of a check or job with a fault: it failed, timed out or was failed by the
+// LastFault returns the record of the newest run of a check or job with a fault: it failed, timed out or was failed by the
 // platform, or an attempt of it was, before one that succeeded or the end of the check; ok is false where there is none. Those
-// of a deleted one that had the same name count too. No index leads there: it reads the check's accounts from the newest on.
-func (l *Ledger) LastFault(ctx context.Context, ref check.Ref) (a Account, ok bool, err error) {
-	return l.newest(ctx, ref, `(a.outcome IN (2, 3, 4) OR a.flaky = 1 OR a.infra_failures > 0)`)
+// of a deleted one that had the same name count too. No index leads there: it reads the check's records from the newest on.
+func (l *Ledger) LastFault(ctx context.Context, ref check.Ref) (a Record, ok bool, err error) {
+	return l.newest(ctx, ref, `(r.outcome IN (2, 3, 4) OR r.flaky = 1 OR r.infra_failures > 0)`)
 }
 
-// RunAt returns the newest account of a check or job that was due at a time or before.
-func (l *Ledger) RunAt(ctx context.Context, ref check.Ref, at time.Time) (a Account, ok bool, err error) {
-	return l.newest(ctx, ref, `a.nominal <= $2`, at.UnixMicro())
+// RunAt returns the newest record of a check or job that was due at a time or before.
+func (l *Ledger) RunAt(ctx context.Context, ref check.Ref, at time.Time) (a Record, ok bool, err error) {
+	return l.newest(ctx, ref, `r.nominal <= $2`, at.UnixMicro())
 }
 
-// RunOf returns the account of a check or job that belongs to a workflow, by its ID.
-func (l *Ledger) RunOf(ctx context.Context, ref check.Ref, workflowID string) (a Account, ok bool, err error) {
-	return l.newest(ctx, ref, `a.workflow_id = $2`, packID(workflowID))
+// RunOf returns the record of a check or job that belongs to a workflow, by its ID.
+func (l *Ledger) RunOf(ctx context.Context, ref check.Ref, workflowID string) (a Record, ok bool, err error) {
+	return l.newest(ctx, ref, `r.workflow_id = $2`, packID(workflowID))
 }
 
-// newest returns the newest account of a check or job that satisfies a condition, whose arguments are $2 and so on.
-func (l *Ledger) newest(ctx context.Context, ref check.Ref, condition string, args ...any) (a Account, ok bool, err error) {
-	ids, err := checkIDs(ctx, l.store.reader(), ref)
+// newest returns the newest record of a check or job that satisfies a condition, whose arguments are $2 and so on.
+func (l *Ledger) newest(ctx context.Context, ref check.Ref, condition string, args ...any) (a Record, ok bool, err error) {
+	ids, err := checkIDs(ctx, l.reader(), ref)
 	for _, id := range ids {
-		var found []Account
-		found, err = queryAccounts(ctx, l.store.reader(), selectAccounts+` WHERE a.check_id = $1 AND `+condition+
-			` ORDER BY a.nominal DESC, a.cause DESC LIMIT 1`, append([]any{id}, args...)...)
+		var found []Record
+		found, err = queryRecords(ctx, l.reader(), selectRecords+` WHERE r.check_id = $1 AND `+condition+
+			` ORDER BY r.nominal DESC, r.trigger DESC LIMIT 1`, append([]any{id}, args...)...)
 		if err != nil {
 			break
 		}
@@ -40,7 +40,7 @@ func (l *Ledger) newest(ctx context.Context, ref check.Ref, condition string, ar
 		}
 	}
 	if err != nil {
-		return Account{}, false, fmt.Errorf("find account of %s: %w", ref, err)
+		return Record{}, false, fmt.Errorf("find record of %s: %w", ref, err)
 	}
 	return a, ok, nil
 }

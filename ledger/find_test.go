@@ -7,39 +7,40 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
 func TestFind(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
-		flaky := account("dns", 3*time.Minute, ledger.Succeeded)
+		flaky := record("dns", 3*time.Minute, check.Succeeded)
 		flaky.Flaky = true
-		infra := account("dns", time.Minute, ledger.InfraFailed)
+		infra := record("dns", time.Minute, check.InfraFailed)
 		infra.WorkflowID = "3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"
-		accounts := []ledger.Account{
-			account("dns", 0, ledger.Failed), infra, account("dns", 2*time.Minute, ledger.Succeeded), flaky,
-			account("dns", 4*time.Minute, ledger.Succeeded), account("other", 5*time.Minute, ledger.Failed),
+		records := []ledger.Record{
+			record("dns", 0, check.Failed), infra, record("dns", 2*time.Minute, check.Succeeded), flaky,
+			record("dns", 4*time.Minute, check.Succeeded), record("other", 5*time.Minute, check.Failed),
 		}
-		for _, a := range accounts {
+		for _, a := range records {
 			must(t, l.Finish(t.Context(), a))
 		}
-		must(t, recordTicks(t.Context(), l, ledger.Account{
-			Key:  ledger.Key{CheckUID: flaky.CheckUID, Trigger: ledger.Scheduled, Nominal: noon.Add(5 * time.Minute)},
-			Kind: flaky.Kind, Namespace: flaky.Namespace, Name: flaky.Name, Outcome: ledger.Missed,
+		must(t, recordTicks(t.Context(), l, ledger.Record{
+			Key:  ledger.Key{CheckUID: flaky.CheckUID, Trigger: check.TriggerSchedule, Nominal: noon.Add(5 * time.Minute)},
+			Kind: flaky.Kind, Namespace: flaky.Namespace, Name: flaky.Name, Outcome: check.Missed,
 		}))
-		at := func(after time.Duration) func() (ledger.Account, bool, error) {
-			return func() (ledger.Account, bool, error) { return l.RunAt(t.Context(), ref("dns"), noon.Add(after)) }
+		at := func(after time.Duration) func() (ledger.Record, bool, error) {
+			return func() (ledger.Record, bool, error) { return l.RunAt(t.Context(), ref("dns"), noon.Add(after)) }
 		}
-		of := func(id string) func() (ledger.Account, bool, error) {
-			return func() (ledger.Account, bool, error) { return l.RunOf(t.Context(), ref("dns"), id) }
+		of := func(id string) func() (ledger.Record, bool, error) {
+			return func() (ledger.Record, bool, error) { return l.RunOf(t.Context(), ref("dns"), id) }
 		}
 		tests := map[string]struct {
-			find func() (ledger.Account, bool, error)
+			find func() (ledger.Record, bool, error)
 			want time.Duration // after noon; below 0 for none
 		}{
-			"last fault":            {func() (ledger.Account, bool, error) { return l.LastFault(t.Context(), ref("dns")) }, 3 * time.Minute},
-			"last fault of none":    {func() (ledger.Account, bool, error) { return l.LastFault(t.Context(), ref("none")) }, -1},
+			"last fault":            {func() (ledger.Record, bool, error) { return l.LastFault(t.Context(), ref("dns")) }, 3 * time.Minute},
+			"last fault of none":    {func() (ledger.Record, bool, error) { return l.LastFault(t.Context(), ref("none")) }, -1},
 			"at its due time":       {at(2 * time.Minute), 2 * time.Minute},
 			"just before it":        {at(2*time.Minute - time.Microsecond), time.Minute},
 			"long after":            {at(time.Hour), 5 * time.Minute},
@@ -63,31 +64,31 @@ func TestFind(t *testing.T) {
 	})
 }
 
-// An account with a fault is found, though newer runs succeeded, and kept for as long as failures are.
+// A record with a fault is found, though newer runs succeeded, and kept for as long as failures are.
 func TestFaultsAreFoundAndKept(t *testing.T) {
 	const days = 24 * time.Hour
 	tests := []struct {
 		name   string
-		change func(*ledger.Account)
+		change func(*ledger.Record)
 		fault  bool
 	}{
-		{"failed", func(a *ledger.Account) { a.Outcome = ledger.Failed }, true},
-		{"failed by the platform", func(a *ledger.Account) { a.Outcome = ledger.InfraFailed }, true},
-		{"timed out", func(a *ledger.Account) { a.Outcome = ledger.TimedOut }, true},
-		{"flaky", func(a *ledger.Account) { a.Attempts, a.Flaky = 2, true }, true},
-		{"succeeded after an attempt that the platform ended", func(a *ledger.Account) { a.Attempts, a.InfraFailures = 2, 1 }, true},
-		{"canceled after such an attempt", func(a *ledger.Account) { a.Outcome, a.Attempts, a.InfraFailures = ledger.Canceled, 2, 1 }, true},
-		{"succeeded", func(*ledger.Account) {}, false},
-		{"amended to a success", func(a *ledger.Account) { a.Revision = 1 }, false},
-		{"canceled", func(a *ledger.Account) { a.Outcome = ledger.Canceled }, false},
+		{"failed", func(a *ledger.Record) { a.Outcome = check.Failed }, true},
+		{"failed by the platform", func(a *ledger.Record) { a.Outcome = check.InfraFailed }, true},
+		{"timed out", func(a *ledger.Record) { a.Outcome = check.TimedOut }, true},
+		{"flaky", func(a *ledger.Record) { a.Attempts, a.Flaky = 2, true }, true},
+		{"succeeded after an attempt that the platform ended", func(a *ledger.Record) { a.Attempts, a.InfraFailures = 2, 1 }, true},
+		{"canceled after such an attempt", func(a *ledger.Record) { a.Outcome, a.Attempts, a.InfraFailures = check.Canceled, 2, 1 }, true},
+		{"succeeded", func(*ledger.Record) {}, false},
+		{"amended to a success", func(a *ledger.Record) { a.Revision = 1 }, false},
+		{"canceled", func(a *ledger.Record) { a.Outcome = check.Canceled }, false},
 	}
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
 		for _, tt := range tests {
-			a := account(tt.name, -100*days, ledger.Succeeded)
+			a := record(tt.name, -100*days, check.Succeeded)
 			tt.change(&a)
 			must(t, l.Finish(t.Context(), a))
-			must(t, l.Finish(t.Context(), account(tt.name, 0, ledger.Succeeded)))
+			must(t, l.Finish(t.Context(), record(tt.name, 0, check.Succeeded)))
 		}
 		found := func(when string) {
 			t.Helper()
@@ -115,7 +116,7 @@ func TestPruneKeepsTheEvidenceOfTheNewestRuns(t *testing.T) {
 		put := func(name string, runs int) {
 			for i := range runs {
 				for _, kind := range []string{"log", "status"} {
-					must(t, l.PutEvidence(t.Context(), account(name, -time.Duration(i)*time.Minute, ledger.Failed).Key, ledger.Evidence{Kind: kind}))
+					must(t, l.PutEvidence(t.Context(), record(name, -time.Duration(i)*time.Minute, check.Failed).Key, ledger.Evidence{Kind: kind}))
 				}
 			}
 		}
@@ -128,7 +129,7 @@ func TestPruneKeepsTheEvidenceOfTheNewestRuns(t *testing.T) {
 		}
 		for name, tests := range map[string]map[int]int{"often": {0: 2, 99: 2, 100: 0, 149: 0}, "seldom": {0: 2, 2: 2}} {
 			for i, want := range tests {
-				got, err := l.Evidence(t.Context(), account(name, -time.Duration(i)*time.Minute, ledger.Failed).Key)
+				got, err := l.Evidence(t.Context(), record(name, -time.Duration(i)*time.Minute, check.Failed).Key)
 				must(t, err)
 				if len(got) != want {
 					t.Errorf("%s, run %d: %d pieces, want %d", name, i, len(got), want)
@@ -150,13 +151,13 @@ func TestPruneKeepsEvidenceWithinItsBytes(t *testing.T) {
 		l := open(t, dsn)
 		const runs, size = 30, 1000
 		key := func(run int) ledger.Key {
-			return account([]string{"often", "seldom"}[run%2], -time.Duration(run)*time.Minute, ledger.Failed).Key
+			return record([]string{"often", "seldom"}[run%2], -time.Duration(run)*time.Minute, check.Failed).Key
 		}
 		noise := make([]byte, size) // it does not become shorter when compressed
 		random := rand.NewChaCha8([32]byte{})
 		for run := range runs {
 			_, _ = random.Read(noise)
-			must(t, l.PutEvidence(t.Context(), key(run), ledger.Evidence{Kind: "log", Content: noise}))
+			must(t, l.PutEvidence(t.Context(), key(run), ledger.Evidence{Kind: "log", Content: string(noise)}))
 		}
 		if done, err := l.Prune(t.Context(), ledger.Retention{EvidenceBytes: runs * size * 2}, noon); err != nil || done != (ledger.Pruned{}) {
 			t.Errorf("pruned %+v, %v where all may stay", done, err)

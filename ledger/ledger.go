@@ -1,37 +1,47 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/khronicle/khronicle/check"
 )
 
 // Options are the settings of a ledger. The zero value means the defaults.
 type Options struct {
-	// MaxBatch is how many accounts one transaction may hold, 256 by default.
+	// MaxBatch is how many records one transaction may hold, 256 by default.
 	MaxBatch int
-	// WriteTimeout bounds one transaction, 30 s by default.
+	// WriteTimeout bounds one transaction, 10 s by default.
 	WriteTimeout time.Duration
-	// MaxConns is how many connections read at once, and for PostgreSQL also write; 8 by default.
+	// StallAfter is how long a transaction may take before further calls are refused, 2 s by default.
+	StallAfter time.Duration
+	// MaxConns is how many connections read at once, 8 by default. Up to two more write.
 	MaxConns int
-	// Now is the clock that says when an account was recorded; time.Now by default.
+	// Now is the clock that says when a record was stored; time.Now by default.
 	Now func() time.Time
+	// Retention says what Run removes.
+	Retention Retention
+	// Logger is where Run says what it does; nowhere by default.
+	Logger *slog.Logger
 }
 
 func (o Options) withDefaults() Options {
-	if o.MaxBatch == 0 {
-		o.MaxBatch = 256
-	}
-	if o.WriteTimeout == 0 {
-		o.WriteTimeout = 30 * time.Second
-	}
-	if o.MaxConns == 0 {
-		o.MaxConns = 8
-	}
+	o.MaxBatch = cmp.Or(o.MaxBatch, 256)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 10*time.Second)
+	o.StallAfter = cmp.Or(o.StallAfter, 2*time.Second)
+	o.MaxConns = cmp.Or(o.MaxConns, 8)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -40,70 +50,109 @@ func (o Options) withDefaults() Options {
 
 // Validate returns what is wrong with the options.
 func (o Options) Validate() error {
-	if o.MaxBatch < 0 || o.MaxBatch > 10_000 || o.WriteTimeout < 0 || o.MaxConns < 0 || o.MaxConns > 1000 {
+	if o.MaxBatch < 0 || o.MaxBatch > 10_000 || o.WriteTimeout < 0 || o.StallAfter < 0 || o.MaxConns < 0 || o.MaxConns > 1000 {
 		return errors.New("ledger: options: MaxBatch must be at most 10000, MaxConns at most 1000, and none negative")
 	}
-	return nil
+	return o.Retention.Validate()
 }
 
-// Ledger is the store of accounts. It may be used by many goroutines, and a database by many ledgers.
+// Ledger is the store of records. Many goroutines may use one, and many ledgers may use one database.
 type Ledger struct {
-	store   store
+	dsn     string
 	options Options
+	current atomic.Pointer[store]
 
-	sending sync.RWMutex // held for reading while something is put into the queue
+	sending sync.RWMutex // held for reading while a request is put into the queue
 	closed  bool
 	queue   chan *request
 	writer  sync.WaitGroup
 
-	words map[string]int64 // used by the writer alone
-	stats stats
+	dictionary map[string]int64 // used by the writer alone
+	stats      stats
 }
 
-// ErrClosed is the error of a ledger after Close.
-var ErrClosed = errors.New("the ledger is closed")
+var (
+	// ErrClosed is the error of a ledger after Close.
+	ErrClosed = errors.New("the ledger is closed")
+	// ErrUnavailable is the error of a ledger whose database was not opened yet, or does not answer. Whether the records of
+	// the call are stored is not known: to send them again later is safe.
+	ErrUnavailable = errors.New("the ledger does not answer")
+)
 
-// Open opens the database that dsn names and brings its schema up to date: "sqlite:PATH" or a bare path is a file, on a
-// local disk, that is made where it is missing; "postgres://…" is a database of a PostgreSQL server.
-func Open(ctx context.Context, dsn string, options Options) (*Ledger, error) {
-	return openAt(ctx, dsn, options, latest)
-}
-
-func openAt(ctx context.Context, dsn string, options Options, version int) (*Ledger, error) {
+// New returns a ledger that Run opens. Until then, each call fails at once with ErrUnavailable. The database of dsn is
+// "sqlite:PATH" or a bare path, for a file on a local disk that is made where it is missing, or "postgres://…".
+func New(dsn string, options Options) (*Ledger, error) {
 	if err := options.Validate(); err != nil {
 		return nil, err
 	}
-	options = options.withDefaults()
-	s, err := openStore(ctx, dsn, options)
+	_, isFile, err := SQLitePath(dsn)
+	if err == nil && !isFile {
+		_, err = pgxpool.ParseConfig(dsn)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("open ledger: %w", err)
+		return nil, fmt.Errorf("ledger: %w", err)
 	}
-	if err := migrate(ctx, s, version); err != nil {
-		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
-	}
-	return newLedger(s, options), nil
+	l := &Ledger{dsn: dsn, options: options.withDefaults(), queue: make(chan *request, 1024), dictionary: map[string]int64{}}
+	l.stats.now = l.options.Now
+	return l, nil
 }
 
-func newLedger(s store, options Options) *Ledger {
-	l := &Ledger{store: s, options: options, queue: make(chan *request, 1024), words: map[string]int64{}}
-	l.stats.now = options.Now
+// Open opens the database that dsn names, as New describes it, and brings its schema up to date.
+func Open(ctx context.Context, dsn string, options Options) (*Ledger, error) {
+	l, err := New(dsn, options)
+	if err != nil {
+		return nil, err
+	}
+	return l, l.open(ctx)
+}
+
+func (l *Ledger) open(ctx context.Context) error {
+	s, err := openStore(ctx, l.dsn, l.options)
+	if err != nil {
+		return fmt.Errorf("open ledger: %w", err)
+	}
+	if err := migrate(ctx, s); err != nil {
+		return fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
+	}
+	l.use(withTimeout{s, l.options.WriteTimeout})
+	return nil
+}
+
+// use makes a store the one of the ledger, and starts to write to it.
+func (l *Ledger) use(s store) {
+	l.current.Store(&s)
 	l.writer.Go(l.writeAll)
-	return l
+}
+
+// store returns the database. Before the ledger is open, it is one that refuses everything with ErrUnavailable.
+func (l *Ledger) store() store {
+	if s := l.current.Load(); s != nil {
+		return *s
+	}
+	return unavailable{}
+}
+
+// reader returns where queries go. While the database does not answer, they fail at once with ErrUnavailable.
+func (l *Ledger) reader() *sql.DB {
+	if l.stalled() {
+		return unavailable{}.reader()
+	}
+	return l.store().reader()
 }
 
 func openStore(ctx context.Context, dsn string, options Options) (store, error) {
 	path, isFile, err := SQLitePath(dsn)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case isFile:
+	}
+	if isFile {
 		return openSQLite(ctx, path, options.MaxConns)
 	}
 	return openPostgres(ctx, dsn, options.MaxConns, nil)
 }
 
-// SQLitePath returns the file that dsn names; isFile is false when it names a PostgreSQL database. The error says what a
-// ledger may be named; it does not show the name, which may hold a password.
+// SQLitePath returns the file that dsn names; isFile is false when it names a PostgreSQL database. The error says which names
+// are valid. It does not show the name, which may hold a password.
 func SQLitePath(dsn string) (path string, isFile bool, err error) {
 	scheme, _, isURL := strings.Cut(dsn, "://")
 	if isURL && (scheme == "postgres" || scheme == "postgresql") {
@@ -116,7 +165,7 @@ func SQLitePath(dsn string) (path string, isFile bool, err error) {
 	return path, true, nil
 }
 
-// Close stores what waits and closes the database. The ledger is of no use afterwards.
+// Close stores the requests that wait and closes the database. Each later call fails.
 func (l *Ledger) Close() error {
 	l.sending.Lock()
 	if l.closed {
@@ -127,79 +176,74 @@ func (l *Ledger) Close() error {
 	close(l.queue)
 	l.sending.Unlock()
 	l.writer.Wait()
-	return l.store.close()
+	return l.store().close()
 }
 
-// Begin opens the account of a run: its row exists from now on. It replaces one of a tick without a run. Where the run has
-// one already, open or closed, nothing changes; where another run has, the error is ErrOtherRun.
-func (l *Ledger) Begin(ctx context.Context, a Account) error {
-	a.Outcome = Unfinished
-	return l.record(ctx, begin, a)
+// Begin opens the record of a run: from now on the row exists. It replaces the record of a tick without a run. Where the run
+// has a record already, open or closed, nothing changes. Where another run has one, the error is ErrOtherRun.
+func (l *Ledger) Begin(ctx context.Context, r Record) error {
+	r.Outcome = check.Unfinished
+	return l.record(ctx, begin, r)
 }
 
-// Finish closes the account of a run; a row that is missing is made, and one of a tick without a run replaced. An account
-// that is closed is replaced by a higher Revision of the same run, and by nothing else: to finish again changes nothing, and
-// the error for another run is ErrOtherRun. What is given is the whole account: nothing of an earlier one is kept.
-func (l *Ledger) Finish(ctx context.Context, a Account) error {
-	if a.Outcome == Unfinished {
-		return fmt.Errorf("account %s: %w: it has no outcome", a.Key, ErrInvalid)
+// Finish closes the record of a run. It adds the row where there is none, and replaces the record of a tick without a run. A
+// closed record is replaced by a higher Revision of the same run, and by nothing else: to finish again changes nothing. Where
+// another run has a record, the error is ErrOtherRun. The record replaces the whole of an earlier one.
+func (l *Ledger) Finish(ctx context.Context, r Record) error {
+	if r.Outcome == check.Unfinished {
+		return fmt.Errorf("record %s: %w: it has no outcome", r.Key, ErrInvalid)
 	}
-	return l.record(ctx, finish, a)
+	return l.record(ctx, finish, r)
 }
 
-// RecordTicks closes the accounts of ticks at which nothing was started: skipped, paused and missed ones. A tick that has a
-// row keeps it as it is, and a run that says later that it took place replaces it. It returns those ticks that stand in the ledger
-// as given, now or from before. Where it fails, some may be recorded: to repeat it is safe.
-func (l *Ledger) RecordTicks(ctx context.Context, ticks []Account) (standing []Account, err error) {
-	for _, a := range ticks {
-		if !slices.Contains(withoutRun, a.Outcome) {
-			return nil, fmt.Errorf("account %s: %w: outcome %q of a tick without a run", a.Key, ErrInvalid, a.Outcome)
-		}
-		if a.WorkflowID != "" {
-			return nil, fmt.Errorf("account %s: %w: a tick without a run has no workflow ID", a.Key, ErrInvalid)
-		}
-		if err := a.validate(); err != nil {
+// RecordTicks adds the records of ticks at which no run was started: skipped, paused and missed ones. A tick that has a row
+// keeps it, and a run that reports later that it took place replaces it. The result has the rows that were not there
+// before. Where the call fails, some may be stored: to repeat it is safe.
+func (l *Ledger) RecordTicks(ctx context.Context, ticks []Record) (added []Record, err error) {
+	for _, r := range ticks {
+		if err := r.validateTick(); err != nil {
 			return nil, err
 		}
 	}
 	for chunk := range slices.Chunk(ticks, l.options.MaxBatch) {
 		r := &request{}
-		for _, a := range chunk {
-			r.changes = append(r.changes, l.change(tick, a))
+		for _, t := range chunk {
+			r.changes = append(r.changes, l.change(tick, t))
 		}
 		if err := l.send(ctx, r); err != nil {
-			return nil, fmt.Errorf("record %d ticks of %s/%s: %w", len(chunk), chunk[0].Namespace, chunk[0].Name, err)
+			return added, fmt.Errorf("record %d ticks of %s/%s: %w", len(chunk), chunk[0].Namespace, chunk[0].Name, err)
 		}
-		standing = append(standing, r.standing...)
+		added = append(added, r.added...)
 	}
-	return standing, nil
+	return added, nil
 }
 
-func (l *Ledger) record(ctx context.Context, how intent, a Account) error {
-	if err := a.validate(); err != nil {
+func (l *Ledger) record(ctx context.Context, how intent, r Record) error {
+	if err := r.validate(); err != nil {
 		return err
 	}
-	if a.WorkflowID == "" {
-		return fmt.Errorf("account %s: %w: a run needs a workflow ID", a.Key, ErrInvalid)
+	if r.WorkflowID == "" {
+		return fmt.Errorf("record %s: %w: a run needs a workflow ID", r.Key, ErrInvalid)
 	}
-	if err := l.send(ctx, &request{changes: []change{l.change(how, a)}}); err != nil {
-		return fmt.Errorf("account %s: %w", a.Key, err)
+	if err := l.send(ctx, &request{changes: []change{l.change(how, r)}}); err != nil {
+		return fmt.Errorf("record %s: %w", r.Key, err)
 	}
 	return nil
 }
 
-func (l *Ledger) change(how intent, a Account) change {
-	a = a.normal()
-	if a.Outcome != Unfinished && a.Recorded.IsZero() {
-		a.Recorded = micro(l.options.Now())
+func (l *Ledger) change(how intent, r Record) change {
+	r = r.normal()
+	if r.Outcome != check.Unfinished && r.Recorded.IsZero() {
+		r.Recorded = micro(l.options.Now())
 	}
-	return change{intent: how, account: a}
+	return change{intent: how, record: r}
 }
 
-// Ping returns why the database does not take accounts, and nil when it does. It makes a commit. That may still succeed on
-// a disk which is too full for an account: hence accounts that failed in the last minute, with none stored since, count too.
+// Ping returns why the database takes no records, and nil when it does. It reads one row and writes nothing. That may succeed
+// on a full disk: so it also fails when records were not stored in the last minute, and none were since.
 func (l *Ledger) Ping(ctx context.Context) error {
-	if err := errors.Join(l.send(ctx, &request{}), l.stats.failing()); err != nil {
+	err := queryRows(ctx, l.reader(), `SELECT id FROM totals`, func(scan scanner) error { return scan(new(int64)) })
+	if err := errors.Join(err, l.stats.failing()); err != nil {
 		return fmt.Errorf("ping ledger: %w", err)
 	}
 	return nil

@@ -1,6 +1,8 @@
 package ledger
 
-// intent is what a caller wants of an account.
+import "github.com/khronicle/khronicle/check"
+
+// intent is what a caller wants to do with a record.
 type intent int
 
 const (
@@ -9,16 +11,16 @@ const (
 	tick
 )
 
-// change is an account that a caller gives, and how.
+// change is a record that a caller sends, and its intent.
 type change struct {
-	intent  intent
-	account Account
+	intent intent
+	record Record
 }
 
-// row is what decides about a change, and what the roll-ups count, of an account that is stored.
+// row is the part of a stored record that decides about a change, and that the roll-ups count.
 type row struct {
 	exists     bool
-	outcome    Outcome
+	outcome    check.Result
 	flaky      bool
 	revision   int
 	workflowID string
@@ -26,19 +28,19 @@ type row struct {
 	timed      bool
 }
 
-func rowOf(a Account) row {
-	r := row{exists: true, outcome: a.Outcome, revision: a.Revision, workflowID: a.WorkflowID}
-	if a.Outcome == Unfinished { // what is not known yet is counted nowhere
+func rowOf(record Record) row {
+	r := row{exists: true, outcome: record.Outcome, revision: record.Revision, workflowID: record.WorkflowID}
+	if record.Outcome == check.Unfinished { // a run that is open is counted nowhere
 		return r
 	}
-	duration, timed := a.Duration()
-	r.flaky, r.duration, r.timed = a.Flaky, duration.Microseconds(), timed
+	duration, timed := record.Duration()
+	r.flaky, r.duration, r.timed = record.Flaky, duration.Microseconds(), timed
 	return r
 }
 
-// merge decides whether a change replaces what is stored. The rule gives one end whatever the order and the repetitions of
-// the changes of a tick: what a run says of itself before what others say of the tick, closed before open, and of the closed
-// ones the highest revision. A tick may be entered as missed while the account of the run that did take place is on its way.
+// merge decides whether a change replaces what is stored. In whatever order the changes of a tick arrive, and however often,
+// the same record remains: the record of a run before that of a tick without a run, a closed one before an open one, and of
+// the closed ones the highest revision. A tick may be recorded as missed while the record of its run is still on its way.
 func merge(stored row, c change) (replace bool, refusal error) {
 	switch {
 	case !stored.exists:
@@ -47,13 +49,13 @@ func merge(stored row, c change) (replace bool, refusal error) {
 		return false, nil
 	case stored.workflowID == "":
 		return true, nil
-	case stored.workflowID != c.account.WorkflowID:
+	case stored.workflowID != c.record.WorkflowID:
 		return false, ErrOtherRun
 	case c.intent == begin:
 		return false, nil
-	case stored.outcome == Unfinished:
+	case stored.outcome == check.Unfinished:
 		return true, nil
 	default:
-		return c.account.Revision > stored.revision, nil
+		return c.record.Revision > stored.revision, nil
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrNewerSchema is the error of a database that a newer Khronicle has migrated.
@@ -18,17 +19,17 @@ var ErrNewerSchema = errors.New("the database has a newer schema than this versi
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// latest brings the schema to its newest version.
-const latest = 1 << 30
-
 // migrationFiles returns the names in the order of their numbers.
 func migrationFiles() ([]string, error) { return fs.Glob(migrations, "migrations/*.sql") }
 
-// migrate brings the schema to a version, all steps in one transaction, which is also the lock: of several workers that
-// start at once, one migrates and the others find it done.
-func migrate(ctx context.Context, s store, target int) error {
+// migrate brings the schema to its newest version, all steps in one transaction. The transaction is also the lock: of several
+// workers that start at once, one migrates, and the others find that it is done.
+func migrate(ctx context.Context, s store) error {
 	files, err := migrationFiles()
 	if err != nil {
+		return err
+	}
+	if found, err := currentVersion(ctx, s); err != nil || found == len(files) {
 		return err
 	}
 	return s.write(ctx, func(tx transaction) error {
@@ -39,13 +40,22 @@ func migrate(ctx context.Context, s store, target int) error {
 		if version > len(files) {
 			return fmt.Errorf("%w: it has version %d, this one knows %d", ErrNewerSchema, version, len(files))
 		}
-		for _, file := range files[version:max(version, min(target, len(files)))] {
-			if err := apply(ctx, tx, file, s.words()); err != nil {
+		for _, file := range files[version:] {
+			if err := apply(ctx, tx, file, s.keywords()); err != nil {
 				return fmt.Errorf("migration %s: %w", file, err)
 			}
 		}
 		return nil
 	})
+}
+
+// firstAnswer bounds the first query to a database, which may not answer. A migration itself may take longer.
+const firstAnswer = 10 * time.Second
+
+func currentVersion(ctx context.Context, s store) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, firstAnswer)
+	defer cancel()
+	return readVersion(ctx, s.reader(), s.versioned())
 }
 
 const selectVersion = `SELECT coalesce(max(version), 0) FROM schema_version`
@@ -59,7 +69,7 @@ func schemaVersion(ctx context.Context, tx transaction) (version int, err error)
 	return version, err
 }
 
-func apply(ctx context.Context, tx transaction, file string, words *strings.Replacer) error {
+func apply(ctx context.Context, tx transaction, file string, keywords *strings.Replacer) error {
 	text, err := migrations.ReadFile(file)
 	if err != nil {
 		return err
@@ -69,7 +79,7 @@ func apply(ctx context.Context, tx transaction, file string, words *strings.Repl
 	if err != nil {
 		return err
 	}
-	if err := tx.script(ctx, words.Replace(string(text))); err != nil {
+	if err := tx.script(ctx, keywords.Replace(string(text))); err != nil {
 		return err
 	}
 	return one(ctx, tx, `INSERT INTO schema_version (version) VALUES ($1)`, nil, version)

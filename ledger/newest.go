@@ -5,27 +5,29 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/khronicle/khronicle/check"
 )
 
-// newest is what a row of checks says of the check's accounts: the key of the newest closed one, and the counts of all
+// newest is what a row of checks says of the check's records: the key of the newest closed one, and the counts of all
 // hours from since on. It keeps no longest duration, which cannot be taken back.
 type newest struct {
-	key    accountTime
+	key    recordTime
 	closed bool // there is a key
 	since  int64
 	day    tally
 }
 
-// accountTime is the part of an account's key that orders those of one check.
-type accountTime struct{ nominal, cause int64 }
+// recordTime is the part of a record's key that orders those of one check.
+type recordTime struct{ nominal, trigger int64 }
 
-func (t accountTime) compare(other accountTime) int {
-	return cmp.Or(cmp.Compare(t.nominal, other.nominal), cmp.Compare(t.cause, other.cause))
+func (t recordTime) compare(other recordTime) int {
+	return cmp.Or(cmp.Compare(t.nominal, other.nominal), cmp.Compare(t.trigger, other.trigger))
 }
 
 // newestColumns are the columns of newest, and newestFields where they are scanned.
 var newestColumns = func() []string {
-	list := []string{"last_nominal", "last_cause", "day_since"}
+	list := []string{"last_nominal", "last_trigger", "day_since"}
 	for _, column := range tallyColumns[:durationMax] {
 		list = append(list, "day_"+column)
 	}
@@ -33,13 +35,13 @@ var newestColumns = func() []string {
 }()
 
 func (n *newest) scan(scan scanner, before ...any) error {
-	var nominal, cause *int64
-	list := append(before, &nominal, &cause, &n.since)
+	var nominal, trigger *int64
+	list := append(before, &nominal, &trigger, &n.since)
 	if err := scan(append(list, n.day.destinations()[:durationMax]...)...); err != nil {
 		return err
 	}
-	if n.closed = nominal != nil && cause != nil; n.closed {
-		n.key = accountTime{*nominal, *cause}
+	if n.closed = nominal != nil && trigger != nil; n.closed {
+		n.key = recordTime{*nominal, *trigger}
 	}
 	return nil
 }
@@ -66,15 +68,15 @@ var (
 	}()
 )
 
-const newestClosed = `SELECT nominal, cause FROM accounts WHERE check_id = $1 AND outcome <> 0
-ORDER BY nominal DESC, cause DESC LIMIT 1`
+const newestClosed = `SELECT nominal, trigger FROM records WHERE check_id = $1 AND outcome <> 0
+ORDER BY nominal DESC, trigger DESC LIMIT 1`
 
-// keepNewest brings the rows of the batch's checks up to date, once the accounts and hours are written.
-func (b *book) keepNewest(ctx context.Context, tx transaction) error {
+// keepNewest brings the rows of the batch's checks up to date, once the records and hours are written.
+func (b *batch) keepNewest(ctx context.Context, tx transaction) error {
 	changed := map[int64]*newest{}
 	var order, reopened []int64
 	for e := range b.changed() {
-		if e.old.outcome == Unfinished && e.now.outcome == Unfinished {
+		if e.old.outcome == check.Unfinished && e.now.outcome == check.Unfinished {
 			continue
 		}
 		n := b.newest[e.checkID]
@@ -100,15 +102,15 @@ func (b *book) keepNewest(ctx context.Context, tx transaction) error {
 	return putNewest(ctx, tx, changed, order)
 }
 
-// count takes in a change of an account. It returns true when this was the newest closed account and is open now: then
+// count takes in a change of a record. It returns true when this was the newest closed record and is open now: then
 // another has to be looked for.
 func (n *newest) count(e *entry) (reopened bool) {
-	at := accountTime{e.account.Nominal.UnixMicro(), int64(causeOf(e.account.Trigger))}
+	at := recordTime{e.record.Nominal.UnixMicro(), int64(triggerIndex(e.record.Trigger))}
 	if at.nominal >= n.since {
 		n.day.add(e.old, -1)
 		n.day.add(e.now, 1)
 	}
-	if e.now.outcome == Unfinished {
+	if e.now.outcome == check.Unfinished {
 		return n.closed && at == n.key
 	}
 	if !n.closed || at.compare(n.key) > 0 {
@@ -117,7 +119,7 @@ func (n *newest) count(e *entry) (reopened bool) {
 	return false
 }
 
-// findNewest looks in the accounts for the newest closed ones of some checks.
+// findNewest looks in the records for the newest closed ones of some checks.
 func findNewest(ctx context.Context, tx transaction, all map[int64]*newest, ids []int64) error {
 	lists := make([][]any, len(ids))
 	for i, id := range ids {
@@ -126,15 +128,15 @@ func findNewest(ctx context.Context, tx transaction, all map[int64]*newest, ids 
 	err := tx.each(ctx, newestClosed, lists, func(i int, scan scanner) error {
 		n := all[ids[i]]
 		n.closed = true
-		return scan(&n.key.nominal, &n.key.cause)
+		return scan(&n.key.nominal, &n.key.trigger)
 	})
 	if err != nil {
-		return fmt.Errorf("find newest accounts: %w", err)
+		return fmt.Errorf("find newest records: %w", err)
 	}
 	return nil
 }
 
-// sumDays counts the hours of some checks anew. There are none after the 25 from since on: it follows the newest account.
+// sumDays counts the hours of some checks anew. There are none after the 25 from since on: it follows the newest record.
 func sumDays(ctx context.Context, tx transaction, all map[int64]*newest, ids []int64) error {
 	lists := make([][]any, len(ids))
 	for i, id := range ids {
@@ -156,14 +158,14 @@ func putNewest(ctx context.Context, tx transaction, all map[int64]*newest, ids [
 		n := all[id]
 		lists[i] = []any{id, nil, nil, n.since}
 		if n.closed {
-			lists[i][1], lists[i][2] = n.key.nominal, n.key.cause
+			lists[i][1], lists[i][2] = n.key.nominal, n.key.trigger
 		}
 		for _, count := range n.day[:durationMax] {
 			lists[i] = append(lists[i], count)
 		}
 	}
 	if err := tx.each(ctx, writeNewest, lists, nil); err != nil {
-		return fmt.Errorf("keep the newest accounts: %w", err)
+		return fmt.Errorf("keep the newest records: %w", err)
 	}
 	return nil
 }

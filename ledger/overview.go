@@ -20,8 +20,8 @@ type overview struct {
 var (
 	selectChecks = `SELECT id, uid, kind, namespace, name, ` + strings.Join(newestColumns, ", ") + ` FROM checks`
 	// CROSS JOIN tells SQLite to begin with the checks.
-	selectLast = `SELECT c.id, ` + accountColumns + ` FROM checks c CROSS JOIN accounts a` + wordJoins +
-		` WHERE a.check_id = c.id AND a.nominal = c.last_nominal AND a.cause = c.last_cause`
+	selectLast = `SELECT c.id, ` + recordColumns + ` FROM checks c CROSS JOIN records r` + wordJoins +
+		` WHERE r.check_id = c.id AND r.nominal = c.last_nominal AND r.trigger = c.last_trigger`
 	selectHours = `SELECT c.id, h.` + strings.Join(tallyColumns, ", h.") + ` FROM checks c CROSS JOIN hourly h
 WHERE c.day_since = $1 AND h.check_id = c.id AND h.hour IN (`
 )
@@ -42,7 +42,7 @@ func (o *overview) readChecks(ctx context.Context) error {
 func (o *overview) readLast(ctx context.Context) error {
 	return queryRows(ctx, o.tx, selectLast, func(scan scanner) error {
 		var id int64
-		a, err := scanAccount(func(rest ...any) error { return scan(append([]any{&id}, rest...)...) })
+		a, err := scanRecord(func(rest ...any) error { return scan(append([]any{&id}, rest...)...) })
 		if s := o.summaries[id]; err == nil && s != nil {
 			s.Last = &a
 		}
@@ -50,8 +50,8 @@ func (o *overview) readLast(ctx context.Context) error {
 	})
 }
 
-// readDay takes the hours before from out of what is kept: none for a check that had an account in this hour, one for
-// others at the turn of the hour, and at most 24. Where a count begins after from, all is counted from the hours.
+// readDay subtracts the hours before from of the stored counts: none for a check with a record in this hour, one at the
+// turn of the hour, and at most 24. Where a stored count begins after from, all checks are counted from the hours.
 func (o *overview) readDay(ctx context.Context, from int64) error {
 	lags := map[int64]bool{} // the beginnings of counts from which hours are to be taken
 	for _, n := range o.newest {
@@ -109,7 +109,7 @@ func (o *overview) sumDay(ctx context.Context, from int64) error {
 }
 
 func (o *overview) readRunning(ctx context.Context) error {
-	return queryRows(ctx, o.tx, `SELECT check_id, count(*) FROM accounts WHERE outcome = 0 GROUP BY check_id`,
+	return queryRows(ctx, o.tx, `SELECT check_id, count(*) FROM records WHERE outcome = 0 GROUP BY check_id`,
 		func(scan scanner) error {
 			var id int64
 			var n int

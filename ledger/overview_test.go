@@ -9,10 +9,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// wantOverview compares the overview with what the accounts themselves say: of each check the newest that is closed, and how
+// wantOverview compares the overview with what the records themselves say: of each check the newest that is closed, and how
 // those of the last day ended.
 func wantOverview(t *testing.T, l *ledger.Ledger, now time.Time, names ...string) {
 	t.Helper()
@@ -25,11 +26,11 @@ func wantOverview(t *testing.T, l *ledger.Ledger, now time.Time, names ...string
 		runs, err := l.LastRuns(t.Context(), ref(name), 10_000)
 		must(t, err)
 		want := ledger.Summary{CheckUID: "uid-" + name, Ref: overview[i].Ref}
-		runs = slices.DeleteFunc(runs, func(a ledger.Account) bool {
-			if a.Outcome == ledger.Unfinished {
+		runs = slices.DeleteFunc(runs, func(a ledger.Record) bool {
+			if a.Outcome == check.Unfinished {
 				want.Running++
 			}
-			return a.Outcome == ledger.Unfinished
+			return a.Outcome == check.Unfinished
 		})
 		if len(runs) > 0 {
 			want.Last = &runs[0]
@@ -42,9 +43,9 @@ func wantOverview(t *testing.T, l *ledger.Ledger, now time.Time, names ...string
 	}
 }
 
-// Whatever was opened, closed, amended, missed and replaced, in whatever order, the overview says what the accounts say: at
+// Whatever was opened, closed, amended, missed and replaced, in whatever order, the overview says what the records say: at
 // once, at the turn of the hour, after an outage, and for a clock that is behind.
-func TestOverviewSaysWhatTheAccountsSay(t *testing.T) {
+func TestOverviewSaysWhatTheRecordsSay(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
@@ -52,16 +53,16 @@ func TestOverviewSaysWhatTheAccountsSay(t *testing.T) {
 		l := open(t, dsn)
 		names := []string{"a", "b", "c", "d"}
 		every := []time.Duration{17 * time.Minute, 50 * time.Minute, 5 * time.Hour, 26 * time.Hour}
-		must(t, l.Begin(t.Context(), opened(account("d", 0, ledger.Failed)))) // has none that is closed at first
+		must(t, l.Begin(t.Context(), opened(record("d", 0, check.Failed)))) // has none that is closed at first
 		wantOverview(t, l, noon, "d")
 		for i, name := range names {
 			for at := time.Duration(0); at < 60*time.Hour; at += every[i] {
-				a := account(name, at+time.Duration(random.IntN(60))*time.Second, []ledger.Outcome{ledger.Succeeded, ledger.Failed}[random.IntN(2)])
-				a.Trigger = []ledger.Trigger{ledger.Scheduled, ledger.Manual}[random.IntN(2)]
+				a := record(name, at+time.Duration(random.IntN(60))*time.Second, []check.Result{check.Succeeded, check.Failed}[random.IntN(2)])
+				a.Trigger = []check.Trigger{check.TriggerSchedule, check.TriggerManual}[random.IntN(2)]
 				must(t, randomly(t, random, l, a))
 			}
 			for range 5 { // out of order
-				must(t, randomly(t, random, l, account(name, rand.N(60*time.Hour).Truncate(time.Second), ledger.TimedOut)))
+				must(t, randomly(t, random, l, record(name, rand.N(60*time.Hour).Truncate(time.Second), check.TimedOut)))
 			}
 		}
 		verify(t, l)
@@ -76,11 +77,11 @@ func TestOverviewSaysWhatTheAccountsSay(t *testing.T) {
 }
 
 // randomly lets a run do one of the things that runs do.
-func randomly(t *testing.T, random *rand.Rand, l *ledger.Ledger, a ledger.Account) error {
+func randomly(t *testing.T, random *rand.Rand, l *ledger.Ledger, a ledger.Record) error {
 	t.Helper()
 	amended := a
-	amended.Outcome, amended.Revision, amended.Flaky, amended.Reported = ledger.Succeeded, 1, true, a.Started.Add(time.Millisecond)
-	missed := []ledger.Account{missedTick(a)}
+	amended.Outcome, amended.Revision, amended.Flaky, amended.Reported = check.Succeeded, 1, true, a.Started.Add(time.Millisecond)
+	missed := []ledger.Record{missedTick(a)}
 	steps := [][]func() error{
 		{func() error { return l.Finish(t.Context(), a) }},
 		{func() error { return l.Begin(t.Context(), opened(a)) }, func() error { return l.Finish(t.Context(), a) }},
@@ -98,15 +99,15 @@ func randomly(t *testing.T, random *rand.Rand, l *ledger.Ledger, a ledger.Accoun
 	return nil
 }
 
-// A check that is gone for long loses its newest account, then its hours, then itself; the overview follows.
+// A check that is gone for long loses its newest record, then its hours, then itself; the overview follows.
 func TestOverviewFollowsThePruning(t *testing.T) {
 	const days = 24 * time.Hour
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
-		failed := account("gone", -30*time.Hour, ledger.Failed)
+		failed := record("gone", -30*time.Hour, check.Failed)
 		must(t, l.Finish(t.Context(), failed))
 		must(t, ledger.Load(t.Context(), l, history("gone", 29*time.Hour, 20*time.Minute)))
-		must(t, l.Finish(t.Context(), account("gone", 0, ledger.Succeeded)))
+		must(t, l.Finish(t.Context(), record("gone", 0, check.Succeeded)))
 		for _, step := range []struct {
 			after time.Duration
 			names []string

@@ -1,11 +1,14 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"maps"
+	"net"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,18 +16,19 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// postgresStore is a database of a PostgreSQL server.
+// postgresStore is a database of a PostgreSQL server. It writes with connections of its own: readers that use up theirs, or
+// wait for a server that does not answer, hold no writer up.
 type postgresStore struct {
-	pool *pgxpool.Pool
-	db   *sql.DB
+	writing, reading *pgxpool.Pool
+	db               *sql.DB // of reading
 }
 
-// Writers take turns by one advisory lock, which the server frees when a transaction or its connection ends. A writer that
-// was stopped in mid-transaction is thrown out, lest it keep the others waiting.
+// Writers take turns by one advisory lock, which the server frees when a transaction or its connection ends. The server ends
+// the transaction of a writer that was stopped in the middle of it, because the others wait for it.
 //
-// All that a writer looks for goes by a key. The server would read the whole of a table that it believes to be empty, and
-// keep to that plan while the table grows. Where it must read one all the same, such as the single row of totals, it now expects
-// so high a cost that it would compile the statement, which takes 20 ms each time.
+// A writer looks for rows by keys alone. The server would read the whole of a table that it believes to be empty, and keep
+// that plan while the table grows. Where it must read a whole table, such as the single row of totals, it now expects so high
+// a cost that it would compile the statement, which takes 20 ms each time.
 const (
 	takeTurn   = `SELECT pg_advisory_xact_lock(5497853346150310)`
 	boundPause = `SET LOCAL idle_in_transaction_session_timeout = '10s'`
@@ -35,21 +39,60 @@ const (
 // readOnlySettings make a server refuse to write.
 var readOnlySettings = map[string]string{"default_transaction_read_only": "on"}
 
+// Bounds for a server behind a network that neither refuses nor delivers packets.
+const (
+	connectWithin = 5 * time.Second
+	// pongWithin bounds the look whether an idle connection still works, before it is used.
+	pongWithin = time.Second
+	// silence is how long packets may stay without an acknowledgement until a connection counts as broken.
+	silence     = 5 * time.Second
+	closeWithin = 3 * time.Second
+)
+
+// writers is how many connections write: one for records, and one that prunes.
+const writers = 2
+
 func openPostgres(ctx context.Context, dsn string, conns int, settings map[string]string) (*postgresStore, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = int32(conns) //nolint:gosec // Options.Validate bounds it
+	config.PingTimeout = pongWithin
+	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, connectWithin)
+	config.ConnConfig.DialFunc = dialer().DialContext
 	maps.Copy(config.ConnConfig.RuntimeParams, settings)
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	writing, err := newPool(ctx, config, writers)
 	if err != nil {
 		return nil, err
 	}
-	return &postgresStore{pool: pool, db: stdlib.OpenDBFromPool(pool)}, nil
+	reading, err := newPool(ctx, config, conns)
+	if err != nil {
+		writing.Close()
+		return nil, err
+	}
+	return &postgresStore{writing: writing, reading: reading, db: stdlib.OpenDBFromPool(reading)}, nil
+}
+
+func newPool(ctx context.Context, config *pgxpool.Config, conns int) (*pgxpool.Pool, error) {
+	config = config.Copy()
+	config.MaxConns = int32(conns) //nolint:gosec // Options.Validate bounds it
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// dialer returns a dialer whose connections break soon when the other side is not there any more.
+func dialer() *net.Dialer {
+	return &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence, Interval: silence / 5, Count: 5},
+		Control:         boundSilence,
+	}
 }
 
 func (s *postgresStore) reader() *sql.DB { return s.db }
+
+func (s *postgresStore) discard() {
+	s.writing.Reset()
+	s.reading.Reset()
+}
 
 func (s *postgresStore) snapshot() *sql.TxOptions {
 	return &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}
@@ -57,19 +100,20 @@ func (s *postgresStore) snapshot() *sql.TxOptions {
 
 func (s *postgresStore) versioned() string { return `SELECT count(to_regclass('schema_version'))` }
 
-func (s *postgresStore) words() *strings.Replacer {
+func (s *postgresStore) keywords() *strings.Replacer {
 	return strings.NewReplacer(
 		"{{identity}}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{{bytes}}", "BYTEA", "{{clustered}}", "")
 }
 
 func (s *postgresStore) write(ctx context.Context, do func(transaction) error) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var batch pgx.Batch
-		batch.Queue(boundPause)
-		batch.Queue(goByKeys)
-		batch.Queue(interpret)
-		batch.Queue(takeTurn)
-		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+	// Read committed, whatever the server's default is: what a writer reads must not be older than its turn.
+	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
+	return pgx.BeginTxFunc(ctx, s.writing, options, func(tx pgx.Tx) error {
+		var start pgx.Batch
+		for _, statement := range []string{boundPause, goByKeys, interpret, takeTurn} {
+			start.Queue(statement)
+		}
+		if err := tx.SendBatch(ctx, &start).Close(); err != nil {
 			return err
 		}
 		return do(postgresTx{tx})
@@ -89,9 +133,19 @@ func (s *postgresStore) refused(err error) bool {
 	return false
 }
 
+// close waits a bounded time: a connection to a server that does not answer closes late, and no later than the process ends.
 func (s *postgresStore) close() error {
 	err := s.db.Close()
-	s.pool.Close()
+	closed := make(chan struct{})
+	go func() {
+		s.reading.Close()
+		s.writing.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeWithin):
+	}
 	return err
 }
 
@@ -107,9 +161,9 @@ func (t postgresTx) each(ctx context.Context, statement string, arguments [][]an
 	if len(arguments) == 0 {
 		return nil
 	}
-	var batch pgx.Batch
+	var sent pgx.Batch
 	for i, list := range arguments {
-		queued := batch.Queue(statement, list...)
+		queued := sent.Queue(statement, list...)
 		if found == nil {
 			continue
 		}
@@ -122,5 +176,5 @@ func (t postgresTx) each(ctx context.Context, statement string, arguments [][]an
 			return rows.Err()
 		})
 	}
-	return t.tx.SendBatch(ctx, &batch).Close()
+	return t.tx.SendBatch(ctx, &sent).Close()
 }

@@ -9,28 +9,28 @@ import (
 	"time"
 )
 
-// Retention says what is kept. A zero field means the default.
+// Retention says what Prune leaves. A zero field means the default.
 type Retention struct {
-	// PassesFor is how long accounts are kept that tell of no fault: succeeded, skipped, paused or canceled, and no attempt
-	// was spoiled, by the check or by the platform. 90 days by default.
+	// PassesFor is how long passes stay: succeeded, skipped, paused and canceled ones, of which no attempt failed. 90 days
+	// by default.
 	PassesFor time.Duration
-	// FailuresFor is how long all others are kept, at least as long as passes. 400 days by default.
+	// FailuresFor is how long all other records stay, at least as long as passes. 400 days by default.
 	FailuresFor time.Duration
-	// EvidenceFor is how long evidence is kept. 30 days by default.
+	// EvidenceFor is how long evidence stays. 30 days by default.
 	EvidenceFor time.Duration
-	// EvidenceRuns is of how many runs of each check evidence is kept, the newest. 100 by default.
+	// EvidenceRuns is how many runs of each check, the newest, keep their evidence. 100 by default.
 	EvidenceRuns int
 	// EvidenceBytes is how much all evidence may take, as it is stored; above that, the oldest goes first. 2 GiB by default.
 	EvidenceBytes int64
-	// MaxRows is how many accounts are kept; above that, the oldest passes go first, then the oldest failures, a day at a
+	// MaxRows is the number of records. Above it, the oldest passes are removed first, then the oldest failures, a day at a
 	// time. 20 million by default.
 	MaxRows int64
 }
 
-// RollupsFor is how long the counts by hour and day are kept; longer, where failures are.
+// RollupsFor is how long the counts by hour and day stay, or as long as failures where that is longer.
 const RollupsFor = 400 * 24 * time.Hour
 
-// DefaultRetention is what is kept where nothing else is said.
+// DefaultRetention returns the defaults.
 func DefaultRetention() Retention {
 	const days = 24 * time.Hour
 	return Retention{
@@ -64,26 +64,26 @@ type Pruned struct {
 	Passes, Failures, Evidence, Hours, Days, Checks int64
 }
 
-// Accounts of either class by their outcomes; those that are open are in none.
+// Records of either class by their outcomes; those that are open are in none.
 const (
-	passes   = `a.outcome IN (1, 5, 6, 8) AND a.flaky = 0 AND a.infra_failures = 0`
-	failures = `a.outcome <> 0`
+	passes   = `r.outcome IN (1, 5, 6, 8) AND r.flaky = 0 AND r.infra_failures = 0`
+	failures = `r.outcome <> 0`
 )
 
 // pruneBatch is how many rows one transaction removes: recording waits no longer than for that.
 const pruneBatch = 1000
 
-// Prune removes what need not be kept as of now, in small transactions. Open accounts stay. An error leaves what was
-// done until then, as the counts say.
+// Prune removes the rows that are too old or too many as of now, in small transactions. Open records stay. After an error
+// the counts say what was removed until then.
 func (l *Ledger) Prune(ctx context.Context, keep Retention, now time.Time) (Pruned, error) {
 	if err := keep.Validate(); err != nil {
 		return Pruned{}, err
 	}
 	keep = keep.withDefaults()
-	p := pruner{ctx: ctx, store: l.store, keep: keep, now: now}
+	p := pruner{ctx: ctx, ledger: l, keep: keep, now: now}
 	for _, step := range []func() error{
-		func() error { return p.accounts(passes, p.before(keep.PassesFor), &p.done.Passes) },
-		func() error { return p.accounts(failures, p.before(keep.FailuresFor), &p.done.Failures) },
+		func() error { return p.records(passes, p.before(keep.PassesFor), &p.done.Passes) },
+		func() error { return p.records(failures, p.before(keep.FailuresFor), &p.done.Failures) },
 		func() error { return p.excess(keep.MaxRows) },
 		func() error { return p.evidence(p.before(min(keep.EvidenceFor, keep.FailuresFor))) },
 		func() error { return p.evidenceOfOldRuns(keep.EvidenceRuns) },
@@ -101,23 +101,23 @@ func (l *Ledger) Prune(ctx context.Context, keep Retention, now time.Time) (Prun
 }
 
 type pruner struct {
-	ctx   context.Context //nolint:containedctx // of one call of Prune
-	store store
-	keep  Retention
-	now   time.Time
-	done  Pruned
+	ctx    context.Context //nolint:containedctx // of one call of Prune
+	ledger *Ledger
+	keep   Retention
+	now    time.Time
+	done   Pruned
 }
 
 func (p *pruner) before(age time.Duration) int64 { return p.now.Add(-age).UnixMicro() }
 
 func (p *pruner) number(query string, args ...any) (n int64, err error) {
-	err = queryRows(p.ctx, p.store.reader(), query, func(scan scanner) error { return scan(&n) }, args...)
+	err = queryRows(p.ctx, p.ledger.reader(), query, func(scan scanner) error { return scan(&n) }, args...)
 	return n, err
 }
 
-// accounts removes the accounts of a class that are older than limit, check by check, as they lie in the table. What is
+// records removes the records of a class that are older than limit, check by check, as they lie in the table. What is
 // looked for outside of a transaction can only become less by another pruner.
-func (p *pruner) accounts(class string, limit int64, done *int64) error {
+func (p *pruner) records(class string, limit int64, done *int64) error {
 	ids, err := p.checkIDs()
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (p *pruner) accounts(class string, limit int64, done *int64) error {
 }
 
 func (p *pruner) checkIDs() (ids []int64, err error) {
-	err = queryRows(p.ctx, p.store.reader(), `SELECT id FROM checks ORDER BY id`, func(scan scanner) error {
+	err = queryRows(p.ctx, p.ledger.reader(), `SELECT id FROM checks ORDER BY id`, func(scan scanner) error {
 		var id int64
 		err := scan(&id)
 		ids = append(ids, id)
@@ -156,9 +156,9 @@ func (p *pruner) checkIDs() (ids []int64, err error) {
 }
 
 func (p *pruner) oldest(class string, id, limit int64) (n, last int64, err error) {
-	query := `SELECT count(*), coalesce(max(nominal), 0) FROM (SELECT a.nominal FROM accounts a
-WHERE a.check_id = $1 AND a.nominal < $2 AND ` + class + ` ORDER BY a.nominal LIMIT $3) oldest`
-	err = queryRows(p.ctx, p.store.reader(), query, func(scan scanner) error { return scan(&n, &last) }, id, limit, pruneBatch)
+	query := `SELECT count(*), coalesce(max(nominal), 0) FROM (SELECT r.nominal FROM records r
+WHERE r.check_id = $1 AND r.nominal < $2 AND ` + class + ` ORDER BY r.nominal LIMIT $3) oldest`
+	err = queryRows(p.ctx, p.ledger.reader(), query, func(scan scanner) error { return scan(&n, &last) }, id, limit, pruneBatch)
 	return n, last, err
 }
 
@@ -167,8 +167,8 @@ func (p *pruner) remove(class string, work [][]any, done *int64) error {
 		return nil
 	}
 	var removed int64
-	err := p.store.write(p.ctx, func(tx transaction) error {
-		err := tx.each(p.ctx, `DELETE FROM accounts AS a WHERE a.check_id = $1 AND a.nominal < $2 AND `+class+` RETURNING 1`, work,
+	err := p.ledger.store().write(p.ctx, func(tx transaction) error {
+		err := tx.each(p.ctx, `DELETE FROM records AS r WHERE r.check_id = $1 AND r.nominal < $2 AND `+class+` RETURNING 1`, work,
 			func(int, scanner) error { removed++; return nil })
 		if err != nil {
 			return err
@@ -180,7 +180,7 @@ func (p *pruner) remove(class string, work [][]any, done *int64) error {
 		for _, list := range work {
 			end = max(end, ceil(list[1].(int64), hour))
 		}
-		return one(p.ctx, tx, `UPDATE totals SET accounts = accounts - $1,
+		return one(p.ctx, tx, `UPDATE totals SET records = records - $1,
 pruned = CASE WHEN pruned < $2 THEN $2 ELSE pruned END`, nil, removed, end)
 	})
 	if err == nil {
@@ -189,11 +189,11 @@ pruned = CASE WHEN pruned < $2 THEN $2 ELSE pruned END`, nil, removed, end)
 	return err
 }
 
-// Of a check that is gone for long, the newest account itself is removed.
-var newestAfterPrune = `UPDATE checks SET last_nominal = (` + strings.Replace(newestClosed, "nominal, cause", "nominal", 1) + `),
-last_cause = (` + strings.Replace(newestClosed, "nominal, cause", "cause", 1) + `) WHERE id = $1 AND last_nominal < $2`
+// Of a check that was deleted long ago, the newest record itself is removed.
+var newestAfterPrune = `UPDATE checks SET last_nominal = (` + strings.Replace(newestClosed, "nominal, trigger", "nominal", 1) + `),
+last_trigger = (` + strings.Replace(newestClosed, "nominal, trigger", "trigger", 1) + `) WHERE id = $1 AND last_nominal < $2`
 
-// excess removes the oldest days until no more than limit accounts are left.
+// excess removes the oldest days until no more than limit records are left.
 func (p *pruner) excess(limit int64) error {
 	oldest, err := p.oldestHour()
 	if err != nil {
@@ -204,11 +204,11 @@ func (p *pruner) excess(limit int64) error {
 		done      *int64
 	}{{passes, &p.done.Passes}, {failures, &p.done.Failures}} {
 		for end := oldest + day; ; end += day {
-			rows, err := p.number(`SELECT accounts FROM totals`)
+			rows, err := p.number(`SELECT records FROM totals`)
 			if err != nil || rows <= limit {
 				return err
 			}
-			if err := p.accounts(class.condition, end, class.done); err != nil {
+			if err := p.records(class.condition, end, class.done); err != nil {
 				return err
 			}
 			if end > p.now.UnixMicro() {
@@ -219,9 +219,9 @@ func (p *pruner) excess(limit int64) error {
 	return nil
 }
 
-// oldestHour returns the beginning of the hour of the oldest account, by one look at the key of each check.
+// oldestHour returns the beginning of the hour of the oldest record, by one look at the key of each check.
 func (p *pruner) oldestHour() (int64, error) {
-	oldest, err := p.number(`SELECT coalesce(min((SELECT min(a.nominal) FROM accounts a WHERE a.check_id = c.id)), 0) FROM checks c`)
+	oldest, err := p.number(`SELECT coalesce(min((SELECT min(r.nominal) FROM records r WHERE r.check_id = c.id)), 0) FROM checks c`)
 	return floor(oldest, hour), err
 }
 
@@ -231,14 +231,14 @@ func (p *pruner) evidence(limit int64) error {
 WHERE nominal < $1 ORDER BY nominal LIMIT 100) oldest`, `DELETE FROM evidence WHERE nominal <= $1 RETURNING 1`, limit, &p.done.Evidence)
 }
 
-// rollupLimit is the day from which the counts are kept: as long as there may be rows.
+// rollupLimit is the day from which the counts stay: as long as there may be rows.
 func (p *pruner) rollupLimit() int64 {
 	return floor(p.before(max(RollupsFor, p.keep.FailuresFor)), day)
 }
 
-// days takes the hours that are to be removed out of what is kept of checks that are gone for long.
+// days subtracts the hours that will be removed from the day of checks that were deleted long ago.
 func (p *pruner) days() error {
-	return p.store.write(p.ctx, func(tx transaction) error {
+	return p.ledger.store().write(p.ctx, func(tx transaction) error {
 		var ids []int64
 		all := map[int64]*newest{}
 		err := one(p.ctx, tx, `SELECT id, `+strings.Join(newestColumns, ", ")+` FROM checks WHERE day_since < $1`,
@@ -269,10 +269,10 @@ FROM evidence) sums WHERE bytes > $1`, limit)
 	return p.evidence(newest + 1)
 }
 
-// evidenceOfOldRuns removes what is kept of a check's runs besides the newest.
+// evidenceOfOldRuns removes the evidence of a check's runs besides the newest.
 func (p *pruner) evidenceOfOldRuns(runs int) error {
 	var checks []string
-	err := queryRows(p.ctx, p.store.reader(), `SELECT DISTINCT check_uid FROM evidence`, func(scan scanner) error {
+	err := queryRows(p.ctx, p.ledger.reader(), `SELECT DISTINCT check_uid FROM evidence`, func(scan scanner) error {
 		var uid string
 		err := scan(&uid)
 		checks = append(checks, uid)
@@ -312,7 +312,7 @@ func (p *pruner) slices(bound, remove string, limit int64, done *int64, further 
 			return err
 		}
 		var removed int64
-		err = p.store.write(p.ctx, func(tx transaction) error {
+		err = p.ledger.store().write(p.ctx, func(tx transaction) error {
 			return one(p.ctx, tx, remove, func(scanner) error { removed++; return nil }, append([]any{end}, further...)...)
 		})
 		if err != nil {
@@ -325,8 +325,8 @@ func (p *pruner) slices(bound, remove string, limit int64, done *int64, further 
 // checks removes those of which nothing is left.
 func (p *pruner) checks() error {
 	var removed int64
-	err := p.store.write(p.ctx, func(tx transaction) error {
-		return one(p.ctx, tx, `DELETE FROM checks AS c WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.check_id = c.id)
+	err := p.ledger.store().write(p.ctx, func(tx transaction) error {
+		return one(p.ctx, tx, `DELETE FROM checks AS c WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.check_id = c.id)
 AND NOT EXISTS (SELECT 1 FROM daily d WHERE d.check_id = c.id) RETURNING 1`,
 			func(scanner) error { removed++; return nil })
 	})

@@ -13,12 +13,12 @@ import (
 )
 
 var (
-	accountColumns = "c.uid, c.kind, c.namespace, c.name, a.nominal, a.cause, a.outcome, a.flaky, a.revision, a.attempts, a.infra_failures, a." +
-		strings.Join(timeColumns, ", a.") +
-		", w1.word, w2.word, w3.word, w4.word, a.workflow_id, a.run_id, a.errors, a.notes"
-	wordJoins = ` LEFT JOIN words w1 ON w1.id = a.node LEFT JOIN words w2 ON w2.id = a.image_digest
-LEFT JOIN words w3 ON w3.id = a.spec_hash LEFT JOIN words w4 ON w4.id = a.worker_build`
-	selectAccounts = "SELECT " + accountColumns + " FROM accounts a JOIN checks c ON c.id = a.check_id" + wordJoins
+	recordColumns = "c.uid, c.kind, c.namespace, c.name, r.nominal, r.trigger, r.outcome, r.flaky, r.revision, r.attempts, r.infra_failures, r." +
+		strings.Join(timeColumns, ", r.") +
+		", w1.word, w2.word, w3.word, w4.word, r.queued, r.workflow_id, r.run_id, r.errors, r.notes"
+	wordJoins = ` LEFT JOIN dictionary w1 ON w1.id = r.node LEFT JOIN dictionary w2 ON w2.id = r.image_digest
+LEFT JOIN dictionary w3 ON w3.id = r.spec_hash LEFT JOIN dictionary w4 ON w4.id = r.worker_build`
+	selectRecords = "SELECT " + recordColumns + " FROM records r JOIN checks c ON c.id = r.check_id" + wordJoins
 )
 
 // queryer is a database or a transaction.
@@ -41,35 +41,36 @@ func queryRows(ctx context.Context, q queryer, query string, found func(scanner)
 	return rows.Err()
 }
 
-func queryAccounts(ctx context.Context, q queryer, query string, args ...any) ([]Account, error) {
-	var accounts []Account
+func queryRecords(ctx context.Context, q queryer, query string, args ...any) ([]Record, error) {
+	var records []Record
 	err := queryRows(ctx, q, query, func(scan scanner) error {
-		a, err := scanAccount(scan)
-		accounts = append(accounts, a)
+		r, err := scanRecord(scan)
+		records = append(records, r)
 		return err
 	}, args...)
-	return accounts, err
+	return records, err
 }
 
-// queryAccount returns the first of the accounts that a query finds.
-func queryAccount(ctx context.Context, q queryer, query string, args ...any) (Account, bool, error) {
-	accounts, err := queryAccounts(ctx, q, query, args...)
-	if err != nil || len(accounts) == 0 {
-		return Account{}, false, err
+// queryRecord returns the first of the records that a query finds.
+func queryRecord(ctx context.Context, q queryer, query string, args ...any) (Record, bool, error) {
+	records, err := queryRecords(ctx, q, query, args...)
+	if err != nil || len(records) == 0 {
+		return Record{}, false, err
 	}
-	return accounts[0], true, nil
+	return records[0], true, nil
 }
 
-func scanAccount(scan scanner) (Account, error) {
-	var a Account
-	var nominal, cause, outcome int64
+func scanRecord(scan scanner) (Record, error) {
+	var r Record
+	var nominal, trigger, outcome int64
 	var afters [8]*int64
+	var queued *int64
 	var words [4]*string
 	var workflowID, runID []byte
 	var errs, notes *string
 	list := []any{
-		&a.CheckUID, &a.Kind, &a.Namespace, &a.Name, &nominal, &cause, &outcome, &a.Flaky, &a.Revision, &a.Attempts,
-		&a.InfraFailures,
+		&r.CheckUID, &r.Kind, &r.Namespace, &r.Name, &nominal, &trigger, &outcome, &r.Flaky, &r.Revision, &r.Attempts,
+		&r.InfraFailures,
 	}
 	for i := range afters {
 		list = append(list, &afters[i])
@@ -77,36 +78,39 @@ func scanAccount(scan scanner) (Account, error) {
 	for i := range words {
 		list = append(list, &words[i])
 	}
-	if err := scan(append(list, &workflowID, &runID, &errs, &notes)...); err != nil {
-		return a, err
+	if err := scan(append(list, &queued, &workflowID, &runID, &errs, &notes)...); err != nil {
+		return r, err
 	}
-	a.Nominal = time.UnixMicro(nominal).UTC()
-	for i, t := range a.times() {
+	if queued != nil {
+		r.Queued = time.Duration(*queued) * time.Microsecond
+	}
+	r.Nominal = time.UnixMicro(nominal).UTC()
+	for i, t := range r.times() {
 		if afters[i] != nil {
 			*t = time.UnixMicro(nominal + *afters[i]).UTC()
 		}
 	}
-	for i, s := range []*string{&a.Node, &a.ImageDigest, &a.SpecHash, &a.WorkerBuild} {
+	for i, s := range []*string{&r.Node, &r.ImageDigest, &r.SpecHash, &r.WorkerBuild} {
 		if words[i] != nil {
 			*s = *words[i]
 		}
 	}
-	a.WorkflowID, a.RunID = unpackID(workflowID), unpackID(runID)
-	return a, a.unpack(cause, outcome, errs, notes)
+	r.WorkflowID, r.RunID = unpackID(workflowID), unpackID(runID)
+	return r, r.unpack(trigger, outcome, errs, notes)
 }
 
-func (a *Account) unpack(cause, outcome int64, errs, notes *string) (err error) {
-	if cause < 0 || cause >= int64(len(triggers)) {
-		return fmt.Errorf("unknown trigger %d in the database", cause)
+func (r *Record) unpack(trigger, outcome int64, errs, notes *string) (err error) {
+	if trigger < 0 || trigger >= int64(len(triggers)) {
+		return fmt.Errorf("unknown trigger %d in the database", trigger)
 	}
-	a.Trigger = triggers[cause]
-	if a.Outcome, err = outcomeOf(outcome); err != nil {
+	r.Trigger = triggers[trigger]
+	if r.Outcome, err = outcomeOf(outcome); err != nil {
 		return err
 	}
-	if a.Errors, err = unpackTexts(errs); err != nil {
+	if r.Errors, err = unpackTexts(errs); err != nil {
 		return err
 	}
-	a.Notes, err = unpackTexts(notes)
+	r.Notes, err = unpackTexts(notes)
 	return err
 }
 
@@ -122,55 +126,46 @@ func checkIDs(ctx context.Context, q queryer, ref check.Ref) (ids []int64, err e
 	return ids, err
 }
 
-// LastRuns returns the newest accounts of the check or job with the kind, namespace and name of ref, the newest first and
+// LastRuns returns the newest records of the check or job with the kind, namespace and name of ref, the newest first and
 // open ones among them. Those of a deleted one that had the same name are included.
-func (l *Ledger) LastRuns(ctx context.Context, ref check.Ref, limit int) ([]Account, error) {
-	db := l.store.reader()
+func (l *Ledger) LastRuns(ctx context.Context, ref check.Ref, limit int) ([]Record, error) {
+	db := l.reader()
 	ids, err := checkIDs(ctx, db, ref)
 	if err != nil {
 		return nil, fmt.Errorf("last runs of %s: %w", ref, err)
 	}
-	var runs []Account
+	var runs []Record
 	for _, id := range ids {
-		some, err := queryAccounts(ctx, db,
-			selectAccounts+` WHERE a.check_id = $1 ORDER BY a.nominal DESC, a.cause DESC LIMIT $2`, id, max(0, limit))
+		some, err := queryRecords(ctx, db,
+			selectRecords+` WHERE r.check_id = $1 ORDER BY r.nominal DESC, r.trigger DESC LIMIT $2`, id, max(0, limit))
 		if err != nil {
 			return nil, fmt.Errorf("last runs of %s: %w", ref, err)
 		}
 		runs = append(runs, some...)
 	}
-	slices.SortStableFunc(runs, func(a, b Account) int { return b.Nominal.Compare(a.Nominal) })
+	slices.SortStableFunc(runs, func(a, b Record) int { return b.Nominal.Compare(a.Nominal) })
 	return runs[:min(len(runs), max(0, limit))], nil
 }
 
-var (
-	selectNewest    = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 AND a.nominal < $3 ORDER BY a.nominal DESC LIMIT 1`
-	selectNewestRun = selectAccounts + ` WHERE a.check_id = $1 AND a.cause = $2 AND a.nominal < $3 AND length(a.workflow_id) > 0
-ORDER BY a.nominal DESC LIMIT 1`
-)
+var selectNewest = selectRecords + ` WHERE r.check_id = $1 AND r.trigger = $2 AND r.nominal < $3 ORDER BY r.nominal DESC LIMIT 1`
 
-// Last returns the newest account of a check with a trigger and a nominal time before another, closed or open; ok is false where
-// it has none. It looks at one place of the check's part of the key, behind which only its accounts with other triggers lie.
-func (l *Ledger) Last(ctx context.Context, checkUID string, trigger Trigger, before time.Time) (a Account, ok bool, err error) {
+// Last returns the newest record of a check with a trigger and a nominal time before another, closed or open; ok is false where
+// there is none. It goes to one place of the key, and reads on over records of the check with other triggers alone.
+func (l *Ledger) Last(ctx context.Context, checkUID string, trigger check.Trigger, before time.Time) (r Record, ok bool, err error) {
 	return l.last(ctx, selectNewest, checkUID, trigger, before)
 }
 
-// LastRun is Last, but for ticks at which no run started: it passes over those.
-func (l *Ledger) LastRun(ctx context.Context, checkUID string, trigger Trigger, before time.Time) (a Account, ok bool, err error) {
-	return l.last(ctx, selectNewestRun, checkUID, trigger, before)
-}
-
-func (l *Ledger) last(ctx context.Context, query, checkUID string, trigger Trigger, before time.Time) (a Account, ok bool, err error) {
+func (l *Ledger) last(ctx context.Context, query, checkUID string, trigger check.Trigger, before time.Time) (r Record, ok bool, err error) {
 	var id int64
-	db := l.store.reader()
+	db := l.reader()
 	err = queryRows(ctx, db, `SELECT id FROM checks WHERE uid = $1`, func(scan scanner) error { return scan(&id) }, checkUID)
 	if err == nil {
-		a, ok, err = queryAccount(ctx, db, query, id, causeOf(trigger), ceilMicro(before))
+		r, ok, err = queryRecord(ctx, db, query, id, triggerIndex(trigger), ceilMicro(before))
 	}
 	if err != nil {
-		return Account{}, false, fmt.Errorf("last account of %s (%s): %w", checkUID, trigger, err)
+		return Record{}, false, fmt.Errorf("last record of %s (%s): %w", checkUID, trigger, err)
 	}
-	return a, ok, nil
+	return r, ok, nil
 }
 
 // ceilMicro returns the first whole microsecond not before t.
@@ -178,13 +173,19 @@ func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()
 }
 
-// OpenRuns returns the accounts without an outcome, the oldest first.
-func (l *Ledger) OpenRuns(ctx context.Context) ([]Account, error) {
-	runs, err := queryAccounts(ctx, l.store.reader(), selectAccounts+` WHERE a.outcome = 0`)
+// The index of the open records is small: all of them are read, whoever is asked for.
+const selectOpen = ` WHERE r.outcome = 0 AND r.nominal + coalesce(r.deadline_after, 0) < $1 AND (c.uid, r.nominal, r.trigger) > ($2, $3, $4)
+ORDER BY c.uid, r.nominal, r.trigger LIMIT $5`
+
+// OpenRuns returns the records without an outcome whose deadline, or nominal time where there is no deadline, is before
+// dueBefore. They are in the order of their keys, from the one that follows after; the zero Key is before all others. At most
+// limit are returned: a further call with the last of them as after returns the next ones.
+func (l *Ledger) OpenRuns(ctx context.Context, dueBefore time.Time, after Key, limit int) ([]Record, error) {
+	runs, err := queryRecords(ctx, l.reader(), selectRecords+selectOpen,
+		ceilMicro(dueBefore), after.CheckUID, after.Nominal.UnixMicro(), triggerIndex(after.Trigger), max(0, limit))
 	if err != nil {
 		return nil, fmt.Errorf("open runs: %w", err)
 	}
-	slices.SortStableFunc(runs, func(a, b Account) int { return a.Nominal.Compare(b.Nominal) })
 	return runs, nil
 }
 
@@ -192,18 +193,18 @@ func (l *Ledger) OpenRuns(ctx context.Context) ([]Account, error) {
 type Summary struct {
 	CheckUID string
 	Ref      check.Ref
-	// Last is its newest closed account, and nil where it has none.
-	Last *Account
-	// Day counts the accounts since the full hour that is 24 hours ago. Its DurationMax is not known, and 0.
+	// Last is its newest closed record, and nil where it has none.
+	Last *Record
+	// Day counts the records since the full hour that is 24 hours ago. Its DurationMax is not known, and 0.
 	Day Counts
-	// Running is how many accounts are open.
+	// Running is how many records are open.
 	Running int
 }
 
-// Overview returns every check and job that has accounts, by namespace, name and kind, as of now. Which of them still
+// Overview returns every check and job that has records, by namespace, name and kind, as of now. Which of them still
 // exist, the ledger does not know.
 func (l *Ledger) Overview(ctx context.Context, now time.Time) ([]Summary, error) {
-	tx, err := l.store.reader().BeginTx(ctx, l.store.snapshot())
+	tx, err := l.reader().BeginTx(ctx, l.store().snapshot())
 	if err != nil {
 		return nil, fmt.Errorf("overview: %w", err)
 	}

@@ -1,26 +1,29 @@
 package ledger_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// counted adds up the accounts as a roll-up should.
-func counted(accounts []ledger.Account, from, to time.Time) ledger.Counts {
+// counted adds up the records as a roll-up should.
+func counted(records []ledger.Record, from, to time.Time) ledger.Counts {
 	var c ledger.Counts
-	fields := map[ledger.Outcome]*int64{
-		ledger.Succeeded: &c.Succeeded, ledger.Failed: &c.Failed, ledger.InfraFailed: &c.InfraFailed, ledger.TimedOut: &c.TimedOut,
-		ledger.Skipped: &c.Skipped, ledger.Paused: &c.Paused, ledger.Missed: &c.Missed, ledger.Canceled: &c.Canceled,
+	fields := map[check.Result]*int64{
+		check.Succeeded: &c.Succeeded, check.Failed: &c.Failed, check.InfraFailed: &c.InfraFailed, check.TimedOut: &c.TimedOut,
+		check.Skipped: &c.Skipped, check.Paused: &c.Paused, check.Missed: &c.Missed, check.Canceled: &c.Canceled,
 	}
-	for _, a := range accounts {
+	for _, a := range records {
 		if a.Nominal.Before(from) || !a.Nominal.Before(to) {
 			continue
 		}
@@ -43,13 +46,13 @@ func TestUptimeCountsWhatTheRowsSay(t *testing.T) {
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))
 		l := open(t, dsn)
-		var all []ledger.Account
-		every := []ledger.Outcome{
-			ledger.Succeeded, ledger.Failed, ledger.InfraFailed, ledger.TimedOut, ledger.Skipped, ledger.Paused, ledger.Missed, ledger.Canceled,
+		var all []ledger.Record
+		every := []check.Result{
+			check.Succeeded, check.Failed, check.InfraFailed, check.TimedOut, check.Skipped, check.Paused, check.Missed, check.Canceled,
 		}
 		for at := time.Duration(0); at < 5*24*time.Hour; at += 7 * time.Minute {
-			a := account("dns", at, every[random.IntN(len(every))])
-			a.Flaky = a.Outcome == ledger.Succeeded && random.IntN(2) == 0
+			a := record("dns", at, every[random.IntN(len(every))])
+			a.Flaky = a.Outcome == check.Succeeded && random.IntN(2) == 0
 			a.Reported = a.Started.Add(time.Duration(random.IntN(5_000_000)) * time.Microsecond)
 			if random.IntN(3) == 0 {
 				a.Reported, a.Judged = time.Time{}, time.Time{}
@@ -57,8 +60,8 @@ func TestUptimeCountsWhatTheRowsSay(t *testing.T) {
 			all = append(all, a)
 		}
 		must(t, ledger.Load(t.Context(), l, all))
-		must(t, l.Finish(t.Context(), account("other", 0, ledger.Failed)))
-		must(t, l.Begin(t.Context(), opened(account("dns", 6*24*time.Hour, ledger.Failed))))
+		must(t, l.Finish(t.Context(), record("other", 0, check.Failed)))
+		must(t, l.Begin(t.Context(), opened(record("dns", 6*24*time.Hour, check.Failed))))
 		spans := [][2]time.Duration{{0, 0}, {time.Hour, 0}, {0, time.Hour}, {time.Minute, 20 * time.Minute}, {-time.Hour, 200 * time.Hour}}
 		for range 40 {
 			spans = append(spans, [2]time.Duration{rand.N(130 * time.Hour), rand.N(130 * time.Hour)})
@@ -67,7 +70,7 @@ func TestUptimeCountsWhatTheRowsSay(t *testing.T) {
 			from, to := noon.Add(s[0]), noon.Add(s[1])
 			got, err := l.Uptime(t.Context(), ref("dns"), from, to)
 			must(t, err)
-			if diff := cmp.Diff(counted(all, from, to), got); diff != "" {
+			if diff := gocmp.Diff(counted(all, from, to), got); diff != "" {
 				t.Errorf("from %s to %s (-want +got):\n%s", from, to, diff)
 			}
 		}
@@ -84,20 +87,20 @@ func TestUptimeOfNothingIsNotKnown(t *testing.T) {
 	}
 }
 
-// An amendment takes its first account out of the roll-ups, the longest duration too.
+// An amendment takes its first record out of the roll-ups, the longest duration too.
 func TestAmendmentsAreTakenBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
-		slow, quick := account("dns", 0, ledger.TimedOut), account("dns", time.Minute, ledger.Succeeded)
+		slow, quick := record("dns", 0, check.TimedOut), record("dns", time.Minute, check.Succeeded)
 		slow.Reported = slow.Started.Add(time.Hour)
 		must(t, l.Finish(t.Context(), slow))
 		must(t, l.Finish(t.Context(), quick))
-		slow.Outcome, slow.Flaky, slow.Revision, slow.Reported = ledger.Succeeded, true, 1, slow.Started.Add(time.Second)
+		slow.Outcome, slow.Flaky, slow.Revision, slow.Reported = check.Succeeded, true, 1, slow.Started.Add(time.Second)
 		must(t, l.Finish(t.Context(), slow))
 		want := ledger.Counts{Succeeded: 2, Flaky: 1, Timed: 2, DurationSum: 3 * time.Second, DurationMax: 2 * time.Second}
 		got, err := l.Uptime(t.Context(), ref("dns"), noon.Add(-12*time.Hour), noon.Add(12*time.Hour))
 		must(t, err)
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Errorf("counts (-want +got):\n%s", diff)
 		}
 		verify(t, l)
@@ -107,19 +110,19 @@ func TestAmendmentsAreTakenBack(t *testing.T) {
 func TestLastRunsAndOverview(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
-		old := account("dns", -2*time.Hour, ledger.Failed) // of a check that was deleted and made again
+		old := record("dns", -2*time.Hour, check.Failed) // of a check that was deleted and made again
 		old.CheckUID = "uid-before"
-		last := account("dns", 0, ledger.Succeeded)
-		running := opened(account("dns", time.Minute, ledger.Failed))
-		manual := account("dns", -time.Minute, ledger.TimedOut)
-		manual.Trigger = ledger.Manual
-		for _, a := range []ledger.Account{old, account("dns", -48*time.Hour, ledger.Missed), manual, last, account("web", 0, ledger.Failed)} {
+		last := record("dns", 0, check.Succeeded)
+		running := opened(record("dns", time.Minute, check.Failed))
+		manual := record("dns", -time.Minute, check.TimedOut)
+		manual.Trigger = check.TriggerManual
+		for _, a := range []ledger.Record{old, record("dns", -48*time.Hour, check.Missed), manual, last, record("web", 0, check.Failed)} {
 			must(t, l.Finish(t.Context(), a))
 		}
 		must(t, l.Begin(t.Context(), running))
 		runs, err := l.LastRuns(t.Context(), ref("dns"), 4)
 		must(t, err)
-		if diff := cmp.Diff([]ledger.Account{running, last, manual, old}, runs); diff != "" {
+		if diff := gocmp.Diff([]ledger.Record{running, last, manual, old}, runs); diff != "" {
 			t.Errorf("last runs (-want +got):\n%s", diff)
 		}
 		if len(ticks(t, l, "dns")) != 3 {
@@ -134,11 +137,11 @@ func TestLastRunsAndOverview(t *testing.T) {
 		if dns.CheckUID != "uid-dns" || overview[0].CheckUID != "uid-before" || overview[2].Ref.Name != "web" {
 			t.Errorf("the overview is not in order: %v", overview)
 		}
-		if diff := cmp.Diff(&last, dns.Last); diff != "" {
-			t.Errorf("last account (-want +got):\n%s", diff)
+		if diff := gocmp.Diff(&last, dns.Last); diff != "" {
+			t.Errorf("last record (-want +got):\n%s", diff)
 		}
 		if dns.Day.Total() != 2 || dns.Day.TimedOut != 1 || dns.Running != 1 {
-			t.Errorf("the day is %+v, %d running, want 2 accounts, one timed out, and one", dns.Day, dns.Running)
+			t.Errorf("the day is %+v, %d running, want 2 records, one timed out, and one", dns.Day, dns.Running)
 		}
 	})
 }
@@ -146,70 +149,60 @@ func TestLastRunsAndOverview(t *testing.T) {
 func TestLast(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
-		want := func(a ledger.Account, there bool) {
+		want := func(a ledger.Record, there bool) {
 			t.Helper()
-			got, ok, err := l.Last(t.Context(), "uid-dns", ledger.Scheduled, account("dns", 90*time.Minute, ledger.Succeeded).Nominal)
+			got, ok, err := l.Last(t.Context(), "uid-dns", check.TriggerSchedule, record("dns", 90*time.Minute, check.Succeeded).Nominal)
 			must(t, err)
-			if diff := cmp.Diff(a, got); diff != "" || ok != there {
+			if diff := gocmp.Diff(a, got); diff != "" || ok != there {
 				t.Errorf("last tick is there=%t, want %t (-want +got):\n%s", ok, there, diff)
 			}
 		}
-		manual := account("dns", 2*time.Hour, ledger.Failed)
-		manual.Trigger = ledger.Manual
+		manual := record("dns", 2*time.Hour, check.Failed)
+		manual.Trigger = check.TriggerManual
 		must(t, l.Finish(t.Context(), manual))
-		must(t, l.Finish(t.Context(), account("other", 3*time.Hour, ledger.Failed)))
-		want(ledger.Account{}, false)
-		late, early := account("dns", time.Hour, ledger.Succeeded), account("dns", 0, ledger.Succeeded)
+		must(t, l.Finish(t.Context(), record("other", 3*time.Hour, check.Failed)))
+		want(ledger.Record{}, false)
+		late, early := record("dns", time.Hour, check.Succeeded), record("dns", 0, check.Succeeded)
 		must(t, l.Begin(t.Context(), opened(late)))
 		must(t, l.Finish(t.Context(), early))
 		want(opened(late), true)
 		must(t, l.Finish(t.Context(), late))
 		want(late, true)
-		missed := missedTick(account("dns", 61*time.Minute, ledger.Succeeded))
+		missed := missedTick(record("dns", 61*time.Minute, check.Succeeded))
 		must(t, recordTicks(t.Context(), l, missed))
 		want(missed, true)
-		for before, run := range map[time.Duration]ledger.Account{90 * time.Minute: late, time.Hour: early} {
-			got, ok, err := l.LastRun(t.Context(), "uid-dns", ledger.Scheduled, account("dns", before, ledger.Succeeded).Nominal)
-			must(t, err)
-			if diff := cmp.Diff(run, got); diff != "" || !ok {
-				t.Errorf("last run before %s is there=%t (-want +got):\n%s", before, ok, diff)
-			}
-		}
-		if _, ok, err := l.LastRun(t.Context(), "uid-dns", ledger.Scheduled, early.Nominal); ok || err != nil {
-			t.Errorf("a run before the first: %t, %v", ok, err)
-		}
-		if _, ok, err := l.Last(t.Context(), "of nobody", ledger.Scheduled, time.Now()); ok || err != nil {
-			t.Errorf("a check without accounts has a last tick: %t, %v", ok, err)
+		if _, ok, err := l.Last(t.Context(), "of nobody", check.TriggerSchedule, time.Now()); ok || err != nil {
+			t.Errorf("a check without records has a last tick: %t, %v", ok, err)
 		}
 	})
 }
 
-// It must go by the key, however many accounts there are.
+// It must go by the key, however many records there are.
 func TestLastGoesByTheKey(t *testing.T) {
 	plan, err := ledger.Plan(t.Context(), open(t, sqliteDSN(t)), ledger.NewestQuery)
 	must(t, err)
-	if !strings.Contains(plan, "SEARCH a USING PRIMARY KEY") || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
+	if !strings.Contains(plan, "SEARCH r USING PRIMARY KEY") || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
 		t.Errorf("plan:\n%s", plan)
 	}
 }
 
 func TestVerifyFindsContradictions(t *testing.T) {
 	for name, spoil := range map[string]string{
-		"a row is gone":         `DELETE FROM accounts WHERE nominal % 7 = 0`,
-		"an outcome is another": `UPDATE accounts SET outcome = 2 WHERE outcome = 1`,
+		"a row is gone":         `DELETE FROM records WHERE nominal % 7 = 0`,
+		"an outcome is another": `UPDATE records SET outcome = 2 WHERE outcome = 1`,
 		"an hour is gone":       `DELETE FROM hourly`,
 		"a day counts more":     `UPDATE daily SET failed = failed + 1`,
 		"a duration is another": `UPDATE hourly SET duration_max = 1`,
-		"an older account":      `UPDATE checks SET last_nominal = last_nominal - 1`,
-		"no newest account":     `UPDATE checks SET last_nominal = NULL, last_cause = NULL`,
+		"an older record":       `UPDATE checks SET last_nominal = last_nominal - 1`,
+		"no newest record":      `UPDATE checks SET last_nominal = NULL, last_trigger = NULL`,
 		"a last day with more":  `UPDATE checks SET day_skipped = day_skipped + 1`,
-		"a wrong total":         `UPDATE totals SET accounts = accounts + 1`,
+		"a wrong total":         `UPDATE totals SET records = records + 1`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, dsn string) {
 				l := open(t, dsn)
 				for i := range 14 {
-					a := account("dns", time.Duration(i)*time.Microsecond, ledger.Succeeded)
+					a := record("dns", time.Duration(i)*time.Microsecond, check.Succeeded)
 					must(t, l.Finish(t.Context(), a))
 				}
 				must(t, ledger.Exec(t.Context(), l, spoil))
@@ -225,13 +218,62 @@ func TestVerifyFindsContradictions(t *testing.T) {
 func TestVerifyListsWhatIsOpenTooLong(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
-		early := opened(account("dns", 0, ledger.Failed))
+		early := opened(record("dns", 0, check.Failed))
 		must(t, l.Begin(t.Context(), early))
-		must(t, l.Begin(t.Context(), opened(account("dns", time.Hour, ledger.Failed))))
+		must(t, l.Begin(t.Context(), opened(record("dns", time.Hour, check.Failed))))
 		f, err := l.Verify(t.Context(), noon.Add(time.Minute))
 		must(t, err)
-		if diff := cmp.Diff([]ledger.Account{early}, f.Overdue); diff != "" || f.Open != 2 || len(f.Problems) > 0 {
+		if diff := gocmp.Diff([]ledger.Record{early}, f.Overdue); diff != "" || f.Open != 2 || len(f.Problems) > 0 {
 			t.Errorf("findings are %+v; overdue (-want +got):\n%s", f, diff)
+		}
+	})
+}
+
+// OpenRuns goes through all open records whose deadline has passed, page by page.
+func TestOpenRunsInPages(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		l := open(t, dsn)
+		var want []ledger.Key
+		for _, name := range []string{"b", "c", "a"} {
+			for i := range 5 {
+				run := opened(record(name, time.Duration(i)*time.Minute, check.Succeeded))
+				run.Trigger = []check.Trigger{check.TriggerSchedule, check.TriggerManual}[i%2]
+				run.Deadline = run.Nominal.Add(time.Hour)
+				if i == 4 { // its nominal time is what counts
+					run.Nominal, run.Deadline = run.Nominal.Add(time.Hour-5*time.Minute), time.Time{}
+				}
+				must(t, l.Begin(t.Context(), run))
+				want = append(want, run.Key)
+			}
+			must(t, l.Finish(t.Context(), record(name, time.Second, check.Failed)))
+		}
+		slices.SortFunc(want, func(a, b ledger.Key) int {
+			return cmp.Or(strings.Compare(a.CheckUID, b.CheckUID), a.Nominal.Compare(b.Nominal))
+		})
+		pages := func(dueBefore time.Time) (all []ledger.Key) {
+			for after := (ledger.Key{}); ; after = all[len(all)-1] {
+				page, err := l.OpenRuns(t.Context(), dueBefore, after, 4)
+				must(t, err)
+				for _, r := range page {
+					all = append(all, r.Key)
+				}
+				if len(page) < 4 {
+					return all
+				}
+			}
+		}
+		if diff := gocmp.Diff(want, pages(noon.Add(24*time.Hour))); diff != "" {
+			t.Errorf("all open runs (-want +got):\n%s", diff)
+		}
+		want = slices.DeleteFunc(want, func(k ledger.Key) bool {
+			return k.Nominal.After(noon.Add(time.Minute)) && k.Nominal.Before(noon.Add(50*time.Minute))
+		})
+		if diff := gocmp.Diff(want, pages(noon.Add(time.Hour+90*time.Second))); diff != "" {
+			t.Errorf("open runs past their deadline (-want +got):\n%s", diff)
+		}
+		none, err := l.OpenRuns(t.Context(), noon, ledger.Key{}, 4)
+		if err != nil || len(none) > 0 {
+			t.Errorf("runs before their deadline: %v, %v, want none", none, err)
 		}
 	})
 }
@@ -239,20 +281,20 @@ func TestVerifyListsWhatIsOpenTooLong(t *testing.T) {
 func TestEvidenceIsBounded(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
-		key := account("dns", 0, ledger.Failed).Key
+		key := record("dns", 0, check.Failed).Key
 		log := strings.Repeat("0123456789abcdef", 10_000) + "the end"
-		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "report", Content: []byte("{}")}))
-		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "log", Name: "main", Content: []byte("first")}))
-		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "log", Name: "main", Content: []byte(log)}))
+		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "report", Content: "{}"}))
+		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "log", Name: "main", Content: "first"}))
+		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "log", Name: "main", Content: log}))
 		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "events"}))
 		want := []ledger.Evidence{
-			{Kind: "events", Content: []byte{}},
-			{Kind: "log", Name: "main", Content: []byte(log[len(log)-ledger.MaxEvidence:]), Size: len(log)},
-			{Kind: "report", Content: []byte("{}"), Size: 2},
+			{Kind: "events", Content: ""},
+			{Kind: "log", Name: "main", Content: log[len(log)-ledger.MaxEvidence:], Size: len(log)},
+			{Kind: "report", Content: "{}", Size: 2},
 		}
 		got, err := l.Evidence(t.Context(), key)
 		must(t, err)
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Errorf("evidence (-want +got):\n%s", diff)
 		}
 		for i := range ledger.MaxPieces - 3 {
@@ -261,11 +303,11 @@ func TestEvidenceIsBounded(t *testing.T) {
 		if err := l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "one more"}); !errors.Is(err, ledger.ErrEvidenceFull) {
 			t.Errorf("one piece too many: %v, want ErrEvidenceFull", err)
 		}
-		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "report", Content: []byte("{}")})) // one that is there
+		must(t, l.PutEvidence(t.Context(), key, ledger.Evidence{Kind: "report", Content: "{}"})) // one that is there
 		other := key
-		other.Trigger = ledger.Manual
+		other.Trigger = check.TriggerManual
 		if none, err := l.Evidence(t.Context(), other); err != nil || len(none) > 0 {
-			t.Errorf("evidence of another account is %v, %v, want none", none, err)
+			t.Errorf("evidence of another record is %v, %v, want none", none, err)
 		}
 	})
 }
@@ -276,21 +318,21 @@ func TestPrune(t *testing.T) {
 		l := open(t, dsn)
 		must(t, ledger.Load(t.Context(), l, history("dns", 500*days, 6*time.Hour)))
 		must(t, ledger.Load(t.Context(), l, history("minutely", 4*days, time.Minute)))
-		must(t, l.Begin(t.Context(), opened(account("dns", -time.Second, ledger.Failed))))
-		must(t, l.Finish(t.Context(), account("gone", -450*days, ledger.Failed)))
+		must(t, l.Begin(t.Context(), opened(record("dns", -time.Second, check.Failed))))
+		must(t, l.Finish(t.Context(), record("gone", -450*days, check.Failed)))
 		for _, age := range []time.Duration{40 * days, 20 * days} {
-			must(t, l.PutEvidence(t.Context(), account("dns", -age, ledger.Failed).Key, ledger.Evidence{Kind: "log"}))
+			must(t, l.PutEvidence(t.Context(), record("dns", -age, check.Failed).Key, ledger.Evidence{Kind: "log"}))
 		}
 		done, err := l.Prune(t.Context(), ledger.Retention{PassesFor: 2 * days, FailuresFor: 100 * days}, noon)
 		must(t, err)
 		if done.Passes == 0 || done.Failures == 0 || done.Evidence != 1 || done.Days == 0 || done.Hours == 0 || done.Checks != 1 {
 			t.Errorf("pruned %+v, want some of all, one piece of evidence and one check", done)
 		}
-		wantOldest(t, l, "dns", ledger.Succeeded, noon.Add(-2*days))
-		wantOldest(t, l, "dns", ledger.Failed, noon.Add(-100*days))
-		wantOldest(t, l, "minutely", ledger.Succeeded, noon.Add(-2*days))
+		wantOldest(t, l, "dns", check.Succeeded, noon.Add(-2*days))
+		wantOldest(t, l, "dns", check.Failed, noon.Add(-100*days))
+		wantOldest(t, l, "minutely", check.Succeeded, noon.Add(-2*days))
 		if f := verify(t, l); f.Open != 1 {
-			t.Errorf("%d open accounts, want 1: they stay", f.Open)
+			t.Errorf("%d open records, want 1: they stay", f.Open)
 		}
 		got, err := l.Uptime(t.Context(), ref("dns"), noon.Add(-300*days), noon)
 		must(t, err)
@@ -303,25 +345,25 @@ func TestPrune(t *testing.T) {
 		}
 		done, err = l.Prune(t.Context(), ledger.Retention{PassesFor: 2 * days, FailuresFor: 100 * days, MaxRows: 1500}, noon)
 		must(t, err)
-		if f := verify(t, l); f.Accounts > 1500 || f.Accounts < 20 || done.Failures != 0 {
-			t.Errorf("%d accounts left, %+v pruned, want at most 1500 and only passes gone", f.Accounts, done)
+		if f := verify(t, l); f.Records > 1500 || f.Records < 20 || done.Failures != 0 {
+			t.Errorf("%d records left, %+v pruned, want at most 1500 and only passes gone", f.Records, done)
 		}
 	})
 }
 
-// history returns accounts up to noon, every seventh failed.
-func history(name string, age, every time.Duration) (accounts []ledger.Account) {
+// history returns records up to noon, every seventh failed.
+func history(name string, age, every time.Duration) (records []ledger.Record) {
 	for at := -age; at < 0; at += every {
-		outcome := ledger.Succeeded
-		if len(accounts)%7 == 0 {
-			outcome = ledger.Failed
+		outcome := check.Succeeded
+		if len(records)%7 == 0 {
+			outcome = check.Failed
 		}
-		accounts = append(accounts, account(name, at, outcome))
+		records = append(records, record(name, at, outcome))
 	}
-	return accounts
+	return records
 }
 
-func wantOldest(t *testing.T, l *ledger.Ledger, name string, outcome ledger.Outcome, limit time.Time) {
+func wantOldest(t *testing.T, l *ledger.Ledger, name string, outcome check.Result, limit time.Time) {
 	t.Helper()
 	for _, a := range ticks(t, l, name) {
 		if a.Outcome == outcome {
@@ -331,14 +373,14 @@ func wantOldest(t *testing.T, l *ledger.Ledger, name string, outcome ledger.Outc
 			return
 		}
 	}
-	t.Errorf("%s has no account that %s", name, outcome)
+	t.Errorf("%s has no record that %s", name, outcome)
 }
 
 // Where failures are kept for longer than counts are by default, so are the counts.
 func TestCountsAreKeptAsLongAsFailures(t *testing.T) {
 	const days = 24 * time.Hour
 	l := open(t, sqliteDSN(t))
-	must(t, l.Finish(t.Context(), account("dns", -500*days, ledger.Failed)))
+	must(t, l.Finish(t.Context(), record("dns", -500*days, check.Failed)))
 	done, err := l.Prune(t.Context(), ledger.Retention{FailuresFor: 600 * days}, noon)
 	if err != nil || done != (ledger.Pruned{}) {
 		t.Errorf("pruned %+v, %v, want nothing", done, err)

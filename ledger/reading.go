@@ -21,15 +21,19 @@ var ErrOlderSchema = errors.New("the database has not the schema of this version
 //
 // Beside a file that nobody has open, SQLite makes an empty -wal file and a -shm file, and leaves them there.
 func OpenToRead(ctx context.Context, dsn string) (*Ledger, error) {
-	options := Options{}.withDefaults()
-	s, err := openStoreToRead(ctx, dsn, options)
+	l, err := New(dsn, Options{})
+	if err != nil {
+		return nil, err
+	}
+	s, err := openStoreToRead(ctx, dsn, l.options)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	if err := checkVersion(ctx, s); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
 	}
-	return newLedger(readOnly{s}, options), nil
+	l.use(readOnly{s})
+	return l, nil
 }
 
 func openStoreToRead(ctx context.Context, dsn string, options Options) (store, error) {

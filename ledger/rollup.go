@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/khronicle/khronicle/check"
 )
 
-// Counts is how the accounts of some time ended. An account counts in the hour and the day, in UTC, of its nominal time.
+// Counts is how the records of some time ended. A record counts in the hour and the day, in UTC, of its nominal time.
 type Counts struct {
 	Succeeded, Failed, InfraFailed, TimedOut, Skipped, Paused, Missed, Canceled int64
 	// Flaky of the succeeded ones had a failed attempt.
@@ -17,7 +19,7 @@ type Counts struct {
 	DurationSum, DurationMax time.Duration
 }
 
-// Total is the number of closed accounts.
+// Total is the number of closed records.
 func (c Counts) Total() int64 {
 	return c.Succeeded + c.Failed + c.InfraFailed + c.TimedOut + c.Skipped + c.Paused + c.Missed + c.Canceled
 }
@@ -34,7 +36,7 @@ func (c Counts) Uptime() (share float64, ok bool) {
 	return float64(c.Succeeded) / float64(c.Known()), true
 }
 
-// tally is Counts as the columns are: one number for each outcome but Unfinished, then flaky, timed and the two durations, in
+// tally is Counts as the columns are: one number for each outcome but check.Unfinished, then flaky, timed and the two durations, in
 // microseconds.
 type tally [12]int64
 
@@ -61,7 +63,7 @@ func (t *tally) counts() Counts {
 
 // add counts a row, with sign -1 one that is taken back; a maximum cannot be taken back.
 func (t *tally) add(r row, sign int64) {
-	if !r.exists || r.outcome == Unfinished {
+	if !r.exists || r.outcome == check.Unfinished {
 		return
 	}
 	t[slices.Index(outcomes, r.outcome)-1] += sign
@@ -116,16 +118,16 @@ func addUp(table string) func(string) string {
 	}
 }
 
-// A maximum that an amended account took with it is looked for again, in the rows of the hour and the hours of the day.
+// A maximum that an amended record took with it is looked for again, in the rows of the hour and the hours of the day.
 const (
-	maxOfHour = `UPDATE hourly SET duration_max = coalesce((SELECT max(a.duration) FROM accounts a
-WHERE a.check_id = $2 AND a.nominal >= $1 AND a.nominal < $3 AND a.outcome <> 0), 0) WHERE hour = $1 AND check_id = $2`
+	maxOfHour = `UPDATE hourly SET duration_max = coalesce((SELECT max(r.duration) FROM records r
+WHERE r.check_id = $2 AND r.nominal >= $1 AND r.nominal < $3 AND r.outcome <> 0), 0) WHERE hour = $1 AND check_id = $2`
 	maxOfDay = `UPDATE daily SET duration_max = coalesce((SELECT max(h.duration_max) FROM hourly h
 WHERE h.check_id = $2 AND h.hour >= $1 AND h.hour < $3), 0) WHERE day = $1 AND check_id = $2`
 )
 
 // rollUp counts what has changed, and takes back what it replaced.
-func (b *book) rollUp(ctx context.Context, tx transaction) error {
+func (b *batch) rollUp(ctx context.Context, tx transaction) error {
 	if err := b.rollUpBy(ctx, tx, hour, putHourly, maxOfHour); err != nil {
 		return fmt.Errorf("roll up hours: %w", err)
 	}
@@ -135,21 +137,21 @@ func (b *book) rollUp(ctx context.Context, tx transaction) error {
 	return nil
 }
 
-func (b *book) rollUpBy(ctx context.Context, tx transaction, unit int64, put, maximum string) error {
+func (b *batch) rollUpBy(ctx context.Context, tx transaction, unit int64, put, maximum string) error {
 	tallies, lowered := map[bucket]*tally{}, map[bucket]bool{}
 	var order []bucket
 	for e := range b.changed() {
-		if e.old.outcome == Unfinished && e.now.outcome == Unfinished {
+		if e.old.outcome == check.Unfinished && e.now.outcome == check.Unfinished {
 			continue
 		}
-		k := bucket{start: floor(e.account.Nominal.UnixMicro(), unit), checkID: e.checkID}
+		k := bucket{start: floor(e.record.Nominal.UnixMicro(), unit), checkID: e.checkID}
 		if tallies[k] == nil {
 			tallies[k] = &tally{}
 			order = append(order, k)
 		}
 		tallies[k].add(e.old, -1)
 		tallies[k].add(e.now, 1)
-		if e.old.outcome != Unfinished && e.old.timed && e.now.duration < e.old.duration {
+		if e.old.outcome != check.Unfinished && e.old.timed && e.now.duration < e.old.duration {
 			lowered[k] = true
 		}
 	}

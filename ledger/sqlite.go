@@ -94,7 +94,7 @@ func (s *sqliteStore) versioned() string {
 	return `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'`
 }
 
-func (s *sqliteStore) words() *strings.Replacer {
+func (s *sqliteStore) keywords() *strings.Replacer {
 	return strings.NewReplacer("{{identity}}", "INTEGER PRIMARY KEY", "{{bytes}}", "BLOB", "{{clustered}}", " WITHOUT ROWID")
 }
 
@@ -123,6 +123,9 @@ func (s *sqliteStore) write(ctx context.Context, do func(transaction) error) (er
 	}
 	return nil
 }
+
+// discard has nothing to do: there is no connection that could break.
+func (s *sqliteStore) discard() {}
 
 func (s *sqliteStore) refused(err error) bool {
 	switch primaryCode(err) {

@@ -9,7 +9,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// Uptime counts how the accounts of a check or job ended whose nominal time lies from from up to, but not at, to. Whole
+// Uptime counts how the records of a check or job ended whose nominal time lies from from up to, but not at, to. Whole
 // days and hours come from the roll-ups, the odd ends from the rows; where rows of an end have been pruned, the whole hour
 // counts. Those of a deleted check that had the same name are included.
 func (l *Ledger) Uptime(ctx context.Context, ref check.Ref, from, to time.Time) (Counts, error) {
@@ -22,7 +22,7 @@ func (l *Ledger) Uptime(ctx context.Context, ref check.Ref, from, to time.Time) 
 }
 
 func (l *Ledger) uptime(ctx context.Context, ref check.Ref, from, to int64, total *tally) error {
-	tx, err := l.store.reader().BeginTx(ctx, l.store.snapshot())
+	tx, err := l.reader().BeginTx(ctx, l.store().snapshot())
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (s split) count(ctx context.Context, q queryer, id int64, total *tally) err
 		}
 	}
 	for _, r := range s.rows {
-		query := "SELECT " + rowCounts + " FROM accounts a WHERE a.check_id = $1 AND a.nominal >= $2 AND a.nominal < $3"
+		query := "SELECT " + rowCounts + " FROM records r WHERE r.check_id = $1 AND r.nominal >= $2 AND r.nominal < $3"
 		if err := queryRows(ctx, q, query, add, id, r.from, r.to); err != nil {
 			return err
 		}
@@ -129,9 +129,9 @@ func (s split) count(ctx context.Context, q queryer, id int64, total *tally) err
 var rowCounts = func() string {
 	var list []string
 	for i := range outcomes[1:] {
-		list = append(list, fmt.Sprintf("sum(CASE WHEN a.outcome = %d THEN 1 ELSE 0 END)", i+1))
+		list = append(list, fmt.Sprintf("sum(CASE WHEN r.outcome = %d THEN 1 ELSE 0 END)", i+1))
 	}
-	list = append(list, "sum(a.flaky)", "count(a.duration)", "sum(a.duration)", "max(a.duration)")
+	list = append(list, "sum(r.flaky)", "count(r.duration)", "sum(r.duration)", "max(r.duration)")
 	for i := range list {
 		list[i] = "CAST(coalesce(" + list[i] + ", 0) AS BIGINT) AS " + tallyColumns[i]
 	}

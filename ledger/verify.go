@@ -9,19 +9,20 @@ import (
 
 // Findings is what Verify found.
 type Findings struct {
-	// Accounts is the number of rows, and Open of those without an outcome.
-	Accounts, Open int64
+	// Records is the number of rows, and Open of those without an outcome.
+	Records, Open int64
 	// Problems are contradictions, at most MaxProblems of each kind, in words; none means the ledger is consistent.
 	Problems []string
-	// Overdue are the open accounts with a nominal time before the limit, the oldest first.
-	Overdue []Account
+	// Overdue are the open records with a nominal time before the limit, the oldest first.
+	Overdue []Record
 }
 
 // MaxProblems bounds how many contradictions of one kind Verify lists.
 const MaxProblems = 100
 
-// Verify compares the rows with the roll-ups, the hours with the days, the number of rows with what was counted and the
-// newest account and last day of each check with what is kept for the overview, in one state of the database, and lists the accounts that are open since before openSince. It reads the whole database.
+// Verify looks for contradictions, in one state of the database: between the rows and the hours, the hours and the days, the
+// number of rows and the total, and the newest record and last day of each check and its columns for the overview. It also
+// lists the records that are open since before openSince. It reads the whole database.
 func (l *Ledger) Verify(ctx context.Context, openSince time.Time) (Findings, error) {
 	var f Findings
 	if err := l.verify(ctx, &f, openSince.UnixMicro()); err != nil {
@@ -31,7 +32,7 @@ func (l *Ledger) Verify(ctx context.Context, openSince time.Time) (Findings, err
 }
 
 func (l *Ledger) verify(ctx context.Context, f *Findings, openSince int64) error {
-	tx, err := l.store.reader().BeginTx(ctx, l.store.snapshot())
+	tx, err := l.reader().BeginTx(ctx, l.store().snapshot())
 	if err != nil {
 		return err
 	}
@@ -55,17 +56,17 @@ func (l *Ledger) verify(ctx context.Context, f *Findings, openSince int64) error
 	if err := f.differences(ctx, tx, daysAgainstHours); err != nil {
 		return err
 	}
-	f.Overdue, err = queryAccounts(ctx, tx,
-		selectAccounts+` WHERE a.outcome = 0 AND a.nominal < $1 ORDER BY a.nominal, a.check_id`, openSince)
+	f.Overdue, err = queryRecords(ctx, tx,
+		selectRecords+` WHERE r.outcome = 0 AND r.nominal < $1 ORDER BY r.nominal, r.check_id`, openSince)
 	return err
 }
 
 func (f *Findings) countRows(ctx context.Context, q queryer) error {
 	var counted int64
-	err := queryRows(ctx, q, `SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM accounts WHERE outcome = 0),
-(SELECT accounts FROM totals)`, func(scan scanner) error { return scan(&f.Accounts, &f.Open, &counted) })
-	if err == nil && counted != f.Accounts {
-		f.Problems = append(f.Problems, fmt.Sprintf("%d accounts, but %d were counted", f.Accounts, counted))
+	err := queryRows(ctx, q, `SELECT (SELECT count(*) FROM records), (SELECT count(*) FROM records WHERE outcome = 0),
+(SELECT records FROM totals)`, func(scan scanner) error { return scan(&f.Records, &f.Open, &counted) })
+	if err == nil && counted != f.Records {
+		f.Problems = append(f.Problems, fmt.Sprintf("%d records, but %d were counted", f.Records, counted))
 	}
 	return err
 }
@@ -86,33 +87,33 @@ func (f *Findings) differences(ctx context.Context, q queryer, query string, arg
 // Hours of which rows have been pruned count more than there are rows; of the others every number must agree. Where all was
 // taken back there are zeros and no rows.
 var (
-	rowsAgainstHours = fmt.Sprintf(`SELECT 'rows and hours', coalesce(r.check_id, h.check_id), coalesce(r.start, h.hour)
-FROM (SELECT a.check_id, a.nominal - a.nominal %% %d AS start, %s FROM accounts a WHERE a.outcome <> 0 GROUP BY 1, 2) r
-FULL JOIN hourly h ON h.check_id = r.check_id AND h.hour = r.start
-WHERE (coalesce(r.start, h.hour) >= $1 AND (%s)) OR (%s) LIMIT %d`,
-		hour, rowCounts, anyOf(tallyColumns, "coalesce(r.%[1]s, 0) <> coalesce(h.%[1]s, 0)"),
-		anyOf(tallyColumns[:durationSum], "coalesce(r.%[1]s, 0) > coalesce(h.%[1]s, 0)"), MaxProblems)
+	rowsAgainstHours = fmt.Sprintf(`SELECT 'rows and hours', coalesce(t.check_id, h.check_id), coalesce(t.start, h.hour)
+FROM (SELECT r.check_id, r.nominal - r.nominal %% %d AS start, %s FROM records r WHERE r.outcome <> 0 GROUP BY 1, 2) t
+FULL JOIN hourly h ON h.check_id = t.check_id AND h.hour = t.start
+WHERE (coalesce(t.start, h.hour) >= $1 AND (%s)) OR (%s) LIMIT %d`,
+		hour, rowCounts, anyOf(tallyColumns, "coalesce(t.%[1]s, 0) <> coalesce(h.%[1]s, 0)"),
+		anyOf(tallyColumns[:durationSum], "coalesce(t.%[1]s, 0) > coalesce(h.%[1]s, 0)"), MaxProblems)
 	hoursAgainstDays = fmt.Sprintf(`SELECT 'hours and days', coalesce(s.check_id, d.check_id), coalesce(s.start, d.day)
 FROM (SELECT h.check_id, h.hour - h.hour %% %d AS start, %s FROM hourly h GROUP BY 1, 2) s
 FULL JOIN daily d ON d.check_id = s.check_id AND d.day = s.start WHERE %s LIMIT %d`,
 		day, sums("h."), anyOf(tallyColumns, "coalesce(s.%[1]s, 0) <> coalesce(d.%[1]s, 0)"), MaxProblems)
 )
 
-// What is kept of each check for the overview.
+// The columns of each check for the overview.
 var (
-	newestAgainstRows = fmt.Sprintf(`SELECT 'newest account', c.id, coalesce(c.last_nominal, 0) FROM checks c
-WHERE c.last_nominal IS DISTINCT FROM (%s) OR c.last_cause IS DISTINCT FROM (%s) LIMIT %d`,
-		newestOf("nominal"), newestOf("cause"), MaxProblems)
+	newestAgainstRows = fmt.Sprintf(`SELECT 'newest record', c.id, coalesce(c.last_nominal, 0) FROM checks c
+WHERE c.last_nominal IS DISTINCT FROM (%s) OR c.last_trigger IS DISTINCT FROM (%s) LIMIT %d`,
+		newestOf("nominal"), newestOf("trigger"), MaxProblems)
 	daysAgainstHours = fmt.Sprintf(`SELECT 'last day and hours', c.id, c.day_since FROM checks c
 LEFT JOIN (SELECT k.id, %s FROM hourly h JOIN checks k ON k.id = h.check_id WHERE h.hour >= k.day_since GROUP BY k.id) s
 ON s.id = c.id WHERE %s LIMIT %d`,
 		sums("h."), anyOf(tallyColumns[:durationMax], "coalesce(s.%[1]s, 0) <> c.day_%[1]s"), MaxProblems)
 )
 
-// newestOf returns a query of one column of the newest closed account of the check c.
+// newestOf returns a query of one column of the newest closed record of the check c.
 func newestOf(column string) string {
-	return fmt.Sprintf(`SELECT a.%s FROM accounts a WHERE a.check_id = c.id AND a.outcome <> 0
-ORDER BY a.nominal DESC, a.cause DESC LIMIT 1`, column)
+	return fmt.Sprintf(`SELECT r.%s FROM records r WHERE r.check_id = c.id AND r.outcome <> 0
+ORDER BY r.nominal DESC, r.trigger DESC LIMIT 1`, column)
 }
 
 // anyOf joins a condition on every column by OR.

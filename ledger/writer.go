@@ -2,7 +2,8 @@ package ledger
 
 import (
 	"context"
-	"sync"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -13,14 +14,14 @@ type request struct {
 	evidence *evidenceRow
 	// refusal is the answer to a caller whose row was not changed; it is no fault of the transaction.
 	refusal error
-	// standing are those of the changes that are ticks, and are stored as given.
-	standing []Account
-	done     chan error
+	// added are those of the changes that are ticks and had no row before.
+	added []Record
+	done  chan error
 }
 
 func (r *request) size() int { return max(1, len(r.changes)) }
 
-// send hands a request to the writer and waits for its commit. When ctx ends before that, it is not known whether it
+// send hands a request to the writer and waits for its commit. When ctx ends before that, it is not known whether the request
 // will be stored: to send it again is safe.
 func (l *Ledger) send(ctx context.Context, r *request) error {
 	r.ctx, r.done = ctx, make(chan error, 1)
@@ -38,8 +39,11 @@ func (l *Ledger) send(ctx context.Context, r *request) error {
 func (l *Ledger) enqueue(r *request) error {
 	l.sending.RLock()
 	defer l.sending.RUnlock()
-	if l.closed {
+	switch {
+	case l.closed:
 		return ErrClosed
+	case l.current.Load() == nil || l.stalled():
+		return ErrUnavailable
 	}
 	select {
 	case l.queue <- r:
@@ -49,57 +53,101 @@ func (l *Ledger) enqueue(r *request) error {
 	}
 }
 
-// writeAll stores requests until the ledger is closed. While one transaction is on its way to the disk the next ones
-// gather, and go together: an idle ledger writes at once, a busy one in large batches.
+// probeEvery is the pause between two looks whether a database that timed out answers again.
+const probeEvery = time.Second
+
+// writeAll stores requests until the ledger is closed. While one transaction is on its way to the disk the next requests
+// gather, and are stored together: an idle ledger writes at once, a busy one in large batches.
 func (l *Ledger) writeAll() {
-	for first := range l.queue {
-		batch, size := []*request{first}, first.size()
-	gather:
-		for size < l.options.MaxBatch {
-			select {
-			case next, open := <-l.queue:
-				if !open {
-					break gather
-				}
-				batch, size = append(batch, next), size+next.size()
-			default:
-				break gather
-			}
+	for {
+		if l.stats.timedOut() {
+			l.refuseQueued()
+			l.probe()
 		}
-		l.stats.storing(len(batch))
-		l.commit(waiting(batch))
-		l.stats.storing(0)
+		select {
+		case first, open := <-l.queue:
+			switch {
+			case !open:
+				return
+			case l.stats.timedOut(): // it came while the database was found not to answer
+				first.done <- ErrUnavailable
+			default:
+				l.commit(waiting(l.gather(first)))
+			}
+		case <-l.probeTime():
+		}
 	}
 }
 
-// waiting leaves out whom nobody waits for any more.
-func waiting(batch []*request) []*request {
-	kept := batch[:0]
-	for _, r := range batch {
+// probeTime returns when to probe a database that timed out. A database that works is never probed.
+func (l *Ledger) probeTime() <-chan time.Time {
+	if l.stats.timedOut() {
+		return time.After(probeEvery)
+	}
+	return nil
+}
+
+// gather takes from the queue what fits into a transaction with the first request.
+func (l *Ledger) gather(first *request) []*request {
+	requests, size := []*request{first}, first.size()
+	for size < l.options.MaxBatch {
+		select {
+		case next, open := <-l.queue:
+			if !open {
+				return requests
+			}
+			requests, size = append(requests, next), size+next.size()
+		default:
+			return requests
+		}
+	}
+	return requests
+}
+
+// refuseQueued answers the requests that waited for a transaction that timed out.
+func (l *Ledger) refuseQueued() {
+	for range len(l.queue) {
+		if r, open := <-l.queue; open {
+			r.done <- ErrUnavailable
+		}
+	}
+}
+
+// probe commits an empty transaction, which shows whether the database takes records.
+func (l *Ledger) probe() {
+	ctx, cancel := context.WithTimeout(context.Background(), l.options.WriteTimeout/2)
+	defer cancel()
+	l.stats.count(nil, l.transact(ctx, nil))
+}
+
+// waiting leaves out the requests whose callers do not wait any more.
+func waiting(requests []*request) []*request {
+	left := requests[:0]
+	for _, r := range requests {
 		if err := r.ctx.Err(); err != nil {
 			r.done <- err
 			continue
 		}
-		kept = append(kept, r)
+		left = append(left, r)
 	}
-	return kept
+	return left
 }
 
-// commit stores a batch in one transaction. A row that the database refuses must not fail its neighbours: then each
+// commit stores requests in one transaction. A row that the database refuses must not fail its neighbours: then each
 // request is stored by itself.
-func (l *Ledger) commit(batch []*request) {
-	if len(batch) == 0 {
+func (l *Ledger) commit(requests []*request) {
+	if len(requests) == 0 {
 		return
 	}
-	err := l.transact(batch)
-	if err != nil && len(batch) > 1 && l.store.refused(err) {
-		for i := range batch {
-			l.commit(batch[i : i+1])
+	err := l.transact(context.Background(), requests) // not the context of one caller: it is the transaction of all
+	if err != nil && len(requests) > 1 && l.store().refused(err) {
+		for i := range requests {
+			l.commit(requests[i : i+1])
 		}
 		return
 	}
-	l.stats.count(batch, err)
-	for _, r := range batch {
+	l.stats.count(requests, err)
+	for _, r := range requests {
 		if err == nil {
 			r.done <- r.refusal
 		} else {
@@ -108,91 +156,32 @@ func (l *Ledger) commit(batch []*request) {
 	}
 }
 
-func (l *Ledger) transact(batch []*request) error {
-	// Not the context of a caller: others' rows are in it too.
-	ctx, cancel := context.WithTimeout(context.Background(), l.options.WriteTimeout)
-	defer cancel()
-	b := newBook(l.words, batch)
-	if err := l.store.write(ctx, func(tx transaction) error { return b.write(ctx, tx) }); err != nil {
+func (l *Ledger) transact(ctx context.Context, requests []*request) error {
+	l.stats.begin(len(requests))
+	defer l.stats.end()
+	b := newBatch(l.dictionary, requests)
+	err := l.store().write(ctx, func(tx transaction) error { return b.write(ctx, tx) })
+	if isTimeout(err) {
+		l.store().discard()
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if err != nil {
 		return err
 	}
-	for word, id := range b.learned {
-		l.words[word] = id
+	for word, id := range b.added {
+		l.dictionary[word] = id
 	}
-	if len(l.words) > maxWords {
-		clear(l.words)
+	if len(l.dictionary) > maxWords {
+		clear(l.dictionary)
 	}
 	return nil
+}
+
+// isTimeout is true for an error of a database that did not answer in time: a deadline, a connection or the lock of a file.
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout() || isBusy(err)
 }
 
 // maxWords bounds the memory of the writer: nodes of a cluster that scales come and go.
 const maxWords = 20_000
-
-// Stats is what the writer has done since the ledger was opened.
-type Stats struct {
-	// Queued is how many callers wait for a transaction that has not begun.
-	Queued int
-	// Storing is how many callers wait for the transaction that has begun.
-	Storing int
-	// Batches and Rows count the transactions that were committed and the accounts and evidence in them.
-	Batches, Rows int64
-	// FailedRows counts those that were not stored.
-	FailedRows int64
-	// LastError is the newest error of a transaction; it is nil again once one like it is committed.
-	LastError   error
-	LastErrorAt time.Time
-}
-
-type stats struct {
-	sync.Mutex
-	Stats
-	rowsFailed bool // LastError is of a transaction with rows
-	now        func() time.Time
-}
-
-func (s *stats) storing(callers int) {
-	s.Lock()
-	defer s.Unlock()
-	s.Storing = callers
-}
-
-func (s *stats) count(batch []*request, err error) {
-	var rows int64
-	for _, r := range batch {
-		rows += int64(len(r.changes))
-		if r.evidence != nil {
-			rows++
-		}
-	}
-	s.Lock()
-	defer s.Unlock()
-	if err != nil {
-		s.FailedRows += rows
-		s.LastError, s.LastErrorAt, s.rowsFailed = err, s.now(), rows > 0
-		return
-	}
-	s.Batches++
-	s.Rows += rows
-	if rows > 0 || !s.rowsFailed { // on a full disk there may be room for a ping
-		s.LastError, s.rowsFailed = nil, false
-	}
-}
-
-// failing returns the error of accounts that could not be stored in the last minute, if none was since.
-func (s *stats) failing() error {
-	s.Lock()
-	defer s.Unlock()
-	if s.rowsFailed && s.now().Sub(s.LastErrorAt) < time.Minute {
-		return s.LastError
-	}
-	return nil
-}
-
-// Stats returns what the writer has done.
-func (l *Ledger) Stats() Stats {
-	l.stats.Lock()
-	defer l.stats.Unlock()
-	now := l.stats.Stats
-	now.Queued = len(l.queue)
-	return now
-}

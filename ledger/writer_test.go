@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
@@ -27,14 +28,14 @@ func TestWhatWaitsIsStoredTogether(t *testing.T) {
 	})
 }
 
-// sendHeld sends accounts while the database is held, so that they gather, and returns their errors.
-func sendHeld(t *testing.T, l *ledger.Ledger, n int, change func(i int, a *ledger.Account)) <-chan error {
+// sendHeld sends records while the database is held, so that they gather, and returns their errors.
+func sendHeld(t *testing.T, l *ledger.Ledger, n int, change func(i int, a *ledger.Record)) <-chan error {
 	t.Helper()
 	release := ledger.HoldWriter(t.Context(), l)
 	errs := make(chan error, n)
 	var waiting sync.WaitGroup
 	for i := range n {
-		a := account("dns", time.Duration(i)*time.Minute, ledger.Succeeded)
+		a := record("dns", time.Duration(i)*time.Minute, check.Succeeded)
 		if change != nil {
 			change(i, &a)
 		}
@@ -51,10 +52,10 @@ func sendHeld(t *testing.T, l *ledger.Ledger, n int, change func(i int, a *ledge
 
 func poison(t *testing.T, l *ledger.Ledger, dsn string) {
 	t.Helper()
-	statement := `CREATE TRIGGER poison BEFORE INSERT ON accounts WHEN NEW.attempts = 13
+	statement := `CREATE TRIGGER poison BEFORE INSERT ON records WHEN NEW.attempts = 13
 BEGIN SELECT RAISE(ABORT, 'poisoned'); END`
 	if strings.HasPrefix(dsn, "postgres:") {
-		statement = `ALTER TABLE accounts ADD CONSTRAINT poisoned CHECK (attempts <> 13)`
+		statement = `ALTER TABLE records ADD CONSTRAINT poisoned CHECK (attempts <> 13)`
 	}
 	must(t, ledger.Exec(t.Context(), l, statement))
 }
@@ -65,7 +66,7 @@ func TestAPoisonedRowFailsAlone(t *testing.T) {
 		l := open(t, dsn)
 		poison(t, l, dsn)
 		failed := 0
-		for err := range sendHeld(t, l, 30, func(i int, a *ledger.Account) {
+		for err := range sendHeld(t, l, 30, func(i int, a *ledger.Record) {
 			if i == 17 {
 				a.Attempts = 13
 			}
@@ -77,8 +78,8 @@ func TestAPoisonedRowFailsAlone(t *testing.T) {
 				t.Errorf("error is %v, want the database's, with the tick 12:17", err)
 			}
 		}
-		if f := verify(t, l); failed != 1 || f.Accounts != 29 {
-			t.Errorf("%d failed and %d were stored, want 1 and 29", failed, f.Accounts)
+		if f := verify(t, l); failed != 1 || f.Records != 29 {
+			t.Errorf("%d failed and %d were stored, want 1 and 29", failed, f.Records)
 		}
 		if s := l.Stats(); s.FailedRows != 1 || s.Rows != 29 {
 			t.Errorf("stats are %+v, want 1 failed row and 29 stored", s)
@@ -92,13 +93,13 @@ func TestACallerThatGoesAway(t *testing.T) {
 	release := ledger.Hold(l)
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
-	go func() { gone <- l.Finish(ctx, account("dns", 0, ledger.Succeeded)) }()
+	go func() { gone <- l.Finish(ctx, record("dns", 0, check.Succeeded)) }()
 	cancel()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v, want that of the context", err)
 	}
 	must(t, release())
-	must(t, l.Finish(t.Context(), account("dns", time.Minute, ledger.Succeeded)))
+	must(t, l.Finish(t.Context(), record("dns", time.Minute, check.Succeeded)))
 	verify(t, l)
 }
 
@@ -126,7 +127,7 @@ func TestATransactionEndsWithItsContext(t *testing.T) {
 		asked.calls.Store(calls)
 		_ = ledger.Exec(asked, l, `UPDATE totals SET pruned = pruned`) // fails or not
 		cancel()
-		if err := l.Finish(t.Context(), account("dns", time.Duration(calls)*time.Minute, ledger.Succeeded)); err != nil {
+		if err := l.Finish(t.Context(), record("dns", time.Duration(calls)*time.Minute, check.Succeeded)); err != nil {
 			t.Fatalf("after a context that ended when it was asked %d times: %v", calls, err)
 		}
 		if asked.calls.Load() > 0 { // it did not end
@@ -145,7 +146,7 @@ func TestCloseStoresWhatWaits(t *testing.T) {
 		waiting.Go(func() {
 			for i := 0; ; i++ {
 				at := time.Duration(w)*100*time.Hour + time.Duration(i)*time.Minute
-				if err := l.Finish(context.WithoutCancel(t.Context()), account("dns", at, ledger.Succeeded)); err != nil {
+				if err := l.Finish(context.WithoutCancel(t.Context()), record("dns", at, check.Succeeded)); err != nil {
 					if !errors.Is(err, ledger.ErrClosed) {
 						t.Error(err)
 					}

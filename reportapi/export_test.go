@@ -4,6 +4,12 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
 )
 
 // Routes lets a test serve on a listener of its own.
@@ -20,6 +26,33 @@ func (s *Server) ServeOn(ctx context.Context, l net.Listener) error {
 
 // Close frees the address of a server that never serves.
 func (s *Server) Close() error { return s.listener.Close() }
+
+// SendLate sends the late reports that Offer hands over, until end.
+func (s *Server) SendLate(ctx context.Context) (end func()) { return s.late.sendAll(ctx) }
+
+// Offer hands over a late report.
+func (s *Server) Offer(runUUID string, report status.Report) {
+	s.late.offer(lateReport{runUUID, Shortened(report), time.Now()})
+}
+
+// LateCount is how many late reports had a result.
+func (s *Server) LateCount(result string) float64 {
+	var metric dto.Metric
+	_ = s.late.results.WithLabelValues(result).Write(&metric) // a counter can be read
+	return metric.GetCounter().GetValue()
+}
+
+// Shortened is what of a late report may be stored.
+func Shortened(report status.Report) check.ReceivedReport { return shortened(report, maxLateContent) }
+
+// Limits, for tests that go beyond them.
+const (
+	SourceBurst   = sourceBurst
+	MaxQuestions  = maxQuestions
+	MaxRunReports = maxRunReports
+	MaxRunBytes   = maxRunBytes
+	MaxWaiting    = maxWaiting
+)
 
 // What a report may weigh, for tests that go to the limit.
 const MaxReport = maxReport

@@ -2,6 +2,7 @@ package reportapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -9,23 +10,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
+	"k8s.io/utils/lru"
 
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// Runs is what keeping late reports needs of Temporal's client.
+// Runs is what late reports need of Temporal's client, besides Signaler.
 type Runs interface {
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
-	ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 }
 
-// Bounds of keeping late reports, which no answer waits for.
+// Bounds of late reports, for which no answer waits.
 const (
-	// maxLate is how many late reports wait; further ones are dropped.
+	// lateWithin is how long after the end of its run a report may come. The run UUID of a run that had a report is public from
+	// then on, and evidence that anyone can add would push out other evidence.
+	lateWithin = 2 * time.Minute
+	// maxLateContent bounds what is stored of one, in bytes.
+	maxLateContent = 8 << 10
+	// maxLate is how many late reports wait; further ones are dropped. maxSent is of how many runs it is remembered that one
+	// was sent.
 	maxLate = 64
+	maxSent = 4096
 	// lateTimeout bounds the requests for one, lateGrace what a server that stops spends on those that wait.
 	lateTimeout = 5 * time.Second
 	lateGrace   = 3 * time.Second
@@ -38,29 +47,36 @@ type lateReport struct {
 	at      time.Time
 }
 
-// lateReports looks, one after another, whether late reports are of runs that are over, and keeps those.
+// lateReports looks, one after another, whether late reports are of runs that ended without a report just before, and sends
+// those to the housekeeping workflow.
 type lateReports struct {
-	runs    Runs
-	queue   chan lateReport
+	runs     Runs
+	signaler Signaler
+	queue    chan lateReport
+	// sent has the UUIDs of the runs of which a report was sent. Only the goroutine of sendAll uses it.
+	sent    *lru.Cache
 	results *prometheus.CounterVec
 	logger  *slog.Logger
 }
 
 // Results of late reports in the metrics.
 const (
-	lateKept    = "kept"
-	lateKnown   = "known"
-	lateUnknown = "unknown"
-	lateDropped = "dropped"
-	lateFailed  = "failed"
+	lateSent     = "sent"
+	lateRepeated = "repeated"
+	lateReported = "reported"
+	lateTooLate  = "too-late"
+	lateUnknown  = "unknown"
+	lateDropped  = "dropped"
+	lateFailed   = "failed"
 )
 
-func newLateReports(runs Runs, logger *slog.Logger) *lateReports {
-	l := &lateReports{runs: runs, queue: make(chan lateReport, maxLate), logger: logger, results: prometheus.NewCounterVec(prometheus.CounterOpts{
+func newLateReports(o Options) *lateReports {
+	l := &lateReports{runs: o.Runs, signaler: o.Signaler, queue: make(chan lateReport, maxLate), sent: lru.New(maxSent), logger: o.Logger}
+	l.results = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "khronicle_late_reports_total",
-		Help: "Reports of runs that are not open by what became of them: kept as evidence, not the first of their run (known), of no known run, dropped as too many, or failed.",
-	}, []string{"result"})}
-	for _, result := range []string{lateKept, lateKnown, lateUnknown, lateDropped, lateFailed} {
+		Help: "Reports of runs that are not open: sent to be stored as evidence, or why not.",
+	}, []string{"result"})
+	for _, result := range []string{lateSent, lateRepeated, lateReported, lateTooLate, lateUnknown, lateDropped, lateFailed} {
 		l.results.WithLabelValues(result)
 	}
 	return l
@@ -78,8 +94,8 @@ func (l *lateReports) offer(r lateReport) {
 	}
 }
 
-// keepAll keeps what is handed over until end is called, which gives what waits a moment.
-func (l *lateReports) keepAll(ctx context.Context) (end func()) {
+// sendAll sends what is handed over until end is called, which gives what waits a moment.
+func (l *lateReports) sendAll(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -87,13 +103,13 @@ func (l *lateReports) keepAll(ctx context.Context) (end func()) {
 		for {
 			select {
 			case r := <-l.queue:
-				l.keep(ctx, r)
+				l.count(ctx, r)
 				continue
 			default:
 			}
 			select {
 			case r := <-l.queue:
-				l.keep(ctx, r)
+				l.count(ctx, r)
 			case <-stop:
 				return
 			}
@@ -107,20 +123,23 @@ func (l *lateReports) keepAll(ctx context.Context) (end func()) {
 	}
 }
 
-// keep asks Temporal for the run and, if it is over, starts the workflow that keeps its report.
-func (l *lateReports) keep(ctx context.Context, r lateReport) {
+func (l *lateReports) count(ctx context.Context, r lateReport) {
 	ctx, cancel := context.WithTimeout(ctx, lateTimeout)
 	defer cancel()
-	result, err := l.start(ctx, r)
+	result, err := l.send(ctx, r)
 	if err != nil {
-		// Without the run UUID: it may be of a run that is open again by now.
-		l.logger.Warn("late report was not kept", "error", err)
+		// Without the run UUID: Temporal may not know yet that the run is open.
+		l.logger.Warn("late report was not sent", "error", err)
 		result = lateFailed
 	}
 	l.results.WithLabelValues(result).Inc()
 }
 
-func (l *lateReports) start(ctx context.Context, r lateReport) (result string, err error) {
+// send asks Temporal for the run and sends its report, if it is one to store.
+func (l *lateReports) send(ctx context.Context, r lateReport) (result string, err error) {
+	if _, ok := l.sent.Get(r.runUUID); ok {
+		return lateRepeated, nil
+	}
 	described, err := l.runs.DescribeWorkflowExecution(ctx, r.runUUID, "")
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {
@@ -129,15 +148,51 @@ func (l *lateReports) start(ctx context.Context, r lateReport) (result string, e
 	if err != nil {
 		return lateFailed, err
 	}
-	info := described.GetWorkflowExecutionInfo()
-	options, in, ok := workflows.LateReport(r.runUUID, info.GetMemo(), r.report, r.at)
-	if !ok || info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return lateUnknown, nil
+	late, reason := judgeLate(described.GetWorkflowExecutionInfo(), r)
+	if reason != "" {
+		return reason, nil
 	}
-	_, err = l.runs.ExecuteWorkflow(ctx, options, workflows.KeepAccount, in)
-	var started *serviceerror.WorkflowExecutionAlreadyStarted
-	if errors.As(err, &started) {
-		return lateKnown, nil
+	if err := l.signaler.SignalWorkflow(ctx, workflows.HousekeepingID, "", workflows.LateReportSignal, late); err != nil {
+		return lateFailed, err
 	}
-	return lateKept, err
+	l.sent.Add(r.runUUID, nil)
+	return lateSent, nil
+}
+
+// judgeLate returns what is to be stored of a late report, or the reason why nothing is.
+func judgeLate(run *workflowpb.WorkflowExecutionInfo, r lateReport) (late workflows.LateReport, reason string) {
+	late, ok := workflows.LateReportOf(r.runUUID, run.GetMemo(), r.report, r.at)
+	switch {
+	case !ok || run.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		return late, lateUnknown
+	case workflows.Reported(run):
+		return late, lateReported
+	case r.at.Sub(run.GetCloseTime().AsTime()) > lateWithin:
+		return late, lateTooLate
+	}
+	return late, ""
+}
+
+// shortened returns the first errors of a report, so that it has no more than limit bytes as JSON. The last one may be cut.
+func shortened(report status.Report, limit int) check.ReceivedReport {
+	short := check.Received(report)
+	left := limit - len(`{"Errors":[],"OK":false}`)
+	for i, text := range short.Errors {
+		if left -= encodedLen(text); left >= 0 {
+			continue
+		}
+		short.Errors = short.Errors[:i]
+		// A byte of the text takes six at most.
+		if cut := check.Cut(text, (left+encodedLen(text)-len(`"",`))/6); cut != text && cut != "" {
+			short.Errors = append(short.Errors, cut)
+		}
+		break
+	}
+	return short
+}
+
+// encodedLen is the length of a text in a JSON list, with its quotes and comma.
+func encodedLen(text string) int {
+	quoted, _ := json.Marshal(text) // a text can always be encoded
+	return len(quoted) + len(",")
 }

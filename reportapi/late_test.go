@@ -3,16 +3,17 @@ package reportapi_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -21,39 +22,43 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
 	"github.com/khronicle/khronicle/reportapi"
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// fakeRuns has one run that is over, or open, and keeps what is started.
+// fakeRuns has one run that is over, or open.
 type fakeRuns struct {
-	status enumspb.WorkflowExecutionStatus
-	memo   *commonpb.Memo
+	info *workflowpb.WorkflowExecutionInfo
 	// pause, if set, is what each description waits for.
 	pause chan struct{}
 	fail  error
-
-	mu      sync.Mutex
-	asked   int
-	started map[string]workflows.KeepAccountInput
 }
 
+// closedRun is a run that ended just now without a report.
 func closedRun(t *testing.T) *fakeRuns {
 	t.Helper()
-	payload, err := converter.GetDefaultDataConverter().ToPayload(activities.Due{
+	due := activities.Due{
 		Ref: check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "u"}, Trigger: check.TriggerSchedule, At: noon,
-	})
+	}
+	return &fakeRuns{info: &workflowpb.WorkflowExecutionInfo{
+		Status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, CloseTime: timestamppb.Now(),
+		Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload(t, due)}},
+	}}
+}
+
+func payload(t *testing.T, value any) *commonpb.Payload {
+	t.Helper()
+	encoded, err := converter.GetDefaultDataConverter().ToPayload(value)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fakeRuns{
-		status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, started: map[string]workflows.KeepAccountInput{},
-		memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload}},
-	}
+	return encoded
 }
 
 func (f *fakeRuns) DescribeWorkflowExecution(ctx context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
@@ -64,28 +69,13 @@ func (f *fakeRuns) DescribeWorkflowExecution(ctx context.Context, id, _ string) 
 			return nil, ctx.Err()
 		}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.asked++
 	if f.fail != nil {
 		return nil, f.fail
 	}
-	if id != runUUID {
+	if !strings.HasPrefix(id, runUUID[:8]) {
 		return nil, serviceerror.NewNotFound("workflow not found")
 	}
-	return &workflowservice.DescribeWorkflowExecutionResponse{
-		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: f.status, Memo: f.memo},
-	}, nil
-}
-
-func (f *fakeRuns) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, _ any, args ...any) (client.WorkflowRun, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, ok := f.started[o.ID]; ok {
-		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("already started", "", "")
-	}
-	f.started[o.ID] = args[0].(workflows.KeepAccountInput)
-	return nil, nil
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: f.info}, nil
 }
 
 // nothingOpen is Temporal without an open run.
@@ -95,7 +85,7 @@ func nothingOpen() *fakeTemporal {
 	}}
 }
 
-// lateCounts are the results of late reports that were counted, such as "kept 1", without those that are 0.
+// lateCounts are the results of late reports that were counted, such as "sent 1", without those that are 0.
 func lateCounts(t *testing.T, r *running) []string {
 	t.Helper()
 	var counts []string
@@ -140,19 +130,26 @@ func (r *running) late(t *testing.T, id, body string) {
 
 func TestLateReports(t *testing.T) {
 	const body = `{"OK":false,"Errors":["too late"]}`
+	succeeded := func(f *fakeRuns) {
+		f.info.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{"KhReported": payload(t, "true")}}
+	}
+	ended := func(ago time.Duration) func(*fakeRuns) {
+		return func(f *fakeRuns) { f.info.CloseTime = timestamppb.New(time.Now().Add(-ago)) }
+	}
 	tests := []struct {
 		name   string
 		change func(*fakeRuns)
-		ids    []string
-		want   []string
-		kept   int
+		id     string
+		want   string
 	}{
-		{"of a run that is over", nil, []string{runUUID}, []string{"kept 1"}, 1},
-		{"a flood", nil, slices.Repeat([]string{runUUID}, 5), []string{"kept 1", "known 4"}, 1},
-		{"of an unknown run", nil, []string{uuid.NewString()}, []string{"unknown 1"}, 0},
-		{"of a run that is open after all", func(f *fakeRuns) { f.status = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }, []string{runUUID}, []string{"unknown 1"}, 0},
-		{"of what is no run", func(f *fakeRuns) { f.memo = nil }, []string{runUUID}, []string{"unknown 1"}, 0},
-		{"Temporal fails", func(f *fakeRuns) { f.fail = errors.New("down") }, []string{runUUID}, []string{"failed 1"}, 0},
+		{"of a run that is over", nil, runUUID, "sent"},
+		{"of a run that ended a minute ago", ended(time.Minute), runUUID, "sent"},
+		{"of a run that ended three minutes ago", ended(3 * time.Minute), runUUID, "too-late"},
+		{"of a run that had a report", succeeded, runUUID, "reported"},
+		{"of an unknown run", nil, uuid.NewString(), "unknown"},
+		{"of a run that is open after all", func(f *fakeRuns) { f.info.Status = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }, runUUID, "unknown"},
+		{"of what is no run", func(f *fakeRuns) { f.info.Memo = nil }, runUUID, "unknown"},
+		{"Temporal fails", func(f *fakeRuns) { f.fail = errors.New("down") }, runUUID, "failed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,22 +158,22 @@ func TestLateReports(t *testing.T) {
 				tt.change(runs)
 			}
 			var log bytes.Buffer
-			o := options(nothingOpen(), nil)
+			temporal := nothingOpen()
+			o := options(temporal, nil)
 			o.Runs, o.Logger = runs, slog.New(slog.NewTextHandler(&log, nil))
 			r := start(t, o)
-			for _, id := range tt.ids {
-				r.late(t, id, body)
+			r.late(t, tt.id, body)
+			awaitLate(t, r, tt.want+" 1")
+			var want []workflows.LateReport
+			if tt.want == "sent" {
+				const content = `{"Errors":["too late"],"OK":false}`
+				want = []workflows.LateReport{{
+					Due:   activities.Due{Ref: check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "u"}, Trigger: check.TriggerSchedule, At: noon},
+					Piece: check.Piece{Kind: check.EvidenceLate, Content: content, Size: len(content)},
+				}}
 			}
-			awaitLate(t, r, tt.want...)
-			runs.mu.Lock()
-			defer runs.mu.Unlock()
-			if len(runs.started) != tt.kept {
-				t.Errorf("started %v, want %d", runs.started, tt.kept)
-			}
-			for id, in := range runs.started {
-				if id != "late/"+runUUID || in.Evidence == nil || in.Evidence.Ref.Name != "dns" || !in.Evidence.At.Equal(noon) || string(in.Evidence.Pieces[0].Content) != `{"Errors":["too late"],"OK":false}` {
-					t.Errorf("started %s with %+v", id, in.Evidence)
-				}
+			if diff := cmp.Diff(want, withoutTime(temporal.lateReports())); diff != "" {
+				t.Errorf("late reports (-want +got):\n%s", diff)
 			}
 			if strings.Contains(log.String(), runUUID) {
 				t.Errorf("the log has the run UUID: %s", log.String())
@@ -185,47 +182,89 @@ func TestLateReports(t *testing.T) {
 	}
 }
 
-// Nobody waits for what is done about a late report, and of too many the last are dropped.
-func TestLateReportsWhileTemporalIsSlow(t *testing.T) {
-	runs := closedRun(t)
-	runs.pause = make(chan struct{})
-	o := options(nothingOpen(), nil)
-	o.Runs = runs
-	r := start(t, o)
-	began := time.Now()
-	large := `{"OK":false,"Errors":["` + strings.Repeat("x", 100_000) + `","y"]}`
-	for range 70 {
-		r.late(t, runUUID, large)
+// withoutTime takes the time off that stands before each report.
+func withoutTime(late []workflows.LateReport) []workflows.LateReport {
+	for i := range late {
+		_, late[i].Piece.Content, _ = strings.Cut(late[i].Piece.Content, " ")
 	}
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("70 answers took %s", took)
+	return late
+}
+
+// Who knows the UUID of a run that is over gets one report of it stored, whatever it sends and how long it goes on.
+func TestOneLateReportOfARunIsSent(t *testing.T) {
+	temporal := nothingOpen()
+	o := options(temporal, nil)
+	o.Runs = closedRun(t)
+	server, err := reportapi.New(o)
+	if err != nil {
+		t.Fatal(err)
 	}
-	counts := lateCounts(t, r) // 64 wait, and one is being asked for or is about to be
-	if !slices.Equal(counts, []string{"dropped 5"}) && !slices.Equal(counts, []string{"dropped 6"}) {
-		t.Errorf("late reports: %q, want 5 or 6 dropped", counts)
+	t.Cleanup(func() { _ = server.Close() })
+	end := server.SendLate(t.Context())
+	for range 5 {
+		server.Offer(runUUID, failed("too late"))
 	}
-	close(runs.pause)
-	for end := time.Now().Add(10 * time.Second); !slices.Contains(lateCounts(t, r), "kept 1"); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("late reports: %q", lateCounts(t, r))
-		}
-	}
-	runs.mu.Lock()
-	defer runs.mu.Unlock()
-	if content := runs.started["late/"+runUUID].Evidence.Pieces[0].Content; len(content) > check.MaxEvidence || len(content) < 10_000 {
-		t.Errorf("%d bytes are kept", len(content))
+	end()
+	if got := len(temporal.lateReports()); got != 1 {
+		t.Errorf("%d late reports were sent, want 1", got)
 	}
 }
 
-// A server that stops keeps what it has answered, but not for long.
+// Temporal stores a late report, and everyone may send one: what is stored of it is small, and valid JSON.
+func TestLateReportIsShortened(t *testing.T) {
+	for name, errors := range map[string][]string{
+		"one long error": {strings.Repeat("x", 300_000)}, "many": slices.Repeat([]string{"this is wrong"}, 20_000),
+		"characters that JSON writes with six": {strings.Repeat("<", 50_000)}, "a short one and a long one": {"a", strings.Repeat("é", 50_000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			short := reportapi.Shortened(failed(errors...))
+			content, size := short.Evidence()
+			var got status.Report
+			if err := json.Unmarshal(content, &got); err != nil || got.OK || len(got.Errors) == 0 || !strings.HasPrefix(errors[0], got.Errors[0]) {
+				t.Errorf("%v, %.100q", err, content)
+			}
+			if len(content) > 8<<10 || len(content) < 1<<10 || size < 50_000 {
+				t.Errorf("%d bytes of %d are stored", len(content), size)
+			}
+		})
+	}
+}
+
+// Nobody waits for what is done about a late report, and of too many the last are dropped.
+func TestLateReportsWhileTemporalIsSlow(t *testing.T) {
+	runs, temporal := closedRun(t), nothingOpen()
+	runs.pause = make(chan struct{})
+	o := options(temporal, nil)
+	o.Runs = runs
+	server, err := reportapi.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	end := server.SendLate(t.Context())
+	for range 70 {
+		server.Offer(runUUID, failed("too late"))
+	}
+	close(runs.pause)
+	end()
+	if got := len(temporal.lateReports()); got != 1 {
+		t.Errorf("%d late reports were sent, want 1", got)
+	}
+	dropped := server.LateCount("dropped")
+	if dropped != 5 && dropped != 6 { // 64 wait, and one is being asked for or is about to be
+		t.Errorf("%v were dropped, want 5 or 6", dropped)
+	}
+}
+
+// A server that stops sends what it has answered, but not for long.
 func TestLateReportsWhenTheServerStops(t *testing.T) {
 	for name, slow := range map[string]bool{"Temporal answers": false, "Temporal does not": true} {
 		t.Run(name, func(t *testing.T) {
-			runs := closedRun(t)
+			runs, temporal := closedRun(t), nothingOpen()
 			if slow {
 				runs.pause = make(chan struct{})
 			}
-			o := options(nothingOpen(), nil)
+			o := options(temporal, nil)
 			o.Runs = runs
 			r := start(t, o)
 			r.late(t, runUUID, `{"OK":true}`)
@@ -237,14 +276,14 @@ func TestLateReportsWhenTheServerStops(t *testing.T) {
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("the server stopped after %s", took)
 			}
-			if kept := len(runs.started) == 1; kept == slow {
-				t.Errorf("started %v", runs.started)
+			if sent := len(temporal.lateReports()) == 1; sent == slow {
+				t.Errorf("sent is %t", sent)
 			}
 		})
 	}
 }
 
-func TestLateReportsAreNotKeptUnlessAskedFor(t *testing.T) {
+func TestLateReportsAreNotSentUnlessAskedFor(t *testing.T) {
 	r := start(t, options(nothingOpen(), nil))
 	r.late(t, runUUID, `{"OK":true}`)
 	if _, there := scrape(t, r)["khronicle_late_reports_total"]; there {

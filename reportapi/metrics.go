@@ -2,6 +2,8 @@ package reportapi
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,9 +14,32 @@ import (
 
 // statusCollector shows the state of the cluster under Kuberhealthy's metric names. It reads the cached states at each
 // scrape and asks the API server nothing.
-type statusCollector struct{ Options }
+type statusCollector struct {
+	*viewer
+	gauges *memory[series, prometheus.Metric]
+}
 
-func newStatusCollector(o Options) prometheus.Collector { return statusCollector{o} }
+// series is one gauge and its value. Most are the same at the next scrape, and dear to make.
+type series struct {
+	desc   *prometheus.Desc
+	value  float64
+	labels [4]string
+	n      int
+}
+
+// gauges makes the gauges of one scrape.
+type gauges struct {
+	metrics    chan<- prometheus.Metric
+	remembered pass[series, prometheus.Metric]
+}
+
+func (g gauges) add(desc *prometheus.Desc, value float64, labels ...string) {
+	key := series{desc: desc, value: value, n: len(labels)}
+	copy(key.labels[:], labels)
+	g.metrics <- g.remembered.get(key, func() prometheus.Metric {
+		return prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, key.labels[:key.n]...)
+	})
+}
 
 // Kuberhealthy's metrics whose labels are always the same.
 var (
@@ -46,38 +71,38 @@ func (c statusCollector) Collect(metrics chan<- prometheus.Metric) {
 		return // no status is better than one that is guessed
 	}
 	view := c.view(nil) // with one presentation, so that all series of a scrape have the same labels
-	metrics <- gauge(runningDesc, 1, c.Name)
-	metrics <- gauge(clusterDesc, boolValue(view.summary.OK))
-	newWorkloadDescs("check", view.Presentation).collect(metrics, view.summary.CheckDetails)
-	newWorkloadDescs("job", view.Presentation).collect(metrics, view.summary.JobDetails)
-	collectFreshness(metrics, view)
-	c.collectStartDelays(metrics, view)
+	g := gauges{metrics, c.gauges.begin()}
+	g.add(runningDesc, 1, c.Name)
+	g.add(clusterDesc, boolValue(view.summary.OK))
+	collectDetails(g, descsOf[khv1.KHCheck], view.Presentation, view.summary.CheckDetails)
+	collectDetails(g, descsOf[khv1.KHJob], view.Presentation, view.summary.JobDetails)
+	collectFreshness(g, view)
+	c.collectStartDelays(g, view)
+	c.gauges.end(g.remembered)
 }
 
-func (c statusCollector) collectStartDelays(metrics chan<- prometheus.Metric, v view) {
-	for _, state := range v.states {
-		runs := check.RecentRuns(state)
-		if len(runs) == 0 {
+func (c statusCollector) collectStartDelays(g gauges, v view) {
+	for i, last := range c.startDelays(v) {
+		if !last.known {
 			continue
 		}
-		kind := khv1.KHCheck
+		state, kind := v.states[i], khv1.KHCheck
 		if c.States.IsJob(state) {
 			kind = khv1.KHJob
 		}
-		if delay, ok := runs[len(runs)-1].StartDelay(); ok {
-			metrics <- gauge(startDelayDesc, delay.Seconds(), state.Namespace+"/"+state.Name, state.Namespace, string(kind))
-		}
+		g.add(startDelayDesc, last.delay.Seconds(), state.Namespace+"/"+state.Name, state.Namespace, string(kind))
 	}
 }
 
-func collectFreshness(metrics chan<- prometheus.Metric, v view) {
+func collectFreshness(g gauges, v view) {
 	for _, a := range v.awaited {
-		metrics <- gauge(unknownDesc, boolValue(a.Unknown(v.now)), a.String(), a.Namespace, string(a.Kind))
+		g.add(unknownDesc, boolValue(a.Unknown(v.now)), a.String(), a.Namespace, string(a.Kind))
 	}
 	lastOutcomes := func(kind khv1.KHWorkload, details map[string]khv1.WorkloadDetails) {
-		for name, shown := range details {
+		for _, name := range slices.Sorted(maps.Keys(details)) {
+			shown := details[name]
 			if !shown.LastRun.IsZero() {
-				metrics <- gauge(lastOutcomeDesc, float64(shown.LastRun.Unix()), name, shown.Namespace, string(kind))
+				g.add(lastOutcomeDesc, float64(shown.LastRun.Unix()), name, shown.Namespace, string(kind))
 			}
 		}
 	}
@@ -85,47 +110,39 @@ func collectFreshness(metrics chan<- prometheus.Metric, v view) {
 	lastOutcomes(khv1.KHJob, v.summary.JobDetails)
 }
 
-// workloadDescs are the two metrics of checks, or of jobs.
-type workloadDescs struct {
-	Presentation
-	state, duration *prometheus.Desc
-}
+// workloadDescs are the metrics of checks, or of jobs: the state with the label error and without it, and the duration.
+type workloadDescs struct{ state, stateWithoutError, duration *prometheus.Desc }
 
-func newWorkloadDescs(workload string, p Presentation) workloadDescs {
-	labels := []string{"check", "namespace", "status"}
-	if !p.SuppressErrorLabel {
-		labels = append(labels, "error")
+var descsOf = map[khv1.KHWorkload]workloadDescs{khv1.KHCheck: newWorkloadDescs("check"), khv1.KHJob: newWorkloadDescs("job")}
+
+func newWorkloadDescs(workload string) workloadDescs {
+	state := func(labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("kuberhealthy_"+workload, "Shows the status of a Kuberhealthy "+workload, labels, nil)
 	}
 	return workloadDescs{
-		Presentation: p,
-		state: prometheus.NewDesc("kuberhealthy_"+workload,
-			"Shows the status of a Kuberhealthy "+workload, labels, nil),
+		state: state("check", "namespace", "status", "error"), stateWithoutError: state("check", "namespace", "status"),
 		duration: prometheus.NewDesc("kuberhealthy_"+workload+"_duration_seconds",
 			"Shows the "+workload+" run duration of a Kuberhealthy "+workload, []string{"check", "namespace"}, nil),
 	}
 }
 
-func (d workloadDescs) collect(metrics chan<- prometheus.Metric, details map[string]khv1.WorkloadDetails) {
-	for name, shown := range details {
-		status := "0"
+func collectDetails(g gauges, d workloadDescs, p Presentation, details map[string]khv1.WorkloadDetails) {
+	for _, name := range slices.Sorted(maps.Keys(details)) { // in the order of a scrape, which is then soon sorted
+		shown, status := details[name], "0"
 		if shown.OK {
 			status = "1"
 		}
-		labels := []string{name, shown.Namespace, status}
-		if !d.SuppressErrorLabel {
-			labels = append(labels, check.ErrorLabel(shown.Errors, d.ErrorLabelMaxLength))
+		if p.SuppressErrorLabel {
+			g.add(d.stateWithoutError, boolValue(shown.OK), name, shown.Namespace, status)
+		} else {
+			g.add(d.state, boolValue(shown.OK), name, shown.Namespace, status, check.ErrorLabel(shown.Errors, p.ErrorLabelMaxLength))
 		}
-		metrics <- gauge(d.state, boolValue(shown.OK), labels...)
 		duration, err := time.ParseDuration(shown.RunDuration)
 		if err != nil { // empty when the check gave no verdict
 			duration = 0
 		}
-		metrics <- gauge(d.duration, duration.Seconds(), name, shown.Namespace)
+		g.add(d.duration, duration.Seconds(), name, shown.Namespace)
 	}
-}
-
-func gauge(desc *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
-	return prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 }
 
 func boolValue(b bool) float64 {

@@ -310,7 +310,7 @@ func TestEachReportIsCountedOnce(t *testing.T) {
 func TestReportsAndScrapesAtTheSameTime(t *testing.T) {
 	temporal := &fakeTemporal{}
 	r := start(t, options(temporal, cluster()))
-	const clients, each = 8, 20
+	const clients, each = 8, 12 // as many as one run may have
 	var group sync.WaitGroup
 	for range clients {
 		group.Go(func() {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -29,6 +31,13 @@ const maxReport = 512 << 10
 // signalTimeout bounds the wait for Temporal to store a report. The client tries again for 30 seconds.
 const signalTimeout = 2 * time.Second
 
+// retryAfter is the header of 429, in seconds. A source gets sourceRate tries in that time.
+const retryAfter = "1"
+
+// blobTooLarge is in the text of Temporal's error for a report above its limit, which an operator may have lowered. The error
+// has no type of its own.
+const blobTooLarge = "size exceeds limit"
+
 // Errors of a report that never reaches a run.
 var (
 	errNoUUID     = errors.New("header " + protocol.HeaderRunUUID + " is missing: set it to the value of " + protocol.EnvRunUUID)
@@ -40,6 +49,7 @@ var (
 	errBody       = errors.New("report could not be read")
 	errNotJSON    = errors.New("content type must be application/json")
 	errEncoded    = errors.New("content encoding is not supported: send the report as plain JSON")
+	errNotStored  = errors.New("Temporal does not store the report") //nolint:staticcheck // a name
 )
 
 // answers maps what can be wrong with a report to the HTTP status and to the result that the metrics count. What is not
@@ -58,6 +68,9 @@ var answers = []struct {
 	{errBody, http.StatusBadRequest, "malformed"},
 	{errNotJSON, http.StatusUnsupportedMediaType, "unsupported"},
 	{errEncoded, http.StatusUnsupportedMediaType, "unsupported"},
+	{errNotStored, http.StatusBadRequest, "not-stored"},
+	{errRateLimited, http.StatusTooManyRequests, "rate-limited"},
+	{errRunFull, http.StatusTooManyRequests, "too-many"},
 	{check.ErrReportMalformed, http.StatusBadRequest, "malformed"},
 	{check.ErrReportWithErrors, http.StatusBadRequest, "contradictory"},
 	{check.ErrReportWithoutError, http.StatusBadRequest, "contradictory"},
@@ -77,9 +90,10 @@ func newReportCounter() *prometheus.CounterVec {
 }
 
 // handleReport serves POST /externalCheckStatus and POST /check.
-// 200: Temporal has stored the report. 400: the report or its run UUID is not valid, or the run is over. 413: too large.
-// 415: compressed, or not JSON (/check alone). 503: Temporal did not answer; or the report has no run UUID, and the pods have
-// not been read within 5 seconds or the server stops. The same request may be sent again.
+// 200: Temporal has stored the report. 400: the report or its run UUID is not valid, the run is over, or Temporal refuses the
+// report. 413: too large. 415: compressed, or not JSON (/check alone). 429: too many reports of unknown runs from one address,
+// or of one run. 503: Temporal did not answer; or the report has no run UUID, and the pods have not been read within 5 seconds,
+// too many such reports wait, or the server stops. After 429 and 503 the same request may be sent again.
 func (s *Server) handleReport(c echo.Context) error {
 	// The body's reader closes the connection at the limit, for which it needs the writer of the server itself.
 	return s.answer(c, s.report(c.Response().Writer, c.Request()))
@@ -93,13 +107,23 @@ func (s *Server) answer(c echo.Context, err error) error {
 	for _, answer := range answers {
 		if errors.Is(err, answer.err) {
 			s.reports.WithLabelValues(answer.result).Inc()
+			if answer.status == http.StatusTooManyRequests {
+				return tryAgain(c, answer.status)
+			}
 			return c.String(answer.status, err.Error()+"\n")
 		}
 	}
 	s.reports.WithLabelValues("unavailable").Inc()
-	s.Logger.Warn("report could not be stored", "error", err)
-	// With a body here, Kuberhealthy's own Go client could not send the request again.
-	return c.NoContent(http.StatusServiceUnavailable)
+	s.warnings.Do(func() { s.Logger.Warn("report could not be stored", "error", err) })
+	return tryAgain(c, http.StatusServiceUnavailable)
+}
+
+// tryAgain answers without a body: after one with a body, Kuberhealthy's own Go client could not send the request again.
+func tryAgain(c echo.Context, status int) error {
+	if status == http.StatusTooManyRequests {
+		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
+	}
+	return c.NoContent(status)
 }
 
 func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
@@ -108,24 +132,46 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !unnamed {
 		return err
 	}
-	report, err := readReport(w, r)
+	sender := senderOf(r)
+	if !unnamed {
+		if err := s.admission.check(runUUID, sender); err != nil {
+			return err
+		}
+	}
+	report, size, err := readReport(w, r)
 	switch {
 	case err != nil:
 		return err
 	case unnamed:
-		return s.reportBySourceIP(r, report)
+		return s.reportBySourceIP(r.Context(), sender, report, size)
 	}
-	return s.signal(r.Context(), runUUID, report)
+	return s.signal(r.Context(), sender, runUUID, report, size)
 }
 
-func (s *Server) signal(ctx context.Context, runUUID string, report status.Report) error {
-	ctx, cancel := context.WithTimeout(ctx, signalTimeout)
+// senderOf is the address at the other end of the connection: what a header says of it, such as X-Forwarded-For, anyone could
+// say. The zero value is none.
+func senderOf(r *http.Request) netip.Addr {
+	sender, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return sender.Addr().Unmap()
+}
+
+// signal passes a report on. It was received whole, so it does not matter whether its client still waits for the answer.
+func (s *Server) signal(ctx context.Context, from netip.Addr, runUUID string, report status.Report, size int) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signalTimeout)
 	defer cancel()
-	err := s.Signaler.SignalWorkflow(ctx, runUUID, "", workflows.ReportSignal, report)
+	err := s.admission.signal(ctx, runUUID, from, size, func() error {
+		return s.Signaler.SignalWorkflow(ctx, runUUID, "", workflows.ReportSignal, report)
+	})
 	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) {
-		s.late.offer(lateReport{runUUID, check.Received(report), time.Now()})
+	var invalid *serviceerror.InvalidArgument
+	switch {
+	case errors.As(err, &notFound):
+		s.late.offer(lateReport{runUUID, shortened(report, maxLateContent), time.Now()})
 		return errUnknownRun
+	case errors.As(err, &invalid) && strings.Contains(invalid.Message, blobTooLarge):
+		return errTooLarge
+	case errors.As(err, &invalid): // such as a run that has as many signals as Temporal allows
+		return fmt.Errorf("%w: %s", errNotStored, invalid.Message)
 	}
 	return err
 }
@@ -153,28 +199,31 @@ func canonical(value string) (string, error) {
 	return parsed.String(), nil
 }
 
-func readReport(w http.ResponseWriter, r *http.Request) (status.Report, error) {
+// readReport returns the report of a request, and its size as it is stored.
+func readReport(w http.ResponseWriter, r *http.Request) (report status.Report, size int, err error) {
 	if encoding := r.Header.Get(echo.HeaderContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return status.Report{}, errEncoded
+		return report, 0, errEncoded
 	}
 	if r.ContentLength > maxReport { // a client that waits to be asked for it need not send it
-		return status.Report{}, errTooLarge
+		return report, 0, errTooLarge
 	}
 	read, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return status.Report{}, errTooLarge
+		return report, 0, errTooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return status.Report{}, err // 503: a 400 would count as delivered
+		return report, 0, err // 503: a 400 would count as delivered
 	case err != nil:
-		return status.Report{}, errBody
+		return report, 0, errBody
 	}
-	report, err := check.ParseReport(read)
-	if err == nil && encodedSize(report) > maxReport {
-		return status.Report{}, errTooLarge
+	if report, err = check.ParseReport(read); err != nil {
+		return report, 0, err
 	}
-	return report, err
+	if size = encodedSize(report); size > maxReport {
+		return report, 0, errTooLarge
+	}
+	return report, size, nil
 }
 
 // encodedSize is what a report weighs wherever it is stored. JSON writes some characters with six, so that it may be

@@ -287,7 +287,8 @@ func TestWrappedErrorsOfTemporal(t *testing.T) {
 	}{
 		{"not found", serviceerror.NewNotFound("x"), http.StatusBadRequest},
 		{"namespace not found", serviceerror.NewNamespaceNotFound("khronicle"), http.StatusServiceUnavailable},
-		{"invalid argument", serviceerror.NewInvalidArgument("x"), http.StatusServiceUnavailable},
+		{"invalid argument", serviceerror.NewInvalidArgument("exceeded workflow execution limit for signal events"), http.StatusBadRequest},
+		{"blob too large", serviceerror.NewInvalidArgument("Blob data size exceeds limit."), http.StatusRequestEntityTooLarge},
 		{"no permission", serviceerror.NewPermissionDenied("x", ""), http.StatusServiceUnavailable},
 	}
 	for _, tt := range tests {

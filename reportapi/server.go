@@ -1,5 +1,5 @@
 // Package reportapi is the HTTP edge of Khronicle: reports of checks come in and become signals to their runs; the
-// status page, the metrics and the health of the process go out. It keeps nothing: any number of replicas may serve.
+// status page, the metrics and the health of the process go out. It stores nothing: any number of replicas may serve.
 package reportapi
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/time/rate"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/internal/health"
@@ -39,7 +40,8 @@ type Options struct {
 	// Address is where to listen, such as ":8080".
 	Address  string
 	Signaler Signaler
-	// Runs, if set, keeps the first report that comes after the end of its run as evidence of that run.
+	// Runs, if set, lets the first report that comes soon after the end of a run become evidence of that run, unless the
+	// run had a report.
 	Runs   Runs
 	States States
 	// Pods, if set, tells whose a report without a run UUID is, by the address it comes from. See PodFinder.
@@ -66,6 +68,13 @@ type Server struct {
 	// unnamed counts the accepted reports that had no run UUID.
 	unnamed *prometheus.CounterVec
 	late    *lateReports
+	viewer  *viewer
+	// admission keeps floods of reports from Temporal.
+	admission *admission
+	// waiting has an element for each report that waits for the news of its pod.
+	waiting chan struct{}
+	// warnings bounds how often the log says that reports cannot be stored.
+	warnings rate.Sometimes
 	// stopping is closed when Serve is to end. Before Serve it is nil.
 	stopping <-chan struct{}
 }
@@ -77,9 +86,10 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for reports: %w", err)
 	}
 	s := &Server{
-		Options: o, listener: listener, reports: newReportCounter(), unnamed: newUnnamedCounter(), late: newLateReports(o.Runs, o.Logger),
+		Options: o, listener: listener, reports: newReportCounter(), unnamed: newUnnamedCounter(), late: newLateReports(o), viewer: &viewer{Options: o},
+		admission: newAdmission(), waiting: make(chan struct{}, maxWaiting), warnings: rate.Sometimes{Interval: time.Second},
 	}
-	collectors := []prometheus.Collector{s.reports, s.unnamed, newStatusCollector(o)}
+	collectors := []prometheus.Collector{s.reports, s.unnamed, statusCollector{s.viewer, &memory[series, prometheus.Metric]{}}}
 	if o.Runs != nil {
 		collectors = append(collectors, s.late.results)
 	}
@@ -111,7 +121,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Serve answers until ctx ends; then it finishes the requests in flight, for a bounded time.
 func (s *Server) Serve(ctx context.Context) error {
 	s.stopping = ctx.Done()
-	kept := s.late.keepAll(context.WithoutCancel(ctx))
-	defer kept()
+	finish := s.late.sendAll(context.WithoutCancel(ctx))
+	defer finish()
 	return httpserver.Serve(ctx, s.listener, s.routes(), s.Logger)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 	"github.com/khronicle/khronicle/internal/health"
 	"github.com/khronicle/khronicle/reportapi"
+	"github.com/khronicle/khronicle/workflows"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -61,10 +62,20 @@ type fakeTemporal struct {
 	answer func(ctx context.Context, s signal) error
 
 	mu     sync.Mutex
+	asked  int
 	stored []signal
+	late   []workflows.LateReport
 }
 
 func (f *fakeTemporal) SignalWorkflow(ctx context.Context, workflowID, runID, name string, arg any) error {
+	f.mu.Lock()
+	f.asked++
+	if late, ok := arg.(workflows.LateReport); ok && workflowID == workflows.HousekeepingID && name == workflows.LateReportSignal {
+		f.late = append(f.late, late)
+		f.mu.Unlock()
+		return nil
+	}
+	f.mu.Unlock()
 	s := signal{WorkflowID: workflowID, RunID: runID, Name: name, Report: arg.(status.Report)}
 	if f.answer != nil {
 		if err := f.answer(ctx, s); err != nil {
@@ -81,6 +92,19 @@ func (f *fakeTemporal) signals() []signal {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.stored)
+}
+
+func (f *fakeTemporal) lateReports() []workflows.LateReport {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.late)
+}
+
+// questions is how often it was asked for anything.
+func (f *fakeTemporal) questions() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
 }
 
 // fakeStates are the states of a cluster; those with a kind of KHJob are of jobs.

@@ -3,7 +3,6 @@ package reportapi
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/netip"
 	"time"
 
@@ -25,11 +24,19 @@ type PodFinder interface {
 // A check that reports as soon as it starts can be faster than the news of its pod's address.
 const (
 	podLag     = 5 * time.Second
-	podLagStep = 50 * time.Millisecond
+	podLagStep = 250 * time.Millisecond
+	// maxWaiting is how many reports wait for the news of their pod at once. Each of them may be as large as maxReport.
+	maxWaiting = 256
 )
 
-// errStopping is answered 503: the client tries again, and another replica may have the pod by then.
-var errStopping = errors.New("the server stops, and the sender's pod is not known yet")
+// errNotYet is the answer of runAt when no pod has the address.
+var errNotYet = errors.New("no pod is known with this address")
+
+// These are answered 503: the client tries again, and another replica may have the pod by then.
+var (
+	errStopping    = errors.New("the server stops, and the sender's pod is not known yet")
+	errTooManyWait = errors.New("too many reports without a run UUID wait for the news of their pods")
+)
 
 func newUnnamedCounter() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -38,45 +45,63 @@ func newUnnamedCounter() *prometheus.CounterVec {
 	}, []string{"check", "check_namespace"})
 }
 
-// reportBySourceIP passes on a report without a run UUID. Its sender is the other end of the connection: what a header
-// says of it, such as X-Forwarded-For, anyone could say.
-func (s *Server) reportBySourceIP(r *http.Request, report status.Report) error {
-	of, runUUID, err := s.findRun(r.Context(), r.RemoteAddr)
+// reportBySourceIP passes on a report without a run UUID.
+func (s *Server) reportBySourceIP(ctx context.Context, sender netip.Addr, report status.Report, size int) error {
+	of, runUUID, err := s.findRun(ctx, sender)
 	if err != nil {
 		return err
 	}
-	if err := s.signal(r.Context(), runUUID, report); err != nil {
+	if err := s.signal(ctx, sender, runUUID, report, size); err != nil {
 		return err
 	}
 	s.unnamed.WithLabelValues(of.CounterLabel(), of.Namespace).Inc()
 	return nil
 }
 
-func (s *Server) findRun(ctx context.Context, remote string) (check.Ref, string, error) {
-	sender, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return check.Ref{}, "", errNoPod
+// findRun returns the run of the sender's pod. It waits for the news of the pod.
+func (s *Server) findRun(ctx context.Context, sender netip.Addr) (of check.Ref, runUUID string, err error) {
+	if !sender.IsValid() {
+		return of, "", errNoPod
+	}
+	if of, runUUID, err = s.runAt(sender); !errors.Is(err, errNotYet) {
+		return of, runUUID, err
+	}
+	select {
+	case s.waiting <- struct{}{}:
+		defer func() { <-s.waiting }()
+	default:
+		return of, "", errTooManyWait
 	}
 	ctx, cancel := context.WithTimeout(ctx, podLag)
 	defer cancel()
 	again := time.NewTicker(podLagStep)
 	defer again.Stop()
 	for {
-		if of, found, ok := s.Pods.RunByPodIP(sender.Addr().Unmap()); ok {
-			if runUUID, err := canonical(found); err == nil {
-				return of, runUUID, nil
-			}
-			return check.Ref{}, "", errNoPod // a pod that somebody else has labelled
-		}
 		select {
 		case <-again.C:
+			if of, runUUID, err = s.runAt(sender); !errors.Is(err, errNotYet) {
+				return of, runUUID, err
+			}
 		case <-s.stopping: // which does not wait as long as this may
-			return check.Ref{}, "", errStopping
+			return of, "", errStopping
 		case <-ctx.Done():
 			if err := s.Synced(context.WithoutCancel(ctx)); err != nil {
-				return check.Ref{}, "", err // 503: the pod may be among those that have not been read
+				return of, "", err // 503: the pod may be among those that have not been read
 			}
-			return check.Ref{}, "", errNoPod
+			return of, "", errNoPod
 		}
 	}
+}
+
+// runAt returns the run of the pod that has an address, or errNotYet.
+func (s *Server) runAt(sender netip.Addr) (check.Ref, string, error) {
+	of, found, ok := s.Pods.RunByPodIP(sender)
+	if !ok {
+		return of, "", errNotYet
+	}
+	runUUID, err := canonical(found)
+	if err != nil {
+		return of, "", errNoPod // a pod that somebody else has labelled
+	}
+	return of, runUUID, nil
 }

@@ -280,13 +280,14 @@ type from struct {
 func (f from) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(f.ip), Port: 40000} }
 
 func TestReportByAddressThatIsNotTaken(t *testing.T) {
-	temporal := &fakeTemporal{answer: gone}
+	temporal, known := &fakeTemporal{answer: gone}, pods("127.0.0.1", runUUID)
 	o := options(temporal, nil)
-	o.Pods = pods("127.0.0.1", runUUID)
+	o.Pods = known
 	r := start(t, o)
 	if got := r.send(t, r.report(t, "/externalCheckStatus", "", `{"OK":true}`)); got.Status != http.StatusBadRequest {
 		t.Errorf("run that is over: %d, want 400", got.Status)
 	}
+	known.set("127.0.0.1", otherRun)
 	temporal.answer = func(context.Context, signal) error { return errors.New("away") }
 	if got := r.send(t, r.report(t, "/externalCheckStatus", "", `{"OK":true}`)); got.Status != http.StatusServiceUnavailable || got.Body != "" {
 		t.Errorf("Temporal is away: %d %q, want 503 and no body", got.Status, got.Body)
@@ -297,6 +298,47 @@ func TestReportByAddressThatIsNotTaken(t *testing.T) {
 	if diff := cmp.Diff(map[string]float64{"unknown-run": 1, "unavailable": 1}, counted(t, r)); diff != "" {
 		t.Errorf("results differ (-want +got):\n%s", diff)
 	}
+}
+
+// A flood of reports without a run UUID holds a bounded number of requests, each of which may be as large as a report may be.
+func TestUnnamedReportsThatWaitAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := pods()
+		o := options(&fakeTemporal{}, nil)
+		o.Pods = known
+		server, err := reportapi.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = server.Close() }()
+		send := func() int {
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/externalCheckStatus", strings.NewReader(`{"OK":true}`))
+			request.RemoteAddr = podIP + ":40000"
+			recorder := httptest.NewRecorder()
+			server.Routes().ServeHTTP(recorder, request)
+			return recorder.Code
+		}
+		var waiting sync.WaitGroup
+		for range reportapi.MaxWaiting {
+			waiting.Go(func() {
+				if got := send(); got != http.StatusBadRequest {
+					t.Errorf("one that waited: %d, want 400", got)
+				}
+			})
+		}
+		synctest.Wait()
+		began := time.Now()
+		if got := send(); got != http.StatusServiceUnavailable || time.Since(began) > 0 {
+			t.Errorf("one too many: %d after %s, want 503 at once", got, time.Since(began))
+		}
+		waiting.Wait()
+		if asked := len(known.asked) - 1; asked > reportapi.MaxWaiting*21 {
+			t.Errorf("the pods were asked for %d times, want at most 21 each", asked)
+		}
+		if got := send(); got != http.StatusBadRequest {
+			t.Errorf("one afterwards: %d, want 400", got)
+		}
+	})
 }
 
 func TestSenderThatGoesIsNotWaitedFor(t *testing.T) {

@@ -5,12 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
-
-	khv1 "github.com/khronicle/khronicle/api/v1"
-	"github.com/khronicle/khronicle/check"
 )
 
 // Presentation is how people want the state of the cluster shown. It may change while the server runs.
@@ -26,45 +22,6 @@ type Presentation struct {
 	IgnoreUnknown bool
 }
 
-func (o Options) presentation() Presentation {
-	if o.Presentation == nil {
-		return Presentation{}
-	}
-	return o.Presentation()
-}
-
-// view is the state of the cluster at one moment, for a page or a scrape.
-type view struct {
-	Presentation
-	summary check.Summary
-	now     time.Time
-	states  []*khv1.KuberhealthyState
-	// awaited is what each check and job owes.
-	awaited []check.Awaited
-}
-
-// view reads the cached resources and asks the API server nothing.
-func (o Options) view(namespaces []string) view {
-	states := o.States.States()
-	v := view{Presentation: o.presentation(), now: o.now(), states: states}
-	v.awaited = check.AwaitedOfAll(o.States.Checks(), o.States.Jobs(), states, o.States.IsJob)
-	var unknown []check.Awaited
-	for _, awaited := range v.awaited {
-		if awaited.Unknown(v.now) && !v.IgnoreUnknown {
-			unknown = append(unknown, awaited)
-		}
-	}
-	v.summary = check.Summarize(states, o.States.IsJob, namespaces, unknown...)
-	return v
-}
-
-func (o Options) now() time.Time {
-	if o.Now == nil {
-		return time.Now()
-	}
-	return o.Now()
-}
-
 // handleStatus serves GET /, optionally with ?namespace=a,b.
 // 200: the state of the cluster in Kuberhealthy's JSON, also when it is not OK. 400: the request has a body. 503: the
 // states have not been read yet.
@@ -75,7 +32,7 @@ func (s *Server) handleStatus(c echo.Context) error {
 	if err := s.Synced(c.Request().Context()); err != nil {
 		return c.String(http.StatusServiceUnavailable, err.Error()+"\n")
 	}
-	view := s.view(namespaces(c.QueryParam("namespace")))
+	view := s.viewer.view(namespaces(c.QueryParam("namespace")))
 	view.summary.CurrentMaster = s.Name
 	if view.Metadata != nil {
 		view.summary.Metadata = view.Metadata

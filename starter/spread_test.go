@@ -92,7 +92,7 @@ func TestEditAndDeletionDoNotWaitForTheOthers(t *testing.T) {
 		edited := many(200, bubbleStart, every("3m"))[w.firstStarted(t)].(*khv1.KuberhealthyCheck)
 		ref := check.FromCheck(edited).Ref
 		ref.Generation = 1
-		w.temporal.complete(workflows.FirstRunID(ref))
+		w.temporal.complete(w.temporal.uuid(t, workflows.FirstRunID(ref)))
 		w.cluster.apply(edited)
 		if n := w.started() - before; n != 1 {
 			t.Errorf("%d checks started, want the edited one", n)

@@ -1,6 +1,8 @@
 // Package starter turns KHChecks into cron workflows and KHJobs into single runs, and keeps both in step with the
 // cluster. It holds nothing in memory that matters: what should run is in Kubernetes, what does run is in Temporal, and
 // any number of starters may work side by side.
+//
+// The path of one check: reconcileCheck loads what Temporal knows (schedule.go), plans (plan.go) and acts (begin.go).
 package starter
 
 import (
@@ -10,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"k8s.io/client-go/util/workqueue"
@@ -35,6 +38,7 @@ type Cluster interface {
 type Temporal interface {
 	ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+	GetWorkflowHistory(ctx context.Context, workflowID, runID string, isLongPoll bool, filter enumspb.HistoryEventFilterType) client.HistoryEventIterator
 	TerminateWorkflow(ctx context.Context, workflowID, runID, reason string, details ...any) error
 	CancelWorkflow(ctx context.Context, workflowID, runID string) error
 	ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
@@ -49,7 +53,7 @@ type Options struct {
 	Workers int
 	// Burst is how many checks may start at the same moment before further ones are spread over their intervals. 0 means 20.
 	Burst int
-	// Resync is how often every check is compared with its workflow again. 0 means 10 minutes.
+	// Resync is how often all checks and jobs are compared with the workflows that are open. 0 means 1 minute.
 	Resync time.Duration
 }
 
@@ -61,7 +65,7 @@ func (o *Options) setDefaults() {
 		o.Burst = 20
 	}
 	if o.Resync == 0 {
-		o.Resync = 10 * time.Minute
+		o.Resync = time.Minute
 	}
 }
 
@@ -75,12 +79,15 @@ type starter struct {
 	Options
 	queue  workqueue.TypedRateLimitingInterface[key]
 	spread *spread
+	waits  *waits
+	// refused are the objects whose names are too long; each is logged once.
+	refused sync.Map
 }
 
 // Run reconciles until ctx ends. The cluster must be synced before.
 func Run(ctx context.Context, o Options) error {
 	o.setDefaults()
-	s := &starter{Options: o, spread: newSpread(o.Burst), queue: workqueue.NewTypedRateLimitingQueue(
+	s := &starter{Options: o, spread: newSpread(o.Burst), waits: newWaits(), queue: workqueue.NewTypedRateLimitingQueue(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[key](200*time.Millisecond, 30*time.Second))}
 	defer s.queue.ShutDown()
 	if err := s.Cluster.OnCheckChange(s.enqueue(khv1.KHCheck)); err != nil {
@@ -128,35 +135,16 @@ func (s *starter) next(ctx context.Context) bool {
 	return true
 }
 
+// reconcile returns after how long to look again, or 0.
 func (s *starter) reconcile(ctx context.Context, k key) (after time.Duration, err error) {
-	switch k.kind {
-	case housekeeping.kind:
+	switch {
+	case k == housekeeping:
 		return 0, s.ensureHousekeeping(ctx)
-	case khv1.KHJob:
+	case s.tooLong(k):
+		return 0, nil
+	case k.kind == khv1.KHJob:
 		return s.reconcileJob(ctx, k)
-	}
-	return s.reconcileCheck(ctx, k)
-}
-
-// resync enqueues, again and again, the housekeeping, every check, and every schedule whose check is gone.
-func (s *starter) resync(ctx context.Context) {
-	ticker := time.NewTicker(s.Resync)
-	defer ticker.Stop()
-	for {
-		s.queue.Add(housekeeping)
-		if err := s.enqueueOrphans(ctx); err != nil && ctx.Err() == nil {
-			s.Logger.Error("list schedules", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			for _, c := range s.Cluster.Checks() {
-				s.enqueue(khv1.KHCheck)(c.Namespace, c.Name)
-			}
-			for _, j := range s.Cluster.Jobs() {
-				s.enqueue(khv1.KHJob)(j.Namespace, j.Name)
-			}
-		}
+	default:
+		return s.reconcileCheck(ctx, k)
 	}
 }

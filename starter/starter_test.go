@@ -12,8 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -22,69 +20,59 @@ import (
 )
 
 var (
-	cartRef  = check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: cartUID, Generation: 1}
-	smokeRef = check.Ref{Kind: khv1.KHJob, Namespace: "shop", Name: "smoke", UID: jobUID, Generation: 1}
-	first    = firstRun(cartUID, 1)
-	second   = firstRun(cartUID, 2)
+	cartRef = check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: cartUID, Generation: 1}
+	first   = firstRun(cartUID, 1)
+	second  = firstRun(cartUID, 2)
+	third   = firstRun(cartUID, 3)
+
+	errDown  = errors.New("connection refused")
+	notFound = serviceerror.NewNotFound("workflow execution already completed")
 )
+
+const (
+	changed = "terminate " + cartID + ": the check has changed"
+	deleted = "terminate " + cartID + ": the check was deleted"
+	ticks   = "record ticks"
+	// soon is within the longest time between two looks at a run.
+	soon = 6 * time.Second
+)
+
+// began expects the first run and the schedule of a new check, and returns the UUID of the run, which is open.
+func (w *world) began(t *testing.T) (uuid string) {
+	t.Helper()
+	w.expect(t, atOnce, "start "+first, "start "+cartID)
+	return w.temporal.uuid(t, first)
+}
+
+// idle is began, and the end of the first run.
+func (w *world) idle(t *testing.T) {
+	t.Helper()
+	w.temporal.complete(w.began(t))
+}
 
 func TestNewCheckRunsAtOnceAndThenByItsSchedule(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-		w.expect(t, atOnce, "start "+first, "start "+cartID)
-
-		run := w.temporal.get(t, first)
-		want := client.StartWorkflowOptions{
-			ID: first, TaskQueue: "khronicle", WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-			WorkflowExecutionErrorWhenAlreadyStarted: true, StaticSummary: "KHCheck shop/cart (first)",
-		}
-		compareOptions(t, want, run.StartWorkflowOptions)
-		wantInput := workflows.ScheduledCheckInput{Ref: cartRef, Trigger: workflows.TriggerFirst, Timeout: time.Minute}
-		if diff := cmp.Diff(wantInput, run.input); diff != "" {
+		uuid := w.began(t)
+		want := workflows.ScheduledCheckInput{Ref: cartRef, Trigger: check.TriggerFirst, Timeout: time.Minute}
+		if diff := cmp.Diff(want, w.temporal.get(t, first).scheduled(t)); diff != "" {
 			t.Errorf("input of the first run differs (-want +got):\n%s", diff)
 		}
-
 		schedule := w.temporal.get(t, cartID)
-		want = client.StartWorkflowOptions{
-			ID: cartID, TaskQueue: "khronicle", CronSchedule: "@every 2m0s",
-			WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-			WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-			WorkflowExecutionErrorWhenAlreadyStarted: true,
-			Memo: map[string]any{
-				"khronicleRevision": workflows.Revision{UID: cartUID, Generation: 1},
-				"khronicleGrid":     workflows.Grid{Schedule: check.ScheduleSpec{RunInterval: "2m"}, Anchor: time.Now()},
-			},
-			StaticSummary: "KHCheck shop/cart, @every 2m0s",
+		if schedule.workflowType != "ScheduledCheck" || schedule.CronSchedule != "@every 2m0s" {
+			t.Errorf("schedule is a %s, %q", schedule.workflowType, schedule.CronSchedule)
 		}
-		compareOptions(t, want, schedule.StartWorkflowOptions)
-		wantInput = workflows.ScheduledCheckInput{
-			Ref: cartRef, Trigger: workflows.TriggerSchedule, Timeout: time.Minute, FirstRun: first,
-			Schedule: check.ScheduleSpec{RunInterval: "2m"}, Anchor: time.Now(),
+		want = workflows.ScheduledCheckInput{
+			Ref: cartRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Previous: uuid,
+			Schedule: check.ScheduleSpec{RunInterval: "2m"},
 		}
-		if diff := cmp.Diff(wantInput, schedule.input); diff != "" {
+		if diff := cmp.Diff(want, schedule.scheduled(t)); diff != "" {
 			t.Errorf("input of the schedule differs (-want +got):\n%s", diff)
 		}
+		revision := map[string]any{"khronicleRevision": workflows.Revision{UID: cartUID, Generation: 1}}
+		if diff := cmp.Diff(revision, schedule.Memo); diff != "" {
+			t.Errorf("memo of the schedule differs (-want +got):\n%s", diff)
+		}
 	})
-}
-
-// compareOptions compares how a workflow was started. Each is to be found by its check.
-func compareOptions(t *testing.T, want, got client.StartWorkflowOptions) {
-	t.Helper()
-	attributes := got.TypedSearchAttributes
-	if name, _ := attributes.GetKeyword(workflows.SearchAttributeCheck); name != "cart" && name != "smoke" {
-		t.Errorf("%s has the search attribute KhCheck %q", got.ID, name)
-	}
-	if namespace, _ := attributes.GetKeyword(workflows.SearchAttributeNamespace); namespace != "shop" {
-		t.Errorf("%s has the search attribute KhNamespace %q", got.ID, namespace)
-	}
-	got.TypedSearchAttributes = want.TypedSearchAttributes
-	ours := cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "TypedSearchAttributes" }, cmp.Ignore())
-	private := cmp.FilterPath(func(p cmp.Path) bool {
-		field, ok := p.Last().(cmp.StructField)
-		return ok && strings.ToLower(field.Name()[:1]) == field.Name()[:1]
-	}, cmp.Ignore())
-	if diff := cmp.Diff(want, got, ours, private); diff != "" {
-		t.Errorf("start of %s differs (-want +got):\n%s", got.ID, diff)
-	}
 }
 
 func TestScheduleOfACheck(t *testing.T) {
@@ -98,11 +86,12 @@ func TestScheduleOfACheck(t *testing.T) {
 		{"cron expression", func(s *khv1.CheckConfig) { s.RunInterval, s.Schedule = "", "0 6 * * *" }, "CRON_TZ=UTC 0 6 * * *"},
 		{"cron expression goes before the interval", func(s *khv1.CheckConfig) { s.Schedule = "0 6 * * *" }, "CRON_TZ=UTC 0 6 * * *"},
 		{"time zone", func(s *khv1.CheckConfig) { s.Schedule, s.TimeZone = "0 6 * * *", "Europe/Berlin" }, "CRON_TZ=Europe/Berlin 0 6 * * *"},
+		{"paused", func(s *khv1.CheckConfig) { s.Suspend = true }, "@every 24h"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, []any{cart(func(c *khv1.KuberhealthyCheck) { tt.change(&c.Spec) })}, func(t *testing.T, w *world) {
-				w.expect(t, atOnce, "start "+first, "start "+cartID)
+				synctest.Wait()
 				if got := w.temporal.get(t, cartID).CronSchedule; got != tt.want {
 					t.Errorf("cron schedule %q, want %q", got, tt.want)
 				}
@@ -129,90 +118,155 @@ func TestStartersSideBySideStartEachWorkflowOnce(t *testing.T) {
 		w.cluster.apply(smoke(""))
 		w.expect(t, atOnce, "start "+workflows.JobRunID(smokeRef))
 		w.cluster.apply(cart())
-		w.expect(t, atOnce, "start "+first, "start "+cartID)
+		w.idle(t)
+		w.cluster.apply(cart(every("5m")))
+		w.expect(t, time.Minute, changed, "start "+second, "start "+cartID)
 	})
 }
 
 func TestEditedCheck(t *testing.T) {
-	t.Run("idle", func(t *testing.T) {
+	t.Run("without an open run", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.temporal.complete(first)
+			w.idle(t)
 			w.cluster.apply(cart(every("5m")))
-			w.expect(t, atOnce, "start "+second, "start "+cartID)
+			w.expect(t, atOnce, changed, "start "+second, "start "+cartID)
 			schedule := w.temporal.get(t, cartID)
-			if schedule.CronSchedule != "@every 5m0s" || schedule.input.FirstRun != second || schedule.input.Ref.Generation != 2 {
-				t.Errorf("schedule %q with input %+v, want those of the second revision", schedule.CronSchedule, schedule.input)
-			}
-			if want := enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING; schedule.WorkflowIDConflictPolicy != want {
-				t.Errorf("conflict policy %s, want %s: there is no moment without a schedule", schedule.WorkflowIDConflictPolicy, want)
+			in := schedule.scheduled(t)
+			if schedule.CronSchedule != "@every 5m0s" || in.Previous != w.temporal.uuid(t, second) || in.Ref.Generation != 2 {
+				t.Errorf("schedule %q with input %+v, want those of the second revision", schedule.CronSchedule, in)
 			}
 			w.expect(t, time.Hour)
 		})
 	})
-	t.Run("which another starter sees too, and is faster", func(t *testing.T) {
+	t.Run("again and again, while a run is open", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.temporal.complete(first)
-			w.temporal.before = func(id string) {
-				if id == second {
-					w.temporal.replace(t, cartID, workflows.Revision{UID: cartUID, Generation: 2})
-				}
-			}
-			w.cluster.apply(cart(every("5m")))
-			w.expect(t, time.Minute, "start "+second)
-		})
-	})
-	t.Run("while Temporal takes long", func(t *testing.T) {
-		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.temporal.complete(first)
-			slow := true
-			w.temporal.before = func(id string) {
-				if slow && id == second {
-					slow = false
-					time.Sleep(40 * time.Second)
-				}
-			}
-			w.cluster.apply(cart(every("5m")))
-			edited := time.Now()
-			w.expect(t, time.Minute, "start "+second, "start "+cartID)
-			if late := w.temporal.get(t, cartID).input.Anchor.Sub(edited); late < 39*time.Second {
-				t.Errorf("the schedule counts from %s after the edit, want from its start 40 s after it", late)
-			}
-		})
-	})
-	t.Run("while its first run is in flight", func(t *testing.T) {
-		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.cluster.apply(cart(every("5m")))
-			w.expect(t, time.Minute)
-			w.temporal.complete(first)
-			w.expect(t, time.Second, "start "+second, "start "+cartID)
-		})
-	})
-	t.Run("while a run of its schedule is in flight", func(t *testing.T) {
-		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.temporal.complete(first)
-			w.temporal.begin("run-1", cartID)
-			w.cluster.apply(cart(every("5m")))
-			w.expect(t, time.Minute)
-			w.temporal.complete("run-1")
-			w.expect(t, time.Second, "start "+second, "start "+cartID)
-		})
-	})
-	t.Run("again and again, while a run is in flight", func(t *testing.T) {
-		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
+			run := w.began(t)
 			for _, interval := range []string{"5m", "6m", "7m"} {
 				w.cluster.apply(cart(every(interval)))
 				w.expect(t, 10*time.Second)
 			}
-			w.temporal.complete(first)
-			w.expect(t, time.Second, "start "+firstRun(cartUID, 4), "start "+cartID)
+			w.temporal.complete(run)
+			w.expect(t, soon, changed, "start "+firstRun(cartUID, 4), "start "+cartID)
 			w.expect(t, time.Minute)
 		})
+	})
+}
+
+// No run of a new revision starts while one of the old revision is open, or is about to be.
+func TestEditNeverOverlapsTwoRuns(t *testing.T) {
+	begun := []string{changed, "start " + second, "start " + cartID}
+	t.Run("its first run is open", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			run := w.began(t)
+			w.cluster.apply(cart(every("5m")))
+			w.expect(t, time.Minute)
+			w.temporal.complete(run)
+			w.expect(t, soon, begun...)
+		})
+	})
+	t.Run("no worker has started its first run yet", func(t *testing.T) {
+		inWorld(t, nil, func(t *testing.T, w *world) {
+			w.temporal.idle = true
+			w.cluster.apply(cart())
+			run := w.began(t)
+			w.cluster.apply(cart(every("5m")))
+			w.expect(t, time.Minute)
+			w.temporal.idle = false
+			w.temporal.putRun(run, cartRef, check.TriggerFirst)
+			w.temporal.complete(first)
+			w.expect(t, 20*time.Second)
+			w.temporal.complete(run)
+			w.expect(t, soon, begun...)
+		})
+	})
+	t.Run("a run of its schedule is open", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.idle(t)
+			w.expect(t, 2*time.Minute)
+			run := w.temporal.tick(t, cartID, false)
+			w.cluster.apply(cart(every("5m")))
+			w.expect(t, time.Minute)
+			w.temporal.complete(run)
+			w.expect(t, soon, begun...)
+		})
+	})
+	t.Run("a tick is due in this moment", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.idle(t)
+			w.expect(t, 2*time.Minute-50*time.Millisecond)
+			w.cluster.apply(cart(every("5m")))
+			w.expect(t, time.Second)
+			run := w.temporal.tick(t, cartID, false)
+			w.expect(t, time.Minute)
+			w.temporal.complete(run)
+			w.expect(t, soon, begun...)
+		})
+	})
+	t.Run("a tick is due, and no worker is there", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.idle(t)
+			w.expect(t, 2*time.Minute)
+			w.cluster.apply(cart(every("5m")))
+			// The worker may have had the task when the schedule was ended.
+			w.expect(t, 6*time.Second, changed)
+			w.expect(t, 2*time.Second, ticks, "start "+second, "start "+cartID)
+		})
+	})
+	t.Run("a tick starts its run while the schedule is ended", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.idle(t)
+			run := ""
+			w.temporal.beforeEnd = func(string) {
+				if run == "" {
+					run = w.temporal.tick(t, cartID, false)
+				}
+			}
+			w.cluster.apply(cart(every("5m")))
+			w.expect(t, time.Minute)
+			w.temporal.complete(run)
+			w.expect(t, soon, begun...)
+		})
+	})
+}
+
+// A run of a revision whose schedule never began stands in no schedule.
+func TestRunOfAnUnfinishedStartIsWaitedFor(t *testing.T) {
+	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+		w.idle(t)
+		w.temporal.before = func(id string) {
+			if id == cartID {
+				w.temporal.before = nil
+				go w.stop() // ends the context of this very call
+				synctest.Wait()
+			}
+		}
+		w.cluster.apply(cart(every("5m")))
+		w.expect(t, time.Minute, changed, "start "+second)
+		w.cluster.apply(cart(every("6m")))
+		w.start(t)
+		w.expect(t, time.Hour)
+		w.temporal.complete(w.temporal.uuid(t, second))
+		w.expect(t, soon, ticks, "start "+third, "start "+cartID)
+	})
+}
+
+// While a check waits for a run, each look is one request, and the looks become rare.
+func TestWaitingForARunAsksForThatRunAlone(t *testing.T) {
+	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+		run := w.began(t)
+		w.cluster.apply(cart(every("5m")))
+		w.expect(t, atOnce)
+		w.temporal.asked()
+		w.expect(t, 30*time.Second)
+		asked := w.temporal.asked()
+		for _, id := range asked {
+			if id != run {
+				t.Errorf("asked for %s, want the run alone", id)
+			}
+		}
+		if len(asked) < 5 || len(asked) > 9 {
+			t.Errorf("asked %d times in 30 s, want 0.5, 1, 2, 4 and then 5 s between two looks", len(asked))
+		}
 	})
 }
 
@@ -221,24 +275,20 @@ func TestEditTouchesNoOtherCheck(t *testing.T) {
 	other := cart(func(c *khv1.KuberhealthyCheck) { c.Name, c.UID = "till", "uid-of-till" })
 	inWorld(t, []any{other}, func(t *testing.T, w *world) {
 		synctest.Wait()
-		w.cluster.apply(cart())
-		synctest.Wait()
-		w.temporal.complete(first)
 		w.temporal.did = nil
+		w.cluster.apply(cart())
+		w.idle(t)
 		w.cluster.apply(cart(every("5m")))
-		w.expect(t, time.Second, "start "+second, "start "+cartID)
+		w.expect(t, time.Second, changed, "start "+second, "start "+cartID)
 	})
 }
 
 // A cache that is behind the schedule does not turn the schedule back.
 func TestCacheThatIsBehindTheScheduleChangesNothing(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-		synctest.Wait()
-		w.temporal.complete(first)
+		w.idle(t)
 		w.cluster.apply(cart(every("5m")))
-		synctest.Wait()
-		w.temporal.complete(second)
-		w.temporal.did = nil
+		w.expect(t, atOnce, changed, "start "+second, "start "+cartID)
 		w.stop()
 		behind := cart()
 		behind.Generation = 1
@@ -259,9 +309,12 @@ func TestDeathBetweenTheFirstRunAndTheSchedule(t *testing.T) {
 		}
 		w.cluster.apply(cart())
 		w.expect(t, time.Minute, "start "+first)
-		w.temporal.complete(first) // and it may even have ended
+		uuid := w.temporal.uuid(t, first)
 		w.start(t)
 		w.expect(t, atOnce, "start "+cartID)
+		if got := w.temporal.get(t, cartID).scheduled(t).Previous; got != uuid {
+			t.Errorf("the schedule begins after run %q, want %q", got, uuid)
+		}
 	})
 }
 
@@ -269,216 +322,200 @@ func TestSuspendedCheck(t *testing.T) {
 	t.Run("from the start", func(t *testing.T) {
 		inWorld(t, []any{cart(suspended)}, func(t *testing.T, w *world) {
 			w.expect(t, time.Hour, "start "+cartID)
-			if in := w.temporal.get(t, cartID).input; !in.Paused || in.FirstRun != "" {
-				t.Errorf("input is %+v, want it paused and without a first run", in)
+			if in := w.temporal.get(t, cartID).scheduled(t); !in.Paused || in.Previous != "" {
+				t.Errorf("input is %+v, want it paused and without a run", in)
 			}
 			w.cluster.apply(cart())
-			w.expect(t, atOnce, "account", "start "+second, "start "+cartID)
-			if gap := w.temporal.accounts[0].Ticks; !gap.Paused || !gap.SinceLast {
-				t.Errorf("the ticks until then are %+v, want paused ones since the last", gap)
+			w.expect(t, atOnce, changed, ticks, "start "+second, "start "+cartID)
+			if got := w.temporal.recorded()[0].Spans[0].Outcome; got != check.Paused {
+				t.Errorf("the ticks until then were %s, want paused", got)
 			}
-			if w.temporal.get(t, cartID).input.Paused {
+			if w.temporal.get(t, cartID).scheduled(t).Paused {
 				t.Error("the resumed check is paused")
 			}
 		})
 	})
-	t.Run("its run in flight goes on", func(t *testing.T) {
+	t.Run("pauses at once, and its run goes on", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.temporal.begin("run-1", cartID)
+			run := w.began(t)
 			w.cluster.apply(cart(suspended))
-			w.expect(t, time.Hour, "start "+cartID)
-			for _, run := range []string{first, "run-1"} {
-				if got := w.temporal.get(t, run).status; got != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-					t.Errorf("%s is %s, want it to go on", run, got)
-				}
+			w.expect(t, time.Minute, changed, "start "+cartID)
+			if got := w.temporal.get(t, cartID).scheduled(t).Previous; got != run {
+				t.Errorf("the schedule names the run %q, want %q", got, run)
+			}
+			if !w.temporal.get(t, run).open() {
+				t.Error("the run was ended")
 			}
 		})
 	})
-	t.Run("resumed while a run from before is in flight", func(t *testing.T) {
-		for _, run := range []string{first, "run-1"} {
-			inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-				w.expect(t, atOnce, "start "+first, "start "+cartID)
-				if run != first {
-					w.temporal.complete(first)
-					w.temporal.begin(run, cartID)
-				}
-				w.cluster.apply(cart(suspended))
-				w.expect(t, time.Minute, "start "+cartID)
-				w.cluster.apply(cart(suspended, every("3m")))
-				w.expect(t, time.Minute, "start "+cartID)
-				w.cluster.apply(cart())
-				w.expect(t, time.Minute)
-				w.temporal.complete(run)
-				w.expect(t, time.Second, "start "+firstRun(cartUID, 4), "start "+cartID)
-			})
-		}
+	t.Run("while it waits after an edit", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.began(t)
+			w.cluster.apply(cart(every("5m")))
+			w.expect(t, 20*time.Second)
+			w.cluster.apply(cart(suspended))
+			w.expect(t, atOnce, changed, "start "+cartID)
+		})
+	})
+	t.Run("resumed while a run from before is open", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			run := w.began(t)
+			w.cluster.apply(cart(suspended))
+			w.expect(t, 10*time.Second, changed, "start "+cartID)
+			w.cluster.apply(cart(suspended, every("3m")))
+			w.expect(t, 10*time.Second, changed, "start "+cartID)
+			w.cluster.apply(cart())
+			w.expect(t, time.Minute)
+			w.temporal.complete(run)
+			w.expect(t, soon, changed, "start "+firstRun(cartUID, 4), "start "+cartID)
+		})
 	})
 	t.Run("with a spec that is not valid", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
+			w.began(t)
 			w.cluster.apply(cart(suspended, every("often")))
-			w.expect(t, time.Minute, "start "+cartID) // by the interval of the schedule before
+			w.expect(t, time.Hour, changed, "start "+cartID)
+			if got := w.temporal.get(t, cartID).scheduled(t).Schedule.RunInterval; got != "2m" {
+				t.Errorf("it is due every %q, want it by the schedule before", got)
+			}
+		})
+	})
+	t.Run("with a spec that is not valid, from the start", func(t *testing.T) {
+		inWorld(t, []any{cart(suspended, every("often"))}, func(t *testing.T, w *world) {
 			w.expect(t, time.Hour)
 		})
 	})
-	t.Run("deleted while a run from before is in flight", func(t *testing.T) {
+	t.Run("deleted while a run from before is open", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
+			run := w.began(t)
 			w.cluster.apply(cart(suspended))
-			w.expect(t, time.Minute, "start "+cartID)
+			w.expect(t, time.Minute, changed, "start "+cartID)
 			w.cluster.forget("shop", "cart")
-			w.expect(t, time.Minute, "cancel "+first, "terminate "+cartID+": the check was deleted")
+			w.expect(t, time.Minute, "cancel "+run, deleted)
 		})
-	})
-}
-
-// An account that waits for the ledger is a child of a schedule, but no run: nobody waits for it, and nobody ends it.
-func TestAccountThatWaitsIsNoRunInFlight(t *testing.T) {
-	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-		w.expect(t, atOnce, "start "+first, "start "+cartID)
-		w.temporal.complete(first)
-		w.temporal.begin("account/KHCheck/shop/cart/schedule/1/0", cartID)
-		w.cluster.apply(cart(every("5m")))
-		w.expect(t, atOnce, "start "+second, "start "+cartID)
-		w.temporal.complete(second)
-		w.temporal.begin("account/KHCheck/shop/cart/schedule/2/0", cartID)
-		w.cluster.forget("shop", "cart")
-		w.expect(t, atOnce, "terminate "+cartID+": the check was deleted")
-	})
-}
-
-// The ticks that were due between the last one of a schedule and the beginning of the next are accounted for.
-func TestTicksBetweenTwoSchedules(t *testing.T) {
-	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-		w.expect(t, 5*time.Minute, "start "+first, "start "+cartID)
-		w.temporal.complete(first)
-		anchor := w.temporal.get(t, cartID).input.Anchor
-		w.cluster.apply(cart(every("5m")))
-		w.expect(t, atOnce, "account", "start "+second, "start "+cartID)
-		want := workflows.TicksInput{
-			Ref: w.temporal.get(t, cartID).input.Ref, Trigger: workflows.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "2m"},
-			Anchor: anchor, After: anchor, Before: w.temporal.get(t, cartID).input.Anchor.Add(1), SinceLast: true,
-		}
-		if diff := cmp.Diff(want, *w.temporal.accounts[0].Ticks); diff != "" {
-			t.Errorf("ticks (-want +got):\n%s", diff)
-		}
-	})
-}
-
-// A schedule does not begin before the ticks of the last one are on their way into the ledger.
-func TestGapThatCannotBeAccountedForYet(t *testing.T) {
-	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-		w.expect(t, 5*time.Minute, "start "+first, "start "+cartID)
-		w.temporal.complete(first)
-		w.temporal.errors["account"] = []error{errors.New("unavailable"), errors.New("unavailable")}
-		w.cluster.apply(cart(every("5m")))
-		w.expect(t, atOnce)
-		w.expect(t, time.Second, "account", "start "+second, "start "+cartID)
 	})
 }
 
 func TestDeletedCheck(t *testing.T) {
-	const why = ": the check was deleted"
-	t.Run("idle", func(t *testing.T) {
+	t.Run("without an open run", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			synctest.Wait()
-			w.temporal.complete(first)
-			w.temporal.did = nil
+			w.idle(t)
 			w.cluster.forget("shop", "cart")
-			w.expect(t, time.Hour, "terminate "+cartID+why)
+			w.expect(t, time.Hour, deleted)
 		})
 	})
-	t.Run("whose last ticks are not accounted for", func(t *testing.T) {
+	t.Run("with an open run", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.temporal.begin("run-1", cartID)
-			w.expect(t, time.Hour)
-			w.temporal.errors["terminate "+cartID] = []error{errors.New("Temporal is gone")}
+			w.idle(t)
+			w.expect(t, 2*time.Minute)
+			run := w.temporal.tick(t, cartID, false)
 			w.cluster.forget("shop", "cart")
-			w.expect(t, time.Hour, "cancel run-1", "cancel "+first, "account", "cancel run-1", "cancel "+first, "account", "terminate "+cartID+why)
+			w.expect(t, time.Hour, "cancel "+run, deleted)
 		})
 	})
-	t.Run("with runs in flight", func(t *testing.T) {
-		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.temporal.begin("run-1", cartID)
+	t.Run("before a worker has started its first run", func(t *testing.T) {
+		inWorld(t, nil, func(t *testing.T, w *world) {
+			w.temporal.idle = true
+			w.cluster.apply(cart())
+			w.began(t)
 			w.cluster.forget("shop", "cart")
-			w.expect(t, time.Hour, "cancel run-1", "cancel "+first, "terminate "+cartID+why)
+			w.expect(t, time.Hour, "cancel "+first, deleted)
 		})
 	})
-	t.Run("its run ends at that moment", func(t *testing.T) {
+	t.Run("when a tick is due in this moment", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.temporal.errors["cancel "+first] = []error{notFound}
+			w.idle(t)
+			w.expect(t, 2*time.Minute)
 			w.cluster.forget("shop", "cart")
-			w.expect(t, time.Hour, "terminate "+cartID+why)
+			w.expect(t, time.Second)
+			run := w.temporal.tick(t, cartID, false)
+			w.expect(t, time.Second, "cancel "+run, deleted)
 		})
 	})
-	// A schedule that was ended names the runs of its last tick for ever: they must not hold up the new check.
-	t.Run("and made anew while its run ends", func(t *testing.T) {
+	t.Run("whose last ticks have no record", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.temporal.complete(first)
-			w.temporal.begin("run-1", cartID)
+			w.idle(t)
+			w.expect(t, time.Hour+time.Minute)
+			w.temporal.errors["terminate "+cartID] = []error{errDown, errDown}
 			w.cluster.forget("shop", "cart")
-			w.expect(t, atOnce, "cancel run-1", "terminate "+cartID+why)
-			w.cluster.apply(cart(anew))
-			w.expect(t, time.Minute)
-			w.temporal.complete("run-1")
-			w.expect(t, time.Second, "start "+firstRun("uid-of-another-cart", 1), "start "+cartID)
-			w.expect(t, time.Hour)
+			w.expect(t, time.Minute, ticks, deleted)
+			if got := w.temporal.recorded(); len(got) != 1 || got[0].Spans[0].Outcome != check.Missed {
+				t.Errorf("recorded %+v, want the missed ticks, once", got)
+			}
 		})
 	})
-	t.Run("and made anew unseen", func(t *testing.T) {
+	t.Run("whose run ends at that moment", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			synctest.Wait()
-			w.temporal.complete(first)
-			w.temporal.did = nil
-			w.cluster.apply(cart(anew))
-			w.expect(t, atOnce, "start "+firstRun("uid-of-another-cart", 1), "start "+cartID)
+			w.temporal.errors["cancel "+w.began(t)] = []error{notFound}
+			w.cluster.forget("shop", "cart")
+			w.expect(t, time.Hour, deleted)
 		})
-	})
-	// The ticks of the old one end where the new one was created, and those of the new one, whatever became of it, begin there.
-	t.Run("and made anew unseen, an hour ago", func(t *testing.T) {
-		for _, change := range []func(*khv1.KuberhealthyCheck){
-			func(*khv1.KuberhealthyCheck) {},
-			func(c *khv1.KuberhealthyCheck) { c.Spec.RunInterval, c.Spec.Suspend = "often", true },
-		} {
-			inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-				synctest.Wait()
-				w.temporal.complete(first)
-				time.Sleep(time.Hour)
-				synctest.Wait()
-				w.temporal.did = nil
-				again := cart(anew, change)
-				again.CreationTimestamp = metav1.NewTime(time.Now().Add(-10 * time.Second))
-				w.cluster.apply(again)
-				want := []string{"account", "start " + firstRun("uid-of-another-cart", 1), "start " + cartID}
-				if again.Spec.Suspend {
-					want = []string{"account", "terminate " + cartID + ": the check is suspended, and its schedule cannot be read"}
-				}
-				w.expect(t, atOnce, want...)
-			})
-		}
 	})
 	t.Run("says a cache that is behind", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
+			run := w.began(t)
 			w.cluster.keepLive(cart())
 			w.cluster.forget("shop", "cart")
 			w.expect(t, time.Minute)
 			w.cluster.keepLive(nil)
-			w.expect(t, time.Second, "cancel "+first, "terminate "+cartID+why)
+			w.expect(t, time.Second, "cancel "+run, deleted)
 		})
 	})
 	t.Run("and the API server is down", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
+			run := w.began(t)
 			w.cluster.liveErrors = []error{errDown, errDown}
 			w.cluster.forget("shop", "cart")
 			w.expect(t, atOnce)
-			w.expect(t, time.Minute, "cancel "+first, "terminate "+cartID+why)
+			w.expect(t, time.Minute, "cancel "+run, deleted)
+		})
+	})
+}
+
+// A check that was deleted and created anew under its name begins when the run of the old one has ended.
+func TestCheckThatWasCreatedAnew(t *testing.T) {
+	begun := []string{"start " + firstRun("uid-of-another-cart", 1), "start " + cartID}
+	t.Run("while the old run ends", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			run := w.began(t)
+			w.cluster.forget("shop", "cart")
+			w.expect(t, atOnce, "cancel "+run, deleted)
+			w.cluster.apply(cart(anew))
+			w.expect(t, time.Minute)
+			w.temporal.complete(run)
+			w.expect(t, soon, begun...)
+			w.expect(t, time.Hour)
+		})
+	})
+	t.Run("unseen", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			run := w.began(t)
+			w.cluster.apply(cart(anew))
+			w.expect(t, time.Minute, "cancel "+run, deleted)
+			w.temporal.complete(run)
+			w.expect(t, soon, begun...)
+		})
+	})
+	t.Run("unseen, and its ticks begin with it", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			w.idle(t)
+			w.stop()
+			w.expect(t, time.Hour)
+			w.cluster.apply(cart(anew))
+			created := time.Now()
+			w.expect(t, time.Hour+time.Minute)
+			w.start(t)
+			w.expect(t, 5*time.Second, append([]string{ticks, deleted, ticks}, begun...)...)
+			if len(w.temporal.recorded()) != 2 {
+				t.Fatalf("recorded %+v, want the ticks of the old and of the new check", w.temporal.recorded())
+			}
+			before, after := w.temporal.recorded()[0], w.temporal.recorded()[1]
+			if before.Ref.UID != cartUID || before.Spans[0].Through.After(created) {
+				t.Errorf("of the old check %+v is recorded, want its ticks before %s", before, created)
+			}
+			if after.Ref.UID != "uid-of-another-cart" || !after.SinceNewest {
+				t.Errorf("of the new check %+v is recorded, want its ticks since the newest in the ledger", after)
+			}
 		})
 	})
 }
@@ -486,199 +523,49 @@ func TestDeletedCheck(t *testing.T) {
 func TestCheckWhoseSpecIsNotValid(t *testing.T) {
 	t.Run("from the start", func(t *testing.T) {
 		inWorld(t, []any{cart(every("often"))}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first) // which records what is wrong
-			w.temporal.complete(first)
-			w.expect(t, time.Hour)
+			w.expect(t, time.Hour, "start "+first) // which records what is wrong
 		})
 	})
 	t.Run("since an edit", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			synctest.Wait()
-			w.temporal.did = nil
+			run := w.began(t)
 			w.cluster.apply(cart(every("often")))
 			w.expect(t, time.Minute)
-			w.temporal.complete(first)
-			w.expect(t, time.Second, "start "+second, "start "+cartID) // a schedule that runs nothing
-			w.temporal.complete(second)
+			w.temporal.complete(run)
+			w.expect(t, soon, changed, "start "+second, "start "+cartID)
+			if in := w.temporal.get(t, cartID).scheduled(t); !in.Paused || in.Schedule.RunInterval != "2m" {
+				t.Errorf("input is %+v, want a schedule that runs nothing, by the last interval", in)
+			}
+			w.temporal.complete(w.temporal.uuid(t, second))
 			w.expect(t, time.Hour)
 			w.cluster.apply(cart())
-			w.expect(t, time.Second, "account", "start "+firstRun(cartUID, 3), "start "+cartID)
+			w.expect(t, time.Second, changed, ticks, "start "+third, "start "+cartID)
 		})
 	})
 }
-
-func TestJob(t *testing.T) {
-	run := workflows.JobRunID(smokeRef)
-	tests := []struct {
-		name  string
-		phase khv1.JobPhase
-		want  []string
-	}{
-		{"new", "", []string{"start " + run}},
-		{"completed", khv1.JobCompleted, nil},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, []any{smoke(tt.phase)}, func(t *testing.T, w *world) {
-				w.expect(t, time.Hour, tt.want...)
-			})
-		})
-	}
-	t.Run("runs", func(t *testing.T) {
-		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+run)
-			w.cluster.apply(smoke(khv1.JobRunning))
-			w.expect(t, time.Hour)
-		})
-	})
-	t.Run("is Running and its run is lost", func(t *testing.T) {
-		inWorld(t, []any{smoke(khv1.JobRunning)}, func(t *testing.T, w *world) {
-			w.expect(t, time.Hour, "start "+run+"/lost")
-			if since := w.temporal.get(t, run+"/lost").input.LostSince; since == nil {
-				t.Error("the workflow would run the job again, want it to record the loss")
-			}
-		})
-	})
-	t.Run("is Running and its run goes on though what began it was terminated", func(t *testing.T) {
-		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+run)
-			w.temporal.begin("run-uuid", run)
-			w.temporal.complete(run)
-			w.cluster.apply(smoke(khv1.JobRunning))
-			w.expect(t, time.Hour)
-			w.temporal.complete("run-uuid")
-			w.expect(t, time.Hour, "start "+run+"/lost")
-		})
-	})
-	t.Run("is Running and its run was terminated", func(t *testing.T) {
-		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+run)
-			w.temporal.complete(run)
-			w.cluster.apply(smoke(khv1.JobRunning)) // the cache is behind
-			w.expect(t, 20*time.Second)
-			w.expect(t, time.Hour, "start "+run+"/lost")
-		})
-	})
-	t.Run("is started once", func(t *testing.T) {
-		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+run)
-			w.temporal.complete(run)
-			w.cluster.apply(smoke(""))
-			w.expect(t, time.Hour)
-		})
-	})
-	t.Run("how it is started", func(t *testing.T) {
-		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
-			synctest.Wait()
-			got := w.temporal.get(t, run)
-			compareOptions(t, client.StartWorkflowOptions{
-				ID: run, TaskQueue: "khronicle", WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-				WorkflowExecutionErrorWhenAlreadyStarted: true, StaticSummary: "KHJob shop/smoke (job)",
-			}, got.StartWorkflowOptions)
-			want := workflows.ScheduledCheckInput{Ref: smokeRef, Trigger: workflows.TriggerJob, Timeout: time.Minute}
-			if diff := cmp.Diff(want, got.input); diff != "" {
-				t.Errorf("input differs (-want +got):\n%s", diff)
-			}
-		})
-	})
-}
-
-// Schedules whose check was deleted while no starter was there to see it.
-func TestOrphans(t *testing.T) {
-	const why = ": the check was deleted"
-	begin := func(w *world) {
-		for _, id := range []string{cartID, "khcheck/bank/safe", "khcheck/bank/safe/first/1", "khjob/bank/audit/1", "somebody/elses"} {
-			w.temporal.begin(id)
-		}
-	}
-	tests := []struct {
-		name       string
-		namespaces []string
-		want       []string
-	}{
-		{"of all namespaces", nil, []string{"terminate khcheck/bank/safe" + why, "terminate " + cartID + why}},
-		{"of the watched namespaces", []string{"shop"}, []string{"terminate " + cartID + why}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := &world{cluster: newCluster(), temporal: newTemporal()}
-				w.cluster.namespaces = tt.namespaces
-				begin(w)
-				w.start(t)
-				synctest.Wait()
-				if len(w.temporal.did) == 2 && w.temporal.did[0] > w.temporal.did[1] { // their order does not matter
-					w.temporal.did[0], w.temporal.did[1] = w.temporal.did[1], w.temporal.did[0]
-				}
-				w.expect(t, atOnce, tt.want...)
-				w.expect(t, time.Hour)
-			})
-		})
-	}
-}
-
-func TestResync(t *testing.T) {
-	t.Run("a schedule that was ended by hand begins anew", func(t *testing.T) {
-		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.expect(t, atOnce, "start "+first, "start "+cartID)
-			w.temporal.complete(first)
-			w.temporal.complete(cartID)
-			w.expect(t, 9*time.Minute)
-			w.expect(t, time.Minute, "account", "start "+cartID)
-		})
-	})
-	t.Run("a change that was not told", func(t *testing.T) {
-		inWorld(t, nil, func(t *testing.T, w *world) {
-			synctest.Wait()
-			w.cluster.onCheck, w.cluster.onJob = nil, nil
-			w.cluster.apply(smoke(""))
-			w.expect(t, 9*time.Minute)
-			w.expect(t, time.Minute, "start "+workflows.JobRunID(smokeRef))
-			w.cluster.apply(cart())
-			w.expect(t, 10*time.Minute, "account", "start "+first, "start "+cartID)
-			w.temporal.complete(first)
-			w.cluster.forget("shop", "cart")
-			w.expect(t, 10*time.Minute, "account", "terminate "+cartID+": the check was deleted")
-		})
-	})
-}
-
-// A schedule of another version has no revision that this one can read.
-func TestScheduleWithoutARevisionIsReplaced(t *testing.T) {
-	inWorld(t, nil, func(t *testing.T, w *world) {
-		synctest.Wait()
-		w.temporal.begin(cartID)
-		w.cluster.apply(cart())
-		w.expect(t, time.Hour, "start "+first, "start "+cartID)
-	})
-}
-
-var (
-	errDown  = errors.New("connection refused")
-	notFound = serviceerror.NewNotFound("workflow execution already completed")
-)
 
 func TestTemporalThatFailsIsAskedAgain(t *testing.T) {
-	const deleted = ": the check was deleted"
 	tests := []struct {
 		name  string
 		fails string
 		then  func(*world)
 		want  []string
 	}{
-		{"the schedule cannot be read", "describe " + cartID, edit, []string{"start " + second, "start " + cartID}},
-		{"a run cannot be read", "describe " + first, edit, []string{"start " + second, "start " + cartID}},
-		{"the first run cannot be started", "execute " + second, edit, []string{"start " + second, "start " + cartID}},
-		{"the schedule cannot be started", "execute " + cartID, edit, []string{"start " + second, "start " + cartID}},
-		{"the schedule cannot be ended", "terminate " + cartID, remove, []string{"terminate " + cartID + deleted}},
-		{"the schedule cannot be paused", "execute " + cartID, pause, []string{"start " + cartID}},
+		{"the schedule cannot be described", "describe " + cartID, edit, []string{changed, "start " + second, "start " + cartID}},
+		{"the schedule cannot be read", "history " + cartID, edit, []string{changed, "start " + second, "start " + cartID}},
+		{"a run cannot be described", "describe RUN", edit, []string{changed, "start " + second, "start " + cartID}},
+		{"the schedule cannot be replaced", "terminate " + cartID, edit, []string{changed, "start " + second, "start " + cartID}},
+		{"the first run cannot be started", "execute " + second, edit, []string{changed, "start " + second, "start " + cartID}},
+		{"the schedule cannot be started", "execute " + cartID, edit, []string{changed, "start " + second, "start " + cartID}},
+		{"the schedule cannot be ended", "terminate " + cartID, remove, []string{deleted}},
+		{"the schedule cannot be paused", "execute " + cartID, pause, []string{changed, "start " + cartID}},
 		{"the job cannot be started", "execute " + workflows.JobRunID(smokeRef), job, []string{"start " + workflows.JobRunID(smokeRef)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-				w.expect(t, atOnce, "start "+first, "start "+cartID)
-				w.temporal.complete(first)
+				w.idle(t)
+				tt.fails = strings.Replace(tt.fails, "RUN", w.temporal.uuid(t, first), 1)
 				w.temporal.errors[tt.fails] = []error{errDown, errDown, errDown}
 				tt.then(w)
 				w.expect(t, time.Minute, tt.want...)
@@ -696,26 +583,31 @@ func remove(w *world) { w.cluster.forget("shop", "cart") }
 func pause(w *world)  { w.cluster.apply(cart(suspended)) }
 func job(w *world)    { w.cluster.apply(smoke("")) }
 
-// A run that cannot be cancelled does not keep the others, and is not forgotten: its schedule stays until it could be.
+// A run that cannot be cancelled is not forgotten: its schedule stays until it could be.
 func TestRunThatCannotBeCancelled(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-		w.expect(t, atOnce, "start "+first, "start "+cartID)
-		w.temporal.begin("run-1", cartID)
-		w.temporal.errors["cancel run-1"] = []error{errDown}
+		run := w.began(t)
+		w.temporal.errors["cancel "+run] = []error{errDown}
 		w.cluster.forget("shop", "cart")
-		w.expect(t, atOnce, "cancel "+first)
-		w.expect(t, time.Second, "cancel run-1", "cancel "+first, "terminate "+cartID+": the check was deleted")
+		w.expect(t, atOnce)
+		w.expect(t, time.Second, "cancel "+run, deleted)
 	})
 }
 
-func TestListThatFailsIsTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{cluster: newCluster(), temporal: newTemporal()}
-		w.temporal.begin(cartID)
-		w.temporal.errors["list"] = []error{errDown}
-		w.start(t)
-		w.expect(t, 9*time.Minute)
-		w.expect(t, time.Minute, "terminate "+cartID+": the check was deleted")
+// A name that makes a workflow ID too long for PostgreSQL can never run. It is said once, and not tried for ever.
+func TestNameThatIsTooLongIsSaidOnce(t *testing.T) {
+	name := strings.Repeat("long", 60)
+	long := cart(func(c *khv1.KuberhealthyCheck) { c.Name = name })
+	longJob := smoke("")
+	longJob.Name = name
+	inWorld(t, []any{long, longJob}, func(t *testing.T, w *world) {
+		w.expect(t, time.Hour)
+		for _, kind := range []string{"KHCheck", "KHJob"} {
+			line := "kind=" + kind + " namespace=shop check=" + name + " field=metadata.name"
+			if n := strings.Count(w.log.String(), line); n != 1 {
+				t.Errorf("%s is named %d times, want once, in\n%s", kind, n, w.log.String())
+			}
+		}
 	})
 }
 
@@ -747,5 +639,27 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		if took := time.Since(began); err != nil || took != time.Hour {
 			t.Errorf("ended with %v after %s", err, took)
 		}
+	})
+}
+
+// A schedule of an unknown kind has no revision that can be read.
+func TestScheduleWithoutARevisionIsReplaced(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		synctest.Wait()
+		w.temporal.begin(cartID, "ScheduledCheck")
+		w.cluster.apply(cart())
+		w.expect(t, time.Hour, changed, "start "+first, "start "+cartID)
+	})
+}
+
+// An execution that somebody paused in Temporal has not ended: nothing else may start beside it.
+func TestPausedExecutionCountsAsOpen(t *testing.T) {
+	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+		run := w.began(t)
+		w.temporal.end(cartID, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED)
+		w.expect(t, 5*time.Minute)
+		w.temporal.end(run, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED)
+		w.cluster.apply(cart(every("5m")))
+		w.expect(t, time.Hour)
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +24,8 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
-	corev1 "k8s.io/api/core/v1"
+	"go.temporal.io/sdk/workflow"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
@@ -68,13 +71,11 @@ func TestOnARealServer(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	pods := newPods()
 	w := worker.New(temporal, workflows.TaskQueue, worker.Options{})
-	workflows.Register(w)
-	w.RegisterActivity(&activities.Activities{
-		Cluster: pods, Recorder: "worker-1",
-		ReportingURL: func() string { return "http://nowhere.invalid" }, Retention: check.DefaultRetention,
-	})
+	w.RegisterWorkflow(workflows.ScheduledCheck)
+	w.RegisterWorkflow(workflows.RecordTicks)
+	w.RegisterWorkflowWithOptions(runUntilTold, workflow.RegisterOptions{Name: workflows.CheckRunType})
+	w.RegisterActivity(&activities.Activities{Runs: runs{temporal: temporal}})
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -83,16 +84,49 @@ func TestOnARealServer(t *testing.T) {
 		"revision":      testRevision,
 		"suspension":    testSuspension,
 		"replacement":   testReplacement,
-		"made anew":     testMadeAnew,
+		"gap":           testGap,
+		"unfinished":    testUnfinished,
+		"created anew":  testCreatedAnew,
+		"ended by hand": testEndedByHand,
 		"job runs once": testJobRunsOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := realWorld{cluster: newCluster(), temporal: temporal, pods: pods, namespace: strings.ReplaceAll(name, " ", "-")}
+			w := realWorld{cluster: newCluster(), temporal: temporal, namespace: strings.ReplaceAll(name, " ", "-")}
 			w.cluster.namespaces = []string{w.namespace} // or each would end the schedules of the others
 			test(t, w)
 		})
 	}
+}
+
+// runUntilTold is a CheckRun that ends when the test says so, or when it is cancelled.
+func runUntilTold(ctx workflow.Context, _ workflows.CheckRunInput) error {
+	workflow.NewSelector(ctx).
+		AddReceive(workflow.GetSignalChannel(ctx, "end"), func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, nil) }).
+		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {}).
+		Select(ctx)
+	return ctx.Err()
+}
+
+// runs starts runs as a worker does.
+type runs struct {
+	activities.Runs
+	temporal client.Client
+}
+
+func (r runs) Start(ctx context.Context, run activities.Run) (time.Time, error) {
+	in := workflows.CheckRunInput{Ref: run.Due.Ref, Trigger: run.Due.Trigger, Timeout: run.Timeout, Due: run.Due.At}
+	_, err := r.temporal.ExecuteWorkflow(ctx, workflows.RunOptions(run.UUID, in), workflows.CheckRunType, in)
+	return run.Due.At, err
+}
+
+func (r runs) Open(ctx context.Context, uuid string) (bool, error) {
+	described, err := r.temporal.DescribeWorkflowExecution(ctx, uuid, "")
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return false, nil
+	}
+	return workflows.Open(described.GetWorkflowExecutionInfo().GetStatus()), err
 }
 
 func testSearchAttributes(t *testing.T, temporal client.Client) {
@@ -105,7 +139,7 @@ func testSearchAttributes(t *testing.T, temporal client.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"KhCheck", "KhNamespace", "KhOutcome"} {
+	for _, name := range []string{"KhCheck", "KhNamespace", "KhOutcome", "KhRecord", "KhReported"} {
 		if got := present.GetCustomAttributes()[name]; got != enumspb.INDEXED_VALUE_TYPE_KEYWORD {
 			t.Errorf("search attribute %s is of type %s, want Keyword", name, got)
 		}
@@ -120,7 +154,6 @@ func testSearchAttributes(t *testing.T, temporal client.Client) {
 type realWorld struct {
 	cluster   *fakeCluster
 	temporal  client.Client
-	pods      *pods
 	namespace string
 }
 
@@ -131,7 +164,9 @@ func (w realWorld) run(t *testing.T, temporal starter.Temporal) (stop func()) {
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		// One worker: what was enqueued first is reconciled first.
-		err := starter.Run(ctx, starter.Options{Cluster: w.cluster, Temporal: temporal, Logger: slog.New(slog.DiscardHandler), Workers: 1})
+		err := starter.Run(ctx, starter.Options{
+			Cluster: w.cluster, Temporal: temporal, Logger: slog.New(slog.DiscardHandler), Workers: 1, Resync: 2 * time.Second,
+		})
 		if err != nil {
 			t.Errorf("starter ended with %v", err)
 		}
@@ -154,9 +189,9 @@ func (w realWorld) witness(t *testing.T) {
 
 func (w realWorld) id() string { return workflows.ScheduledCheckID(w.namespace, "cart") }
 
-// first returns the workflow ID of the first run of a revision.
+// first returns the workflow ID of the tick that starts the first run of a revision.
 func (w realWorld) first(uid string, generation int64) string {
-	return workflows.FirstRunOf(w.id(), workflows.Revision{UID: uid, Generation: generation})
+	return workflows.FirstRunID(check.Ref{Kind: khv1.KHCheck, Namespace: w.namespace, Name: "cart", UID: types.UID(uid), Generation: generation})
 }
 
 // describe returns the newest workflow of that ID, nil if there is none.
@@ -187,6 +222,7 @@ const (
 	open       = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 	completed  = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	terminated = enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED
+	canceled   = enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED
 )
 
 func (w realWorld) await(t *testing.T, id string, want enumspb.WorkflowExecutionStatus) {
@@ -194,18 +230,39 @@ func (w realWorld) await(t *testing.T, id string, want enumspb.WorkflowExecution
 	eventually(t, id+" is "+want.String(), func() bool { return w.status(t, id) == want })
 }
 
-// child waits for the run of a workflow and returns its workflow ID.
-func (w realWorld) child(t *testing.T, id string) (child string) {
+// startedBy waits for the run that a tick starts, and returns its UUID.
+func (w realWorld) startedBy(t *testing.T, tick string) (uuid string) {
 	t.Helper()
-	eventually(t, id+" has a run in flight", func() bool {
-		for _, pending := range w.describe(t, id, "").GetPendingChildren() {
-			if pending.GetWorkflowTypeName() == "CheckRun" && pending.GetRunId() != "" {
-				child = pending.GetWorkflowId()
-			}
-		}
-		return child != ""
+	w.await(t, tick, completed)
+	uuid = w.runID(t, tick)
+	w.await(t, uuid, open)
+	return uuid
+}
+
+// end ends a run.
+func (w realWorld) end(t *testing.T, uuid string) {
+	t.Helper()
+	if err := w.temporal.SignalWorkflow(t.Context(), uuid, "", "end", nil); err != nil {
+		t.Fatal(err)
+	}
+	w.await(t, uuid, completed)
+}
+
+// openRuns are the run UUIDs of the runs of cart that are open.
+func (w realWorld) openRuns(t *testing.T) (uuids []string) {
+	t.Helper()
+	page, err := w.temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
+		Query: "WorkflowType = 'CheckRun' AND KhNamespace = '" + w.namespace + "' AND KhCheck = 'cart' AND CloseTime IS NULL",
 	})
-	return child
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range page.GetExecutions() {
+		if uuid := info.GetExecution().GetWorkflowId(); w.status(t, uuid) == open { // the list is behind
+			uuids = append(uuids, uuid)
+		}
+	}
+	return uuids
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {
@@ -237,101 +294,187 @@ func testRevision(t *testing.T, w realWorld) {
 	if diff := cmp.Diff(workflows.Revision{UID: cartUID, Generation: 1}, revision); diff != "" {
 		t.Errorf("revision differs (-want +got):\n%s", diff)
 	}
-	w.await(t, w.first(cartUID, 1), open)
+	run := w.startedBy(t, w.first(cartUID, 1))
 	stop()
 
-	schedule, run := w.runID(t, w.id()), w.runID(t, w.first(cartUID, 1))
+	schedule := w.runID(t, w.id())
 	w.run(t, w.temporal)
 	w.witness(t)
-	if w.runID(t, w.id()) != schedule || w.runID(t, w.first(cartUID, 1)) != run {
+	if w.runID(t, w.id()) != schedule || w.status(t, run) != open {
 		t.Error("the second starter started the schedule or its first run again")
 	}
 	w.cluster.forget(w.namespace, "cart")
 	w.await(t, w.id(), terminated)
+	w.await(t, run, canceled)
 }
 
-// A schedule that is ended leaves its run in flight alone; the resumed check waits for it.
+// tick starts the check with an interval of a second and returns the run of a tick, which is open.
+func (w realWorld) tick(t *testing.T) (run string) {
+	t.Helper()
+	w.cluster.apply(w.check("cart", every("1s")))
+	eventually(t, "there is a first run", func() bool { return w.describe(t, w.first(cartUID, 1), "") != nil })
+	w.end(t, w.startedBy(t, w.first(cartUID, 1)))
+	eventually(t, "a tick starts a run", func() bool {
+		open := w.openRuns(t)
+		if len(open) > 0 {
+			run = open[0]
+		}
+		return run != ""
+	})
+	return run
+}
+
+// A check that is suspended leaves its run alone; the resumed check waits for it.
 func testSuspension(t *testing.T, w realWorld) {
 	w.run(t, w.temporal)
 	run := w.tick(t)
-	ticking := w.runID(t, w.id())
 	w.cluster.apply(w.check("cart", every("1s"), suspended))
-	eventually(t, "the schedule is replaced by a paused one", func() bool { return w.runID(t, w.id()) != ticking })
-	paused := w.runID(t, w.id())
-	eventually(t, "the paused schedule ticks", func() bool { return w.runID(t, w.id()) != paused })
+	eventually(t, "the schedule is replaced by a paused one", func() bool {
+		return w.describe(t, w.id(), "").GetWorkflowExecutionInfo().GetExecutionTime().AsTime().After(time.Now().Add(time.Hour))
+	})
 	if got := w.status(t, run); got != open {
-		t.Fatalf("the run in flight is %s, want it to go on", got)
+		t.Fatalf("the run is %s, want it to go on", got)
 	}
 	w.cluster.apply(w.check("cart", every("1h")))
 	eventually(t, "the starter has seen that the check is resumed", func() bool { return w.cluster.asked("cart") > 2 })
 	if w.describe(t, w.first(cartUID, 3), "") != nil {
-		t.Error("the resumed check has a second run beside the one in flight")
+		t.Error("the resumed check has a second run beside the open one")
 	}
-	w.pods.end(run)
-	w.await(t, run, completed)
-	w.await(t, w.first(cartUID, 3), open)
+	w.end(t, run)
+	eventually(t, "there is a first run of the resumed check", func() bool { return w.describe(t, w.first(cartUID, 3), "") != nil })
 	w.await(t, w.id(), open)
 }
 
-// tick starts the check with an interval of a second and returns the run of a tick, in flight.
-func (w realWorld) tick(t *testing.T) (run string) {
-	t.Helper()
-	w.cluster.apply(w.check("cart", every("1s")))
-	w.await(t, w.first(cartUID, 1), open)
-	w.pods.end(w.child(t, w.first(cartUID, 1)))
-	w.await(t, w.first(cartUID, 1), completed)
-	return w.child(t, w.id())
-}
-
-// blind sees no children, as if each run began after it was looked for.
-type blind struct{ client.Client }
-
-func (b blind) DescribeWorkflowExecution(ctx context.Context, id, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	described, err := b.Client.DescribeWorkflowExecution(ctx, id, runID)
-	if described != nil {
-		described.PendingChildren = nil
-	}
-	return described, err
-}
-
-// A run that begins in the moment in which its schedule is replaced goes on, under the spec that it began with.
+// An edit each second or two, beside a tick each second: at no time are two runs open.
 func testReplacement(t *testing.T, w realWorld) {
-	w.run(t, blind{w.temporal})
-	run := w.tick(t)
-	before := w.runID(t, w.id())
-	w.cluster.apply(w.check("cart", every("1h")))
-	eventually(t, "the schedule is replaced", func() bool { return w.runID(t, w.id()) != before })
-	if got := w.describe(t, w.id(), before).GetWorkflowExecutionInfo().GetStatus(); got != terminated {
-		t.Errorf("the schedule before is %s, want terminated", got)
+	w.run(t, w.temporal)
+	w.end(t, w.tick(t))
+	for edit := range 6 {
+		w.cluster.apply(w.check("cart", every(strconv.Itoa(1+edit%2)+"s")))
+		first := w.first(cartUID, int64(edit+2))
+		eventually(t, "the edit has its first run", func() bool {
+			runs := w.openRuns(t)
+			if len(runs) > 1 {
+				t.Fatalf("the runs %v are open at a time", runs)
+			}
+			if len(runs) == 1 && w.describe(t, first, "") == nil {
+				_ = w.temporal.SignalWorkflow(t.Context(), runs[0], "", "end", nil) // it may have ended
+			}
+			return w.describe(t, first, "") != nil
+		})
+		run := w.startedBy(t, first)
+		w.end(t, run)
 	}
-	w.await(t, w.id(), open)
-	w.await(t, w.first(cartUID, 2), open)
-	if got := w.status(t, run); got != open {
-		t.Fatalf("the run in flight is %s, want it to go on", got)
-	}
-	w.pods.end(run)
-	w.await(t, run, completed)
 }
 
-// A check that is deleted and made anew under its name while a run is in flight begins anew once that run has ended: the
-// server names the children of an ended schedule for ever.
-func testMadeAnew(t *testing.T, w realWorld) {
+// The due times of a check that was suspended are recorded in one step, once, though its begin fails again and again.
+func testGap(t *testing.T, w realWorld) {
+	stop := w.run(t, w.temporal)
+	w.cluster.apply(w.check("cart", every("1s"), suspended))
+	w.await(t, w.id(), open)
+	eventually(t, "some ticks were due", func() bool {
+		return time.Since(w.describe(t, w.id(), "").GetWorkflowExecutionInfo().GetStartTime().AsTime()) > 3*time.Second
+	})
+	stop()
+	w.run(t, &refusing{Client: w.temporal, id: w.first(cartUID, 2), times: 4})
+	w.cluster.apply(w.check("cart", every("1h")))
+	eventually(t, "the resumed check has its first run", func() bool { return w.describe(t, w.first(cartUID, 2), "") != nil })
+	var spans []activities.Span
+	eventually(t, "the ticks are recorded", func() bool { spans = w.recorded(t); return len(spans) > 0 })
+	for i, span := range spans {
+		if span.Outcome != check.Paused || i > 0 && !spans[i-1].Through.Equal(span.After) {
+			t.Errorf("span %d of %+v is not paused, or does not follow the one before", i, spans)
+		}
+	}
+}
+
+// recorded returns the spans of the workflows that record ticks of cart, in their order.
+func (w realWorld) recorded(t *testing.T) (spans []activities.Span) {
+	t.Helper()
+	page, err := w.temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
+		Query: "WorkflowType = 'RecordTicks' AND KhNamespace = '" + w.namespace + "'",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range page.GetExecutions() {
+		events := w.temporal.GetWorkflowHistory(t.Context(), info.GetExecution().GetWorkflowId(), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		event, err := events.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var in activities.TicksInput
+		if err := converter.GetDefaultDataConverter().FromPayloads(event.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in); err != nil {
+			t.Fatal(err)
+		}
+		spans = append(spans, in.Spans...)
+	}
+	slices.SortFunc(spans, func(a, b activities.Span) int { return a.After.Compare(b.After) })
+	return spans
+}
+
+// refusing is a Temporal that refuses to start one workflow some times.
+type refusing struct {
+	client.Client
+	id    string
+	times int
+}
+
+func (r *refusing) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
+	if o.ID == r.id && r.times > 0 {
+		r.times--
+		return nil, errors.New("unavailable")
+	}
+	return r.Client.ExecuteWorkflow(ctx, o, workflow, args...)
+}
+
+// A starter dies between the first run of an edit and the schedule; then the check is edited again. The list of Temporal's names the run.
+func testUnfinished(t *testing.T, w realWorld) {
+	stop := w.run(t, w.temporal)
+	w.cluster.apply(w.check("cart", every("1h")))
+	eventually(t, "there is a first run", func() bool { return w.describe(t, w.first(cartUID, 1), "") != nil })
+	w.end(t, w.startedBy(t, w.first(cartUID, 1)))
+	stop()
+	stop = w.run(t, &refusing{Client: w.temporal, id: w.id(), times: 1000})
+	w.cluster.apply(w.check("cart", every("2h")))
+	eventually(t, "there is a second first run", func() bool { return w.describe(t, w.first(cartUID, 2), "") != nil })
+	run := w.startedBy(t, w.first(cartUID, 2))
+	eventually(t, "the list names the run", func() bool { return slices.Contains(w.openRuns(t), run) })
+	stop()
+	w.cluster.apply(w.check("cart", every("3h")))
+	w.run(t, w.temporal)
+	w.witness(t)
+	if w.describe(t, w.first(cartUID, 3), "") != nil {
+		t.Error("a run of the third revision starts beside that of the second")
+	}
+	w.end(t, run)
+	w.await(t, w.id(), open)
+	w.startedBy(t, w.first(cartUID, 3))
+}
+
+// A check that is deleted and created anew under its name while a run is open begins once that run has ended.
+func testCreatedAnew(t *testing.T, w realWorld) {
 	w.run(t, w.temporal)
 	run := w.tick(t)
-	w.pods.hold(run)
-	w.cluster.forget(w.namespace, "cart")
-	w.await(t, w.id(), terminated)
-	eventually(t, "the run in flight is told to end", func() bool { return w.pods.told(run) })
 	w.cluster.apply(w.check("cart", every("1h"), anew))
-	w.pods.end(run)
-	w.await(t, w.first("uid-of-another-cart", 1), open)
+	w.await(t, run, canceled)
+	eventually(t, "the new check has its first run", func() bool { return w.describe(t, w.first("uid-of-another-cart", 1), "") != nil })
+	w.startedBy(t, w.first("uid-of-another-cart", 1))
 	w.await(t, w.id(), open)
-	if got := w.status(t, run); got == open {
-		t.Error("the new check runs beside the run of the old one")
+}
+
+// The resync finds by one list that somebody terminated a schedule.
+func testEndedByHand(t *testing.T, w realWorld) {
+	w.run(t, w.temporal)
+	w.cluster.apply(w.check("cart", every("1h")))
+	w.await(t, w.id(), open)
+	w.end(t, w.startedBy(t, w.first(cartUID, 1)))
+	before := w.runID(t, w.id())
+	if err := w.temporal.TerminateWorkflow(t.Context(), w.id(), "", "by hand"); err != nil {
+		t.Fatal(err)
 	}
-	if children := w.describe(t, w.id(), "").GetPendingChildren(); len(children) != 0 {
-		t.Errorf("the new schedule has the children %v", children)
-	}
+	eventually(t, "there is another schedule", func() bool { return w.runID(t, w.id()) != before })
+	w.await(t, w.id(), open)
 }
 
 func testJobRunsOnce(t *testing.T, w realWorld) {
@@ -340,9 +483,7 @@ func testJobRunsOnce(t *testing.T, w realWorld) {
 	job.Namespace = w.namespace
 	id := workflows.JobRunID(check.FromJob(job).Ref)
 	w.cluster.apply(job)
-	w.await(t, id, open)
-	w.pods.end(w.child(t, id))
-	w.await(t, id, completed)
+	w.end(t, w.startedBy(t, id))
 	before := w.runID(t, id)
 
 	w.cluster.apply(job)
@@ -350,101 +491,4 @@ func testJobRunsOnce(t *testing.T, w realWorld) {
 	if w.runID(t, id) != before {
 		t.Error("the job was started again")
 	}
-}
-
-// pods plays the cluster of the worker: each pod runs until the test ends it, or until it is deleted.
-type pods struct {
-	mu      sync.Mutex
-	over    map[string]bool // the pods that have ended
-	held    map[string]bool // the pods that do not end when they are deleted
-	deleted map[string]bool
-	changed chan struct{}
-}
-
-func newPods() *pods {
-	return &pods{over: map[string]bool{}, held: map[string]bool{}, deleted: map[string]bool{}, changed: make(chan struct{})}
-}
-
-// end ends the pod of a run; the others run on.
-func (p *pods) Watches(string) bool { return true }
-
-func (p *pods) end(run string) { p.set(p.over, run) }
-
-// hold keeps the pod of a run until it is ended.
-func (p *pods) hold(run string) { p.set(p.held, run) }
-
-// told is true when the pod of a run was deleted.
-func (p *pods) told(run string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.deleted[check.ID(run)]
-}
-
-func (p *pods) set(what map[string]bool, run string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	what[check.ID(run)] = true
-	close(p.changed)
-	p.changed = make(chan struct{})
-}
-
-func (p *pods) AwaitPod(ctx context.Context, _, name string, until func(check.Observation) bool) (check.Observation, error) {
-	for {
-		p.mu.Lock()
-		observed, changed := check.Observation{Started: true, Ended: p.over[runOf(name)]}, p.changed
-		p.mu.Unlock()
-		if until(observed) {
-			return observed, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return check.Observation{}, context.Cause(ctx)
-		}
-	}
-}
-
-// runOf returns the ID of a pod's run, which is the end of its name.
-func runOf(pod string) string { return pod[strings.LastIndex(pod, "-")+1:] }
-
-func (p *pods) DeletePod(_ context.Context, _, name string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.deleted[runOf(name)] = true
-	if !p.held[runOf(name)] {
-		p.over[runOf(name)] = true
-	}
-	close(p.changed)
-	p.changed = make(chan struct{})
-	return nil
-}
-
-func (p *pods) Workload(_ context.Context, ref check.Ref) (check.Workload, bool, error) {
-	return check.Workload{Ref: ref, Timeout: "5m", PodSpec: podSpec()}, true, nil
-}
-
-func (p *pods) CreatePod(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) { return pod, nil }
-
-func (p *pods) LivePod(context.Context, string, string) (*corev1.Pod, error) { return nil, nil }
-
-func (p *pods) PodsOf(string, string) []*corev1.Pod { return nil }
-
-func (p *pods) WriteState(context.Context, string, string, func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
-	return nil
-}
-
-func (p *pods) SetJobPhase(context.Context, check.Ref, khv1.JobPhase) error { return nil }
-
-// There is no ledger, so nothing of a pod that failed is asked for.
-
-func (p *pods) Pod(string, string) (*corev1.Pod, bool) { return nil, false }
-
-func (p *pods) PodEvents(context.Context, string, string) ([]corev1.Event, error) { return nil, nil }
-
-func (p *pods) PodLog(context.Context, string, string, string) (check.LogTail, error) {
-	return check.LogTail{}, nil
-}
-
-func (p *pods) FollowPodLog(context.Context, string, string, string) (check.LogTail, error) {
-	return check.LogTail{}, nil
 }

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# build.sh kubebox|temporal: puts a heavy tool into ./bin, built once for each version of its sources and of Go, and kept
-# in the user's cache for other clones. Shows its progress.
+# build.sh kubebox|temporal|temporal-server|kwok: puts a heavy tool into ./bin, built once for each version of its sources
+# and of Go, and kept in the user's cache for other clones. Shows its progress.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool=$1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/khronicle
-temporal_version=v1.5.1
+temporal_version=v1.5.1        # of the CLI
+temporal_server_version=v1.32.1 # that of docker-compose.yml
+kwok_version=v0.8.0
 mkdir -p bin "$cache"
 
 say() { echo "$tool: $*" >&2; }
@@ -36,17 +38,34 @@ build_temporal() {
   GOBIN=$1 go install -v -ldflags '-s -w' "github.com/temporalio/cli/cmd/temporal@$temporal_version" 2> >(progress)
 }
 
+# The stock server, and what makes its databases.
+build_temporal-server() {
+  local module=go.temporal.io/server/cmd
+  CGO_ENABLED=0 GOBIN=$1 go install -v -ldflags '-s -w' "$module/server@$temporal_server_version" \
+    "$module/tools/sql@$temporal_server_version" 2> >(progress)
+  mv "$1/server" "$1/temporal-server"
+  mv "$1/sql" "$1/temporal-sql-tool"
+}
+
+build_kwok() {
+  CGO_ENABLED=0 GOBIN=$1 go install -v -ldflags '-s -w' "sigs.k8s.io/kwok/cmd/kwok@$kwok_version" 2> >(progress)
+}
+
+minutes=4
 case $tool in
-  kubebox) sources=$(find tools/kubebox \( -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum \) -print0 | sort -z | xargs -0 sha256sum) ;;
-  temporal) sources="$temporal_version $(command -v temporal || true)" ;;
-  *) echo "usage: build.sh kubebox|temporal" >&2; exit 2 ;;
+  kubebox) minutes=15 sources=$(find tools/kubebox \( -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum \) -print0 | sort -z | xargs -0 sha256sum) ;;
+  temporal) minutes=6 sources="$temporal_version $(command -v temporal || true)" ;;
+  temporal-server) minutes=8 sources=$temporal_server_version ;;
+  kwok) sources=$kwok_version ;;
+  *) echo "usage: build.sh kubebox|temporal|temporal-server|kwok" >&2; exit 2 ;;
 esac
-key=$( { go version; cat "$0"; echo "$sources"; } | sha256sum | cut -c1-16)
+# How one tool is built changes no other: its own function is in the key, not this file.
+key=$( { go version; declare -f "build_$tool"; echo "$sources"; } | sha256sum | cut -c1-16)
 out=$cache/$tool-$key
 exec 9>"$cache/$tool.lock"
 flock 9
 if [ ! -d "$out" ]; then
-  say "building; on two cores this takes about $( [ "$tool" = kubebox ] && echo 15 || echo 6 ) minutes, once"
+  say "building; on two cores this takes about $minutes minutes, once"
   rm -rf "$out.new" && mkdir "$out.new"
   "build_$tool" "$out.new"
   mv "$out.new" "$out"

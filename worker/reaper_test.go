@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -214,6 +215,77 @@ func TestReaperRunsAtItsInterval(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A run does not prune: the reaper alone does. A pod beyond the limit goes within an interval of the time from which its run needs
+// it no more, which reads evidence from it.
+func TestSurplusPodsGoWithinAnInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const every = 30 * time.Second
+		began := time.Now()
+		cluster := &endingJanitor{gone: map[string]time.Duration{}}
+		for n := range 40 { // a check each 10 s, all of whose pods fail
+			pod := pod(strconv.Itoa(n), corev1.PodFailed, 0)
+			pod.CreationTimestamp = metav1.NewTime(began.Add(time.Duration(n) * 10 * time.Second))
+			cluster.coming = append(cluster.coming, pod)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+		defer cancel()
+		r := reaper{cluster: cluster, retention: check.DefaultRetention, logger: slog.New(slog.DiscardHandler)}
+		r.run(ctx, every)
+		for n := range 40 {
+			age, gone := cluster.gone[strconv.Itoa(n)]
+			if kept := n >= 36; gone == kept || gone && (age < justEnded || age > justEnded+every) {
+				t.Errorf("pod %d is gone: %t, %s after its end; want the last 4 to stay and the others gone from 1m0s to 1m30s after", n, gone, age)
+			}
+		}
+	})
+}
+
+// endingJanitor is a cluster whose pods end one after another. It notes how long after its end each of them is deleted.
+type endingJanitor struct {
+	fakeJanitor
+	coming []*corev1.Pod
+	gone   map[string]time.Duration
+}
+
+func (e *endingJanitor) PodsOf(string, string) (there []*corev1.Pod) {
+	for _, pod := range e.coming {
+		if _, gone := e.gone[pod.Name]; !gone && !pod.CreationTimestamp.After(time.Now()) {
+			there = append(there, pod)
+		}
+	}
+	return there
+}
+
+func (e *endingJanitor) DeletePod(_ context.Context, _, name string) error {
+	for _, pod := range e.coming {
+		if pod.Name == name {
+			e.gone[name] = time.Since(pod.CreationTimestamp.Time)
+		}
+	}
+	return nil
+}
+
+// Five pods each of 3,000 checks.
+func BenchmarkReapOf15000Pods(b *testing.B) {
+	cluster := &fakeJanitor{}
+	for n := range 15000 {
+		p := pod(strconv.Itoa(n), corev1.PodSucceeded, time.Duration(n%5+2)*time.Minute)
+		p.Labels["kuberhealthy-check-name"] = strconv.Itoa(n / 5)
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			FinishedAt: metav1.NewTime(p.CreationTimestamp.Add(time.Second)),
+		}}}}
+		cluster.pods = append(cluster.pods, p)
+	}
+	retention := func() check.Retention { return check.Retention{MaxCompletedPods: 5} }
+	r := reaper{cluster: cluster, retention: retention, logger: slog.New(slog.DiscardHandler)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if r.reap(b.Context(), now); len(cluster.deleted) > 0 {
+			b.Fatal("nothing is too old here")
+		}
 	}
 }
 

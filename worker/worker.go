@@ -21,8 +21,8 @@ import (
 // maxActivities bounds the activities of one worker. A run in flight holds one, which only waits.
 const maxActivities = 4000
 
-// heartbeatThrottle is how soon after one heartbeat another is sent. An activity sends few, and one that matters.
-const heartbeatThrottle = time.Second
+// maxLocal bounds the local activities of one worker. Each takes a moment, but for those that wait for a slow ledger.
+const maxLocal = 1000
 
 // stopTimeout bounds the graceful stop.
 const stopTimeout = 10 * time.Second
@@ -39,14 +39,16 @@ type Options struct {
 	Retention func() check.Retention
 	// ReapInterval is how often pods and jobs that are too old are looked for.
 	ReapInterval time.Duration
-	// Ledger, if any, keeps the account of each run, and Build is the version of this worker in it.
+	// Limiter says when a pod may start.
+	Limiter *activities.Limiter
+	// Ledger, if any, keeps the record of each run and tick, and Build is the version of this worker in it.
 	Ledger activities.Ledger
 	Build  string
 	// Exporter, if any, gets each outcome that is recorded.
 	Exporter activities.Exporter
-	// Heart, if any, beats as long as Temporal and a worker work.
-	Heart  activities.Heart
-	Logger *slog.Logger
+	// Deadman, if any, hears that Temporal and a worker work.
+	Deadman activities.Deadman
+	Logger  *slog.Logger
 }
 
 // Run polls until ctx ends, or until Temporal refuses the worker for good. The cluster must be synced before.
@@ -54,17 +56,17 @@ func Run(ctx context.Context, o Options) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	w := worker.New(o.Temporal, workflows.TaskQueue, worker.Options{
-		MaxConcurrentActivityExecutionSize: maxActivities,
-		WorkflowTaskPollerBehavior:         worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
-		ActivityTaskPollerBehavior:         worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
-		MaxHeartbeatThrottleInterval:       heartbeatThrottle,
-		WorkerStopTimeout:                  stopTimeout,
-		OnFatalError:                       func(err error) { fail(fmt.Errorf("poll Temporal: %w", err)) },
+		MaxConcurrentActivityExecutionSize:      maxActivities,
+		MaxConcurrentLocalActivityExecutionSize: maxLocal,
+		WorkflowTaskPollerBehavior:              worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+		ActivityTaskPollerBehavior:              worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+		WorkerStopTimeout:                       stopTimeout,
+		OnFatalError:                            func(err error) { fail(fmt.Errorf("poll Temporal: %w", err)) },
 	})
 	workflows.Register(w)
 	w.RegisterActivity(&activities.Activities{
-		Cluster: o.Cluster, ReportingURL: o.ReportingURL, Recorder: o.Name, Retention: o.Retention,
-		Ledger: o.Ledger, Build: o.Build, Exporter: o.Exporter, Heart: o.Heart, Executions: executions{o.Temporal},
+		Cluster: o.Cluster, Runs: runs{o.Temporal}, ReportingURL: o.ReportingURL, Recorder: o.Name, Ledger: o.Ledger, Build: o.Build,
+		Limiter: o.Limiter, Exporter: o.Exporter, Deadman: o.Deadman,
 	})
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start worker: %w", err)

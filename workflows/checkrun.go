@@ -1,8 +1,6 @@
 package workflows
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,320 +15,198 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 )
 
-// reportGrace is how long after the end of its pod a report may still arrive.
-const reportGrace = time.Second
-
-// changeReporterExit is the change by which sidecars no longer hold up a run.
-const changeReporterExit = "reporter-exit"
-
-// a gives the activities their names; its methods are never called here.
-var a *activities.Activities
-
-// CheckRun is one run of a check or job, from the creation of its pod to the clean-up. Its workflow ID is the run UUID.
-// A check that fails is an outcome, not an error.
-func CheckRun(ctx workflow.Context, in CheckRunInput) (check.Outcome, error) {
-	r := newCheckRun(ctx, in)
-	return r.run(ctx)
-}
-
-type checkRun struct {
-	in       CheckRunInput
-	uuid     string
-	started  time.Time
-	deadline time.Time
-	// timer ends at the deadline.
-	timer   workflow.Future
-	reports workflow.ReceiveChannel
-
-	// pod is the pod of the present attempt; it is empty before it exists.
-	pod     activities.Pod
-	attempt int
-	// tries are the attempts so far, and avoid the nodes where the platform spoiled some.
-	tries check.Attempts
-	avoid []string
-	// before are the attempts without the last one, and attemptStarted when that began.
-	before         check.Attempts
-	attemptStarted time.Time
-	// specHash is that of the first attempt, and specChanged is true when there is no attempt because of an edit.
-	specHash    string
-	specChanged bool
-	// created is what is known of the pod's creation.
-	created activities.CreatePodResult
-	// seen is the last that is known of the pod.
-	seen check.Observation
-	// exit is the end of the pod, from its start on.
-	exit workflow.Future
-	// reported is true once a report was taken as the verdict of the present attempt, whatever came of that later.
-	reported bool
-	// report is that report, and further is true once one that came after it was kept as evidence.
-	report  status.Report
-	further bool
-	// kept and keptReport are the attempts whose pod and report are kept as evidence already, and waits counts what waits for the
-	// ledger of it.
-	kept, keptReport, waits int
-	// reportedAt and recordedAt are when the report was taken and the outcome first written.
-	reportedAt, recordedAt time.Time
-	notes                  []string
-	// gone is true when the check was deleted before its outcome could be recorded: see told.
-	gone bool
-	// accounts counts what was said to the ledger.
-	accounts int
-}
-
-func newCheckRun(ctx workflow.Context, in CheckRunInput) *checkRun {
-	now := workflow.Now(ctx)
-	r := &checkRun{
-		in: in, uuid: workflow.GetInfo(ctx).WorkflowExecution.ID,
-		started: now, deadline: now.Add(in.Timeout),
-		timer: workflow.NewTimerWithOptions(ctx, in.Timeout, workflow.TimerOptions{Summary: "deadline of the run"}),
-		// Asking for the channel before anything else keeps a report that comes early.
-		reports: workflow.GetSignalChannel(ctx, ReportSignal),
-	}
-	if in.LostSince != nil {
-		r.started = *in.LostSince // so that an outcome which was recorded after it stands
-	}
-	return r
-}
-
-func (r *checkRun) run(ctx workflow.Context) (check.Outcome, error) {
-	r.begin(ctx)
-	outcome := r.verdict(ctx)
+// CheckRun is one run of a check or job, from the creation of its pod to its record. Its workflow ID is the run UUID. A check
+// that fails is an outcome, not an error.
+func CheckRun(ctx workflow.Context, in CheckRunInput) (CheckRunResult, error) {
+	r := newRun(ctx, in)
+	r.showRunning(ctx)
+	last := r.attempts(ctx)
 	// From here on the run ends in order, even when it was cancelled meanwhile.
 	after, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	return r.conclude(ctx, after, outcome)
-}
-
-// tryPod creates a pod and waits for what comes first: a report, the pod's end, the deadline, or the end of the check.
-func (r *checkRun) tryPod(ctx workflow.Context) check.Outcome {
-	workflow.SetCurrentDetails(ctx, "creating the pod")
-	// The name is known before the pod: a creation whose answer is lost is cleaned up too.
-	name := check.Run{UUID: r.uuid, Attempt: r.attempt}.PodName(r.in.Ref.Name)
-	r.pod = activities.Pod{Namespace: r.in.Ref.Namespace, Name: name, Deadline: r.deadline}
-	r.seen, r.exit = check.Observation{}, nil
-	r.reported, r.reportedAt, r.attemptStarted = false, time.Time{}, workflow.Now(ctx)
-	created, err := r.createPod(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return check.Outcome{Result: check.Canceled}
-	case err != nil:
-		failure := check.CreateFailed(reason(err))
-		failure.Final = true // it was tried until the deadline
-		return failure.Outcome(r.in.Ref)
-	case created.CheckGone:
-		r.pod.Name = ""
-		return check.Outcome{Result: check.Canceled}
-	case created.SpecChanged:
-		r.pod.Name, r.specChanged = "", true
-		return check.Outcome{}
-	case created.Failure != nil:
-		r.pod.Name = ""
-		return created.Failure.Outcome(r.in.Ref)
-	}
-	r.created, r.specHash = created, created.SpecHash
-	return r.awaitVerdict(ctx)
-}
-
-func (r *checkRun) awaitVerdict(ctx workflow.Context) check.Outcome {
-	var verdict *check.Outcome
-	decide := func(o check.Outcome) { verdict = &o }
-	start := workflow.ExecuteActivity(r.waitOptions(ctx, "wait for the pod to start"), a.WaitForPodStart, r.pod)
-	r.details(ctx, "waiting for pod %s to start", r.pod.Name)
-
-	// The order matters: of what is ready at the same moment, the report comes first.
-	selector := workflow.NewSelector(ctx)
-	selector.AddReceive(r.reports, func(reports workflow.ReceiveChannel, _ bool) {
-		var report status.Report
-		if reports.ReceiveAsync(&report) { // false for a signal that is no report
-			decide(r.take(ctx, report))
-		}
-	})
-	selector.AddFuture(start, func(workflow.Future) {
-		if r.observe(ctx, start); r.over() || r.seen.Hopeless != "" {
-			decide(r.withoutReport(ctx))
-			return
-		}
-		selector.AddFuture(r.watchExit(ctx), func(exit workflow.Future) {
-			if r.observe(ctx, exit); r.over() {
-				decide(r.withoutReport(ctx))
-			}
-		})
-	})
-	selector.AddFuture(r.timer, func(workflow.Future) {
-		if ctx.Err() != nil { // the timer ends with the run
-			decide(check.Outcome{Result: check.Canceled})
-			return
-		}
-		decide(r.atDeadline(ctx))
-	})
-	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) { decide(check.Outcome{Result: check.Canceled}) })
-	for verdict == nil {
-		selector.Select(ctx)
-	}
-	return *verdict
-}
-
-// take makes a report the verdict of the run.
-func (r *checkRun) take(ctx workflow.Context, report status.Report) check.Outcome {
-	r.reported, r.report, r.reportedAt = true, report, workflow.Now(ctx)
-	return check.FromReport(report)
-}
-
-// watchExit waits for the end of the pod, once an attempt.
-func (r *checkRun) watchExit(ctx workflow.Context) workflow.Future {
-	if r.exit == nil {
-		r.exit = workflow.ExecuteActivity(r.waitOptions(ctx, "wait for the pod to exit"), a.WaitForPodExit, r.pod)
-		r.details(ctx, "waiting for the report of pod %s until %s", r.pod.Name, r.deadline.UTC().Format(time.TimeOnly))
-	}
-	return r.exit
-}
-
-// observe takes over what a waiting activity saw. An activity that never answered adds nothing; the deadline decides.
-func (r *checkRun) observe(ctx workflow.Context, waited workflow.Future) {
-	var seen check.Observation
-	if err := waited.Get(ctx, &seen); err != nil {
-		return
-	}
-	if seen.Node == "" {
-		seen.Node = r.seen.Node
-	}
-	seen.Started = seen.Started || r.seen.Started
-	seen.Disrupted = seen.Disrupted || r.seen.Disrupted && seen.Gone // its last object is not there to say so
-	if len(seen.Logs) == 0 {
-		seen.Logs = r.seen.Logs
-	}
-	r.seen = seen
-}
-
-// over is true when the pod can send no further report.
-func (r *checkRun) over() bool { return r.seen.Ended || r.seen.Gone }
-
-// withoutReport is the outcome of a pod that ended, went or cannot start, unless a report still arrives.
-func (r *checkRun) withoutReport(ctx workflow.Context) check.Outcome {
-	if r.over() {
-		var report status.Report
-		if ok, _ := r.reports.ReceiveWithTimeout(ctx, reportGrace, &report); ok {
-			return r.take(ctx, report)
-		}
-	}
-	failure := check.EndedSilently(r.seen)
-	switch {
-	case r.seen.Removed():
-		failure = check.Removed(r.seen)
-	case r.seen.Hopeless != "":
-		failure = check.CannotStart(r.seen)
-	}
-	return failure.Outcome(r.in.Ref)
-}
-
-// atDeadline is the outcome of a run without a report at its deadline. The pod is looked at once more: what a waiting
-// activity should have seen may have been missed, when no worker was there.
-func (r *checkRun) atDeadline(ctx workflow.Context) check.Outcome {
-	r.look(ctx)
-	switch {
-	case r.over() || r.seen.AllEnded || r.seen.Hopeless != "":
-		return r.withoutReport(ctx)
-	case r.seen.Started:
-		return check.NoReport(r.seen).Outcome(r.in.Ref)
-	default:
-		return check.NotStarted(r.seen).Outcome(r.in.Ref)
-	}
-}
-
-// conclude records the outcome, sees the pod off, and takes in what still arrived until the end of the run. The run may be
-// cancelled meanwhile: then nobody waits for its pod.
-func (r *checkRun) conclude(cancellable, ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
-	outcome = r.complete(ctx, outcome)
-	gone, err := r.record(ctx, outcome)
+	outcome, err := r.conclude(ctx, after, last)
 	if err != nil {
+		return CheckRunResult{Outcome: outcome.Bounded()}, err
+	}
+	return r.close(after, last, outcome)
+}
+
+// run is what all attempts of a run share.
+type run struct {
+	in      CheckRunInput
+	uuid    string
+	started time.Time
+	reports workflow.ReceiveChannel
+
+	// deadline is the end of the run, at which timer ends. queued is how long the run waited until its pod might start.
+	deadline  time.Time
+	timer     workflow.Future
+	stopTimer workflow.CancelFunc
+	queued    time.Duration
+
+	// tries counts the attempts, avoid are the nodes where the platform ended some, and specHash is that of the first.
+	tries    check.Attempts
+	avoid    []string
+	specHash string
+
+	// shown is true once an outcome was recorded, and deleted when there was no check to record the first final one for. One
+	// that was recorded stands, whatever becomes of the check after it.
+	shown, deleted bool
+	// furtherKept is true once a report was kept as evidence that came after the one that counts.
+	furtherKept bool
+	notes       []string
+	// revision counts the records of the run, and unrecorded is what the ledger has not taken.
+	revision   int
+	unrecorded activities.Unrecorded
+}
+
+func newRun(ctx workflow.Context, in CheckRunInput) *run {
+	r := &run{
+		in: in, uuid: workflow.GetInfo(ctx).WorkflowExecution.ID, started: workflow.Now(ctx),
+		// Asking for the channel before anything else keeps a report that comes early.
+		reports: workflow.GetSignalChannel(ctx, ReportSignal),
+	}
+	r.unrecorded.Due = r.due()
+	r.setDeadline(ctx)
+	return r
+}
+
+// due is the key of the record of the run.
+func (r *run) due() activities.Due {
+	return activities.Due{Ref: r.in.Ref, Trigger: r.in.Trigger, At: r.in.Due}
+}
+
+// setDeadline gives the run all of its time, from now on.
+func (r *run) setDeadline(ctx workflow.Context) {
+	if r.stopTimer != nil {
+		r.stopTimer()
+	}
+	r.deadline = workflow.Now(ctx).Add(r.in.Timeout)
+	ctx, r.stopTimer = workflow.WithCancel(ctx)
+	r.timer = workflow.NewTimerWithOptions(ctx, r.in.Timeout, workflow.TimerOptions{Summary: "deadline of the run"})
+}
+
+func (r *run) left(ctx workflow.Context) time.Duration {
+	return max(r.deadline.Sub(workflow.Now(ctx)), 0)
+}
+
+// attempts makes attempts, one after another, until the outcome of the run is known. It returns the last one, with that outcome.
+func (r *run) attempts(ctx workflow.Context) *attempt {
+	var last *attempt
+	for number := 1; ; number++ {
+		next := r.try(ctx, number)
+		if next.specChanged {
+			r.note("not repeated, because the spec has changed")
+			break
+		}
+		if last = next; !r.another(ctx, last) {
+			break
+		}
+	}
+	last.outcome = r.tries.Verdict(last.outcome, r.deadline.Sub(last.started) < r.in.Timeout/2)
+	for _, text := range last.outcome.Notes {
+		r.note(text)
+	}
+	return last
+}
+
+// conclude records the outcome, waits for the exit of a pod that has reported, removes one that goes on, and takes in what
+// still arrived. The run may be cancelled meanwhile: then nobody waits for its pod.
+func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (outcome check.Outcome, err error) {
+	outcome = r.complete(ctx, last, last.outcome)
+	if r.deleted, err = r.record(ctx, last, outcome, false); err != nil {
 		return outcome, err
 	}
-	if r.gone = gone && r.in.Given == nil; r.gone { // a program's run is its own, whatever there is of that name
+	if r.deleted {
 		r.note(fmt.Sprintf("the check was deleted; without that: %s: %s", outcome.Result, strings.Join(outcome.Errors, "; ")))
 	}
-	if r.reported && !r.exits(cancellable) && cancellable.Err() == nil {
+	if last.report != nil && !r.exits(cancellable, last) && cancellable.Err() == nil {
 		// Cut short: quoted, the largest report would be larger than Temporal takes.
 		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", outcome.Errors))
 		r.note(fmt.Sprintf("before the deadline the check reported: %s %s", outcome.Result, said))
-		outcome = r.complete(ctx, check.NoExit().Outcome(r.in.Ref))
-		if _, err := r.record(ctx, outcome); err != nil {
+		outcome = r.complete(ctx, last, check.NoExit().Outcome(r.in.Ref))
+		if _, err := r.record(ctx, last, outcome, false); err != nil {
 			return outcome, err
 		}
 	}
-	r.keepEvidence(ctx, outcome)
-	r.cleanUp(ctx)
-	if err := r.setJobPhase(ctx, khv1.JobCompleted); err != nil {
+	r.keepEvidence(ctx, last, outcome)
+	r.removePod(ctx, last)
+	if err := r.setJobPhase(ctx, khv1.JobCompleted, 0); err != nil {
 		return outcome, err
 	}
-	if err := r.account(ctx, outcome); err != nil {
-		return outcome, err
-	}
-	return r.takeLateReports(ctx, outcome)
+	r.recordRun(ctx, last, outcome)
+	return r.takeLateReports(ctx, last, outcome)
 }
 
-func (r *checkRun) complete(ctx workflow.Context, outcome check.Outcome) check.Outcome {
-	outcome.Started, outcome.Judged, outcome.Node = r.started, workflow.Now(ctx), r.seen.Node
-	outcome.Reported = outcome.Reported && r.reported // else the UUID could still be used to report
+func (r *run) complete(ctx workflow.Context, last *attempt, outcome check.Outcome) check.Outcome {
+	outcome.Started, outcome.Judged, outcome.Node = r.started, workflow.Now(ctx), last.seen.Node
+	outcome.Reported = outcome.Reported && last.report != nil // else the UUID could still be used to report
 	return outcome
 }
 
-// told is the outcome that account, metrics and Temporal are told. A run whose check was deleted is cancelled, also when nobody was
-// there to cancel it: what it found may be the deletion of its pod. No step depends on it, so that runs in flight replay.
-func (r *checkRun) told(outcome check.Outcome) check.Outcome {
-	if !r.gone {
+// final is the outcome for record, metrics and Temporal. A run whose check was deleted is cancelled, also when nobody was there
+// to cancel it: what it found may be the deletion of its pod.
+func (r *run) final(outcome check.Outcome) check.Outcome {
+	if !r.deleted {
 		return outcome
 	}
 	return check.Outcome{Result: check.Canceled, Started: outcome.Started, Judged: outcome.Judged, Node: outcome.Node}
 }
 
-// exits waits for the end of a pod that has reported, until the deadline. In a pod of several containers, those that go on
-// after the first has ended are sidecars: nobody waits for them.
-func (r *checkRun) exits(ctx workflow.Context) bool {
-	r.details(ctx, "reported; waiting for pod %s to exit", r.pod.Name)
-	exit := r.watchExit(ctx)
-	if r.created.Containers > 1 && workflow.GetVersion(ctx, changeReporterExit, workflow.DefaultVersion, 1) > workflow.DefaultVersion {
-		exit = workflow.ExecuteActivity(r.waitOptions(ctx, "wait for the container that reported"), a.WaitForReporterExit, r.pod)
-	}
-	if r.observe(ctx, exit); !r.over() && !r.seen.PartlyEnded {
-		r.look(ctx)
-	}
-	return r.over() || r.seen.PartlyEnded
-}
-
-// takeLateReports reads what arrived after the verdict. A report that was answered with success is never lost: the first
-// one of a run without any becomes the outcome, every other is noted.
-func (r *checkRun) takeLateReports(ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
+// takeLateReports reads what arrived after the outcome was known. A report that was answered with success is never lost: the
+// first one of a run without any becomes the outcome, every other is noted.
+func (r *run) takeLateReports(ctx workflow.Context, last *attempt, outcome check.Outcome) (check.Outcome, error) {
 	var report status.Report
 	for r.reports.ReceiveAsync(&report) {
-		if r.reported || outcome.Result == check.Canceled {
+		if last.report != nil || outcome.Result == check.Canceled {
 			r.noteFurther(ctx, report)
 			continue
 		}
 		r.note("the report came late; before it: " + strings.Join(outcome.Errors, "; "))
-		r.tries = r.before // it is the verdict of the last attempt
-		outcome = r.complete(ctx, r.tries.Verdict(r.take(ctx, report), false))
-		_, recorded := r.record(ctx, outcome)
-		r.keepEvidence(ctx, outcome)
-		if err := errors.Join(recorded, r.account(ctx, outcome)); err != nil {
+		r.tries = last.before // it is the outcome of the last attempt
+		outcome = r.complete(ctx, last, r.tries.Verdict(last.take(ctx, report), false))
+		if _, err := r.record(ctx, last, outcome, false); err != nil {
 			return outcome, err
 		}
+		r.keepEvidence(ctx, last, outcome)
+		r.recordRun(ctx, last, outcome)
 	}
-	return r.close(ctx, outcome)
+	return outcome, nil
 }
 
 // close ends the workflow. A cancelled run ends as cancelled.
-func (r *checkRun) close(ctx workflow.Context, outcome check.Outcome) (check.Outcome, error) {
-	outcome = r.told(outcome)
-	outcome.Notes, outcome.Node = r.notes, cmp.Or(outcome.Node, r.seen.Node)
+func (r *run) close(ctx workflow.Context, last *attempt, outcome check.Outcome) (CheckRunResult, error) {
+	outcome = r.final(outcome).Bounded()
+	outcome.Notes = r.notes
+	if outcome.Node == "" {
+		outcome.Node = last.seen.Node
+	}
 	workflow.SetCurrentDetails(ctx, summary(outcome))
-	if err := workflow.UpsertTypedSearchAttributes(ctx, SearchAttributeOutcome.ValueSet(string(outcome.Result))); err != nil {
-		return outcome, fmt.Errorf("set search attribute: %w", err)
+	result := CheckRunResult{Outcome: outcome}
+	attributes := []temporal.SearchAttributeUpdate{SearchAttributeOutcome.ValueSet(string(outcome.Result))}
+	if last.report != nil {
+		attributes = append(attributes, SearchAttributeReported.ValueSet("true"))
+	}
+	if r.unrecorded.Record != nil || len(r.unrecorded.Evidence) > 0 {
+		result.Unrecorded = &r.unrecorded
+		attributes = append(attributes, SearchAttributeRecord.ValueSet(RecordWaiting))
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, attributes...); err != nil {
+		return result, fmt.Errorf("set search attributes: %w", err)
 	}
 	r.measure(ctx, outcome)
-	if outcome.Result == check.Canceled {
-		return outcome, temporal.NewCanceledError("the check is gone")
+	if outcome.Result == check.Canceled && result.Unrecorded == nil { // an error has no result
+		return result, temporal.NewCanceledError("the check was deleted, or its run cancelled")
 	}
-	return outcome, nil
+	return result, nil
+}
+
+func (r *run) measure(ctx workflow.Context, outcome check.Outcome) {
+	measureRun(ctx, r.in.Ref, outcome, r.tries)
+	durations := workflow.GetMetricsHandler(ctx)
+	durations.Timer("khronicle_run_verdict").Record(outcome.Judged.Sub(outcome.Started))
+	durations.Timer("khronicle_run").Record(workflow.Now(ctx).Sub(r.started))
+	durations.Timer("khronicle_run_queued").Record(r.queued)
 }
 
 // summary is made at once: of the many texts that a report may have, one after the other would take so long that the SDK
@@ -339,18 +215,23 @@ func summary(outcome check.Outcome) string {
 	return strings.Join(slices.Concat([]string{string(outcome.Result)}, outcome.Errors, outcome.Notes), "\n")
 }
 
-// reason is the innermost text of an activity's error: what the API server said.
-func reason(err error) string {
-	var application *temporal.ApplicationError
-	if errors.As(err, &application) {
-		return application.Message()
+// Bounds of the notes of a run.
+const (
+	maxNotes     = 32
+	maxNoteBytes = 1000
+)
+
+// note adds a note. Of very many, the first half and the newest stay.
+func (r *run) note(text string) {
+	if len(r.notes) == maxNotes {
+		r.notes = slices.Delete(r.notes, maxNotes/2, maxNotes/2+1)
 	}
-	var timeout *temporal.TimeoutError
-	if errors.As(err, &timeout) {
-		if last := timeout.Unwrap(); last != nil {
-			return reason(last)
-		}
-		return "no answer before the deadline"
-	}
-	return err.Error()
+	r.notes = append(r.notes, check.Cut(text, maxNoteBytes))
+}
+
+// label is the line that the Temporal UI shows for a step.
+func (r *run) label(what string) string { return what + " — " + r.in.Ref.String() }
+
+func (r *run) details(ctx workflow.Context, format string, args ...any) {
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf(format, args...))
 }

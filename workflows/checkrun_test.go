@@ -1,715 +1,182 @@
 package workflows_test
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
-	"log/slog"
+	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
 
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
-	"github.com/khronicle/khronicle/external/status"
-	"github.com/khronicle/khronicle/internal/telemetry"
 	"github.com/khronicle/khronicle/workflows"
 )
 
-const runUUID = "6f6cf0a5-2d3a-4c9b-8f4e-1f5f0f6f7a11"
-
-var (
-	checkRef = check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: "u-1", Generation: 1}
-	jobRef   = check.Ref{Kind: khv1.KHJob, Namespace: "shop", Name: "cart", UID: "u-2", Generation: 1}
-)
-
-// world plays the cluster: it answers the activities of one run and keeps what they did.
-type world struct {
-	env *testsuite.TestWorkflowEnvironment
-
-	create func(activities.Run) (activities.CreatePodResult, error)
-	// start and exit are what the waiting activities see, and when.
-	start, exit func() (check.Observation, error)
-	// reporterExit is what is seen of a pod of several containers after its report.
-	reporterExit func() (check.Observation, error)
-	// look is how the pod is found at the deadline.
-	look                  func() (check.Observation, error)
-	startAfter, exitAfter time.Duration
-	reporterExitAfter     time.Duration
-	// stuck pods stay when they are deleted.
-	stuck bool
-	// recordErrors are returned by RecordOutcome before it succeeds.
-	recordErrors []error
-	// gone is true when RecordOutcome finds the check deleted.
-	gone bool
-	// whileCleaning happens during the clean-up.
-	whileCleaning func()
-
-	created  []activities.Run
-	recorded []check.Outcome
-	// dues are when the runs were due whose outcomes were recorded.
-	dues    []time.Time
-	cleaned []activities.CleanUpInput
-	phases  []khv1.JobPhase
-}
-
-func running() (check.Observation, error) {
-	return check.Observation{Started: true, Node: "node-1"}, nil
-}
-
-func exited() (check.Observation, error) {
-	return check.Observation{Started: true, Ended: true, Node: "node-1", Detail: "all containers exited with code 0"}, nil
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	return newMeasuredWorld(t, client.MetricsNopHandler)
-}
-
-func newMeasuredWorld(t *testing.T, metrics client.MetricsHandler) *world {
-	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetMetricsHandler(metrics)
-	w := &world{env: suite.NewTestWorkflowEnvironment(), start: running, exit: exited, reporterExit: running, look: running, startAfter: time.Second, reporterExitAfter: time.Second, exitAfter: 10 * time.Second}
-	w.create = func(activities.Run) (activities.CreatePodResult, error) { return activities.CreatePodResult{}, nil }
-	w.env.SetTestTimeout(10 * time.Second)
-	w.env.SetStartWorkflowOptions(startOptions(runUUID))
-	w.env.RegisterActivity(&activities.Activities{})
-	var a *activities.Activities
-	w.env.OnActivity(a.CreatePod, anything, anything).Return(func(_ context.Context, run activities.Run) (activities.CreatePodResult, error) {
-		w.created = append(w.created, run)
-		return w.create(run)
-	})
-	w.env.OnActivity(a.WaitForPodStart, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.start() }).
-		AfterFn(func() time.Duration { return w.startAfter })
-	w.env.OnActivity(a.WaitForPodExit, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.exit() }).
-		AfterFn(func() time.Duration { return w.exitAfter })
-	w.env.OnActivity(a.WaitForReporterExit, anything, anything).Return(func(context.Context, activities.Pod) (check.Observation, error) { return w.reporterExit() }).
-		AfterFn(func() time.Duration { return w.reporterExitAfter }).Maybe()
-	w.env.OnActivity(a.LookAtPod, anything, anything).Return(func(_ context.Context, pod activities.Pod) (check.Observation, error) {
-		if w.stuck || !slices.ContainsFunc(w.cleaned, func(c activities.CleanUpInput) bool { return c.Pod.Name == pod.Name }) {
-			return w.look()
-		}
-		return check.Observation{Gone: true}, nil
-	}).Maybe()
-	w.env.OnActivity(a.RecordOutcome, anything, anything).Return(func(_ context.Context, in activities.RecordOutcomeInput) (activities.RecordOutcomeResult, error) {
-		if len(w.recordErrors) > 0 {
-			err := w.recordErrors[0]
-			w.recordErrors = w.recordErrors[1:]
-			return activities.RecordOutcomeResult{}, err
-		}
-		w.recorded, w.dues = append(w.recorded, in.Outcome), append(w.dues, in.Due)
-		return activities.RecordOutcomeResult{CheckGone: w.gone}, nil
-	})
-	w.env.OnActivity(a.CleanUp, anything, anything).Return(func(_ context.Context, in activities.CleanUpInput) error {
-		w.cleaned = append(w.cleaned, in)
-		if w.whileCleaning != nil {
-			w.whileCleaning()
-		}
-		return nil
-	})
-	w.env.OnActivity(a.SetJobPhase, anything, anything).Return(func(_ context.Context, in activities.SetJobPhaseInput) error {
-		w.phases = append(w.phases, in.Phase)
-		return nil
-	})
-	w.env.OnUpsertTypedSearchAttributes(anything).Return(nil).Maybe()
-	return w
-}
-
-// reportAfter sends a report into the run.
-func (w *world) reportAfter(delay time.Duration, errs ...string) {
-	w.env.RegisterDelayedCallback(func() {
-		w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(errs))
-	}, delay)
-}
-
-// confirm makes the spec ask for so many attempts.
-func (w *world) confirm(attempts int) {
-	w.create = func(activities.Run) (activities.CreatePodResult, error) {
-		return activities.CreatePodResult{Attempts: attempts}, nil
-	}
-}
-
-// execute runs a CheckRun with a timeout of one minute to its end.
-func (w *world) execute(t *testing.T, ref check.Ref) (check.Outcome, error) {
-	t.Helper()
-	return w.executeInput(t, workflows.CheckRunInput{Ref: ref, Trigger: workflows.TriggerSchedule, Timeout: time.Minute})
-}
-
-func (w *world) executeInput(t *testing.T, in workflows.CheckRunInput) (check.Outcome, error) {
-	t.Helper()
-	w.env.ExecuteWorkflow(workflows.CheckRun, in)
-	if !w.env.IsWorkflowCompleted() {
-		t.Fatal("the run did not end")
-	}
-	if err := w.env.GetWorkflowError(); err != nil {
-		return check.Outcome{}, err
-	}
-	var outcome check.Outcome
-	if err := w.env.GetWorkflowResult(&outcome); err != nil {
+// A run that succeeds costs one activity task; all else happens within workflow tasks.
+func TestSuccessTakesOneActivityAndThreeLocalOnes(t *testing.T) {
+	w := newWorld(t)
+	w.reportAfter(5 * time.Second)
+	if _, err := w.execute(t, checkRef); err != nil {
 		t.Fatal(err)
 	}
-	return outcome, nil
-}
-
-func (w *world) texts() [][]string {
-	var all [][]string
-	for _, outcome := range w.recorded {
-		all = append(all, outcome.Errors)
+	want := []string{"local CreatePod", "WatchPod", "local RecordOutcome", "local RecordRun"}
+	if diff := cmp.Diff(want, *w.steps); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
 	}
-	return all
 }
 
-func TestCheckRun(t *testing.T) {
-	const prefix = "Check execution error: shop/cart: "
+func TestReportIsRecordedBeforeThePodExits(t *testing.T) {
+	w := newWorld(t)
+	w.reportAfter(5 * time.Second)
+	recorded := 0
+	w.env.RegisterDelayedCallback(func() { recorded = len(w.outcomes) }, 6*time.Second)
+	if _, err := w.execute(t, checkRef); err != nil || recorded != 1 {
+		t.Errorf("error %v, %d outcomes recorded a second after the report, want 1", err, recorded)
+	}
+}
+
+// The deadline is computed once: the pod, the watch and the record have the same.
+func TestRunHasOneDeadline(t *testing.T) {
+	w := newWorld(t)
+	w.reportAfter(5 * time.Second)
+	want := w.env.Now().Add(time.Minute).UTC()
+	if _, err := w.execute(t, checkRef); err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string]time.Time{"pod": w.created[0].Deadline, "watch": w.watched[0].Deadline, "record": w.records[0].Deadline} {
+		if !got.Equal(want) {
+			t.Errorf("deadline of the %s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// A run that queues has all of its time from the moment at which its pod may start.
+func TestRunThatQueuesCountsItsDeadlineFromItsTurn(t *testing.T) {
+	w := newWorld(t)
+	w.queue = 5 * time.Minute
+	w.create = func(in activities.Attempt) (activities.CreatePodResult, error) {
+		return activities.CreatePodResult{Queued: !in.Admitted}, nil
+	}
+	w.reportAfter(5*time.Minute + 50*time.Second)
+	w.watchTakes = 55 * time.Second
+	began := w.env.Now().UTC()
+	outcome, err := w.execute(t, checkRef)
+	if err != nil || !outcome.OK() {
+		t.Fatalf("outcome is %+v, error %v", outcome, err)
+	}
+	want := []string{"local CreatePod", "AwaitStart", "local CreatePod", "WatchPod", "local RecordOutcome", "local RecordRun"}
+	if diff := cmp.Diff(want, *w.steps); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	record, deadline := w.records[0], began.Add(6*time.Minute)
+	if !w.created[1].Admitted || !w.created[1].Deadline.Equal(deadline) || record.Queued != w.queue || !record.Deadline.Equal(deadline) {
+		t.Errorf("second call %+v, record queued for %s until %s; want it admitted with deadline %s", w.created[1], record.Queued, record.Deadline, deadline)
+	}
+	if !outcome.Started.Equal(began) {
+		t.Errorf("started %s, want %s: the run began before it queued", outcome.Started, began)
+	}
+}
+
+func TestCancelledWhileItQueues(t *testing.T) {
+	w := newWorld(t)
+	w.queue = time.Hour
+	w.creates(activities.CreatePodResult{Queued: true})
+	w.env.RegisterDelayedCallback(w.env.CancelWorkflow, time.Minute+time.Second) // after the time of a run
+	if _, err := w.execute(t, checkRef); !temporal.IsCanceledError(err) {
+		t.Errorf("run ends with %v, want it cancelled", err)
+	}
+	if len(w.created) != 1 || len(w.outcomes) != 0 {
+		t.Errorf("%d pods asked for, recorded %v, want one and nothing", len(w.created), w.texts())
+	}
+}
+
+// While the API server is down, the outcome waits in the run: a local activity tries first, then a durable one. (The test
+// environment tries no activity more than ten times.)
+func TestOutcomeIsRecordedWhenTheAPIServerIsBack(t *testing.T) {
+	w := newWorld(t)
+	w.reportAfter(5*time.Second, "broken")
+	w.recordErrors = slices.Repeat([]error{errors.New("connection refused")}, 17)
+	began := w.env.Now()
+	outcome, err := w.execute(t, checkRef)
+	if err != nil || outcome.Result != check.Failed {
+		t.Fatalf("outcome is %+v, error %v", outcome, err)
+	}
+	if diff := cmp.Diff([][]string{{"broken"}}, w.texts()); diff != "" {
+		t.Errorf("recorded errors (-want +got):\n%s", diff)
+	}
+	local := slices.Index(*w.steps, "local RecordOutcome")
+	durable := slices.Index(*w.steps, "RecordOutcome")
+	if local < 0 || durable < local || slices.Contains((*w.steps)[durable:], "local RecordOutcome") {
+		t.Errorf("steps are %q, want local ones before durable ones", *w.steps)
+	}
+	if took := w.env.Now().Sub(began); took < 50*time.Second {
+		t.Errorf("took %s, want the tries to go on", took)
+	}
+}
+
+// A pod is not asked for after the deadline of its run, however its tries are made.
+func TestPodIsNotAskedForAfterTheDeadline(t *testing.T) {
+	w := newWorld(t)
+	began, last := w.env.Now(), time.Time{}
+	w.create = func(activities.Attempt) (activities.CreatePodResult, error) {
+		last = w.env.Now()
+		return activities.CreatePodResult{}, errors.New("connection refused")
+	}
+	_, err := w.executeInput(t, workflows.CheckRunInput{Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: 10 * time.Second, Due: due})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := last.Sub(began); after > 10*time.Second || after < 6*time.Second {
+		t.Errorf("asked for the last time after %s, want shortly before the deadline after 10s", after)
+	}
+}
+
+func TestOutcomeCarriesItsDueTimeAndPod(t *testing.T) {
+	w := newWorld(t)
+	w.reportAfter(5 * time.Second)
+	if _, err := w.execute(t, checkRef); err != nil {
+		t.Fatal(err)
+	}
+	got := w.outcomes[0]
+	if !got.Due.Equal(due) || got.Pod != podOf(checkRef, 1) || got.UUID != runUUID || got.Ref != checkRef || got.Provisional {
+		t.Errorf("recorded %+v", got)
+	}
+}
+
+// KhOutcome is on each closed run, KhReported only where the check reported, and KhRecord only where the record waits.
+func TestSearchAttributesOfAClosedRun(t *testing.T) {
 	tests := []struct {
-		name  string
-		setup func(w *world)
-		want  check.Result
-		// recorded are the errors of each outcome that was recorded, in turn.
-		recorded [][]string
-		// notes are parts of what the outcome notes.
-		notes []string
-		// kept is true when the run must leave the pod alone, because it has ended by itself.
-		kept  bool
-		flaky bool
+		name              string
+		setup             func(w *world)
+		outcome           string
+		reported, waiting bool
 	}{
-		{
-			name:  "report of success",
-			setup: func(w *world) { w.reportAfter(5 * time.Second) },
-			want:  check.Succeeded, recorded: [][]string{nil}, kept: true,
-		},
-		{
-			name:  "report of failure",
-			setup: func(w *world) { w.reportAfter(5*time.Second, "first", "second") },
-			want:  check.Failed, recorded: [][]string{{"first", "second"}}, kept: true,
-		},
-		{
-			name:  "report before the pod is known to run",
-			setup: func(w *world) { w.reportAfter(100*time.Millisecond, "early") },
-			want:  check.Failed, recorded: [][]string{{"early"}}, kept: true,
-		},
-		{
-			name: "second report is noted and changes nothing",
-			setup: func(w *world) {
-				w.reportAfter(5*time.Second, "first verdict")
-				w.reportAfter(5 * time.Second)
-			},
-			want: check.Failed, recorded: [][]string{{"first verdict"}}, notes: []string{"further report was ignored: OK=true"}, kept: true,
-		},
-		{
-			name: "pod ends without a report",
-			setup: func(w *world) {
-				w.exit = func() (check.Observation, error) {
-					return check.Observation{Started: true, Ended: true, Detail: "container main exited with code 1 (Error)"}, nil
-				}
-			},
-			want: check.Failed, kept: true,
-			recorded: [][]string{{prefix + "checker pod ended without reporting in: container main exited with code 1 (Error)"}},
-		},
-		{
-			name:  "report arrives just after the pod's end",
-			setup: func(w *world) { w.reportAfter(11500*time.Millisecond, "in time") },
-			want:  check.Failed, recorded: [][]string{{"in time"}}, kept: true,
-		},
-		{
-			name:  "no report until the deadline",
-			setup: func(w *world) { w.exit, w.exitAfter = running, time.Minute },
-			want:  check.TimedOut, recorded: [][]string{{prefix + "timed out waiting for checker pod to report in"}},
-		},
-		{
-			name: "pod not started at the deadline",
-			setup: func(w *world) {
-				w.start = func() (check.Observation, error) {
-					return check.Observation{Detail: "container main: ContainerCreating"}, nil
-				}
-				w.startAfter, w.look = time.Minute, w.start // the waiting activity ends with the run
-			},
-			want:     check.TimedOut,
-			recorded: [][]string{{prefix + "failed to see pod running within timeout", "container main: ContainerCreating"}},
-		},
-		{
-			name: "image cannot be pulled",
-			setup: func(w *world) {
-				w.start = func() (check.Observation, error) {
-					return check.Observation{Hopeless: "ErrImagePull", Detail: "container main: ErrImagePull: no such host"}, nil
-				}
-			},
-			want: check.InfraFailed, // shown at once, and again after the last attempt
-			recorded: slices.Repeat([][]string{{
-				prefix + "error when waiting for pod to start: ErrImagePull", "container main: ErrImagePull: no such host",
-			}}, 2),
-			notes: []string{"attempt 1 was repeated: infra-failed", "attempt 2 was repeated: infra-failed"},
-		},
-		{
-			name: "image can be pulled by the second attempt",
-			setup: func(w *world) {
-				w.start = func() (check.Observation, error) {
-					if len(w.created) > 1 {
-						return running()
-					}
-					return check.Observation{Hopeless: "ErrImagePull", Node: "node-1"}, nil
-				}
-				w.reportAfter(15 * time.Second)
-			},
-			want: check.Succeeded, kept: true, recorded: [][]string{{prefix + "error when waiting for pod to start: ErrImagePull"}, nil},
-			notes: []string{"attempt 1 was repeated: infra-failed"},
-		},
-		{
-			name: "pod with an image that cannot be pulled does not go",
-			setup: func(w *world) {
-				w.stuck = true
-				w.start = func() (check.Observation, error) { return check.Observation{Hopeless: "ErrImagePull"}, nil }
-				w.look = w.start
-			},
-			want:     check.InfraFailed,
-			recorded: slices.Repeat([][]string{{prefix + "error when waiting for pod to start: ErrImagePull"}}, 2),
-			notes:    []string{"not repeated, because pod cart-"},
-		},
-		{
-			name: "image name that is not valid",
-			setup: func(w *world) {
-				w.start = func() (check.Observation, error) { return check.Observation{Hopeless: "InvalidImageName"}, nil }
-			},
-			want: check.InfraFailed, recorded: [][]string{{prefix + "error when waiting for pod to start: InvalidImageName"}},
-		},
-		{
-			name: "failure that is confirmed by a crash",
-			setup: func(w *world) {
-				w.confirm(3)
-				w.reportAfter(5*time.Second, "first")
-				w.reportAfter(17*time.Second, "second")
-				w.exit = func() (check.Observation, error) {
-					return check.Observation{Started: true, Ended: true, Detail: "container main exited with code 1 (Error)"}, nil
-				}
-			},
-			want: check.Failed, kept: true,
-			recorded: [][]string{{prefix + "checker pod ended without reporting in: container main exited with code 1 (Error)"}},
-			notes:    []string{"attempt 1 was repeated: failed: first", "attempt 2 was repeated: failed: second"},
-		},
-		{
-			name: "failure that is not confirmed",
-			setup: func(w *world) {
-				w.confirm(2)
-				w.reportAfter(5*time.Second, "hiccup")
-				w.reportAfter(17 * time.Second)
-			},
-			want: check.Succeeded, flaky: true, recorded: [][]string{nil}, kept: true,
-			notes: []string{"attempt 1 was repeated: failed: hiccup"},
-		},
-		{
-			name: "failure whose pod does not exit is confirmed by another pod",
-			setup: func(w *world) {
-				w.confirm(2)
-				w.reportAfter(5*time.Second, "first")
-				w.reportAfter(25*time.Second, "second")
-				w.exitAfter = 30 * time.Second
-			},
-			want: check.Failed, recorded: [][]string{{"second"}}, kept: true,
-			notes: []string{"attempt 1 was repeated: failed: first"},
-		},
-		{
-			name: "second report of an attempt is not that of the next one",
-			setup: func(w *world) {
-				w.confirm(2)
-				w.reportAfter(5*time.Second, "first")
-				w.reportAfter(11500*time.Millisecond, "first")
-				w.reportAfter(20 * time.Second)
-			},
-			want: check.Succeeded, flaky: true, recorded: [][]string{nil}, kept: true,
-			notes: []string{"a further report was ignored", "attempt 1 was repeated: failed: first"},
-		},
-		{
-			name: "report of an evicted pod arrives before the next one is made",
-			setup: func(w *world) {
-				w.exit = func() (check.Observation, error) {
-					return check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "pod Evicted"}, nil
-				}
-				w.reportAfter(12500*time.Millisecond, "in time")
-			},
-			want: check.Failed, recorded: [][]string{{"in time"}}, kept: true,
-		},
-		{
-			name: "attempt that the deadline ends takes a failure not back",
-			setup: func(w *world) {
-				w.confirm(2)
-				w.reportAfter(5*time.Second, "broken")
-				w.exit = func() (check.Observation, error) {
-					if len(w.created) == 1 {
-						return exited()
-					}
-					return check.Observation{}, errUnanswered
-				}
-			},
-			want: check.Failed, recorded: [][]string{{"broken"}},
-			notes: []string{"attempt 1 was repeated: failed: broken", "the last attempt was cut short: " + prefix + "timed out"},
-		},
-		{
-			name: "pod deleted before it ran",
-			setup: func(w *world) {
-				w.start = func() (check.Observation, error) { return check.Observation{Gone: true}, nil }
-			},
-			want: check.Failed, kept: true,
-			recorded: [][]string{{
-				prefix + "error when waiting for pod to start: the khcheck check pod is deleted, waiting for start failed",
-			}},
-		},
-		{
-			name: "pod deleted while it ran",
-			setup: func(w *world) {
-				w.exit = func() (check.Observation, error) { return check.Observation{Started: true, Gone: true}, nil }
-			},
-			want: check.Failed, recorded: [][]string{{"Check execution error: pod deleted unexpectedly"}}, kept: true,
-		},
-		{
-			name: "pod reports and does not exit",
-			setup: func(w *world) {
-				w.reportAfter(5 * time.Second)
-				w.exit, w.exitAfter = running, 59*time.Second
-			},
-			want: check.TimedOut, recorded: [][]string{nil, {prefix + "timed out waiting for pod to exit"}},
-			notes: []string{"before the deadline the check reported: succeeded"},
-		},
-		{
-			name: "pod reports, and a sidecar never exits",
-			setup: func(w *world) {
-				w.reportAfter(5*time.Second, "from the first container")
-				w.create = func(activities.Run) (activities.CreatePodResult, error) {
-					return activities.CreatePodResult{Containers: 2}, nil
-				}
-				w.exit, w.exitAfter = running, 59*time.Second
-				w.reporterExit = func() (check.Observation, error) {
-					return check.Observation{Started: true, PartlyEnded: true}, nil
-				}
-			},
-			want: check.Failed, recorded: [][]string{{"from the first container"}},
-		},
-		{
-			name: "pod of two containers reports, and none exits",
-			setup: func(w *world) {
-				w.reportAfter(5 * time.Second)
-				w.create = func(activities.Run) (activities.CreatePodResult, error) {
-					return activities.CreatePodResult{Containers: 2}, nil
-				}
-				w.exit, w.exitAfter = running, 59*time.Second
-			},
-			want: check.TimedOut, recorded: [][]string{nil, {prefix + "timed out waiting for pod to exit"}},
-			notes: []string{"before the deadline the check reported: succeeded"},
-		},
-		{
-			name: "pod whose check has crashed beside a sidecar",
-			setup: func(w *world) {
-				w.exit, w.exitAfter = running, time.Minute
-				w.look = func() (check.Observation, error) {
-					return check.Observation{Started: true, PartlyEnded: true, Detail: "container main exited with code 1 (Error)"}, nil
-				}
-			},
-			want: check.TimedOut,
-			recorded: [][]string{{
-				prefix + "timed out waiting for checker pod to report in", "container main exited with code 1 (Error)",
-			}},
-		},
-		{
-			name: "pod reported and exited while no worker was there until after the deadline",
-			setup: func(w *world) {
-				w.reportAfter(5*time.Second, "seen late")
-				w.exit = func() (check.Observation, error) { return check.Observation{}, errUnanswered }
-				w.look = exited
-			},
-			want: check.Failed, recorded: [][]string{{"seen late"}}, kept: true,
-		},
-		{
-			name: "pod crashed while no worker was there until after the deadline",
-			setup: func(w *world) {
-				w.exitAfter, w.look = 2*time.Minute, func() (check.Observation, error) {
-					return check.Observation{Started: true, Ended: true, Detail: "container main exited with code 2 (Error)"}, nil
-				}
-			},
-			want: check.Failed, kept: true,
-			recorded: [][]string{{prefix + "checker pod ended without reporting in: container main exited with code 2 (Error)"}},
-		},
-		{
-			name: "pod whose containers have ended, though the kubelet has not said so of the pod",
-			setup: func(w *world) {
-				w.exitAfter, w.look = 2*time.Minute, func() (check.Observation, error) {
-					return check.Observation{Started: true, PartlyEnded: true, AllEnded: true, Detail: "container main exited with code 3 (Error)"}, nil
-				}
-			},
-			want:     check.Failed,
-			recorded: [][]string{{prefix + "checker pod ended without reporting in: container main exited with code 3 (Error)"}},
-		},
-		{
-			name: "API server is away at the deadline",
-			setup: func(w *world) {
-				w.exitAfter = 2 * time.Minute
-				w.look = func() (check.Observation, error) { return check.Observation{}, errUnanswered }
-			},
-			want: check.TimedOut, recorded: [][]string{{prefix + "timed out waiting for checker pod to report in"}},
-		},
-		{
-			name: "pod reports, does not exit, and reports again",
-			setup: func(w *world) {
-				w.reportAfter(5 * time.Second)
-				w.exit, w.exitAfter = running, 59*time.Second
-				w.whileCleaning = func() { w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(nil)) }
-			},
-			want: check.TimedOut, recorded: [][]string{nil, {prefix + "timed out waiting for pod to exit"}},
-			notes: []string{"before the deadline the check reported: succeeded", "further report was ignored"},
-		},
-		{
-			name: "API server refuses the pod",
-			setup: func(w *world) {
-				failure := check.CreateFailed("quota exceeded")
-				w.create = func(activities.Run) (activities.CreatePodResult, error) {
-					return activities.CreatePodResult{Failure: &failure}, nil
-				}
-			},
-			want:     check.InfraFailed,
-			recorded: slices.Repeat([][]string{{prefix + "failed to create pod for checker: quota exceeded"}}, 2),
-			notes:    []string{"attempt 1 was repeated", "attempt 2 was repeated"},
-		},
-		{
-			name: "API server does not answer until the deadline",
-			setup: func(w *world) {
-				w.create = func(activities.Run) (activities.CreatePodResult, error) {
-					return activities.CreatePodResult{}, errors.New("connection refused")
-				}
-			},
-			want: check.InfraFailed, recorded: [][]string{{prefix + "failed to create pod for checker: connection refused"}},
-		},
-		{
-			name: "API server comes back",
-			setup: func(w *world) {
-				w.reportAfter(5 * time.Second)
-				w.create = func(activities.Run) (activities.CreatePodResult, error) {
-					if len(w.created) < 3 {
-						return activities.CreatePodResult{}, errors.New("connection refused")
-					}
-					return activities.CreatePodResult{}, nil
-				}
-			},
-			want: check.Succeeded, recorded: [][]string{nil}, kept: true,
-		},
-		{
-			name: "state cannot be written at first",
-			setup: func(w *world) {
-				w.reportAfter(5*time.Second, "kept")
-				w.recordErrors = slices.Repeat([]error{errors.New("connection refused")}, 5)
-			},
-			want: check.Failed, recorded: [][]string{{"kept"}}, kept: true,
-		},
-		{
-			name: "evicted pod is replaced",
-			setup: func(w *world) {
-				w.exit = func() (check.Observation, error) {
-					if len(w.created) == 1 {
-						return check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "pod Evicted"}, nil
-					}
-					return exited()
-				}
-				w.reportAfter(15 * time.Second)
-			},
-			want: check.Succeeded, recorded: [][]string{nil}, notes: []string{"attempt 1 was repeated: infra-failed: Check execution error: "}, kept: true,
-		},
-		{
-			name: "evicted again and again",
-			setup: func(w *world) {
-				w.exit = func() (check.Observation, error) {
-					return check.Observation{Started: true, Gone: true, Disrupted: true}, nil
-				}
-			},
-			want: check.InfraFailed, recorded: [][]string{{"Check execution error: pod deleted expectedly"}},
-			notes: []string{"attempt 1 was repeated", "attempt 2 was repeated", "attempt 3 was repeated", "the last attempt was cut short: "},
-		},
+		{"success", func(w *world) { w.reportAfter(5 * time.Second) }, "succeeded", true, false},
+		{"reported failure", func(w *world) { w.reportAfter(5*time.Second, "broken") }, "failed", true, false},
+		{"crash", func(w *world) { w.watch = crashed }, "failed", false, false},
+		{"deadline", func(w *world) { w.watch, w.watchTakes = running, time.Minute }, "timed-out", false, false},
+		{"late report", func(w *world) { w.watch, w.atTheEnd = crashed, func() { w.report() } }, "succeeded", true, false},
+		{"ledger down", func(w *world) { w.watch, w.ledger = crashed, ledgerDown }, "failed", false, true},
+		{"cancelled", func(w *world) { w.env.RegisterDelayedCallback(w.env.CancelWorkflow, time.Second) }, "canceled", false, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			tt.setup(w)
-			outcome, err := w.execute(t, checkRef)
-			if err != nil {
+			if _, err := w.execute(t, checkRef); err != nil && !temporal.IsCanceledError(err) {
 				t.Fatal(err)
 			}
-			if outcome.Result != tt.want || outcome.Flaky != tt.flaky {
-				t.Errorf("result is %s, flaky: %t, want %s, flaky: %t", outcome.Result, outcome.Flaky, tt.want, tt.flaky)
-			}
-			if diff := cmp.Diff(tt.recorded, w.texts(), cmp.Transformer("empty", emptyIsNil)); diff != "" {
-				t.Errorf("recorded errors (-want +got):\n%s", diff)
-			}
-			for _, note := range tt.notes {
-				if !strings.Contains(strings.Join(outcome.Notes, "\n"), note) {
-					t.Errorf("notes are %q, want one with %q", outcome.Notes, note)
-				}
-			}
-			if len(outcome.Notes) != len(tt.notes) {
-				t.Errorf("%d notes %q, want %d", len(outcome.Notes), outcome.Notes, len(tt.notes))
-			}
-			if last := w.cleaned[len(w.cleaned)-1]; last.Ended != tt.kept {
-				t.Errorf("clean-up of %+v, want Ended=%t", last, tt.kept)
+			outcome, _ := w.attributes.GetKeyword(workflows.SearchAttributeOutcome)
+			reported, isReported := w.attributes.GetKeyword(workflows.SearchAttributeReported)
+			record, isWaiting := w.attributes.GetKeyword(workflows.SearchAttributeRecord)
+			if outcome != tt.outcome || isReported != tt.reported || isReported && reported != "true" || isWaiting != tt.waiting || isWaiting && record != workflows.RecordWaiting {
+				t.Errorf("outcome %q, reported %q, record %q", outcome, reported, record)
 			}
 		})
-	}
-}
-
-// errUnanswered ends an activity for good, as its timeouts would.
-var errUnanswered = temporal.NewNonRetryableApplicationError("no answer", "Unanswered", nil)
-
-func emptyIsNil(texts []string) []string {
-	if len(texts) == 0 {
-		return nil
-	}
-	return texts
-}
-
-func TestPodsOfAnAttemptDiffer(t *testing.T) {
-	w := newWorld(t)
-	w.exit = func() (check.Observation, error) {
-		return check.Observation{Started: true, Gone: true, Disrupted: true}, nil
-	}
-	if _, err := w.execute(t, checkRef); err != nil {
-		t.Fatal(err)
-	}
-	var attempts []int
-	for _, run := range w.created {
-		if run.UUID != runUUID {
-			t.Errorf("attempt %d has run UUID %s, want %s", run.Attempt, run.UUID, runUUID)
-		}
-		if run.Deadline != w.created[0].Deadline {
-			t.Errorf("attempt %d has deadline %s, want that of the run", run.Attempt, run.Deadline)
-		}
-		attempts = append(attempts, run.Attempt)
-	}
-	if diff := cmp.Diff([]int{1, 2, 3, 4}, attempts); diff != "" {
-		t.Errorf("attempts (-want +got):\n%s", diff)
-	}
-	if len(w.created[0].Avoid) != 0 || !slices.Equal(w.created[3].Avoid, []string{"node-1"}) {
-		t.Errorf("the first attempt avoids %v and the last %v, want none and node-1", w.created[0].Avoid, w.created[3].Avoid)
-	}
-}
-
-func TestLateReportBecomesTheOutcome(t *testing.T) {
-	w := newWorld(t)
-	w.exit, w.exitAfter = running, time.Minute
-	w.whileCleaning = func() { w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(nil)) }
-	outcome, err := w.execute(t, checkRef)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if outcome.Result != check.Succeeded || len(w.recorded) != 2 || w.recorded[1].Result != check.Succeeded {
-		t.Errorf("outcome is %+v after %d records, want the report that was accepted", outcome, len(w.recorded))
-	}
-}
-
-// What the report API lets through must not hold up its run: a workflow that computes for more than a second is taken for
-// hung, and one with a result of more than 2 MiB is ended by Temporal.
-func TestLargestReports(t *testing.T) {
-	tests := []struct {
-		name   string
-		errors []string
-	}{
-		{"as many errors as there may be", strings.Split(strings.Repeat("x", 131_000), "")},
-		{"one long error", []string{strings.Repeat("x", 512<<10)}},
-		{"one long error that takes five times as much when it is quoted", []string{strings.Repeat("\x7f", 512<<10)}},
-	}
-	for _, tt := range tests {
-		for name, exit := range map[string]func() (check.Observation, error){"exits": exited, "does not exit": running} {
-			t.Run(tt.name+", "+name, func(t *testing.T) {
-				w := newWorld(t)
-				w.exit = exit
-				w.reportAfter(5*time.Second, tt.errors...)
-				outcome, err := w.execute(t, checkRef)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(tt.errors, w.recorded[0].Errors); diff != "" {
-					t.Errorf("errors differ (-want +got):\n%.1000s", diff)
-				}
-				if result, err := json.Marshal(outcome); err != nil || len(result) > 1<<20 {
-					t.Errorf("result has %d bytes, %v, want at most 1 MiB", len(result), err)
-				}
-			})
-		}
-	}
-}
-
-func TestDeletedCheckEndsItsRun(t *testing.T) {
-	w := newWorld(t)
-	w.exitAfter = time.Minute
-	w.env.RegisterDelayedCallback(w.env.CancelWorkflow, 10*time.Second)
-	_, err := w.execute(t, checkRef)
-	if !temporal.IsCanceledError(err) {
-		t.Errorf("run ends with %v, want it cancelled", err)
-	}
-	if len(w.recorded) != 0 || len(w.cleaned) != 1 || w.cleaned[0].Ended {
-		t.Errorf("recorded %v, cleaned %v; want nothing recorded and the pod deleted", w.recorded, w.cleaned)
-	}
-}
-
-// A run that is cancelled after its report keeps the verdict, and its pod is deleted at once.
-func TestCancelledAfterItsReport(t *testing.T) {
-	for name, containers := range map[string]int{"one container": 1, "several containers": 2} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.create = func(activities.Run) (activities.CreatePodResult, error) {
-				return activities.CreatePodResult{Containers: containers}, nil
-			}
-			w.exitAfter, w.reporterExitAfter = 50*time.Second, 50*time.Second
-			w.reportAfter(5*time.Second, "its own verdict")
-			w.env.RegisterDelayedCallback(w.env.CancelWorkflow, 10*time.Second)
-			began := w.env.Now()
-			outcome, err := w.execute(t, checkRef)
-			if err != nil || outcome.Result != check.Failed {
-				t.Fatalf("outcome is %+v, error %v, want the check's own verdict", outcome, err)
-			}
-			if diff := cmp.Diff([][]string{{"its own verdict"}}, w.texts()); diff != "" {
-				t.Errorf("recorded errors (-want +got):\n%s", diff)
-			}
-			if len(w.cleaned) != 1 || w.cleaned[0].Ended {
-				t.Errorf("cleaned %+v, want the pod deleted", w.cleaned)
-			}
-			if took := w.env.Now().Sub(began); took > 20*time.Second {
-				t.Errorf("ended after %s, want soon after it was cancelled", took)
-			}
-		})
-	}
-}
-
-// A report that was answered with success is noted, also when the run is cancelled between two attempts.
-func TestCancelledBetweenAttemptsNotesTheReport(t *testing.T) {
-	w := newWorld(t)
-	accounts := w.ledgerOf(0)
-	w.keepsEvidence(activities.EvidenceResult{}, nil)
-	w.exit = evicted
-	w.whileCleaning = func() {
-		if len(w.cleaned) == 1 {
-			w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport([]string{"too late"}))
-			w.env.CancelWorkflow()
-		}
-	}
-	if _, err := w.executeDue(t); !temporal.IsCanceledError(err) || len(w.created) != 1 {
-		t.Errorf("run ends with %v after %d attempts, want it cancelled after one", err, len(w.created))
-	}
-	want := []string{"a further report was ignored: OK=false, 1 errors"}
-	if diff := cmp.Diff(want, (*accounts)[0].Outcome.Notes); diff != "" {
-		t.Errorf("notes (-want +got):\n%s", diff)
-	}
-}
-
-func TestRunOfACheckThatIsGoneMakesNoPod(t *testing.T) {
-	w := newWorld(t)
-	w.create = func(activities.Run) (activities.CreatePodResult, error) {
-		return activities.CreatePodResult{CheckGone: true}, nil
-	}
-	_, err := w.execute(t, checkRef)
-	if !temporal.IsCanceledError(err) || len(w.recorded) != 0 {
-		t.Errorf("run ends with %v and %d records, want it cancelled with none", err, len(w.recorded))
 	}
 }
 
@@ -728,22 +195,42 @@ func TestJobIsCompletedHoweverItEnds(t *testing.T) {
 	}
 }
 
-// Jobs have names that do not come again, and a series is kept for as long as the worker lives: one for all of a namespace.
-func TestJobsOfANamespaceShareASeries(t *testing.T) {
-	metrics, err := telemetry.NewMetrics(slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
+// A job runs although its phase cannot be shown in time.
+func TestJobRunsWhosePhaseCannotBeSet(t *testing.T) {
+	w := newWorld(t)
+	began, created := w.env.Now(), time.Time{}
+	w.phaseErrors = 20
+	w.create = func(activities.Attempt) (activities.CreatePodResult, error) {
+		created = w.env.Now()
+		return activities.CreatePodResult{}, nil
 	}
-	for _, ref := range []check.Ref{
-		{Kind: khv1.KHJob, Namespace: "shop", Name: "migrate-1", UID: "u-1"},
-		{Kind: khv1.KHJob, Namespace: "shop", Name: "migrate-2", UID: "u-2"},
-		{Kind: khv1.KHJob, Namespace: "bank", Name: "migrate-1", UID: "u-3"},
+	w.reportAfter(15 * time.Second)
+	w.watchTakes = 20 * time.Second
+	outcome, err := w.execute(t, jobRef)
+	if err != nil || !outcome.OK() || !cmp.Equal(outcome.Notes, []string{"phase Running was not set"}) {
+		t.Errorf("outcome is %+v, error %v", outcome, err)
+	}
+	if waited := created.Sub(began); waited > 10*time.Second {
+		t.Errorf("the pod was asked for after %s, want at most 10s", waited)
+	}
+	if diff := cmp.Diff([]khv1.JobPhase{khv1.JobCompleted}, w.phases); diff != "" {
+		t.Errorf("phases (-want +got):\n%s", diff)
+	}
+}
+
+// Jobs have names that do not come again, and a series stays for as long as the worker lives: one is for all of a namespace.
+func TestJobsOfANamespaceShareASeries(t *testing.T) {
+	metrics := newMetrics(t)
+	for i, ref := range []check.Ref{
+		{Kind: khv1.KHJob, Namespace: "shop", Name: "migrate-1"},
+		{Kind: khv1.KHJob, Namespace: "shop", Name: "migrate-2"},
+		{Kind: khv1.KHJob, Namespace: "bank", Name: "migrate-1"},
 		checkRef,
 	} {
 		w := newMeasuredWorld(t, metrics.Temporal)
 		w.reportAfter(5 * time.Second)
 		if _, err := w.execute(t, ref); err != nil {
-			t.Fatal(err)
+			t.Fatal(fmt.Sprint(i), err)
 		}
 	}
 	want := map[string]float64{
@@ -755,11 +242,11 @@ func TestJobsOfANamespaceShareASeries(t *testing.T) {
 }
 
 // A run that brings its own workload makes its pod from that, and leaves the phase of a job of that name alone.
-func TestGivenWorkload(t *testing.T) {
+func TestRunOfAGivenWorkload(t *testing.T) {
 	w := newWorld(t)
 	w.reportAfter(5 * time.Second)
 	given := &activities.Given{Workload: check.Workload{Ref: jobRef, Timeout: "1m"}, ReportingURL: "http://elsewhere/externalCheckStatus"}
-	outcome, err := w.executeInput(t, workflows.CheckRunInput{Ref: jobRef, Trigger: workflows.TriggerExternal, Timeout: time.Minute, Given: given})
+	outcome, err := w.executeInput(t, workflows.CheckRunInput{Ref: jobRef, Trigger: check.TriggerManual, Timeout: time.Minute, Due: due, Given: given})
 	if err != nil || !outcome.OK() {
 		t.Fatalf("outcome is %+v, error %v, want success", outcome, err)
 	}
@@ -771,17 +258,23 @@ func TestGivenWorkload(t *testing.T) {
 	}
 }
 
-func TestLostRunIsRecordedAndRunsNothing(t *testing.T) {
-	w, created := newWorld(t), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	outcome, err := w.executeInput(t, workflows.CheckRunInput{Ref: jobRef, Trigger: workflows.TriggerJob, Timeout: time.Minute, LostSince: &created})
-	if err != nil || outcome.Result != check.InfraFailed || !outcome.Started.Equal(created) {
-		t.Fatalf("outcome is %+v, error %v, want an infrastructure failure", outcome, err)
+func TestRunCountsFlakyRunsAndInfrastructureFailures(t *testing.T) {
+	metrics := newMetrics(t)
+	w := newMeasuredWorld(t, metrics.Temporal)
+	w.creates(activities.CreatePodResult{Attempts: 2})
+	w.firstThen(evicted, exited)
+	w.reportAfter(15*time.Second, "hiccup")
+	w.reportAfter(30 * time.Second)
+	outcome, err := w.execute(t, checkRef)
+	if err != nil || !outcome.OK() || !outcome.Flaky {
+		t.Fatalf("outcome is %+v, error %v", outcome, err)
 	}
-	want := [][]string{{"Job execution error: shop/cart: the run was lost: Temporal has no record of it any more"}}
-	if diff := cmp.Diff(want, w.texts()); diff != "" {
-		t.Errorf("recorded errors (-want +got):\n%s", diff)
+	for name, want := range map[string]float64{"khronicle_flaky_runs_total": 1, "khronicle_infra_failed_attempts_total": 1} {
+		if got := counted(t, metrics, name)["KHCheck shop/cart shop "]; got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
 	}
-	if diff := cmp.Diff([]khv1.JobPhase{khv1.JobCompleted}, w.phases); diff != "" || len(w.created) != 0 {
-		t.Errorf("%d pods, phases (-want +got):\n%s", len(w.created), diff)
+	if !w.records[0].Outcome.Flaky || w.records[0].InfraFailures != 1 || w.records[0].Attempts != 3 {
+		t.Errorf("record %+v", w.records[0])
 	}
 }

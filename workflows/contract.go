@@ -5,6 +5,11 @@ import (
 	"strings"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/khronicle/khronicle/activities"
@@ -21,22 +26,34 @@ const (
 	CheckRunType       = "CheckRun"
 )
 
-// ReportSignal carries a check's status.Report to its CheckRun. The workflow ID of a CheckRun is the run UUID.
-const ReportSignal = "report"
-
-// probeSignal asks whether a run is still open: it does nothing there, and fails when the run is closed.
-const probeSignal = "probe"
+// Signals.
+const (
+	// ReportSignal carries a check's status.Report to its CheckRun. The workflow ID of a CheckRun is the run UUID.
+	ReportSignal = "report"
+	// LateReportSignal carries a LateReport to the housekeeping workflow.
+	LateReportSignal = "late-report"
+)
 
 // Search attributes, all of type Keyword, that a Temporal namespace needs for Khronicle.
 var (
 	SearchAttributeCheck     = temporal.NewSearchAttributeKeyKeyword("KhCheck")
 	SearchAttributeNamespace = temporal.NewSearchAttributeKeyKeyword("KhNamespace")
-	SearchAttributeOutcome   = temporal.NewSearchAttributeKeyKeyword("KhOutcome")
+	// SearchAttributeOutcome is set at the end of a run.
+	SearchAttributeOutcome = temporal.NewSearchAttributeKeyKeyword("KhOutcome")
+	// SearchAttributeRecord is RecordWaiting on a closed run whose record the ledger has not taken. Other runs have none.
+	SearchAttributeRecord = temporal.NewSearchAttributeKeyKeyword("KhRecord")
+	// SearchAttributeReported is "true" on a closed run whose check reported. Other runs have none.
+	SearchAttributeReported = temporal.NewSearchAttributeKeyKeyword("KhReported")
 )
+
+// RecordWaiting is the value of SearchAttributeRecord.
+const RecordWaiting = "waiting"
 
 // SearchAttributeKeys are the search attributes that must be registered.
 func SearchAttributeKeys() []temporal.SearchAttributeKey {
-	return []temporal.SearchAttributeKey{SearchAttributeCheck, SearchAttributeNamespace, SearchAttributeOutcome}
+	return []temporal.SearchAttributeKey{
+		SearchAttributeCheck, SearchAttributeNamespace, SearchAttributeOutcome, SearchAttributeRecord, SearchAttributeReported,
+	}
 }
 
 // SearchAttributesOf returns the search attributes by which the workflows of a check are found.
@@ -45,42 +62,37 @@ func SearchAttributesOf(ref check.Ref) temporal.SearchAttributes {
 		SearchAttributeCheck.ValueSet(ref.Name), SearchAttributeNamespace.ValueSet(ref.Namespace))
 }
 
-// MemoRevision is the memo key of a cron workflow under which Revision of its check is kept.
-const MemoRevision = "khronicleRevision"
+// Memo keys.
+const (
+	// MemoRevision is on a ScheduledCheck with a cron schedule and holds its Revision.
+	MemoRevision = "khronicleRevision"
+	// MemoDue is on a CheckRun and holds its activities.Due: the key of its record.
+	MemoDue = "khronicleDue"
+)
 
-// MemoDue is the memo key of a CheckRun under which it is kept which run was due: an activities.Due. By it a report that
-// comes after the end of the run finds the account of the run.
-const MemoDue = "khronicleDue"
-
-// Revision is the revision of a check for which a cron workflow was started.
+// Revision is what a cron workflow was started for. One that differs from the check is replaced.
 type Revision struct {
 	UID        string
 	Generation int64
+	// Paused is true when no tick starts a run: the check is suspended, or its spec is not valid.
+	Paused bool `json:",omitempty"`
 }
 
-// RevisionOf returns the revision that ref names.
+// RevisionOf returns the revision of a check that runs.
 func RevisionOf(ref check.Ref) Revision {
 	return Revision{UID: string(ref.UID), Generation: ref.Generation}
-}
-
-// MemoGrid is the memo key of a cron workflow under which its Grid is kept.
-const MemoGrid = "khronicleGrid"
-
-// Grid is what must be known of a schedule when it is replaced.
-type Grid struct {
-	// Schedule and Anchor say when its ticks were due.
-	Schedule check.ScheduleSpec
-	Anchor   time.Time
-	// Paused is true for the schedule of a suspended check.
-	Paused bool `json:",omitempty"`
-	// Runs are the workflow IDs of the runs that were in flight when it began.
-	Runs []string `json:",omitempty"`
 }
 
 // Workflow IDs.
 const (
 	scheduledCheckPrefix = "khcheck/"
 	scheduledJobPrefix   = "khjob/"
+	// HousekeepingID is that of the one workflow that sends the heartbeat and repairs records.
+	HousekeepingID = "khronicle/housekeeping"
+	// HousekeepingSchedule is its cron schedule.
+	HousekeepingSchedule = "@every 30s"
+	// PausedSchedule is the cron schedule of a check that is paused: once a day its due times are recorded.
+	PausedSchedule = "@every 24h"
 )
 
 // ScheduledCheckID returns the workflow ID of the cron workflow of a check.
@@ -95,137 +107,231 @@ func CheckOfSchedule(workflowID string) (namespace, name string, ok bool) {
 	return namespace, name, ours && found && !strings.Contains(name, "/")
 }
 
-// FirstRunID returns the workflow ID of the run that a check gets at once when it appears or its spec changes. Each
-// revision has its own, so that no revision starts twice.
+// FirstRunID returns the workflow ID of the tick that starts the first run of a revision of a check. Each revision has one.
 func FirstRunID(ref check.Ref) string {
-	return FirstRunOf(ScheduledCheckID(ref.Namespace, ref.Name), RevisionOf(ref))
+	revision := fmt.Sprintf("%s/%d", ref.UID, ref.Generation)
+	return ScheduledCheckID(ref.Namespace, ref.Name) + "/first/" + check.ShortHash(revision)
 }
 
-// FirstRunOf returns the workflow ID of the first run of a revision, from the workflow ID of its schedule.
-func FirstRunOf(scheduleID string, revision Revision) string {
-	return scheduleID + "/first/" + check.ID(fmt.Sprintf("%s/%d", revision.UID, revision.Generation))
-}
-
-// JobRunID returns the workflow ID of the one run of a job.
+// JobRunID returns the workflow ID of the tick that starts the one run of a job.
 func JobRunID(ref check.Ref) string {
-	return scheduledJobPrefix + ref.Namespace + "/" + ref.Name + "/" + check.ID(string(ref.UID))
+	return scheduledJobPrefix + ref.Namespace + "/" + ref.Name + "/" + check.ShortHash(string(ref.UID))
 }
 
-// GapID returns the workflow ID under which the ticks of a check are accounted for that its schedules left open before a time.
-func GapID(ref check.Ref, before time.Time) string { return ticksID(ref, before) + "/gap" }
-
-// ticksID returns the workflow ID under which the ticks without a run before a time are entered into the ledger.
-func ticksID(ref check.Ref, before time.Time) string {
-	return fmt.Sprintf("ticks/%s/%s/%s/%d", ref.Kind, ref.Namespace, ref.Name, before.UnixNano())
-}
-
-// accountID returns the workflow ID under which a due run is entered into the ledger when that could not be done at once. It
-// follows from what the ledger keeps of the run, in whole microseconds.
-func accountID(due activities.Due, revision int) string {
-	return fmt.Sprintf("account/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, due.At.UnixNano(), revision)
-}
-
-// evidenceID returns the workflow ID under which a part of the evidence of a run waits for the ledger.
-func evidenceID(due activities.Due, part int) string {
-	return fmt.Sprintf("evidence/%s/%s/%s/%s/%d/%d", due.Ref.Kind, due.Ref.Namespace, due.Ref.Name, due.Trigger, due.At.UnixNano(), part)
-}
-
-// LateReportID returns the workflow ID under which the first report that comes after the end of a run is kept.
-func LateReportID(runUUID string) string { return "late/" + runUUID }
-
-// Of the one workflow that keeps the house: it beats the heart and closes accounts that nobody else will. It has no search
-// attributes, as it is no check's.
-const (
-	HousekeepingID = "khronicle/housekeeping"
-	// HousekeepingSchedule is the cron schedule on which it runs.
-	HousekeepingSchedule = "@every 30s"
-)
-
-// LostJobRunID returns the workflow ID under which the loss of the one run of a job is recorded.
+// LostJobRunID returns the ID of the workflow that records the loss of the one run of a job.
 func LostJobRunID(ref check.Ref) string { return JobRunID(ref) + "/lost" }
 
-// ExternalRunID returns the workflow ID of the run of a check or job that a program asks for. There is one at a time: who
-// asks while it is open gets the same run.
-func ExternalRunID(ref check.Ref) string {
+// TicksID returns the ID of the workflow that records the due times of a check between two schedules, which lie after a time.
+func TicksID(ref check.Ref, after time.Time) string {
+	return fmt.Sprintf("%s%s/%s/ticks/%d", scheduledCheckPrefix, ref.Namespace, ref.Name, after.UnixNano())
+}
+
+// ManualRunID returns the workflow ID of the run of a check or job that a program asks for. One such run is open at a time:
+// a further caller is given the same one.
+func ManualRunID(ref check.Ref) string {
 	prefix := scheduledCheckPrefix
 	if ref.Kind == khv1.KHJob {
 		prefix = scheduledJobPrefix
 	}
-	return prefix + ref.Namespace + "/" + ref.Name + "/external"
+	return prefix + ref.Namespace + "/" + ref.Name + "/manual"
 }
 
-// Trigger is why a run was started.
-type Trigger = check.Trigger
+// Open is true for the status of a workflow execution that has not ended.
+func Open(status enumspb.WorkflowExecutionStatus) bool {
+	return status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
+}
 
-// The triggers of a run.
-const (
-	TriggerSchedule = check.TriggerSchedule
-	TriggerFirst    = check.TriggerFirst
-	TriggerJob      = check.TriggerJob
-	TriggerExternal = check.TriggerExternal
-)
-
-// ScheduledCheckInput is the input of each tick of a check. It stays the same as long as the check's spec does.
+// ScheduledCheckInput is the input of a tick. That of a cron workflow stays the same for all of its ticks.
 type ScheduledCheckInput struct {
 	Ref     check.Ref
-	Trigger Trigger
+	Trigger check.Trigger
 	// Timeout is the time that one run may take.
 	Timeout time.Duration
-	// FirstRun is the workflow ID of the run that was started together with this schedule; a tick that finds it still
-	// open is skipped. It is empty for a first run itself.
-	FirstRun string
-	// Due is when a single run was due. The zero time means when it starts.
+	// Due is when a single run was due. The zero time means when the tick starts. A cron workflow has none.
 	Due time.Time `json:",omitzero"`
-	// Schedule says when the ticks are due, counted from Anchor. It is empty for a run that is started by hand.
-	Schedule check.ScheduleSpec
-	Anchor   time.Time
-	// Paused is true while the check is suspended: its ticks are accounted for, and nothing runs.
+	// Schedule says when a cron workflow's ticks are due.
+	Schedule check.ScheduleSpec `json:",omitzero"`
+	// Paused is true when the due times are recorded and no run starts. Such a cron workflow ticks by PausedSchedule; the due
+	// times are those of Schedule.
 	Paused bool `json:",omitempty"`
-	// RunUUID is the run UUID to use. Empty means a new one.
-	RunUUID string `json:",omitempty"`
-	// Given is the workload to run in place of the one in the cluster.
-	Given *activities.Given `json:",omitempty"`
-	// LostSince is set to record the loss of an earlier run, and to run nothing: the earliest time at which that began.
-	LostSince *time.Time `json:",omitempty"`
+	// Previous is the run UUID of a run that may be open when the cron workflow starts. While it is, ticks are skipped.
+	Previous string `json:",omitempty"`
 }
 
-// ScheduledCheckResult is the result of each tick, and is handed to the next one.
+// ScheduledCheckResult is the result of a tick. Temporal hands it to the next tick of the cron workflow.
 type ScheduledCheckResult struct {
-	// Runs and Skipped count the ticks of this schedule that started a run and that did not, paused ones among these.
-	Runs, Skipped int
-	// FirstRunOver is true once the first run is known to have ended.
-	FirstRunOver bool
-	// Nominal is when the tick was due, and Ended when its run had ended.
+	// Anchor is what the due times of an interval count from: the start of the cron workflow, in whole seconds.
+	Anchor time.Time
+	// Nominal is the due time of the tick.
 	Nominal time.Time
-	Ended   time.Time `json:",omitzero"`
-	// Result is the result of the run, empty when the tick was skipped.
-	Result check.Result
-	// RunUUID and Outcome are those of a run that a program asked for.
-	RunUUID string         `json:",omitempty"`
-	Outcome *check.Outcome `json:",omitempty"`
+	// Outcome is Skipped or Paused. It is empty when the tick started a run.
+	Outcome check.Result `json:",omitempty"`
+	// Run is the run UUID of the newest run that the cron workflow started; it may be open.
+	Run string `json:",omitempty"`
+	// Unrecorded are the due times without a run that the ledger has not taken.
+	Unrecorded []Span `json:",omitempty"`
 }
 
 // CheckRunInput is the input of one run.
 type CheckRunInput struct {
 	Ref     check.Ref
-	Trigger Trigger
-	// Timeout is the time that the run may take, from its start.
+	Trigger check.Trigger
+	// Timeout is the time that the run may take, from the time at which it may start its pod.
 	Timeout time.Duration
+	// Due is when the run was due, in whole microseconds. Ref, Trigger and Due are the key of its record.
+	Due time.Time
 	// Given is the workload to run in place of the one in the cluster.
 	Given *activities.Given `json:",omitempty"`
-	// LostSince is set to record the loss of an earlier run, and to run nothing: the earliest time at which that began.
-	LostSince *time.Time `json:",omitempty"`
-	// Due is when the run was due. A run that an earlier version started has none, and no account.
-	Due time.Time `json:",omitzero"`
 }
 
-// TicksInput are due times of a check at which no run started, to be entered into the ledger.
+// ManualRunInput is the input of a run that a program asks for.
+type ManualRunInput struct {
+	Ref     check.Ref
+	Timeout time.Duration
+	Given   *activities.Given `json:",omitempty"`
+}
+
+// ManualRunResult is the result of such a run. Its run UUID is the run ID of the ManualRun.
+type ManualRunResult struct {
+	Outcome check.Outcome
+}
+
+// LostJobInput names a job whose one run was lost.
+type LostJobInput struct {
+	Ref check.Ref
+	// Since is the earliest time at which the run began.
+	Since time.Time
+}
+
+// HousekeepingResult is what one housekeeping hands to the next.
+type HousekeepingResult struct {
+	// Until is the end of the newest run up to which no record waits.
+	Until time.Time `json:",omitzero"`
+	// Late are late reports that the ledger has not taken.
+	Late []LateReport `json:",omitempty"`
+}
+
+// CheckRunResult is the result of one run.
+type CheckRunResult struct {
+	check.Outcome
+	// Unrecorded is what the ledger has not taken; housekeeping enters it later.
+	Unrecorded *activities.Unrecorded `json:",omitempty"`
+}
+
+// TicksInput names due times without a run.
 type TicksInput = activities.TicksInput
 
-// KeepAccountInput is what is to be entered into the ledger: the account of a run, or of ticks at which none started, or
-// evidence of a run.
-type KeepAccountInput struct {
-	Run      *activities.AccountInput    `json:",omitempty"`
-	Ticks    *TicksInput                 `json:",omitempty"`
-	Evidence *activities.WaitingEvidence `json:",omitempty"`
+// Span is a range of due times without a run.
+type Span = activities.Span
+
+// LateReport is the first report that came after the end of a run without a report.
+type LateReport = activities.LateReport
+
+// LateReportOf makes a LateReport from the memo of the closed run; ok is false for what is no run.
+func LateReportOf(runUUID string, memo *commonpb.Memo, report check.ReceivedReport, at time.Time) (late LateReport, ok bool) {
+	due, ok := DueOf(memo)
+	if !ok {
+		return late, false
+	}
+	content, size := report.Evidence()
+	content = check.HideRun(content, runUUID) // before it is cut, which may be within the UUID
+	content = content[:min(len(content), maxLateReport)]
+	text := fmt.Sprintf("%s %s", at.UTC().Format(time.RFC3339), strings.ToValidUTF8(string(content), "\uFFFD"))
+	return LateReport{Due: due, Piece: check.Piece{Kind: check.EvidenceLate, Content: text, Size: size}}, true
+}
+
+// maxLateReport is how much of a late report is kept, in bytes: some of them wait together in one history.
+const maxLateReport = 8 << 10
+
+// DueOf reads the memo MemoDue of a CheckRun; ok is false where there is none.
+func DueOf(memo *commonpb.Memo) (due activities.Due, ok bool) {
+	payload := memo.GetFields()[MemoDue]
+	ok = payload != nil && converter.GetDefaultDataConverter().FromPayload(payload, &due) == nil
+	return due, ok
+}
+
+// Reported is true for a closed run whose check reported.
+func Reported(info *workflowpb.WorkflowExecutionInfo) bool {
+	_, reported := info.GetSearchAttributes().GetIndexedFields()[SearchAttributeReported.GetName()]
+	return reported
+}
+
+// singleOptions are the start options of a workflow that starts once under its ID. A second start is refused with
+// serviceerror.WorkflowExecutionAlreadyStarted, which names the run ID of the first.
+func singleOptions(id string, ref check.Ref, summary string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: id, TaskQueue: TaskQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    SearchAttributesOf(ref),
+		StaticSummary:                            summary,
+	}
+}
+
+// summaryOf is the line that the Temporal UI shows for a tick or run.
+func summaryOf(ref check.Ref, trigger check.Trigger) string {
+	return fmt.Sprintf("%s %s (%s)", ref.Kind, ref, trigger)
+}
+
+// RunOptions returns the start options of a CheckRun.
+func RunOptions(runUUID string, in CheckRunInput) client.StartWorkflowOptions {
+	o := singleOptions(runUUID, in.Ref, summaryOf(in.Ref, in.Trigger))
+	o.Memo = map[string]any{MemoDue: activities.Due{Ref: in.Ref, Trigger: in.Trigger, At: in.Due}}
+	return o
+}
+
+// SingleTickOptions returns the start options of a ScheduledCheck that ticks once: FirstRunID or JobRunID.
+func SingleTickOptions(id string, in ScheduledCheckInput) client.StartWorkflowOptions {
+	return singleOptions(id, in.Ref, summaryOf(in.Ref, in.Trigger))
+}
+
+// ScheduleOptions returns the start options of the cron workflow of a check. It replaces a closed one; beside an open one it
+// is refused with serviceerror.WorkflowExecutionAlreadyStarted. The error is that of a schedule that cannot be read.
+func ScheduleOptions(in ScheduledCheckInput) (client.StartWorkflowOptions, error) {
+	parsed, err := check.ParseSchedule(in.Schedule)
+	if err != nil {
+		return client.StartWorkflowOptions{}, err
+	}
+	o := singleOptions(ScheduledCheckID(in.Ref.Namespace, in.Ref.Name), in.Ref,
+		fmt.Sprintf("%s %s, %s", in.Ref.Kind, in.Ref, parsed.CronSpec()))
+	o.CronSchedule = parsed.CronSpec()
+	o.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	o.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+	revision := RevisionOf(in.Ref)
+	if in.Paused {
+		o.CronSchedule, revision.Paused = PausedSchedule, true
+		o.StaticSummary += ", paused"
+	}
+	o.Memo = map[string]any{MemoRevision: revision}
+	return o, nil
+}
+
+// TicksOptions returns the start options of the workflow that records due times between two schedules. There is at least one span.
+func TicksOptions(in TicksInput) client.StartWorkflowOptions {
+	return singleOptions(TicksID(in.Ref, in.Spans[0].After), in.Ref, "ticks without a run of "+in.Ref.String())
+}
+
+// LostJobOptions returns the start options of the workflow that records the loss of the one run of a job.
+func LostJobOptions(ref check.Ref) client.StartWorkflowOptions {
+	return singleOptions(LostJobRunID(ref), ref, "lost run of "+ref.String())
+}
+
+// ManualRunOptions returns the start options of a ManualRun, which joins one that is open.
+func ManualRunOptions(ref check.Ref) client.StartWorkflowOptions {
+	o := singleOptions(ManualRunID(ref), ref, summaryOf(ref, check.TriggerManual))
+	o.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	o.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+	o.WorkflowExecutionErrorWhenAlreadyStarted = false
+	return o
+}
+
+// HousekeepingOptions returns the start options of the housekeeping workflow.
+func HousekeepingOptions() client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: HousekeepingID, TaskQueue: TaskQueue, CronSchedule: HousekeepingSchedule,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            "heartbeat, and records that wait",
+	}
 }

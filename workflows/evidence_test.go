@@ -1,17 +1,15 @@
 package workflows_test
 
 import (
-	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	commonpb "go.temporal.io/api/common/v1"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
@@ -19,20 +17,12 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// keepsEvidence makes the world keep evidence with this result, and returns what it was asked for. Each time it notes how many
-// outcomes were recorded and pods cleaned up by then.
-func (w *world) keepsEvidence(result activities.EvidenceResult, err error) (asked *[]activities.EvidenceInput, when *[][2]int) {
-	var a *activities.Activities
-	asked, when = &[]activities.EvidenceInput{}, new([][2]int)
-	w.env.OnActivity(a.KeepEvidence, anything, anything).Return(func(_ context.Context, in activities.EvidenceInput) (activities.EvidenceResult, error) {
-		*asked, *when = append(*asked, in), append(*when, [2]int{len(w.recorded), len(w.cleaned)})
-		return result, err
-	}).Maybe()
-	return asked, when
-}
+var followed = []check.Piece{{Kind: check.EvidenceLog, Name: "main", Content: "interrupted"}}
 
-func evicted() (check.Observation, error) {
-	return check.Observation{Started: true, Ended: true, Deleting: true, Disrupted: true, Logs: []byte("followed")}, nil
+func evictedWithLogs() (check.Observation, error) {
+	seen, _ := evicted()
+	seen.Logs = followed
+	return seen, nil
 }
 
 func encoded(report *check.ReceivedReport) string {
@@ -43,79 +33,67 @@ func encoded(report *check.ReceivedReport) string {
 	return string(content)
 }
 
-func TestWhichRunsKeepEvidence(t *testing.T) {
-	crashed := func(w *world) {
-		w.exit = func() (check.Observation, error) {
-			return check.Observation{Started: true, Ended: true, Detail: "container main exited with code 3 (Error)"}, nil
-		}
-	}
+func TestWhichAttemptsKeepEvidence(t *testing.T) {
+	failure := check.InvalidSpec(errors.New("bad"))
 	tests := []struct {
 		name     string
 		setup    func(w *world)
 		attempts []int // of which evidence is kept
 		report   string
-		logs     []string
-		when     [][2]int // recorded and cleaned up by then
+		logs     int      // of how many attempts the logs were followed
+		when     [][2]int // how many outcomes were recorded and pods deleted by then
 	}{
-		{"success", func(w *world) { w.reportAfter(5 * time.Second) }, nil, "", nil, nil},
-		{"reported failure", func(w *world) { w.reportAfter(5*time.Second, "broken") }, []int{1}, `{"Errors":["broken"],"OK":false}`, []string{""}, [][2]int{{1, 0}}},
-		{"crash", crashed, []int{1}, "", []string{""}, [][2]int{{1, 0}}},
-		{"deadline", func(w *world) { w.exit, w.exitAfter = running, time.Minute }, []int{1}, "", []string{""}, [][2]int{{1, 0}}},
+		{"success", func(w *world) { w.reportAfter(5 * time.Second) }, nil, "", 0, nil},
+		{"reported failure", func(w *world) { w.reportAfter(5*time.Second, "broken") }, []int{1}, `{"Errors":["broken"],"OK":false}`, 0, [][2]int{{1, 0}}},
+		{"crash", func(w *world) { w.watch = crashed }, []int{1}, "", 0, [][2]int{{1, 0}}},
+		{"deadline", func(w *world) { w.watch, w.watchTakes = running, time.Minute }, []int{1}, "", 0, [][2]int{{1, 0}}},
 		{
 			"reported and did not exit",
-			func(w *world) { w.exit, w.exitAfter = running, 2*time.Minute; w.reportAfter(5 * time.Second) },
+			func(w *world) { w.watch, w.watchTakes = running, 2*time.Minute; w.reportAfter(5 * time.Second) },
 			[]int{1},
-			`{"Errors":[],"OK":true}`,
-			[]string{""},
+			`{"Errors":[],"OK":true}`, 0,
 			[][2]int{{2, 0}},
 		},
+		{"spec is not valid", func(w *world) { w.creates(activities.CreatePodResult{Failure: &failure}) }, nil, "", 0, nil},
 		{
-			"spec is not valid",
-			func(w *world) {
-				w.create = func(activities.Run) (activities.CreatePodResult, error) {
-					failure := check.InvalidSpec(errors.New("bad"))
-					return activities.CreatePodResult{Failure: &failure}, nil
-				}
-			}, nil, "", nil, nil,
-		},
-		{
-			"evicted until the deadline", func(w *world) { w.exit = evicted },
+			"evicted until the deadline", func(w *world) { w.watch = evictedWithLogs },
 			[]int{1, 2, 3, 4},
-			"",
-			[]string{"followed", "followed", "followed", ""},
-			[][2]int{{0, 0}, {0, 1}, {0, 2}, {1, 3}},
+			"", 3,
+			[][2]int{{0, 0}, {0, 0}, {0, 0}, {1, 0}},
 		},
 		{
-			"evicted and then OK",
-			func(w *world) {
-				w.exit = func() (check.Observation, error) {
-					if len(w.created) == 1 {
-						return evicted()
-					}
-					return exited()
-				}
-				w.reportAfter(20 * time.Second)
-			},
+			"evicted and then OK", func(w *world) { w.firstThen(evictedWithLogs, exited); w.reportAfter(20 * time.Second) },
 			[]int{1},
-			"",
-			[]string{"followed"},
+			"", 1,
 			[][2]int{{0, 0}},
+		},
+		{
+			"image that cannot be pulled", func(w *world) { w.watchTakes, w.watch = time.Second, hopeless("ErrImagePull") },
+			[]int{1, 2, 3},
+			"", 0,
+			[][2]int{{1, 0}, {1, 1}, {2, 2}},
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			accounts := w.ledgerOf(0)
-			asked, when := w.keepsEvidence(activities.EvidenceResult{}, nil)
+			var when [][2]int
+			w.evidence = func(activities.EvidenceInput) (activities.EvidenceResult, error) {
+				when = append(when, [2]int{len(w.outcomes), len(w.removed)})
+				return activities.EvidenceResult{}, nil
+			}
 			tt.setup(w)
-			if _, err := w.executeDue(t); err != nil {
+			if _, err := w.execute(t, checkRef); err != nil {
 				t.Fatal(err)
 			}
 			var attempts []int
-			var logs []string
-			for _, in := range *asked {
-				attempts, logs = append(attempts, in.Attempt), append(logs, string(in.Logs))
-				if in.UUID != runUUID || in.At != due || in.Ref != checkRef || in.Pod.Name != (check.Run{UUID: runUUID, Attempt: in.Attempt}).PodName(checkRef.Name) {
+			logs := 0
+			for _, in := range w.kept {
+				attempts = append(attempts, in.Attempt)
+				if cmp.Equal(in.Logs, followed) {
+					logs++
+				}
+				if in.UUID != runUUID || in.At != due || in.Ref != checkRef || in.Pod.Name != podOf(checkRef, in.Attempt) {
 					t.Errorf("asked for %+v", in)
 				}
 				if got := encoded(in.Report); got != tt.report || in.Further != nil {
@@ -123,155 +101,131 @@ func TestWhichRunsKeepEvidence(t *testing.T) {
 				}
 			}
 			for what, diff := range map[string]string{
-				"attempts": cmp.Diff(tt.attempts, attempts), "logs": cmp.Diff(tt.logs, logs), "recorded, cleaned up": cmp.Diff(tt.when, *when),
+				"attempts": cmp.Diff(tt.attempts, attempts), "logs": cmp.Diff(tt.logs, logs), "recorded, deleted": cmp.Diff(tt.when, when),
 			} {
 				if diff != "" {
 					t.Errorf("%s (-want +got):\n%s", what, diff)
 				}
 			}
-			if len(*accounts) != 1 || len((*accounts)[0].Seen.Logs) != 0 {
-				t.Errorf("accounts are %+v, want one without the logs", *accounts)
+			if len(w.records) != 1 || len(w.records[0].Seen.Logs) != 0 {
+				t.Errorf("records are %+v, want one without the logs", w.records)
 			}
 		})
 	}
 }
 
-// A run without an account, as an earlier version started it, keeps no evidence.
-func TestRunWithoutAnAccountKeepsNoEvidence(t *testing.T) {
+// A record takes so many pieces: of many attempts, evidence of the first four and of the last is kept.
+func TestEvidenceOfManyAttempts(t *testing.T) {
 	w := newWorld(t)
-	asked, _ := w.keepsEvidence(activities.EvidenceResult{}, nil)
-	w.reportAfter(5*time.Second, "broken")
-	if _, err := w.execute(t, checkRef); err != nil || len(*asked) != 0 {
-		t.Errorf("error %v, evidence of %+v", err, *asked)
-	}
-}
-
-// What the ledger did not take waits in a workflow of its own.
-func TestEvidenceThatTheLedgerDoesNotTake(t *testing.T) {
-	w := newWorld(t)
-	w.ledgerOf(0)
-	w.keepsEvidence(activities.EvidenceResult{Waiting: []byte("packed")}, nil)
-	var waiting []workflows.KeepAccountInput
-	var ids []string
-	w.env.OnWorkflow(workflows.KeepAccount, anything, anything).Return(func(ctx workflow.Context, in workflows.KeepAccountInput) error {
-		waiting, ids = append(waiting, in), append(ids, workflow.GetInfo(ctx).WorkflowExecution.ID)
-		return nil
-	})
-	w.reportAfter(5*time.Second, "broken")
-	if _, err := w.executeDue(t); err != nil {
+	w.creates(activities.CreatePodResult{Attempts: 7})
+	w.watch, w.watchTakes = crashed, time.Second
+	if _, err := w.execute(t, checkRef); err != nil {
 		t.Fatal(err)
 	}
-	want := []workflows.KeepAccountInput{{Evidence: &activities.WaitingEvidence{
-		Due: activities.Due{Ref: checkRef, Trigger: workflows.TriggerSchedule, At: due}, Part: 1, Packed: []byte("packed"),
-	}}}
-	if diff := cmp.Diff(want, waiting); diff != "" {
-		t.Errorf("waiting (-want +got):\n%s", diff)
+	var attempts []int
+	for _, in := range w.kept {
+		attempts = append(attempts, in.Attempt)
 	}
-	if want := []string{"evidence/KHCheck/shop/cart/schedule/1772366400000000000/1"}; !cmp.Equal(ids, want) {
-		t.Errorf("workflow IDs %q, want %q", ids, want)
+	if diff := cmp.Diff([]int{1, 2, 3, 4, 7}, attempts); diff != "" || len(w.created) != 7 {
+		t.Errorf("%d attempts; evidence of (-want +got):\n%s", len(w.created), diff)
 	}
 }
 
-// A run ends as ever when its evidence cannot be kept, and its account says so.
-func TestEvidenceThatCannotBeKept(t *testing.T) {
+// What the ledger did not take waits in the result of the run, although the ledger has the record.
+func TestEvidenceThatTheLedgerDoesNotTakeWaitsInTheResult(t *testing.T) {
 	w := newWorld(t)
-	accounts := w.ledgerOf(0)
-	w.keepsEvidence(activities.EvidenceResult{}, errors.New("no memory"))
+	pieces := []check.Piece{{Kind: check.EvidenceSpec, Name: "1", Content: "{}"}, {Kind: check.EvidenceLog, Name: "1/main", Content: "panic"}}
+	w.evidence = func(activities.EvidenceInput) (activities.EvidenceResult, error) {
+		return activities.EvidenceResult{Waiting: pieces}, nil
+	}
 	w.reportAfter(5*time.Second, "broken")
-	outcome, err := w.executeDue(t)
-	if err != nil || outcome.Result != check.Failed || !cmp.Equal(outcome.Notes, []string{"evidence was not kept: no memory"}) {
-		t.Errorf("outcome is %+v, error %v", outcome, err)
-	}
-	if len(*accounts) != 1 || !cmp.Equal((*accounts)[0].Outcome.Notes, outcome.Notes) {
-		t.Errorf("accounts are %+v", *accounts)
-	}
-}
-
-// Of the reports that come after the verdict the first is kept, of whatever outcome.
-func TestFurtherReportIsEvidence(t *testing.T) {
-	w := newWorld(t)
-	w.ledgerOf(0)
-	asked, _ := w.keepsEvidence(activities.EvidenceResult{}, nil)
-	w.reportAfter(5 * time.Second)
-	w.reportAfter(6*time.Second, "somebody else's")
-	w.reportAfter(7*time.Second, "a third one")
-	outcome, err := w.executeDue(t)
-	if err != nil || !outcome.OK() || len(outcome.Notes) != 2 {
-		t.Errorf("outcome is %+v, error %v", outcome, err)
-	}
-	if len(*asked) != 1 || (*asked)[0].Attempt != 0 || (*asked)[0].Pod.Name != "" || (*asked)[0].Report != nil {
-		t.Fatalf("asked for %+v", *asked)
-	}
-	if got := encoded((*asked)[0].Further); got != `{"Errors":["somebody else's"],"OK":false}` {
-		t.Errorf("kept %s", got)
-	}
-}
-
-func TestKeepAccountPutsEvidence(t *testing.T) {
-	w := newWorld(t)
-	var a *activities.Activities
-	tries := 0
-	w.env.OnActivity(a.PutEvidence, anything, anything).Return(func(_ context.Context, in activities.WaitingEvidence) error {
-		if tries++; tries < 4 || string(in.Packed) != "packed" {
-			return errors.New("database is locked")
-		}
-		return nil
-	})
-	w.env.ExecuteWorkflow(workflows.KeepAccount, workflows.KeepAccountInput{Evidence: &activities.WaitingEvidence{Packed: []byte("packed")}})
-	if err := w.env.GetWorkflowError(); err != nil || tries != 4 {
-		t.Errorf("error %v after %d tries", err, tries)
-	}
-}
-
-func TestLateReport(t *testing.T) {
-	want := activities.Due{Ref: checkRef, Trigger: workflows.TriggerJob, At: due}
-	payload, err := converter.GetDefaultDataConverter().ToPayload(want)
+	result, err := w.execute(t, checkRef)
 	if err != nil {
 		t.Fatal(err)
 	}
-	memo := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload}}
-	report := check.Received(status.NewReport([]string{"I am " + runUUID}))
-	o, in, ok := workflows.LateReport(runUUID, memo, report, due.Add(time.Minute))
-	if !ok || o.ID != "late/"+runUUID || o.TaskQueue != workflows.TaskQueue || !o.WorkflowExecutionErrorWhenAlreadyStarted ||
-		o.WorkflowIDReusePolicy != enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE || strings.Contains(o.StaticSummary, runUUID) {
-		t.Errorf("ok %t, options %+v", ok, o)
+	want := &activities.Unrecorded{Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: due}, Evidence: pieces}
+	if diff := cmp.Diff(want, result.Unrecorded); diff != "" {
+		t.Errorf("what waits (-want +got):\n%s", diff)
 	}
-	const content = `{"Errors":["I am ************************************"],"OK":false}`
-	pieces := []activities.Piece{{Kind: "late-report", Name: "2026-03-01T12:01:00Z", Content: []byte(content), Size: len(content)}}
-	if diff := cmp.Diff(workflows.KeepAccountInput{Evidence: &activities.WaitingEvidence{Due: want, Pieces: pieces}}, in); diff != "" {
-		t.Errorf("input (-want +got):\n%s", diff)
+	if got, _ := w.attributes.GetKeyword(workflows.SearchAttributeRecord); got != workflows.RecordWaiting {
+		t.Errorf("KhRecord is %q, want that the run is found by it", got)
 	}
-	payload.Data = []byte("?")
-	for name, memo := range map[string]*commonpb.Memo{"none": nil, "empty": {}, "broken": memo} {
-		if _, _, ok := workflows.LateReport(runUUID, memo, report, due); ok {
-			t.Errorf("memo %s: a report was taken", name)
-		}
+}
+
+// Evidence that waits goes through Temporal, whose results have a limit.
+func TestTooMuchEvidenceDoesNotWait(t *testing.T) {
+	w := newWorld(t)
+	w.evidence = func(activities.EvidenceInput) (activities.EvidenceResult, error) {
+		return activities.EvidenceResult{Waiting: []check.Piece{{Kind: check.EvidenceLog, Content: strings.Repeat("x", 200<<10)}}}, nil
+	}
+	w.creates(activities.CreatePodResult{Attempts: 4})
+	w.watch, w.watchTakes = crashed, time.Second
+	result, err := w.execute(t, checkRef)
+	if err != nil || result.Unrecorded == nil || len(result.Unrecorded.Evidence) != 2 {
+		t.Fatalf("error %v, want two of four pieces to wait", err)
+	}
+	if !slices.Contains(result.Notes, "evidence was not kept: there is too much of it to wait for the ledger") {
+		t.Errorf("notes are %q", result.Notes)
+	}
+}
+
+// A run ends as ever when its evidence cannot be kept, and its record says so.
+func TestEvidenceThatCannotBeKept(t *testing.T) {
+	w := newWorld(t)
+	w.evidence = func(activities.EvidenceInput) (activities.EvidenceResult, error) {
+		return activities.EvidenceResult{}, errors.New("no memory")
+	}
+	w.reportAfter(5*time.Second, "broken")
+	result, err := w.execute(t, checkRef)
+	if err != nil || result.Result != check.Failed || !cmp.Equal(result.Notes, []string{"evidence was not kept: no memory"}) {
+		t.Errorf("result is %+v, error %v", result, err)
+	}
+	if len(w.records) != 1 || !cmp.Equal(w.records[0].Outcome.Notes, result.Notes) {
+		t.Errorf("records are %+v", w.records)
+	}
+}
+
+// Of the reports that come after the one that counts the first is kept, whatever the outcome.
+func TestFurtherReportIsEvidence(t *testing.T) {
+	w := newWorld(t)
+	w.reportAfter(5 * time.Second)
+	w.reportAfter(6*time.Second, "somebody else's")
+	w.reportAfter(7*time.Second, "a third one")
+	result, err := w.execute(t, checkRef)
+	if err != nil || !result.OK() || len(result.Notes) != 2 {
+		t.Errorf("result is %+v, error %v", result, err)
+	}
+	if len(w.kept) != 1 || w.kept[0].Attempt != 0 || w.kept[0].Pod.Name != "" || w.kept[0].Report != nil {
+		t.Fatalf("asked for %+v", w.kept)
+	}
+	if got := encoded(w.kept[0].Further); got != `{"Errors":["somebody else's"],"OK":false}` {
+		t.Errorf("kept %s", got)
 	}
 }
 
 // The pod of an attempt is looked at once, also when the run ends with that attempt after all; a report that arrived meanwhile is kept.
 func TestEvidenceOfAnAttemptIsCollectedOnce(t *testing.T) {
-	refused := func() (check.Observation, error) { return check.Observation{Hopeless: "ErrImagePull"}, nil }
-	evicted := func() (check.Observation, error) {
-		return check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "pod Evicted"}, nil
-	}
 	for name, tt := range map[string]struct {
 		setup   func(*world)
 		reports []bool // of what was asked for, whether it had one
 	}{
-		"its pod does not go":     {func(w *world) { w.stuck, w.start, w.look = true, refused, refused }, []bool{false}},
-		"its report arrived late": {func(w *world) { w.exit = evicted; w.reportAfter(12500*time.Millisecond, "in time") }, []bool{false, true}},
+		"its pod stays": {func(w *world) {
+			w.stuck, w.watch, w.look = true, hopeless("ErrImagePull"), hopeless("ErrImagePull")
+		}, []bool{false}},
+		"its report arrived late": {func(w *world) { w.watch = evicted; w.reportAfter(12500*time.Millisecond, "in time") }, []bool{false, true}},
+		"its report arrived at the end": {
+			func(w *world) { w.watch, w.atTheEnd = crashed, func() { w.report("at the end") } },
+			[]bool{false, true},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.ledgerOf(0)
-			asked, _ := w.keepsEvidence(activities.EvidenceResult{}, nil)
 			tt.setup(w)
-			if _, err := w.executeDue(t); err != nil {
+			if _, err := w.execute(t, checkRef); err != nil {
 				t.Fatal(err)
 			}
 			var reports []bool
-			for i, in := range *asked {
+			for i, in := range w.kept {
 				reports = append(reports, in.Report != nil)
 				if (in.Pod.Name != "") != (i == 0) || in.Attempt != 1 {
 					t.Errorf("asked for %+v", in)
@@ -281,5 +235,42 @@ func TestEvidenceOfAnAttemptIsCollectedOnce(t *testing.T) {
 				t.Errorf("reports (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestLateReportOfAClosedRun(t *testing.T) {
+	want := activities.Due{Ref: checkRef, Trigger: check.TriggerJob, At: due}
+	payload, err := converter.GetDefaultDataConverter().ToPayload(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memo := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload}}
+	report := check.Received(status.NewReport([]string{"I am " + runUUID}))
+	late, ok := workflows.LateReportOf(runUUID, memo, report, due.Add(time.Minute))
+	const said = `{"Errors":["I am ************************************"],"OK":false}`
+	piece := check.Piece{Kind: check.EvidenceLate, Content: "2026-03-01T12:01:00Z " + said, Size: len(said)}
+	if diff := cmp.Diff(activities.LateReport{Due: want, Piece: piece}, late); diff != "" || !ok {
+		t.Errorf("ok %t, late report (-want +got):\n%s", ok, diff)
+	}
+	broken := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: {Metadata: payload.Metadata, Data: []byte("?")}}}
+	for name, memo := range map[string]*commonpb.Memo{"none": nil, "empty": {}, "broken": broken} {
+		if _, ok := workflows.LateReportOf(runUUID, memo, report, due); ok {
+			t.Errorf("memo %s: a report was taken", name)
+		}
+	}
+}
+
+// A long late report is cut, also within a UUID or a character, and shows no part of the UUID.
+func TestLongLateReportIsCut(t *testing.T) {
+	payload, err := converter.GetDefaultDataConverter().ToPayload(activities.Due{Ref: checkRef, At: due})
+	if err != nil {
+		t.Fatal(err)
+	}
+	memo := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload}}
+	for _, filler := range []string{strings.Repeat(runUUID, 1000), strings.Repeat("€", 10000)} {
+		late, ok := workflows.LateReportOf(runUUID, memo, check.Received(status.NewReport([]string{filler})), due)
+		if n := len(late.Piece.Content); !ok || n > 9<<10 || late.Piece.Size < 30000 || strings.Contains(late.Piece.Content, runUUID[:8]) {
+			t.Errorf("ok %t, %d of %d bytes: %.80s", ok, n, late.Piece.Size, late.Piece.Content)
+		}
 	}
 }

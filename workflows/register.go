@@ -6,6 +6,8 @@ import "go.temporal.io/sdk/worker"
 func Register(registry worker.WorkflowRegistry) {
 	registry.RegisterWorkflow(ScheduledCheck)
 	registry.RegisterWorkflow(CheckRun)
-	registry.RegisterWorkflow(KeepAccount)
+	registry.RegisterWorkflow(ManualRun)
+	registry.RegisterWorkflow(LostJob)
+	registry.RegisterWorkflow(RecordTicks)
 	registry.RegisterWorkflow(Housekeeping)
 }

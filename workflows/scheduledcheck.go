@@ -4,175 +4,90 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
 )
 
-// ScheduledCheck is one tick of a check: it starts a CheckRun under a new run UUID and waits for its end, so that two
-// ticks never overlap. With a cron schedule it runs again and again; without, once.
+// ScheduledCheck is one tick: it decides in one workflow task whether a run starts, and ends. The run UUID is the tick's own
+// run ID, so that a tick which decides twice starts one run. With a cron schedule it ticks again and again; without, once.
 func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledCheckResult, error) {
-	t := &tick{in: in}
-	defer t.drain(ctx)
-	if err := t.setup(ctx); err != nil {
-		return t.result, err
+	last, err := lastTick(ctx, in)
+	if err != nil {
+		return last, err
 	}
-	return t.run(ctx)
+	if in.Paused {
+		return pausedTick(ctx, in, last)
+	}
+	info := workflow.GetInfo(ctx)
+	var decided activities.TickResult
+	err = shortly(ctx, step{"tick — " + in.Ref.String(), a.Tick}, tickOptions(), activities.TickInput{
+		Ref: in.Ref, Trigger: in.Trigger, Timeout: in.Timeout, Due: in.Due, Schedule: in.Schedule, Anchor: last.Anchor,
+		Last: last.Nominal, Since: info.WorkflowStartTime, Previous: last.Run, RunUUID: info.OriginalRunID, Unrecorded: last.Unrecorded,
+	}, &decided)
+	if err != nil {
+		return last, fmt.Errorf("tick of %s: %w", in.Ref, err)
+	}
+	measureTick(ctx, in, decided)
+	next := ScheduledCheckResult{Anchor: last.Anchor, Nominal: decided.Nominal, Run: info.OriginalRunID, Unrecorded: decided.Unrecorded}
+	if decided.Skipped {
+		next.Run, next.Outcome = last.Run, check.Skipped
+		workflow.SetCurrentDetails(ctx, "skipped: the previous run is open")
+	}
+	return next, nil
 }
 
-type tick struct {
-	in     ScheduledCheckInput
-	result ScheduledCheckResult
-	// at is when the run is due, and previous when the one before it was.
-	at, previous time.Time
-}
-
-func (t *tick) setup(ctx workflow.Context) error {
+// lastTick is the result of the tick before. The first one counts from the start of the cron workflow.
+func lastTick(ctx workflow.Context, in ScheduledCheckInput) (last ScheduledCheckResult, err error) {
 	if !workflow.HasLastCompletionResult(ctx) {
-		return nil
+		anchor := workflow.GetInfo(ctx).WorkflowStartTime.Truncate(time.Second)
+		return ScheduledCheckResult{Anchor: anchor, Nominal: anchor, Run: in.Previous}, nil
 	}
-	if err := workflow.GetLastCompletionResult(ctx, &t.result); err != nil {
-		return fmt.Errorf("read the result of the previous tick: %w", err)
+	if err := workflow.GetLastCompletionResult(ctx, &last); err != nil {
+		return last, fmt.Errorf("read the result of the previous tick of %s: %w", in.Ref, err)
 	}
-	t.result.Result = ""
-	return nil
+	return last, nil
 }
 
-// due finds out which due time this tick serves, and measures how late it is.
-func (t *tick) due(ctx workflow.Context) error {
-	if t.at = t.in.Due; t.at.IsZero() {
-		t.at = workflow.Now(ctx)
-	}
-	if t.in.Trigger != TriggerSchedule {
-		return nil
-	}
-	schedule, err := check.ParseSchedule(t.in.Schedule)
-	if err != nil {
-		return fmt.Errorf("read the schedule of %s: %w", t.in.Ref, err)
-	}
-	if t.previous = t.result.Nominal; t.previous.IsZero() {
-		t.previous = t.in.Anchor
-	}
+// tickOptions are those of a tick that Temporal, slow or overloaded, did not let decide at once.
+func tickOptions() workflow.ActivityOptions {
+	return workflow.ActivityOptions{StartToCloseTimeout: 30 * time.Second, RetryPolicy: retryPolicy(200*time.Millisecond, 10*time.Second)}
+}
+
+// pausedTick records the due times of a paused check since the tick before. What the ledger does not take, the next tick records.
+func pausedTick(ctx workflow.Context, in ScheduledCheckInput, last ScheduledCheckResult) (ScheduledCheckResult, error) {
 	now := workflow.Now(ctx)
-	t.at = schedule.Nominal(t.in.Anchor, t.previous, now)
-	t.result.Nominal = t.at
-	if t.in.Paused {
-		return nil
+	options := ticksOptions()
+	options.Summary, options.ScheduleToCloseTimeout = "record the due times of a paused check — "+in.Ref.String(), time.Hour
+	var counts activities.TickCounts
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), a.RecordTicks, activities.TicksInput{
+		Ref: in.Ref, Schedule: in.Schedule, Anchor: last.Anchor, Before: now,
+		Spans: []activities.Span{{After: last.Nominal, Through: now, Outcome: check.Paused}},
+	}).Get(ctx, &counts)
+	if err != nil {
+		workflow.GetLogger(ctx).Warn("due times of a paused check are not recorded yet", "check", in.Ref.String(), "error", err)
+		return last, nil
 	}
-	workflow.GetMetricsHandler(ctx).Timer("khronicle_run_start_delay").Record(max(now.Sub(t.result.Nominal), 0))
+	measureTicks(ctx, in.Ref, counts)
+	last.Nominal, last.Outcome = now, check.Paused
+	return last, nil
+}
+
+// RecordTicks enters due times without a run into the ledger, and tries until that is done: those between two schedules of a check.
+func RecordTicks(ctx workflow.Context, in activities.TicksInput) error {
+	var counts activities.TickCounts
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, ticksOptions()), a.RecordTicks, in).Get(ctx, &counts)
+	if err != nil {
+		return fmt.Errorf("record ticks of %s: %w", in.Ref, err)
+	}
+	measureTicks(ctx, in.Ref, counts)
 	return nil
 }
 
-func (t *tick) run(ctx workflow.Context) (ScheduledCheckResult, error) {
-	if err := t.due(ctx); err != nil {
-		return t.result, err
+// ticksOptions are those of an activity that enters many due times.
+func ticksOptions() workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		StartToCloseTimeout: 5 * time.Minute, HeartbeatTimeout: time.Minute, RetryPolicy: retryPolicy(time.Second, time.Minute),
 	}
-	if t.in.Paused {
-		t.result.Skipped++
-		workflow.SetCurrentDetails(ctx, "paused: the check is suspended")
-		return t.result, t.accountForTicks(ctx, t.at.Add(1), time.Time{})
-	}
-	if t.firstRunOpen(ctx) {
-		t.result.Skipped++
-		workflow.SetCurrentDetails(ctx, "skipped: the first run has not ended")
-		return t.result, t.accountForTicks(ctx, t.at.Add(1), t.at)
-	}
-	t.result.FirstRunOver = true
-	if err := t.accountForTicks(ctx, t.at, t.result.Ended); err != nil {
-		return t.result, err
-	}
-	runUUID, err := t.runUUID(ctx)
-	if err != nil {
-		return t.result, err
-	}
-	var outcome check.Outcome
-	run := workflow.ExecuteChildWorkflow(t.childOptions(ctx, runUUID), CheckRun, CheckRunInput{
-		Ref: t.in.Ref, Trigger: t.in.Trigger, Timeout: t.in.Timeout, Given: t.in.Given, LostSince: t.in.LostSince,
-		Due: t.at.Truncate(time.Microsecond), // as the ledger counts: the workflow ID of its account follows from it
-	})
-	workflow.SetCurrentDetails(ctx, "run in progress")
-	err = run.Get(ctx, &outcome)
-	switch {
-	case temporal.IsCanceledError(err) && ctx.Err() == nil:
-		outcome.Result = check.Canceled // that run alone was cancelled: the schedule goes on
-	case err != nil:
-		return t.result, fmt.Errorf("run %s: %w", t.in.Ref, err)
-	}
-	t.result.Runs++
-	t.result.Result, t.result.Ended = outcome.Result, workflow.Now(ctx)
-	if t.in.Trigger == TriggerExternal {
-		t.result.RunUUID, t.result.Outcome = runUUID, &outcome
-	}
-	workflow.SetCurrentDetails(ctx, "last run: "+string(outcome.Result))
-	return t.result, nil
-}
-
-// accountForTicks accounts for the due times since the previous tick and before another at which no run started: those up to
-// busy, or during the first run, were skipped, the others missed, or paused where the check is.
-func (t *tick) accountForTicks(ctx workflow.Context, before, busy time.Time) error {
-	if t.in.Trigger != TriggerSchedule {
-		return nil
-	}
-	schedule, err := check.ParseSchedule(t.in.Schedule)
-	if err != nil {
-		return fmt.Errorf("read the schedule of %s: %w", t.in.Ref, err)
-	}
-	if !schedule.Next(t.in.Anchor, t.previous).Before(before) {
-		return nil
-	}
-	due := activities.Due{Ref: t.in.Ref, Trigger: t.in.Trigger, At: before}
-	return keepAccount(ctx, due, KeepAccountInput{Ticks: &activities.TicksInput{
-		Ref: t.in.Ref, Trigger: t.in.Trigger, Schedule: t.in.Schedule, Anchor: t.in.Anchor, After: t.previous, Before: before, Busy: busy,
-		Paused: t.in.Paused, SinceFirst: t.in.FirstRun != "" && t.result.FirstRunOver && t.result.Ended.IsZero(),
-	}})
-}
-
-// runUUID is the one that the input names, or a new one.
-func (t *tick) runUUID(ctx workflow.Context) (string, error) {
-	if t.in.RunUUID != "" {
-		return t.in.RunUUID, nil
-	}
-	return newUUID(ctx)
-}
-
-// firstRunOpen is true when the run that was started together with this schedule has not ended.
-func (t *tick) firstRunOpen(ctx workflow.Context) bool {
-	if t.in.FirstRun == "" || t.result.FirstRunOver {
-		return false
-	}
-	return workflow.SignalExternalWorkflow(ctx, t.in.FirstRun, "", probeSignal, nil).Get(ctx, nil) == nil
-}
-
-// drain reads the probes that a schedule sent to its first run; they ask for nothing.
-func (t *tick) drain(ctx workflow.Context) {
-	for probes := workflow.GetSignalChannel(ctx, probeSignal); probes.ReceiveAsync(nil); {
-		workflow.GetLogger(ctx).Debug("probed by the schedule", "check", t.in.Ref.String())
-	}
-}
-
-func newUUID(ctx workflow.Context) (string, error) {
-	var id string
-	err := workflow.SideEffect(ctx, func(workflow.Context) any { return uuid.NewString() }).Get(&id)
-	if err != nil {
-		return "", fmt.Errorf("make run UUID: %w", err)
-	}
-	return id, nil
-}
-
-// childOptions let a run outlive its tick: ending or replacing the schedule of a check does not touch a run in flight. A
-// program that cancels the run it asked for waits until the pod is gone.
-func (t *tick) childOptions(ctx workflow.Context, runUUID string) workflow.Context {
-	return workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:            runUUID,
-		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
-		WaitForCancellation:   t.in.Trigger == TriggerExternal,
-		TypedSearchAttributes: SearchAttributesOf(t.in.Ref),
-		Memo:                  map[string]any{MemoDue: activities.Due{Ref: t.in.Ref, Trigger: t.in.Trigger, At: t.at}},
-		StaticSummary:         fmt.Sprintf("%s %s (%s)", t.in.Ref.Kind, t.in.Ref, t.in.Trigger),
-	})
 }

@@ -1,139 +1,292 @@
 package workflows_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
 )
 
-var anchor = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+// ticker executes one ScheduledCheck.
+type ticker struct {
+	env   *testsuite.TestWorkflowEnvironment
+	steps *[]string
+	// decide is what Tick answers, and record what RecordTicks answers.
+	decide func(activities.TickInput) (activities.TickResult, error)
+	record func(activities.TicksInput) (activities.TickCounts, error)
+
+	decided  []activities.TickInput
+	recorded []activities.TicksInput
+}
+
+func newTicker(t *testing.T, metrics client.MetricsHandler) *ticker {
+	t.Helper()
+	k := &ticker{
+		decide: func(in activities.TickInput) (activities.TickResult, error) {
+			return activities.TickResult{Nominal: in.Last.Add(2 * time.Minute)}, nil
+		},
+		record: func(activities.TicksInput) (activities.TickCounts, error) { return activities.TickCounts{}, nil },
+	}
+	k.env, k.steps = newEnv(t, metrics)
+	var a *activities.Activities
+	k.env.OnActivity(a.Tick, anything, anything).Return(func(_ context.Context, in activities.TickInput) (activities.TickResult, error) {
+		k.decided = append(k.decided, in)
+		return k.decide(in)
+	}).Maybe()
+	k.env.OnActivity(a.RecordTicks, anything, anything).Return(func(_ context.Context, in activities.TicksInput) (activities.TickCounts, error) {
+		k.recorded = append(k.recorded, in)
+		return k.record(in)
+	}).Maybe()
+	return k
+}
+
+// tick executes one tick, whose predecessor, if any, had a result.
+func (k *ticker) tick(t *testing.T, in workflows.ScheduledCheckInput, last *workflows.ScheduledCheckResult) (result workflows.ScheduledCheckResult, err error) {
+	t.Helper()
+	if last != nil {
+		k.env.SetLastCompletionResult(*last)
+	}
+	k.env.ExecuteWorkflow(workflows.ScheduledCheck, in)
+	if err := k.env.GetWorkflowError(); err != nil {
+		return result, err
+	}
+	if err := k.env.GetWorkflowResult(&result); err != nil {
+		t.Fatal(err)
+	}
+	return result, nil
+}
 
 func tickInput() workflows.ScheduledCheckInput {
 	return workflows.ScheduledCheckInput{
-		Ref: checkRef, Trigger: workflows.TriggerSchedule, Timeout: time.Minute, FirstRun: workflows.FirstRunID(checkRef),
-		Schedule: check.ScheduleSpec{RunInterval: "2m"}, Anchor: anchor,
+		Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Schedule: check.ScheduleSpec{RunInterval: "2m"},
 	}
 }
 
-// runTick executes one tick that starts a moment after its due time. probe is what asking for the first run gives.
-func runTick(t *testing.T, in workflows.ScheduledCheckInput, previous *workflows.ScheduledCheckResult, probe error, outcome check.Outcome) (workflows.ScheduledCheckResult, []string) {
-	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
-	env.SetStartTime(anchor.Add(2*time.Minute + 80*time.Millisecond))
-	if previous != nil {
-		env.SetLastCompletionResult(*previous)
-	}
-	env.RegisterWorkflow(workflows.CheckRun)
-	env.RegisterWorkflow(workflows.KeepAccount)
-	env.OnWorkflow(workflows.KeepAccount, anything, anything).Return(nil).Maybe()
-	var runs []string
-	env.OnWorkflow(workflows.CheckRun, anything, anything).Return(func(ctx workflow.Context, _ workflows.CheckRunInput) (check.Outcome, error) {
-		runs = append(runs, workflow.GetInfo(ctx).WorkflowExecution.ID)
-		return outcome, nil
-	}).Maybe()
-	env.OnSignalExternalWorkflow(anything, in.FirstRun, "", anything, anything).Return(probe).Maybe()
-	env.ExecuteWorkflow(workflows.ScheduledCheck, in)
-	if err := env.GetWorkflowError(); err != nil {
+// lastResult is that of the tick before, two minutes after the anchor.
+func lastResult() *workflows.ScheduledCheckResult {
+	return &workflows.ScheduledCheckResult{Anchor: due, Nominal: due.Add(2 * time.Minute), Run: "run-before"}
+}
+
+// sameInstant compares times by their instant.
+var sameInstant = cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) })
+
+func TestTickDecidesInOneLocalActivity(t *testing.T) {
+	k := newTicker(t, nil)
+	result, err := k.tick(t, tickInput(), lastResult())
+	if err != nil {
 		t.Fatal(err)
 	}
-	var result workflows.ScheduledCheckResult
-	if err := env.GetWorkflowResult(&result); err != nil {
-		t.Fatal(err)
+	if diff := cmp.Diff([]string{"local Tick"}, *k.steps); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
 	}
-	return result, runs
-}
-
-var errNotFound = errors.New("no such workflow")
-
-func TestTickRunsOnceUnderANewUUID(t *testing.T) {
-	result, runs := runTick(t, tickInput(), nil, errNotFound, check.Outcome{Result: check.Failed})
-	if len(runs) != 1 {
-		t.Fatalf("%d runs, want 1", len(runs))
+	want := activities.TickInput{
+		Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Schedule: tickInput().Schedule,
+		Anchor: due, Last: due.Add(2 * time.Minute), Previous: "run-before", RunUUID: tickRunID,
 	}
-	if id, err := uuid.Parse(runs[0]); err != nil || id.Version() != 4 {
-		t.Errorf("workflow ID of the run is %q, want a random UUID", runs[0])
+	if diff := cmp.Diff(want, k.decided[0], sameInstant, cmpopts.IgnoreFields(want, "Since")); diff != "" {
+		t.Errorf("decided by (-want +got):\n%s", diff)
 	}
-	result.Ended = time.Time{}
-	want := workflows.ScheduledCheckResult{Runs: 1, FirstRunOver: true, Nominal: anchor.Add(2 * time.Minute), Result: check.Failed}
-	if result != want {
-		t.Errorf("result is %+v, want %+v", result, want)
+	if k.decided[0].Since.IsZero() {
+		t.Error("the tick does not know since when it was scheduled")
 	}
-}
-
-func TestTickIsSkippedWhileTheFirstRunIsOpen(t *testing.T) {
-	result, runs := runTick(t, tickInput(), &workflows.ScheduledCheckResult{Skipped: 1}, nil, check.Outcome{})
-	if len(runs) != 0 || result.Skipped != 2 || result.FirstRunOver {
-		t.Errorf("%d runs, result %+v; want the second skip", len(runs), result)
-	}
-}
-
-func TestTickDoesNotAskForAFirstRunThatIsOver(t *testing.T) {
-	previous := workflows.ScheduledCheckResult{Runs: 4, Skipped: 1, FirstRunOver: true, Result: check.Failed}
-	result, runs := runTick(t, tickInput(), &previous, nil, check.Outcome{Result: check.Succeeded})
-	if len(runs) != 1 || result.Runs != 5 || result.Skipped != 1 || result.Result != check.Succeeded {
-		t.Errorf("%d runs, result %+v; want the fifth run", len(runs), result)
-	}
-}
-
-func TestFirstRunHasNoSchedule(t *testing.T) {
-	in := workflows.ScheduledCheckInput{Ref: checkRef, Trigger: workflows.TriggerFirst, Timeout: time.Minute}
-	result, runs := runTick(t, in, nil, nil, check.Outcome{Result: check.Succeeded})
-	if len(runs) != 1 || result.Runs != 1 || !result.Nominal.IsZero() {
-		t.Errorf("%d runs, result %+v; want one run without a due time", len(runs), result)
-	}
-}
-
-func TestCheckOfScheduleIsTheInverseOfScheduledCheckID(t *testing.T) {
-	tests := []struct {
-		id, namespace, name string
-		ok                  bool
-	}{
-		{id: workflows.ScheduledCheckID("shop", "cart"), namespace: "shop", name: "cart", ok: true},
-		{id: workflows.FirstRunID(checkRef)},
-		{id: workflows.JobRunID(jobRef)},
-		{id: "khcheck/shop"},
-		{id: runUUID},
-	}
-	for _, tt := range tests {
-		namespace, name, ok := workflows.CheckOfSchedule(tt.id)
-		if ok != tt.ok || ok && (namespace != tt.namespace || name != tt.name) {
-			t.Errorf("CheckOfSchedule(%q) = %q, %q, %t", tt.id, namespace, name, ok)
-		}
-	}
-}
-
-// A program that asks for a run learns its UUID and outcome.
-func TestRunThatAProgramAskedFor(t *testing.T) {
-	in := workflows.ScheduledCheckInput{
-		Ref: checkRef, Trigger: workflows.TriggerExternal, Timeout: time.Minute, RunUUID: runUUID,
-		Given: &activities.Given{Workload: check.Workload{Ref: checkRef}},
-	}
-	outcome := check.Outcome{Result: check.Failed, Errors: []string{"broken"}, Reported: true}
-	result, runs := runTick(t, in, nil, nil, outcome)
-	if diff := cmp.Diff([]string{runUUID}, runs); diff != "" {
-		t.Errorf("runs (-want +got):\n%s", diff)
-	}
-	result.Ended = time.Time{}
-	if diff := cmp.Diff(workflows.ScheduledCheckResult{Runs: 1, FirstRunOver: true, Result: check.Failed, RunUUID: runUUID, Outcome: &outcome}, result); diff != "" {
+	next := workflows.ScheduledCheckResult{Anchor: due, Nominal: due.Add(4 * time.Minute), Run: tickRunID}
+	if diff := cmp.Diff(next, result, sameInstant); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
 }
 
-func TestExternalRunsOfACheckAndAJobOfOneNameDiffer(t *testing.T) {
-	if a, b := workflows.ExternalRunID(checkRef), workflows.ExternalRunID(jobRef); a == b {
-		t.Errorf("both have workflow ID %q", a)
+// The first tick of a cron workflow counts its due times from the start of that, in whole seconds as Temporal does, and
+// knows of a run that may still be open.
+func TestFirstTickCountsFromTheStartOfItsSchedule(t *testing.T) {
+	k := newTicker(t, nil)
+	started := k.env.Now()
+	in := tickInput()
+	in.Previous = "first-run"
+	result, err := k.tick(t, in, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, _, ok := workflows.CheckOfSchedule(workflows.ExternalRunID(checkRef)); ok {
-		t.Error("an external run is taken for a schedule")
+	anchor, got := started.Truncate(time.Second), k.decided[0]
+	if !got.Anchor.Equal(anchor) || !got.Last.Equal(anchor) || got.Previous != "first-run" || !got.Since.Equal(started) {
+		t.Errorf("decided by %+v, want anchor and last tick %s, and the first run as the previous one", got, anchor)
+	}
+	if !result.Anchor.Equal(anchor) || result.Run != tickRunID {
+		t.Errorf("result is %+v", result)
+	}
+}
+
+func TestTickIsSkippedWhileThePreviousRunIsOpen(t *testing.T) {
+	k := newTicker(t, nil)
+	k.decide = func(in activities.TickInput) (activities.TickResult, error) {
+		return activities.TickResult{Nominal: due.Add(4 * time.Minute), Skipped: in.Previous == "run-before"}, nil
+	}
+	result, err := k.tick(t, tickInput(), lastResult())
+	want := workflows.ScheduledCheckResult{Anchor: due, Nominal: due.Add(4 * time.Minute), Outcome: check.Skipped, Run: "run-before"}
+	if diff := cmp.Diff(want, result, sameInstant); diff != "" || err != nil {
+		t.Errorf("error %v, result (-want +got):\n%s", err, diff)
+	}
+}
+
+// What the ledger has not taken goes from tick to tick until it has.
+func TestTickHandsUnrecordedSpansToTheNext(t *testing.T) {
+	old := activities.Span{After: due, Through: due.Add(time.Minute), Outcome: check.Missed}
+	added := activities.Span{After: due.Add(time.Minute), Through: due.Add(2 * time.Minute), Outcome: check.Skipped}
+	k := newTicker(t, nil)
+	k.decide = func(in activities.TickInput) (activities.TickResult, error) {
+		return activities.TickResult{Nominal: due, Unrecorded: append(in.Unrecorded, added)}, nil
+	}
+	last := lastResult()
+	last.Unrecorded = []activities.Span{old}
+	result, err := k.tick(t, tickInput(), last)
+	if diff := cmp.Diff([]activities.Span{old, added}, result.Unrecorded, sameInstant); diff != "" || err != nil {
+		t.Errorf("error %v, spans (-want +got):\n%s", err, diff)
+	}
+}
+
+// A tick that cannot decide within seconds goes on as an activity with durable retries, and starts the same run.
+func TestTickFallsBackToDurableRetries(t *testing.T) {
+	k := newTicker(t, nil)
+	failures := 13
+	k.decide = func(activities.TickInput) (activities.TickResult, error) {
+		if failures--; failures >= 0 {
+			return activities.TickResult{}, errors.New("resource exhausted")
+		}
+		return activities.TickResult{Nominal: due.Add(4 * time.Minute)}, nil
+	}
+	began := k.env.Now()
+	result, err := k.tick(t, tickInput(), lastResult())
+	if err != nil || result.Run != tickRunID {
+		t.Fatalf("result is %+v, error %v", result, err)
+	}
+	durable := slices.Index(*k.steps, "Tick")
+	if durable < 2 || slices.Contains((*k.steps)[durable:], "local Tick") || slices.Contains((*k.steps)[:durable], "Tick") {
+		t.Errorf("steps are %q, want local ones before durable ones", *k.steps)
+	}
+	if took := k.env.Now().Sub(began); took < 6*time.Second {
+		t.Errorf("took %s, want the tries to go on after the local ones", took)
+	}
+	for _, in := range k.decided {
+		if in.RunUUID != tickRunID {
+			t.Errorf("a try would start run %s, want %s", in.RunUUID, tickRunID)
+		}
+	}
+}
+
+func TestTickOfAScheduleThatCannotBeReadFails(t *testing.T) {
+	k := newTicker(t, nil)
+	k.decide = func(activities.TickInput) (activities.TickResult, error) {
+		return activities.TickResult{}, temporal.NewNonRetryableApplicationError("read the schedule", activities.ScheduleInvalid, nil)
+	}
+	if _, err := k.tick(t, tickInput(), lastResult()); err == nil || len(k.decided) != 1 {
+		t.Errorf("error %v after %d tries, want one try", err, len(k.decided))
+	}
+}
+
+// A single tick, such as that of a job, has the due time that its starter gave it.
+func TestSingleTickHasTheDueTimeOfItsStarter(t *testing.T) {
+	k := newTicker(t, nil)
+	in := workflows.ScheduledCheckInput{Ref: jobRef, Trigger: check.TriggerJob, Timeout: time.Minute, Due: due}
+	result, err := k.tick(t, in, nil)
+	if err != nil || result.Run != tickRunID || !k.decided[0].Due.Equal(due) || k.decided[0].Trigger != check.TriggerJob || k.decided[0].Previous != "" {
+		t.Errorf("result %+v, error %v, decided by %+v", result, err, k.decided[0])
+	}
+}
+
+// A paused check costs one step a day, which records all due times since the step before.
+func TestPausedTickRecordsTheDueTimesSinceTheOneBefore(t *testing.T) {
+	metrics := newMetrics(t)
+	k := newTicker(t, metrics.Temporal)
+	k.record = func(activities.TicksInput) (activities.TickCounts, error) {
+		return activities.TickCounts{Paused: 720}, nil
+	}
+	in, last := tickInput(), lastResult()
+	in.Paused = true
+	now := k.env.Now()
+	result, err := k.tick(t, in, last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []activities.TicksInput{{
+		Ref: checkRef, Schedule: in.Schedule, Anchor: due, Before: now,
+		Spans: []activities.Span{{After: last.Nominal, Through: now, Outcome: check.Paused}},
+	}}
+	if diff := cmp.Diff(want, k.recorded, sameInstant); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"RecordTicks"}, *k.steps); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	next := workflows.ScheduledCheckResult{Anchor: due, Nominal: now, Outcome: check.Paused, Run: "run-before"}
+	if diff := cmp.Diff(next, result, sameInstant); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+	if got := counted(t, metrics, "khronicle_ticks_without_run_total")["KHCheck shop/cart shop paused"]; got != 720 {
+		t.Errorf("counted %v paused ticks, want 720", got)
+	}
+}
+
+// The due times of a paused check that the ledger does not take, the next tick records.
+func TestPausedTickWhileTheLedgerIsDown(t *testing.T) {
+	k := newTicker(t, nil)
+	k.record = func(activities.TicksInput) (activities.TickCounts, error) {
+		return activities.TickCounts{}, errors.New("database is locked")
+	}
+	in, last := tickInput(), lastResult()
+	in.Paused = true
+	result, err := k.tick(t, in, last)
+	if diff := cmp.Diff(*last, result, sameInstant); diff != "" || err != nil {
+		t.Errorf("error %v, result (-want +got):\n%s", err, diff)
+	}
+}
+
+// Due times without a run are counted once, when the ledger has them, and only ticks of a schedule measure their delay.
+func TestTicksWithoutARunAreCounted(t *testing.T) {
+	metrics := newMetrics(t)
+	k := newTicker(t, metrics.Temporal)
+	k.decide = func(activities.TickInput) (activities.TickResult, error) {
+		return activities.TickResult{Nominal: due, Skipped: true, Recorded: activities.TickCounts{Skipped: 1, Missed: 7}}, nil
+	}
+	if _, err := k.tick(t, tickInput(), lastResult()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{"KHCheck shop/cart shop skipped": 1, "KHCheck shop/cart shop missed": 7}
+	if diff := cmp.Diff(want, counted(t, metrics, "khronicle_ticks_without_run_total")); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
+	}
+}
+
+// RecordTicks tries until the ledger has the due times, and counts what was entered at the end.
+func TestRecordTicksTriesUntilItIsDone(t *testing.T) {
+	metrics := newMetrics(t)
+	k := newTicker(t, metrics.Temporal)
+	failures := 5
+	k.record = func(activities.TicksInput) (activities.TickCounts, error) {
+		if failures--; failures >= 0 {
+			return activities.TickCounts{Skipped: 100}, errors.New("database is locked")
+		}
+		return activities.TickCounts{Missed: 5, Paused: 1}, nil
+	}
+	in := activities.TicksInput{Ref: checkRef, Schedule: tickInput().Schedule, Anchor: due, Before: due.Add(time.Hour), SinceNewest: true}
+	k.env.ExecuteWorkflow(workflows.RecordTicks, in)
+	if err := k.env.GetWorkflowError(); err != nil || len(k.recorded) != 6 {
+		t.Fatalf("error %v after %d tries", err, len(k.recorded))
+	}
+	if diff := cmp.Diff(in, k.recorded[5], sameInstant); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
+	}
+	want := map[string]float64{"KHCheck shop/cart shop missed": 5, "KHCheck shop/cart shop paused": 1}
+	if diff := cmp.Diff(want, counted(t, metrics, "khronicle_ticks_without_run_total")); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
 	}
 }

@@ -41,8 +41,11 @@ type config struct {
 	// reapFault says what is wrong with the interval of the environment.
 	reapFault string
 	retention check.Retention
-	// accounts is what is kept in the ledger.
-	accounts ledger.Retention
+	// podStarts is how many checker pods may start a second, and runningPods how many may run at once. 0 is without limit.
+	podStarts   float64
+	runningPods int
+	// records are the limits of the ledger.
+	records ledger.Retention
 }
 
 func defaultConfig() *config {
@@ -52,7 +55,7 @@ func defaultConfig() *config {
 		namespace:    cmp.Or(os.Getenv("POD_NAMESPACE"), "kuberhealthy"),
 		reportingURL: os.Getenv("KH_EXTERNAL_REPORTING_URL"),
 		retention:    check.DefaultRetention(),
-		accounts:     ledger.DefaultRetention(),
+		records:      ledger.DefaultRetention(),
 		ledger:       os.Getenv("KHRONICLE_LEDGER"),
 		heartbeatURL: os.Getenv("KHRONICLE_HEARTBEAT_URL"),
 	}
@@ -65,6 +68,14 @@ func defaultConfig() *config {
 func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }
+
+// The flags of the limiter, and their defaults: a cluster of some hundred nodes starts as many pods without being busy.
+const (
+	flagPodStarts      = "max-pod-starts-per-second"
+	flagRunningPods    = "max-running-pods"
+	defaultPodStarts   = 50
+	defaultRunningPods = 1000
+)
 
 const (
 	envReapInterval     = "CHECK_REAPER_RUN_INTERVAL"
@@ -127,7 +138,7 @@ func (c *config) addOperationsFlags(f *pflag.FlagSet) {
 
 // addLedgerFlag adds what reads or writes the ledger needs.
 func (c *config) addLedgerFlag(f *pflag.FlagSet) {
-	f.StringVar(&c.ledger, "ledger", c.ledger, "where the account of each run is kept: sqlite:PATH or postgres://…, empty for nowhere [KHRONICLE_LEDGER]")
+	f.StringVar(&c.ledger, "ledger", c.ledger, "database with the record of each tick and run, sqlite:PATH or postgres://…; without it nothing is recorded [KHRONICLE_LEDGER]")
 	hideDefault(f, "ledger")
 }
 
@@ -139,18 +150,31 @@ func (c *config) addRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.namespace, "namespace", c.namespace, "namespace of this process, in the default reporting URL [POD_NAMESPACE]")
 	f.StringVar(&c.reportingURL, "reporting-url", c.reportingURL, "where checks report [KH_EXTERNAL_REPORTING_URL]")
 	c.addLedgerFlag(f)
-	f.DurationVar(&c.accounts.PassesFor, flagPassAge, c.accounts.PassesFor, "how long the ledger keeps accounts without a fault")
-	f.DurationVar(&c.accounts.FailuresFor, flagFailureAge, c.accounts.FailuresFor, "how long it keeps those of missed runs and of those with a fault, also in one attempt alone")
-	f.DurationVar(&c.accounts.EvidenceFor, flagEvidenceAge, c.accounts.EvidenceFor, "how long it keeps what was collected of failed runs")
-	f.Var((*byteSize)(&c.accounts.EvidenceBytes), flagEvidenceBytes, "how much of it, such as 500Mi; beyond that the oldest goes")
-	f.Int64Var(&c.accounts.MaxRows, flagAccounts, c.accounts.MaxRows, "how many accounts it keeps; beyond that the oldest go, those without a fault first")
+	f.DurationVar(&c.records.PassesFor, flagPassAge, c.records.PassesFor, "the ledger keeps the records of successful, skipped and paused runs this long")
+	f.DurationVar(&c.records.FailuresFor, flagFailureAge, c.records.FailuresFor, "the ledger keeps the records of missed runs, of failed runs and of runs with a failed attempt this long")
+	f.DurationVar(&c.records.EvidenceFor, flagEvidenceAge, c.records.EvidenceFor, "the ledger keeps the evidence of failed runs this long")
+	f.Var((*byteSize)(&c.records.EvidenceBytes), flagEvidenceBytes, "the ledger keeps this much evidence, such as 500Mi, and removes the oldest beyond that")
+	f.Int64Var(&c.records.MaxRows, flagRecords, c.records.MaxRows, "the ledger keeps this many records; beyond that it removes the oldest, those of successful runs first")
 	f.StringVar(&c.heartbeatURL, "heartbeat-url", c.heartbeatURL, "what is asked for every 30 s as long as Temporal and a worker work, such as https://hc-ping.com/UUID [KHRONICLE_HEARTBEAT_URL]")
 	hideDefault(f, "heartbeat-url")
+	f.Float64Var(&c.podStarts, flagPodStarts, defaultPodStarts, "how many checker pods a worker starts per second; further runs queue; 0 is without limit")
+	f.IntVar(&c.runningPods, flagRunningPods, defaultRunningPods, "how many checker pods may run at once in the cluster; further runs queue; 0 is without limit")
 	f.DurationVar(&c.reapInterval, "reap-interval", c.reapInterval, "how often old pods and jobs are looked for ["+envReapInterval+"]")
 	f.IntVar(&c.retention.MaxCompletedPods, "max-completed-pods", c.retention.MaxCompletedPods, "Succeeded pods to keep of each check")
 	f.IntVar(&c.retention.MaxErrorPods, "max-error-pods", c.retention.MaxErrorPods, "Failed pods to keep of each check")
 	f.DurationVar(&c.retention.MaxPodAge, "max-check-pod-age", c.retention.MaxPodAge, "how long finished pods are kept, 0 for ever")
 	f.DurationVar(&c.retention.MaxJobAge, "max-job-age", c.retention.MaxJobAge, "how long completed jobs are kept, 0 for ever")
+}
+
+// checkLimits says at the start what is wrong with the limits of pods.
+func (c *config) checkLimits() error {
+	if c.podStarts < 0 {
+		return fmt.Errorf("--%s: %v is less than 0", flagPodStarts, c.podStarts)
+	}
+	if c.runningPods < 0 {
+		return fmt.Errorf("--%s: %d is less than 0", flagRunningPods, c.runningPods)
+	}
+	return nil
 }
 
 func (c *config) restConfig() (*rest.Config, error) {

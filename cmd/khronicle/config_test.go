@@ -105,7 +105,7 @@ func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 		{"2 GiB of it are kept", nil, nil, "ledger-max-evidence-bytes", "2Gi"},
 		{"evidence in bytes", nil, []string{"--ledger-max-evidence-bytes", "1000000"}, "ledger-max-evidence-bytes", "1000000"},
 		{"evidence as a quantity", nil, []string{"--ledger-max-evidence-bytes=1536Mi"}, "ledger-max-evidence-bytes", "1536Mi"},
-		{"20 million accounts are kept", nil, nil, "ledger-max-accounts", "20000000"},
+		{"20 million records are kept", nil, nil, "ledger-max-records", "20000000"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,12 +142,12 @@ func TestTheNameOfTheLedgerIsNotShown(t *testing.T) {
 	isolate(t)
 	const secret = "5c0d6f7e-password"
 	t.Setenv("KHRONICLE_LEDGER", "postgres://khronicle:"+secret+"@host:port/db") // not an address
-	for _, command := range []string{"worker", "dev", "accounts", "evidence"} {
+	for _, command := range []string{"worker", "dev", "records", "evidence"} {
 		if help, err := execute(t, command, "--help"); err != nil || strings.Contains(help, secret) || !strings.Contains(help, "--ledger ") {
 			t.Errorf("%s --help: error %v\n%s", command, err, help)
 		}
 	}
-	if _, err := execute(t, "accounts"); err == nil || strings.Contains(err.Error(), secret) {
+	if _, err := execute(t, "records"); err == nil || strings.Contains(err.Error(), secret) {
 		t.Errorf("error %v, want one that does not show the name", err)
 	}
 }
@@ -157,7 +157,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	cluster := []string{"context", "debug", "kubeconfig", "log-json", "log-level", "target-namespaces"}
 	roles := slices.Concat(cluster, []string{"config", "pod-name"})
 	runs := []string{
-		"heartbeat-url", "ledger", "ledger-max-accounts", "ledger-max-evidence-age", "ledger-max-evidence-bytes", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "namespace", "reap-interval", "reporting-url",
+		"heartbeat-url", "ledger", "ledger-max-records", "ledger-max-evidence-age", "ledger-max-evidence-bytes", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "max-pod-starts-per-second", "max-running-pods", "namespace", "reap-interval", "reporting-url",
 	}
 	tests := map[string][]string{
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
@@ -167,7 +167,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
 			"unknown-is-healthy",
 		}),
-		"accounts": {"ledger", "limit", "output"},
+		"records":  {"ledger", "limit", "output"},
 		"evidence": {"at", "ledger", "output", "run"},
 		"watch":    slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
 		"lint":     {"output", "strict"},
@@ -284,7 +284,7 @@ func TestWhatTheLedgerKeepsIsChecked(t *testing.T) {
 		`invalid argument "2GB" for "--ledger-max-evidence-bytes" flag: want a size in bytes, such as 2147483648, 2Gi or 500M`:  {"--ledger-max-evidence-bytes", "2GB"},
 		`invalid argument "500m" for "--ledger-max-evidence-bytes" flag: want a size in bytes, such as 2147483648, 2Gi or 500M`: {"--ledger-max-evidence-bytes", "500m"},
 		`invalid argument "20E" for "--ledger-max-evidence-bytes" flag: want a size in bytes, such as 2147483648, 2Gi or 500M`:  {"--ledger-max-evidence-bytes", "20E"},
-		"--ledger-max-accounts: 0 is not more than 0":                                                                           {"--ledger-max-accounts", "0"},
+		"--ledger-max-records: 0 is not more than 0":                                                                            {"--ledger-max-records", "0"},
 		"--ledger-max-failure-age: 24h0m0s is less than --ledger-max-pass-age, 48h0m0s":                                         {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "48h"},
 		"find the cluster (set --kubeconfig or KUBECONFIG): ":                                                                   {"--ledger-max-failure-age", "24h", "--ledger-max-pass-age", "24h"}, // the next thing that is looked at
 	}

@@ -15,20 +15,18 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// evidenceCommand shows what was kept of a run whose pod is gone.
+// evidenceCommand shows the evidence of a run, whose pod may be deleted.
 func evidenceCommand() *cobra.Command {
 	c := defaultConfig()
 	var runUUID, at, output string
 	command := &cobra.Command{
-		Use: "evidence NAMESPACE/NAME", Short: "Show what was kept of a run with a fault, from the ledger", Args: cobra.ExactArgs(1),
-		Long: `Show what was kept of the attempts of a run that did not succeed: the pod's spec, status, events and logs, and the reports.
-Of which run: of the newest with a fault, which did not succeed, or only after an attempt that did not, unless --run or --at
-says another.`,
+		Use: "evidence NAMESPACE/NAME", Short: "Show the evidence of a failed run, from the ledger", Args: cobra.ExactArgs(1),
+		Long: `Show the evidence of a run: of each failed attempt the pod's spec, status, events and logs, and the reports.
+The command shows the newest run that failed, timed out or had a failed attempt. Choose another run by --run or --at.`,
 		Example: "  khronicle evidence shop/checkout --ledger sqlite:.state/temporal/ledger.db\n  khronicle evidence shop/checkout --at 2026-11-23T02:00:00Z",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {
@@ -43,39 +41,39 @@ says another.`,
 	}
 	f := command.Flags()
 	c.addLedgerFlag(f)
-	f.StringVar(&runUUID, "run", "", "run UUID of the run")
-	f.StringVar(&at, "at", "", "when the run was due: the newest that was due then or before, such as 2026-11-23T02:00:00Z")
-	f.StringVarP(&output, "output", "o", "text", "text or json")
+	f.StringVar(&runUUID, "run", "", "UUID of the run to show")
+	f.StringVar(&at, "at", "", "show the newest run that was due at this time or before, such as 2026-11-23T02:00:00Z")
+	f.StringVarP(&output, "output", "o", "text", "format of the output: text or json")
 	command.MarkFlagsMutuallyExclusive("run", "at")
 	return command
 }
 
-// choice finds one account of a check or job; what says which, where there is none.
+// choice finds one record of a check or job. The error of a check without such a record names it by what.
 type choice struct {
-	find func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error)
+	find func(ctx context.Context, records *ledger.Ledger, ref check.Ref) (ledger.Record, bool, error)
 	what string
 }
 
 func chooser(runUUID, at string) (c choice, err error) {
 	switch {
 	case runUUID != "":
-		return choice{func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
-			return kept.RunOf(ctx, ref, strings.ToLower(runUUID))
+		return choice{func(ctx context.Context, records *ledger.Ledger, ref check.Ref) (ledger.Record, bool, error) {
+			return records.RunOf(ctx, ref, strings.ToLower(runUUID))
 		}, "run with that UUID"}, nil
 	case at != "":
 		due, err := time.Parse(time.RFC3339, at)
 		if err != nil {
 			return c, fmt.Errorf("--at: %q is not a time such as 2026-11-23T02:00:00Z", at)
 		}
-		if due.Nanosecond() == 0 { // as the accounts are shown, without the fraction of the second
+		if due.Nanosecond() == 0 { // the command records shows times without the fraction of the second
 			due = due.Add(time.Second - time.Microsecond)
 		}
-		return choice{func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
-			return kept.RunAt(ctx, ref, due)
+		return choice{func(ctx context.Context, records *ledger.Ledger, ref check.Ref) (ledger.Record, bool, error) {
+			return records.RunAt(ctx, ref, due)
 		}, "run that was due then or before"}, nil
 	}
-	return choice{func(ctx context.Context, kept *ledger.Ledger, ref check.Ref) (ledger.Account, bool, error) {
-		return kept.LastFault(ctx, ref)
+	return choice{func(ctx context.Context, records *ledger.Ledger, ref check.Ref) (ledger.Record, bool, error) {
+		return records.LastFault(ctx, ref)
 	}, "run with a fault"}, nil
 }
 
@@ -84,27 +82,27 @@ func showEvidence(ctx context.Context, dsn, arg string, of choice, asJSON bool, 
 	if err != nil {
 		return err
 	}
-	kept, err := openToRead(ctx, dsn)
+	opened, err := openToRead(ctx, dsn)
 	if err != nil {
 		return err
 	}
-	defer kept.Close()
-	var account ledger.Account
+	defer opened.Close()
+	var record ledger.Record
 	found := false
 	for _, ref := range refs {
-		a, ok, err := of.find(ctx, kept, ref)
+		a, ok, err := of.find(ctx, opened, ref)
 		if err != nil {
 			return err
 		}
-		if ok && (!found || a.Nominal.After(account.Nominal)) {
-			account, found = a, true
+		if ok && (!found || a.Nominal.After(record.Nominal)) {
+			record, found = a, true
 		}
 	}
 	if !found {
 		return fmt.Errorf("the ledger has no %s of a check or job %s", of.what, arg)
 	}
-	hideRun(&account)
-	pieces, err := kept.Evidence(ctx, account.Key)
+	hideRun(&record)
+	pieces, err := opened.Evidence(ctx, record.Key)
 	if err != nil {
 		return err
 	}
@@ -112,40 +110,40 @@ func showEvidence(ctx context.Context, dsn, arg string, of choice, asJSON bool, 
 		return cmp.Compare(slices.Index(kindOrder, a.Kind), slices.Index(kindOrder, b.Kind))
 	})
 	if asJSON {
-		return evidenceJSON(out, account, pieces)
+		return evidenceJSON(out, record, pieces)
 	}
-	evidenceText(out, account, pieces)
+	evidenceText(out, record, pieces)
 	return nil
 }
 
-// kindOrder is the order in which a person asks; what is not among them comes first.
+// kindOrder is the order in which a person looks at evidence. Other kinds come first.
 var kindOrder = []string{
-	activities.EvidenceStatus, activities.EvidenceEvents, activities.EvidenceLog, activities.EvidenceReport,
-	activities.EvidenceFurther, activities.EvidenceLate, activities.EvidenceMissing, activities.EvidenceSpec,
+	check.EvidenceStatus, check.EvidenceEvents, check.EvidenceLog, check.EvidenceReport,
+	check.EvidenceFurther, check.EvidenceLate, check.EvidenceMissing, check.EvidenceSpec,
 }
 
 // shownPiece is a piece of evidence in JSON.
 type shownPiece struct {
 	Kind, Name string
-	// Size is how long the whole was.
+	// Size is the number of bytes of the whole, of which Content may be a part.
 	Size    int
 	Content string
 }
 
-func evidenceJSON(out io.Writer, account ledger.Account, pieces []ledger.Evidence) error {
+func evidenceJSON(out io.Writer, record ledger.Record, pieces []ledger.Evidence) error {
 	shown := struct {
-		Account  ledger.Account
+		Record   ledger.Record
 		Evidence []shownPiece
-	}{account, []shownPiece{}}
+	}{record, []shownPiece{}}
 	for _, e := range pieces {
-		shown.Evidence = append(shown.Evidence, shownPiece{e.Kind, e.Name, e.Size, string(e.Content)})
+		shown.Evidence = append(shown.Evidence, shownPiece{e.Kind, e.Name, e.Size, e.Content})
 	}
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(shown)
 }
 
-func evidenceText(out io.Writer, a ledger.Account, pieces []ledger.Evidence) {
+func evidenceText(out io.Writer, a ledger.Record, pieces []ledger.Evidence) {
 	fmt.Fprintf(out, "%s %s/%s, due %s (%s): %s\n", a.Kind, a.Namespace, a.Name, a.Nominal.Format(time.RFC3339), a.Trigger, cmp.Or(string(a.Outcome), "running"))
 	fmt.Fprintf(out, "run %s, node %s, attempts %d, took %s\n", cmp.Or(a.WorkflowID, "-"), cmp.Or(a.Node, "-"), a.Attempts, between(a.Started, a.Judged))
 	for _, text := range a.Errors {
@@ -155,11 +153,11 @@ func evidenceText(out io.Writer, a ledger.Account, pieces []ledger.Evidence) {
 		fmt.Fprintf(out, "note: %s\n", printable([]byte(text)))
 	}
 	if len(pieces) == 0 {
-		fmt.Fprintln(out, "\nThere is no evidence: the run succeeded at once or had no pod, or it was too long ago.")
+		fmt.Fprintln(out, "\nThere is no evidence: the first attempt succeeded, or the run had no pod, or the evidence was pruned.")
 	}
 	for _, e := range pieces {
 		fmt.Fprintf(out, "\n=== %s %s (%s)\n", e.Kind, printable([]byte(e.Name)), sizeOf(e))
-		content := printable(e.Content)
+		content := printable([]byte(e.Content))
 		fmt.Fprint(out, content)
 		if !strings.HasSuffix(content, "\n") {
 			fmt.Fprintln(out)
@@ -172,13 +170,13 @@ func sizeOf(e ledger.Evidence) string {
 		return fmt.Sprintf("%d bytes", len(e.Content))
 	}
 	part := "a part"
-	if e.Kind == activities.EvidenceLog {
+	if e.Kind == check.EvidenceLog {
 		part = "the end"
 	}
 	return fmt.Sprintf("%s: %d of at least %d bytes", part, len(e.Content), e.Size)
 }
 
-// printable returns a text in which what could work upon a terminal, or hide, is written out: \x1b, \u202e.
+// printable escapes the characters that a terminal would obey or hide, such as \x1b and \u202e.
 func printable(content []byte) string {
 	var text strings.Builder
 	for len(content) > 0 {

@@ -27,17 +27,17 @@ func ledgerWithEvidence(t *testing.T) (dsn string, due time.Time) {
 		t.Fatal(ok, err)
 	}
 	for _, e := range []ledger.Evidence{
-		{Kind: "log", Name: "1/main", Content: []byte("one\x1b[31m\ntwo\ttab ä \u202e \xff end"), Size: 100_000},
-		{Kind: "status", Name: "1", Content: []byte("{\"exitCode\": 3}\n")},
-		{Kind: "spec", Name: "1", Content: []byte("{}\n"), Size: 99},
-		{Kind: "new", Content: []byte("x")},
+		{Kind: "log", Name: "1/main", Content: "one\x1b[31m\ntwo\ttab ä \u202e \xff end", Size: 100_000},
+		{Kind: "status", Name: "1", Content: "{\"exitCode\": 3}\n"},
+		{Kind: "spec", Name: "1", Content: "{}\n", Size: 99},
+		{Kind: "new", Content: "x"},
 	} {
 		if err := kept.PutEvidence(t.Context(), failed.Key, e); err != nil {
 			t.Fatal(err)
 		}
 	}
 	fine := failed
-	fine.Outcome, fine.Errors, fine.Nominal, fine.WorkflowID = ledger.Succeeded, nil, failed.Nominal.Add(time.Minute+time.Millisecond), evidenceRun
+	fine.Outcome, fine.Errors, fine.Nominal, fine.WorkflowID = check.Succeeded, nil, failed.Nominal.Add(time.Minute+time.Millisecond), evidenceRun
 	fine.Attempts, fine.InfraFailures = 1, 0
 	if err := kept.Finish(t.Context(), fine); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func ledgerWithEvidence(t *testing.T) (dsn string, due time.Time) {
 func TestEvidence(t *testing.T) {
 	dsn, due := ledgerWithEvidence(t)
 	at := func(d time.Duration) []string { return []string{"shop/cart", "--at", due.Add(d).Format(time.RFC3339)} }
-	failed := []string{"KHCheck shop/cart, due " + due.Format(time.RFC3339) + " (scheduled): failed\nrun w, node node-1, attempts 2, took 1.5s\nerror: broken\nsecond line\n"}
+	failed := []string{"KHCheck shop/cart, due " + due.Format(time.RFC3339) + " (schedule): failed\nrun w, node node-1, attempts 2, took 1.5s\nerror: broken\nsecond line\n"}
 	fine := []string{": succeeded\nrun " + evidenceRun, "There is no evidence"}
 	tests := []struct {
 		name string
@@ -108,13 +108,13 @@ func TestEvidenceAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	var shown struct {
-		Account  ledger.Account
+		Record   ledger.Record
 		Evidence []shownPiece
 	}
 	if err := json.Unmarshal([]byte(out), &shown); err != nil {
 		t.Fatal(err)
 	}
-	if !shown.Account.Nominal.Equal(due) || len(shown.Evidence) != 4 {
+	if !shown.Record.Nominal.Equal(due) || len(shown.Evidence) != 4 {
 		t.Errorf("shown are %+v", shown)
 	}
 	if log := shown.Evidence[2]; log.Kind != "log" || log.Size != 100_000 || !strings.HasPrefix(log.Content, "one\x1b[31m\n") {

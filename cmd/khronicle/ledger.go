@@ -13,28 +13,31 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// openLedger returns the ledger that the flags name, which opens by itself, or nil. The process is not ready without it,
-// but its runs go on.
-func (p *process) openLedger() *ledger.Late {
+// openLedger returns the ledger that the flags name, or nil. It opens when it is run. Without it the process is not ready, but
+// its runs go on.
+func (p *process) openLedger() (*ledger.Ledger, error) {
 	if p.ledger == "" {
-		return nil
+		return nil, nil
 	}
-	kept := ledger.NewLate(p.ledger, p.accounts)
-	p.ready.Add("ledger", kept.Ping)
-	p.metrics.Registry.MustRegister(telemetry.NewLedgerCollector(kept))
-	return kept
+	opened, err := ledger.New(p.ledger, ledger.Options{Retention: p.records, Logger: p.logger})
+	if err != nil {
+		return nil, fmt.Errorf("--ledger: %w", err)
+	}
+	p.ready.Add("ledger", opened.Ping)
+	p.metrics.Registry.MustRegister(telemetry.NewLedgerCollector(opened))
+	return opened, nil
 }
 
-// The flags that say what is kept in the ledger.
+// The flags of the limits of the ledger.
 const (
 	flagPassAge       = "ledger-max-pass-age"
 	flagFailureAge    = "ledger-max-failure-age"
 	flagEvidenceAge   = "ledger-max-evidence-age"
 	flagEvidenceBytes = "ledger-max-evidence-bytes"
-	flagAccounts      = "ledger-max-accounts"
+	flagRecords       = "ledger-max-records"
 )
 
-// byteSize is a number of bytes, which a flag gives as Kubernetes writes sizes.
+// byteSize is the value of a flag: a number of bytes as Kubernetes writes it.
 type byteSize int64
 
 // String is part of pflag.Value.
@@ -48,7 +51,7 @@ func (b *byteSize) Type() string { return "quantity" }
 // Set is part of pflag.Value.
 func (b *byteSize) Set(text string) error {
 	size, err := resource.ParseQuantity(text)
-	// Parts of a byte are none, and what is too large would be another number.
+	// A part of a byte is not possible, and a number that is too large would become another one.
 	if err != nil || size.Cmp(*resource.NewQuantity(size.Value(), resource.BinarySI)) != 0 {
 		return errors.New("want a size in bytes, such as 2147483648, 2Gi or 500M")
 	}
@@ -56,22 +59,22 @@ func (b *byteSize) Set(text string) error {
 	return nil
 }
 
-// checkLedger says at the start what is wrong with the name of the ledger, or with what it shall keep.
+// checkLedger returns at the start what is wrong with the name or the limits of the ledger.
 func (c *config) checkLedger() error {
 	for name, age := range map[string]time.Duration{
-		flagPassAge: c.accounts.PassesFor, flagFailureAge: c.accounts.FailuresFor, flagEvidenceAge: c.accounts.EvidenceFor,
+		flagPassAge: c.records.PassesFor, flagFailureAge: c.records.FailuresFor, flagEvidenceAge: c.records.EvidenceFor,
 	} {
 		if age <= 0 {
 			return fmt.Errorf("--%s: %s is not more than 0", name, age)
 		}
 	}
-	for name, limit := range map[string]int64{flagAccounts: c.accounts.MaxRows, flagEvidenceBytes: c.accounts.EvidenceBytes} {
+	for name, limit := range map[string]int64{flagRecords: c.records.MaxRows, flagEvidenceBytes: c.records.EvidenceBytes} {
 		if limit <= 0 {
 			return fmt.Errorf("--%s: %d is not more than 0", name, limit)
 		}
 	}
-	if c.accounts.FailuresFor < c.accounts.PassesFor {
-		return fmt.Errorf("--%s: %s is less than --%s, %s", flagFailureAge, c.accounts.FailuresFor, flagPassAge, c.accounts.PassesFor)
+	if c.records.FailuresFor < c.records.PassesFor {
+		return fmt.Errorf("--%s: %s is less than --%s, %s", flagFailureAge, c.records.FailuresFor, flagPassAge, c.records.PassesFor)
 	}
 	if c.ledger == "" {
 		return nil
@@ -85,7 +88,7 @@ func (c *config) checkLedger() error {
 // version is set by the build, to a tag or commit.
 var version string
 
-// buildVersion is the version of this program, as --version and its accounts name it.
+// buildVersion is the version of this program in --version and in the records.
 func buildVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return cmp.Or(version, info.Main.Version)

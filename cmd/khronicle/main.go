@@ -27,7 +27,7 @@ func run() int {
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:          "khronicle",
-		Short:        "Kubernetes health checks as durable workflows, every run accounted for",
+		Short:        "Kubernetes health checks as durable workflows, every run recorded",
 		Version:      buildVersion(),
 		SilenceUsage: true, SilenceErrors: true,
 	}
@@ -40,7 +40,7 @@ func rootCommand() *cobra.Command {
 			(*config).addReportFlags),
 		devCommand(),
 		watchCommand(),
-		accountsCommand(),
+		recordsCommand(),
 		evidenceCommand(),
 		lintCommand(),
 	)

@@ -34,6 +34,9 @@ type process struct {
 }
 
 func newProcess(c *config, watch kube.Options) (*process, error) {
+	if err := c.checkLimits(); err != nil {
+		return nil, err
+	}
 	if err := c.checkLedger(); err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/needs"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -239,8 +240,8 @@ func TestWatch(t *testing.T) {
 				t.Errorf("error %q, want %q", got, tt.want)
 			}
 			lines := strings.Split(out, "\n")
-			if len(lines) != 4 || !strings.HasPrefix(lines[0], "CHECK ") || !strings.HasPrefix(lines[1], "shop/cart  failed ") ||
-				lines[2] != "press ctrl-c" {
+			if len(lines) != 5 || !strings.HasPrefix(lines[0], "CHECK ") || !strings.HasPrefix(lines[1], "shop/cart  failed ") ||
+				!strings.HasPrefix(lines[2], "Temporal does not answer") || lines[3] != "press ctrl-c" {
 				t.Errorf("wrote, where no terminal is, not one table and its footer:\n%s", out)
 			}
 		})
@@ -265,7 +266,7 @@ func TestDev(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(binary); err != nil {
-		t.Skipf("needs a real Temporal server, and there is none: %v (make temporal builds it)", err)
+		needs.Missing(t, "this test needs a real Temporal server: %v (make temporal builds it)", err)
 	}
 	isolate(t)
 	address, temporal, ui := free(t), free(t), free(t)

@@ -90,10 +90,13 @@ func (p *process) showUntil(ctx, watching context.Context, o watchOptions, out i
 	for {
 		done := ctx.Err() != nil
 		now := time.Now()
-		rows := overview.Rows(watching, p.cluster, p.temporal, now)
+		rows, unknown := overview.Rows(watching, p.cluster, p.temporal, now)
 		var page bytes.Buffer
 		if err := overview.Write(&page, rows, now); err != nil {
 			return rows, err
+		}
+		if unknown != nil {
+			fmt.Fprintln(&page, "Temporal does not answer, so the next runs are unknown:", unknown)
 		}
 		for _, line := range o.footer {
 			fmt.Fprintln(&page, line)

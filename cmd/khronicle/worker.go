@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/internal/heartbeat"
 	"github.com/khronicle/khronicle/internal/influx"
 	"github.com/khronicle/khronicle/worker"
@@ -14,15 +15,20 @@ func runWorker(ctx context.Context, p *process) error {
 	options := worker.Options{
 		Temporal: p.temporal, Cluster: p.cluster, ReportingURL: p.live.ReportingURL, Name: p.podName,
 		Retention: p.live.Retention, ReapInterval: p.reapInterval, Logger: p.logger,
+		Limiter: activities.NewLimiter(p.podStarts, p.runningPods, p.cluster.UnfinishedPods),
 	}
 	var ended sync.WaitGroup
 	defer ended.Wait()
-	if kept := p.openLedger(); kept != nil {
-		options.Ledger, options.Build = kept, buildVersion()
-		// The ledger ends after the worker, which may have accounts to give until then.
+	records, err := p.openLedger()
+	if err != nil {
+		return err
+	}
+	if records != nil {
+		options.Ledger, options.Build = records, buildVersion()
+		// The ledger ends after the worker, which may write records until then.
 		ledgerCtx, closeLedger := context.WithCancel(context.WithoutCancel(ctx))
 		defer closeLedger()
-		ended.Go(func() { kept.Run(ledgerCtx, p.logger) })
+		ended.Go(func() { records.Run(ledgerCtx) })
 	}
 	heart, err := heartbeat.New(p.heartbeatURL, p.logger)
 	if err != nil {
@@ -31,7 +37,7 @@ func runWorker(ctx context.Context, p *process) error {
 	if err := p.metrics.Registry.Register(heart); err != nil {
 		return fmt.Errorf("register the metrics of the heartbeat: %w", err)
 	}
-	options.Heart = heart
+	options.Deadman = heart
 	exporter, err := p.influxExporter()
 	if err != nil {
 		return err

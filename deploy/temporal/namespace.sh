@@ -18,4 +18,5 @@ if ! temporal operator namespace describe >/dev/null 2>&1; then
 fi
 # A new namespace is known to the whole server after some seconds.
 attempts temporal operator search-attribute create \
-  --name KhCheck --type Keyword --name KhNamespace --type Keyword --name KhOutcome --type Keyword
+  --name KhCheck --type Keyword --name KhNamespace --type Keyword --name KhOutcome --type Keyword \
+  --name KhRecord --type Keyword --name KhReported --type Keyword

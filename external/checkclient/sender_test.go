@@ -30,6 +30,7 @@ func TestReportIsRetriedWithItsWholeBody(t *testing.T) {
 		{"503 with a body on a closed connection", []http.HandlerFunc{answerAndClose(503, proxyPage), answer(200, "")}, 2},
 		{"connection reset", []http.HandlerFunc{reset, answer(200, "")}, 2},
 		{"resets and 5xx in turn", []http.HandlerFunc{reset, answer(502, proxyPage), reset, answer(500, ""), answer(200, "")}, 5},
+		{"429 is retried", []http.HandlerFunc{answer(429, ""), answer(200, "")}, 2},
 		{"retry until 400", []http.HandlerFunc{answer(503, proxyPage), answer(400, "")}, 2},
 		{"204 is not a delivery", []http.HandlerFunc{answer(204, ""), answer(200, "")}, 2},
 		{"404 is retried", []http.HandlerFunc{answer(404, "no such page"), answer(200, "")}, 2},

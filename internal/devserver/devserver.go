@@ -35,14 +35,33 @@ type Options struct {
 	Port, UIPort int
 }
 
-// Args returns the command line of the server: a file database in WAL mode, and Khronicle's search attributes.
+// pragmas are settings of the file database. All of the server's reads and writes go over one connection, and its lists of
+// workflows have many indexes: the default cache of 2 MB holds a small part of what one write touches.
+var pragmas = []string{"journal_mode=wal", "synchronous=normal", "cache_size=-65536", "temp_store=memory"}
+
+// dynamicConfig are settings of the server that the CLI has otherwise.
+var dynamicConfig = []string{
+	// A worker gets the activity that it has just asked for with the answer, in place of a way over the task queue.
+	"system.enableActivityEagerExecution=true",
+	// The CLI lets the server read its search attributes from the database for every workflow task, so that new ones can
+	// be used at once. Khronicle's are there from the start.
+	"system.forceSearchAttributesCacheRefreshOnRead=false",
+}
+
+// Args returns the command line of the server, with Khronicle's search attributes. docs/operations.md says what the settings
+// save.
 func (o Options) Args() []string {
 	args := []string{
 		"server", "start-dev", "--ip", "127.0.0.1",
 		"--port", strconv.Itoa(o.Port), "--ui-port", strconv.Itoa(o.UIPort),
 		"--db-filename", filepath.Join(o.StateDir, "temporal.db"),
-		"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
 		"--log-level", "error",
+	}
+	for _, pragma := range pragmas {
+		args = append(args, "--sqlite-pragma", pragma)
+	}
+	for _, setting := range dynamicConfig {
+		args = append(args, "--dynamic-config-value", setting)
 	}
 	for _, key := range workflows.SearchAttributeKeys() {
 		args = append(args, "--search-attribute", key.GetName()+"=Keyword")
@@ -60,13 +79,13 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("open log of Temporal: %w", err)
 	}
 	defer log.Close()
-	// The kernel ends the child together with the thread that started it.
+	// Where the kernel ends the server together with its parent, it does so when the thread that started it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for ctx.Err() == nil {
 		server := exec.CommandContext(ctx, o.Binary, o.Args()...)
 		server.Stdout, server.Stderr = log, log
-		server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+		server.SysProcAttr = ofChild()
 		server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
 		server.WaitDelay = stopTimeout
 		began := time.Now()

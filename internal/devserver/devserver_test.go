@@ -17,9 +17,13 @@ func TestArgs(t *testing.T) {
 	o := devserver.Options{Binary: "temporal", StateDir: "/state", Port: 7233, UIPort: 8233}
 	want := []string{
 		"server", "start-dev", "--ip", "127.0.0.1", "--port", "7233", "--ui-port", "8233",
-		"--db-filename", "/state/temporal.db", "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
-		"--log-level", "error",
+		"--db-filename", "/state/temporal.db", "--log-level", "error",
+		"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
+		"--sqlite-pragma", "cache_size=-65536", "--sqlite-pragma", "temp_store=memory",
+		"--dynamic-config-value", "system.enableActivityEagerExecution=true",
+		"--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=false",
 		"--search-attribute", "KhCheck=Keyword", "--search-attribute", "KhNamespace=Keyword", "--search-attribute", "KhOutcome=Keyword",
+		"--search-attribute", "KhRecord=Keyword", "--search-attribute", "KhReported=Keyword",
 	}
 	if diff := cmp.Diff(want, o.Args()); diff != "" {
 		t.Errorf("arguments differ (-want +got):\n%s", diff)

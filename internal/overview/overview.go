@@ -4,7 +4,6 @@ package overview
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,8 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
@@ -30,8 +28,11 @@ type Cluster interface {
 
 // Temporal is what the overview needs of Temporal's client.
 type Temporal interface {
-	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+	ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
 }
+
+// listWithin bounds the question to Temporal for all checks.
+const listWithin = 3 * time.Second
 
 // Row is one check or job.
 type Row struct {
@@ -54,8 +55,10 @@ const (
 	StateUnknown = "unknown"
 )
 
-// Rows returns the checks and then the jobs of the cluster, each in the order of their names.
-func Rows(ctx context.Context, cluster Cluster, temporal Temporal, now time.Time) []Row {
+// Rows returns the checks and then the jobs of the cluster, each in the order of their names. When Temporal does not answer, the
+// rows are there, and the error says why they do not know the next runs.
+func Rows(ctx context.Context, cluster Cluster, temporal Temporal, now time.Time) ([]Row, error) {
+	open, err := openWorkflows(ctx, temporal)
 	states := map[string]*khv1.KuberhealthyState{}
 	for _, state := range cluster.States() {
 		states[state.Namespace+"/"+state.Name] = state
@@ -64,7 +67,9 @@ func Rows(ctx context.Context, cluster Cluster, temporal Temporal, now time.Time
 	for _, c := range cluster.Checks() {
 		state := states[c.Namespace+"/"+check.StateName(c.Name)]
 		row := newRow(check.AwaitedOfCheck(c, state), state, now)
-		row.NextRun = nextRun(ctx, temporal, c, now)
+		if row.NextRun = "unknown"; err == nil {
+			row.NextRun = open.nextRun(c, now)
+		}
 		checks = append(checks, row)
 	}
 	for _, j := range cluster.Jobs() {
@@ -76,7 +81,7 @@ func Rows(ctx context.Context, cluster Cluster, temporal Temporal, now time.Time
 	byName := func(a, b Row) int { return strings.Compare(a.Name, b.Name) }
 	slices.SortFunc(checks, byName)
 	slices.SortFunc(jobs, byName)
-	return append(checks, jobs...)
+	return append(checks, jobs...), err
 }
 
 func newRow(awaited check.Awaited, state *khv1.KuberhealthyState, now time.Time) Row {
@@ -100,26 +105,62 @@ func (r *Row) show(last khv1.WorkloadDetails) {
 	}
 }
 
-// nextRun asks the cron workflow of a check: while it waits, its execution time is the next tick.
-func nextRun(ctx context.Context, temporal Temporal, c *khv1.KuberhealthyCheck, now time.Time) string {
-	if c.Spec.Suspend {
-		return "suspended"
+// workflowsOfChecks are the open workflows of all checks, by namespace/name.
+type workflowsOfChecks struct {
+	// nextTick is when the cron workflow of a check ticks next.
+	nextTick map[string]time.Time
+	running  map[string]bool
+}
+
+// openWorkflows asks Temporal once for all checks.
+func openWorkflows(ctx context.Context, temporal Temporal) (workflowsOfChecks, error) {
+	ctx, cancel := context.WithTimeout(ctx, listWithin)
+	defer cancel()
+	open := workflowsOfChecks{map[string]time.Time{}, map[string]bool{}}
+	for next := []byte(nil); ; {
+		page, err := temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+			Query: "WorkflowType IN ('" + workflows.ScheduledCheckType + "', '" + workflows.CheckRunType + "') AND CloseTime IS NULL", PageSize: 1000, NextPageToken: next,
+		})
+		if err != nil {
+			return open, fmt.Errorf("list the open workflows: %w", err)
+		}
+		for _, info := range page.GetExecutions() {
+			open.add(info)
+		}
+		if next = page.GetNextPageToken(); len(next) == 0 {
+			return open, nil
+		}
 	}
-	described, err := temporal.DescribeWorkflowExecution(ctx, workflows.ScheduledCheckID(c.Namespace, c.Name), "")
-	info := described.GetWorkflowExecutionInfo()
-	var notFound *serviceerror.NotFound
+}
+
+// add adds a workflow. The list may be a moment behind, so that the status counts.
+func (o workflowsOfChecks) add(info *workflowpb.WorkflowExecutionInfo) {
+	if !workflows.Open(info.GetStatus()) {
+		return
+	}
+	if namespace, name, ok := workflows.CheckOfSchedule(info.GetExecution().GetWorkflowId()); ok {
+		o.nextTick[namespace+"/"+name] = info.GetExecutionTime().AsTime()
+	}
+	if due, ok := workflows.DueOf(info.GetMemo()); ok && due.Ref.Kind == khv1.KHCheck {
+		o.running[due.Ref.String()] = true
+	}
+}
+
+// nextRun is when a check runs next, in words.
+func (o workflowsOfChecks) nextRun(c *khv1.KuberhealthyCheck, now time.Time) string {
+	name := c.Namespace + "/" + c.Name
+	next, scheduled := o.nextTick[name]
 	switch {
-	case errors.As(err, &notFound):
-		return "not scheduled"
-	case err != nil:
-		return "unknown: Temporal does not answer"
-	case info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
-		return "not scheduled"
-	case len(described.GetPendingChildren()) > 0:
+	case o.running[name]:
 		return "running"
-	default:
-		return "in " + max(info.GetExecutionTime().AsTime().Sub(now), 0).Round(time.Second).String()
+	case c.Spec.Suspend:
+		return "suspended"
+	case check.FromCheck(c).Validate() != nil:
+		return "spec is not valid"
+	case !scheduled:
+		return "not scheduled"
 	}
+	return "in " + max(next.Sub(now), 0).Round(time.Second).String()
 }
 
 // Write writes the rows as a table.

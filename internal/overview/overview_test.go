@@ -4,42 +4,64 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/types/known/timestamppb"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/internal/overview"
+	"github.com/khronicle/khronicle/workflows"
 )
 
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // world is a cluster and a Temporal server that answer from memory.
 type world struct {
-	checks    []*khv1.KuberhealthyCheck
-	jobs      []*khv1.KuberhealthyJob
-	states    []*khv1.KuberhealthyState
-	schedules map[string]*workflowservice.DescribeWorkflowExecutionResponse
-	err       error
+	checks []*khv1.KuberhealthyCheck
+	jobs   []*khv1.KuberhealthyJob
+	states []*khv1.KuberhealthyState
+	open   []*workflowpb.WorkflowExecutionInfo
+	err    error
+	hangs  bool
+	lists  *int
 }
 
 func (w world) Checks() []*khv1.KuberhealthyCheck { return w.checks }
 func (w world) Jobs() []*khv1.KuberhealthyJob     { return w.jobs }
 func (w world) States() []*khv1.KuberhealthyState { return w.states }
 
-func (w world) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	if found := w.schedules[id]; found != nil || w.err != nil {
-		return found, w.err
+// ListWorkflow returns one workflow a page.
+func (w world) ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	if w.lists != nil {
+		*w.lists++
 	}
-	return nil, serviceerror.NewNotFound("no such workflow")
+	if w.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	i := len(request.GetNextPageToken())
+	if w.err != nil || i == len(w.open) {
+		return &workflowservice.ListWorkflowExecutionsResponse{}, w.err
+	}
+	page := &workflowservice.ListWorkflowExecutionsResponse{Executions: w.open[i : i+1]}
+	if i+1 < len(w.open) {
+		page.NextPageToken = make([]byte, i+1)
+	}
+	return page, nil
 }
 
 func named(name string) metav1.ObjectMeta {
@@ -47,7 +69,9 @@ func named(name string) metav1.ObjectMeta {
 }
 
 func newCheck(name string) *khv1.KuberhealthyCheck {
-	return &khv1.KuberhealthyCheck{ObjectMeta: named(name)}
+	return &khv1.KuberhealthyCheck{ObjectMeta: named(name), Spec: khv1.CheckConfig{PodSpec: corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "main", Image: "registry.example/check:1"}},
+	}}}
 }
 
 func stateOf(name, duration string, errs ...string) *khv1.KuberhealthyState {
@@ -57,34 +81,59 @@ func stateOf(name, duration string, errs ...string) *khv1.KuberhealthyState {
 	}}
 }
 
-func scheduled(status enumspb.WorkflowExecutionStatus, next time.Time, children ...*workflowpb.PendingChildExecutionInfo) *workflowservice.DescribeWorkflowExecutionResponse {
-	return &workflowservice.DescribeWorkflowExecutionResponse{
-		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: status, ExecutionTime: timestamppb.New(next)},
-		PendingChildren:       children,
+func scheduled(name string, status enumspb.WorkflowExecutionStatus, next time.Time) *workflowpb.WorkflowExecutionInfo {
+	return &workflowpb.WorkflowExecutionInfo{
+		Execution: &commonpb.WorkflowExecution{WorkflowId: workflows.ScheduledCheckID("shop", name)}, Status: status,
+		ExecutionTime: timestamppb.New(next),
 	}
+}
+
+func runOf(t *testing.T, kind khv1.KHWorkload, name string) *workflowpb.WorkflowExecutionInfo {
+	t.Helper()
+	memo, err := converter.GetDefaultDataConverter().ToPayload(activities.Due{Ref: check.Ref{Kind: kind, Namespace: "shop", Name: name}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &workflowpb.WorkflowExecutionInfo{
+		Execution: &commonpb.WorkflowExecution{WorkflowId: "a-run-uuid"}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
+		Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: memo}},
+	}
+}
+
+// rows are those of a Temporal that answers.
+func (w world) rows(t *testing.T, now time.Time) []overview.Row {
+	t.Helper()
+	rows, err := overview.Rows(t.Context(), w, w, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
 }
 
 func TestTable(t *testing.T) {
 	const running = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 	asleep := newCheck("asleep")
 	asleep.Spec.Suspend = true
+	broken := newCheck("broken")
+	broken.Spec.RunInterval = "often"
 	w := world{
-		checks: []*khv1.KuberhealthyCheck{newCheck("pay"), newCheck("cart"), asleep, newCheck("new"), newCheck("lost")},
+		checks: []*khv1.KuberhealthyCheck{newCheck("pay"), newCheck("cart"), asleep, newCheck("new"), newCheck("lost"), broken},
 		jobs:   []*khv1.KuberhealthyJob{{ObjectMeta: named("once"), Spec: khv1.JobConfig{Phase: khv1.JobCompleted}}},
 		states: []*khv1.KuberhealthyState{
 			stateOf("cart", "1.23456s"), stateOf("once", ""),
 			stateOf("pay", "", "first line\nsecond line", "another"), stateOf("asleep", "2s", strings.Repeat("x", 200)),
 		},
-		schedules: map[string]*workflowservice.DescribeWorkflowExecutionResponse{
-			"khcheck/shop/cart": scheduled(running, now.Add(48*time.Second)),
-			"khcheck/shop/pay":  scheduled(running, now, &workflowpb.PendingChildExecutionInfo{}),
-			"khcheck/shop/new":  scheduled(running, now.Add(-time.Second)),
-			"khcheck/shop/lost": scheduled(enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, now),
+		open: []*workflowpb.WorkflowExecutionInfo{
+			scheduled("cart", running, now.Add(48*time.Second)), scheduled("pay", running, now), runOf(t, khv1.KHCheck, "pay"),
+			scheduled("new", running, now.Add(-time.Second)), scheduled("lost", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, now),
+			runOf(t, khv1.KHJob, "cart"), scheduled("asleep", running, now.Add(time.Hour)),
+			scheduled("broken", running, now.Add(time.Hour)),
 		},
 	}
 	want := strings.Join([]string{
 		"CHECK        STATE    LAST RUN  DURATION  NEXT RUN              ERROR",
 		"shop/asleep  failed   12s ago   2s        suspended             " + strings.Repeat("x", 100) + "…",
+		"shop/broken  waiting  -         -         spec is not valid     -",
 		"shop/cart    OK       12s ago   1.23s     in 48s                -",
 		"shop/lost    waiting  -         -         not scheduled         -",
 		"shop/new     waiting  -         -         in 0s                 -",
@@ -93,7 +142,7 @@ func TestTable(t *testing.T) {
 		"",
 	}, "\n")
 	var got strings.Builder
-	if err := overview.Write(&got, overview.Rows(t.Context(), w, w, now), now); err != nil {
+	if err := overview.Write(&got, w.rows(t, now), now); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got.String()); diff != "" {
@@ -113,15 +162,15 @@ func TestTableOfWhatIsUnknown(t *testing.T) {
 	}
 	want := strings.Join([]string{
 		"CHECK        STATE    LAST RUN  DURATION  NEXT RUN            ERROR",
-		"shop/asleep  OK       16m58s ago  2s  suspended  -",
-		"shop/cart    failed   16m34s ago  2s  not scheduled  sold out",
+		"shop/asleep  OK       16m52s ago  2s  suspended  -",
+		"shop/cart    failed   16m28s ago  2s  not scheduled  sold out",
 		"shop/new     unknown  -  -  not scheduled  unknown: shop/new: no run has ended since its creation at 2026-11-22T11:59:00Z; one was due by 2026-…",
-		"shop/pay     unknown  16m58s ago  2s  not scheduled  unknown: shop/pay: no run has ended since 2026-11-22T11:59:48Z; one was due by 2026-11-22T12:16:18Z",
+		"shop/pay     unknown  16m52s ago  2s  not scheduled  unknown: shop/pay: no run has ended since 2026-11-22T11:59:48Z; one was due by 2026-11-22T12:16:18Z",
 		"shop/once    unknown  -  -  runs once: Running  unknown: shop/once: no run has ended since its creation at 2026-11-22T11:59:00Z; one was due by 2026…",
 		"",
 	}, "\n")
-	later := now.Add(16*time.Minute + 46*time.Second) // the outcome of pay is overdue, that of cart is not
-	rows := overview.Rows(t.Context(), w, w, later)
+	later := now.Add(16*time.Minute + 40*time.Second) // the outcome of pay is overdue, that of cart is not
+	rows := w.rows(t, later)
 	var got strings.Builder
 	if err := overview.Write(&got, rows, later); err != nil {
 		t.Fatal(err)
@@ -136,11 +185,38 @@ func TestTableOfWhatIsUnknown(t *testing.T) {
 	}
 }
 
-func TestTemporalThatDoesNotAnswerIsNotAnUnscheduledCheck(t *testing.T) {
-	w := world{checks: []*khv1.KuberhealthyCheck{newCheck("cart")}, err: errors.New("connection refused")}
-	if got := overview.Rows(t.Context(), w, w, now)[0].NextRun; got != "unknown: Temporal does not answer" {
+// A schedule that somebody paused in Temporal is one: the starter leaves it alone too.
+func TestPausedScheduleIsScheduled(t *testing.T) {
+	w := world{
+		checks: []*khv1.KuberhealthyCheck{newCheck("cart")},
+		open:   []*workflowpb.WorkflowExecutionInfo{scheduled("cart", enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED, now.Add(time.Minute))},
+	}
+	if got := w.rows(t, now)[0].NextRun; got != "in 1m0s" {
 		t.Errorf("next run is %q", got)
 	}
+}
+
+func TestTemporalThatDoesNotAnswerIsNotAnUnscheduledCheck(t *testing.T) {
+	w := world{checks: []*khv1.KuberhealthyCheck{newCheck("cart")}, err: errors.New("connection refused")}
+	rows, err := overview.Rows(t.Context(), w, w, now)
+	if err == nil || err.Error() != "list the open workflows: connection refused" || rows[0].NextRun != "unknown" {
+		t.Errorf("next run is %q, error %v", rows[0].NextRun, err)
+	}
+}
+
+// All checks are asked for at once, and not for ever.
+func TestTemporalThatHangsHoldsTheTableUpOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, lists := time.Now(), 0
+		w := world{hangs: true, lists: &lists}
+		for i := range 100 {
+			w.checks = append(w.checks, newCheck("cart-"+strconv.Itoa(i)))
+		}
+		rows, err := overview.Rows(t.Context(), w, w, now)
+		if took := time.Since(began); took > 5*time.Second || err == nil || len(rows) != 100 || lists != 1 {
+			t.Errorf("%d rows after %s and %d questions, error %v", len(rows), took, lists, err)
+		}
+	})
 }
 
 func TestParseExpectation(t *testing.T) {

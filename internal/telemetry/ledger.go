@@ -9,7 +9,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// Ledger is what the metrics tell of a ledger.
+// Ledger is the part of a ledger that the metrics need.
 type Ledger interface {
 	Ping(ctx context.Context) error
 	Stats() ledger.Stats
@@ -17,13 +17,13 @@ type Ledger interface {
 
 var (
 	ledgerUp      = prometheus.NewDesc("khronicle_ledger_up", "Whether the database of the ledger answers.", nil, nil)
-	ledgerQueued  = prometheus.NewDesc("khronicle_ledger_queued_accounts", "Accounts that wait for a transaction.", nil, nil)
-	ledgerRows    = prometheus.NewDesc("khronicle_ledger_rows_total", "Accounts and evidence that were stored.", nil, nil)
-	ledgerFailed  = prometheus.NewDesc("khronicle_ledger_failed_rows_total", "Accounts and evidence that were not stored; they are tried again.", nil, nil)
-	ledgerBatches = prometheus.NewDesc("khronicle_ledger_batches_total", "Transactions that were committed.", nil, nil)
+	ledgerQueued  = prometheus.NewDesc("khronicle_ledger_queued_records", "Callers that wait for a transaction of the ledger.", nil, nil)
+	ledgerRows    = prometheus.NewDesc("khronicle_ledger_rows_total", "Records and evidence that were stored.", nil, nil)
+	ledgerFailed  = prometheus.NewDesc("khronicle_ledger_failed_rows_total", "Records and evidence that a transaction failed to store; they are sent again.", nil, nil)
+	ledgerBatches = prometheus.NewDesc("khronicle_ledger_batches_total", "Transactions of the ledger that were committed.", nil, nil)
 )
 
-// pingTimeout bounds what a database that does not answer may cost a scrape.
+// pingTimeout bounds how long a scrape waits for a database that does not answer.
 const pingTimeout = time.Second
 
 type ledgerCollector struct{ Ledger }

@@ -34,7 +34,7 @@ func TestMetricsOfTheLedger(t *testing.T) {
 			got[family.GetName()] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
 		}
 		want := map[string]float64{
-			"khronicle_ledger_up": up, "khronicle_ledger_queued_accounts": 1, "khronicle_ledger_rows_total": 20,
+			"khronicle_ledger_up": up, "khronicle_ledger_queued_records": 1, "khronicle_ledger_rows_total": 20,
 			"khronicle_ledger_failed_rows_total": 3, "khronicle_ledger_batches_total": 4,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

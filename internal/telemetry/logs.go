@@ -29,7 +29,7 @@ type hidingWriter struct{ lines io.Writer }
 // Write takes one line, as slog's handlers write them.
 func (w hidingWriter) Write(line []byte) (int, error) {
 	hidden := uuidPattern.ReplaceAllFunc(line, func(uuid []byte) []byte {
-		return []byte(check.ID(strings.ToLower(string(uuid))))
+		return []byte(check.ShortHash(strings.ToLower(string(uuid))))
 	})
 	if _, err := w.lines.Write(hidden); err != nil {
 		return 0, err

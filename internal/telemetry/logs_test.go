@@ -53,8 +53,8 @@ func TestRunUUIDsAreHidden(t *testing.T) {
 		{"log valuer", func(l *slog.Logger) { l.Info("x", "run", secret{}) }},
 		{"map", func(l *slog.Logger) { l.Info("x", "labels", map[string]string{"kuberhealthy-run-id": runUUID}) }},
 		{"slice", func(l *slog.Logger) { l.Info("x", "ids", []string{runUUID}) }},
-		{"struct", func(l *slog.Logger) { l.Info("x", "run", check.Run{UUID: runUUID}) }},
-		{"pointer in a map", func(l *slog.Logger) { l.Info("x", "runs", map[string]*check.Run{"a": {UUID: runUUID}}) }},
+		{"struct", func(l *slog.Logger) { l.Info("x", "run", check.Attempt{UUID: runUUID}) }},
+		{"pointer in a map", func(l *slog.Logger) { l.Info("x", "runs", map[string]*check.Attempt{"a": {UUID: runUUID}}) }},
 		{"raw JSON", func(l *slog.Logger) { l.Info("x", "body", json.RawMessage(`{"uuid":"`+runUUID+`"}`)) }},
 		{"JSON marshaler", func(l *slog.Logger) { l.Info("x", "v", &nested{}) }},
 	}
@@ -83,7 +83,7 @@ func TestTheShortIDIsShownInstead(t *testing.T) {
 	for _, text := range []string{runUUID, strings.ToUpper(runUUID)} {
 		var out bytes.Buffer
 		telemetry.NewLogger(&out, slog.LevelInfo, false).Info("run "+text, "run_uuid", text)
-		id := check.ID(runUUID)
+		id := check.ShortHash(runUUID)
 		if want := `msg="run ` + id + `" run_uuid=` + id + "\n"; !strings.HasSuffix(out.String(), want) {
 			t.Errorf("got %q, want %q at its end", out.String(), want)
 		}

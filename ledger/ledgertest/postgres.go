@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/khronicle/khronicle/internal/needs"
 )
 
 // ErrNotInstalled is the error of a machine without a PostgreSQL server.
@@ -26,7 +28,7 @@ var ErrNotInstalled = errors.New("no PostgreSQL server under /usr/lib/postgresql
 // Postgres is a server of its own, on a Unix socket in a directory of its own.
 type Postgres struct {
 	bin, dir  string
-	account   *syscall.Credential
+	user      *syscall.Credential
 	databases atomic.Int64
 }
 
@@ -61,22 +63,22 @@ func (p *Postgres) prepare() error {
 }
 
 func (p *Postgres) becomeUnprivileged() error {
-	account, err := user.Lookup("postgres")
+	found, err := user.Lookup("postgres")
 	if err != nil {
-		account, err = user.Lookup("nobody")
+		found, err = user.Lookup("nobody")
 	}
 	if err != nil {
 		return err
 	}
-	uid, err := strconv.ParseUint(account.Uid, 10, 32)
+	uid, err := strconv.ParseUint(found.Uid, 10, 32)
 	if err != nil {
 		return err
 	}
-	gid, err := strconv.ParseUint(account.Gid, 10, 32)
+	gid, err := strconv.ParseUint(found.Gid, 10, 32)
 	if err != nil {
 		return err
 	}
-	p.account = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	p.user = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	return os.Chown(p.dir, int(uid), int(gid))
 }
 
@@ -89,12 +91,50 @@ func (p *Postgres) Start() error {
 	return p.run("pg_ctl", "start", "--pgdata", p.data(), "--wait", "--silent", "--log", filepath.Join(p.dir, "log"), "--options", options)
 }
 
-// Crash ends the server without any order, as kill -9 would: what was not on the disk is lost.
+// Crash ends the server at once, as kill -9 would: what was not on the disk is lost.
 func (p *Postgres) Crash() error {
 	return p.run("pg_ctl", "stop", "--pgdata", p.data(), "--mode", "immediate", "--wait", "--silent")
 }
 
-// Restart ends the server in order and starts it again, with nothing of its files in the machine's memory.
+// Pause stops all processes of the server: it holds its connections, and answers nobody. Continue ends that.
+func (p *Postgres) Pause() error { return p.signal(syscall.SIGSTOP) }
+
+// Continue lets a server go on that was paused.
+func (p *Postgres) Continue() error { return p.signal(syscall.SIGCONT) }
+
+func (p *Postgres) signal(signal syscall.Signal) error {
+	content, err := os.ReadFile(filepath.Join(p.data(), "postmaster.pid"))
+	if err != nil {
+		return err
+	}
+	first, _, _ := strings.Cut(string(content), "\n")
+	postmaster, err := strconv.Atoi(first)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(postmaster, signal); err != nil { // first: a postmaster that is stopped starts no process
+		return err
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", postmaster))
+	if err != nil {
+		return err
+	}
+	for _, child := range strings.Fields(string(children)) {
+		pid, err := strconv.Atoi(child)
+		if err != nil {
+			return err
+		}
+		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Socket returns the Unix socket of the server.
+func (p *Postgres) Socket() string { return filepath.Join(p.dir, ".s.PGSQL.5432") }
+
+// Restart ends the server in order and starts it again, without its files in the memory of the machine.
 func (p *Postgres) Restart() error {
 	if err := p.run("pg_ctl", "stop", "--pgdata", p.data(), "--mode", "fast", "--wait", "--silent"); err != nil {
 		return err
@@ -105,8 +145,7 @@ func (p *Postgres) Restart() error {
 	return p.Start()
 }
 
-// Evict takes a file, or all files of a folder, out of the machine's memory as far as they are on the disk, so that what is
-// read next is read from there.
+// Evict removes a file, or all files of a folder, from the memory of the machine, so that the next read comes from the disk.
 func Evict(root string) error {
 	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
@@ -139,8 +178,8 @@ func (p *Postgres) run(program string, args ...string) error {
 	cmd := exec.Command(filepath.Join(p.bin, program), args...)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME="+p.dir)
-	if p.account != nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.account}
+	if p.user != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.user}
 	}
 	// To a file: the server would keep a pipe open.
 	output, err := os.CreateTemp(p.dir, program)
@@ -156,11 +195,11 @@ func (p *Postgres) run(program string, args ...string) error {
 	return nil
 }
 
-// Need returns the server, or skips the test where none can be had.
+// Need returns the server. Where PostgreSQL is not installed, the test is skipped, or fails as package needs says.
 func Need(t testing.TB, p *Postgres, err error) *Postgres {
 	t.Helper()
 	if errors.Is(err, ErrNotInstalled) {
-		t.Skip(err)
+		needs.Missing(t, "%v", err)
 	}
 	if err != nil {
 		t.Fatal(err)

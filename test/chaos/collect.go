@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	khv1 "github.com/khronicle/khronicle/api/v1"
 	khcheck "github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 	"github.com/khronicle/khronicle/test/chaos/journal"
@@ -35,7 +36,10 @@ const (
 	ours    = "KhNamespace = '" + namespace + "'"
 	ourOpen = ours + " AND ExecutionStatus = 'Running'"
 	// ourBusy are those under way while all checks are suspended: their schedules go on, and run nothing.
-	ourBusy = ourOpen + " AND WorkflowType != 'ScheduledCheck'"
+	ourBusy      = ourOpen + " AND WorkflowType != 'ScheduledCheck'"
+	ourSchedules = ourOpen + " AND WorkflowType = 'ScheduledCheck'"
+	// ourWaiting are runs whose record the ledger did not take at their end.
+	ourWaiting = ours + " AND KhRecord = 'waiting'"
 )
 
 // settleWithin is how long everything may take to come to rest.
@@ -51,8 +55,10 @@ func (s *stack) settle(ctx context.Context, ended time.Time) []string {
 		{"all roles are ready", func() (bool, error) { return true, s.ready(ctx) }},
 		{"each check has a closed row after the chaos", func() (bool, error) { return s.allRanAfter(ctx, ended) }},
 		{"the checks are suspended", func() (bool, error) { return true, s.suspendChecks(ctx) }},
-		{"no run or account is under way", func() (bool, error) { open, err := s.workflows(ctx, ourBusy); return len(open) == 0, err }},
-		{"no row is open", func() (bool, error) { return s.noRowOpen(ctx) }},
+		{"each check has a schedule that is paused", func() (bool, error) { return s.allPaused(ctx) }},
+		{"no run is under way", func() (bool, error) { open, err := s.workflows(ctx, ourBusy); return len(open) == 0, err }},
+		{"no record is open", func() (bool, error) { return s.noRecordOpen(ctx) }},
+		{"no record waits", func() (bool, error) { return s.noRecordWaits(ctx) }},
 	} {
 		var last error
 		ok := eventually(ctx, settleWithin, func() (ok bool) {
@@ -70,34 +76,76 @@ func (s *stack) settle(ctx context.Context, ended time.Time) []string {
 func (s *stack) read(ctx context.Context, f func(*ledger.Ledger) error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	kept, err := ledger.OpenToRead(ctx, s.ledgerDSN())
+	records, err := ledger.OpenToRead(ctx, s.ledgerDSN())
 	if err != nil {
 		return err
 	}
-	defer kept.Close()
-	return f(kept)
+	defer records.Close()
+	return f(records)
 }
 
-func (s *stack) noRowOpen(ctx context.Context) (ok bool, err error) {
-	err = s.read(ctx, func(kept *ledger.Ledger) error {
-		open, err := kept.OpenRuns(ctx)
+// allPaused is true when the starter has seen that all checks are suspended: until then it may still start something.
+func (s *stack) allPaused(ctx context.Context) (bool, error) {
+	open, err := s.workflows(ctx, ourSchedules)
+	paused := 0
+	for _, w := range open {
+		var revision workflows.Revision
+		memo := w.GetMemo().GetFields()[workflows.MemoRevision]
+		if memo != nil && converter.GetDefaultDataConverter().FromPayload(memo, &revision) == nil && revision.Paused {
+			paused++
+		}
+	}
+	return paused == s.checks && len(open) == s.checks, err
+}
+
+func (s *stack) noRecordOpen(ctx context.Context) (ok bool, err error) {
+	err = s.read(ctx, func(records *ledger.Ledger) error {
+		open, err := records.OpenRuns(ctx, time.Now().Add(time.Hour), ledger.Key{}, 1)
 		ok = len(open) == 0
 		return err
 	})
 	return ok, err
 }
 
-// allRanAfter is true when each check has a run of its schedule that was due after a time, and is closed.
-func (s *stack) allRanAfter(ctx context.Context, after time.Time) (ok bool, err error) {
-	ran := 0
-	err = s.read(ctx, func(kept *ledger.Ledger) error {
+// noRecordWaits is true when the ledger has the record of each run that ended while it did not answer.
+func (s *stack) noRecordWaits(ctx context.Context) (ok bool, err error) {
+	waiting, err := s.workflows(ctx, ourWaiting)
+	if err != nil {
+		return false, err
+	}
+	recorded := map[string]bool{}
+	err = s.read(ctx, func(records *ledger.Ledger) error {
 		for i := range s.checks {
-			rows, err := kept.LastRuns(ctx, khcheck.Ref{Kind: "KHCheck", Namespace: namespace, Name: nameOf(i)}, 20)
+			rows, err := records.LastRuns(ctx, refOf(i), 1<<20)
 			if err != nil {
 				return err
 			}
-			if slices.ContainsFunc(rows, func(a ledger.Account) bool {
-				return a.Trigger == ledger.Scheduled && a.Nominal.After(after) && a.Outcome != ledger.Unfinished && a.WorkflowID != ""
+			for _, row := range rows {
+				recorded[row.WorkflowID] = recorded[row.WorkflowID] || row.Outcome != khcheck.Unfinished
+			}
+		}
+		return nil
+	})
+	return !slices.ContainsFunc(waiting, func(w *workflowpb.WorkflowExecutionInfo) bool {
+		return !recorded[w.GetExecution().GetWorkflowId()]
+	}), err
+}
+
+func refOf(i int) khcheck.Ref {
+	return khcheck.Ref{Kind: khv1.KHCheck, Namespace: namespace, Name: nameOf(i)}
+}
+
+// allRanAfter is true when each check has a run of its schedule that was due after a time, and is closed.
+func (s *stack) allRanAfter(ctx context.Context, after time.Time) (ok bool, err error) {
+	ran := 0
+	err = s.read(ctx, func(records *ledger.Ledger) error {
+		for i := range s.checks {
+			rows, err := records.LastRuns(ctx, refOf(i), 20)
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(rows, func(r ledger.Record) bool {
+				return r.Trigger == khcheck.TriggerSchedule && r.Nominal.After(after) && r.Outcome != khcheck.Unfinished && r.WorkflowID != ""
 			}) {
 				ran++
 			}
@@ -128,19 +176,19 @@ func (s *stack) collect(ctx context.Context, f *proof.Facts) error {
 }
 
 func (s *stack) collectLedger(ctx context.Context, f *proof.Facts) error {
-	return s.read(ctx, func(kept *ledger.Ledger) error {
-		summaries, err := kept.Overview(ctx, time.Now())
+	return s.read(ctx, func(records *ledger.Ledger) error {
+		summaries, err := records.Overview(ctx, time.Now())
 		if err != nil {
 			return err
 		}
 		for _, summary := range summaries {
-			rows, err := kept.LastRuns(ctx, summary.Ref, 1<<20)
+			rows, err := records.LastRuns(ctx, summary.Ref, 1<<20)
 			if err != nil {
 				return err
 			}
 			f.Rows = append(f.Rows, rows...)
 		}
-		found, err := kept.Verify(ctx, time.Now())
+		found, err := records.Verify(ctx, time.Now())
 		f.Ledger = found.Problems
 		return err
 	})
@@ -227,7 +275,7 @@ func (s *stack) collectTemporal(ctx context.Context, f *proof.Facts) error {
 	group.SetLimit(readers)
 	for _, w := range all {
 		switch w.GetType().GetName() {
-		case "CheckRun":
+		case workflows.CheckRunType:
 			group.Go(func() error {
 				run, err := s.run(ctx, w)
 				mu.Lock()
@@ -235,12 +283,12 @@ func (s *stack) collectTemporal(ctx context.Context, f *proof.Facts) error {
 				f.Runs = append(f.Runs, run)
 				return err
 			})
-		case "ScheduledCheck":
+		case workflows.ScheduledCheckType:
 			group.Go(func() error {
-				input, err := s.input(ctx, w)
+				e, err := s.execution(ctx, w)
 				mu.Lock()
 				defer mu.Unlock()
-				addTick(f, w, input)
+				addTick(f, e)
 				return err
 			})
 		}
@@ -248,23 +296,49 @@ func (s *stack) collectTemporal(ctx context.Context, f *proof.Facts) error {
 	return group.Wait()
 }
 
+// execution is what Temporal has of a ScheduledCheck.
+type execution struct {
+	id, runID       string
+	started, closed time.Time
+	// due is when a cron workflow began to tick, which is later than it was started.
+	due time.Time
+	in  workflows.ScheduledCheckInput
+	// isFirst is true for the first execution of a cron workflow.
+	isFirst bool
+	// result is nil when it did not complete.
+	result *workflows.ScheduledCheckResult
+}
+
 // addTick adds an execution of a ScheduledCheck, and its schedule where that is new. A cron workflow that waits for its
 // first tick has begun nothing.
-func addTick(f *proof.Facts, w *workflowpb.WorkflowExecutionInfo, in workflows.ScheduledCheckInput) {
-	if in.Paused { // begun when the chaos was over
+func addTick(f *proof.Facts, e execution) {
+	if e.in.Paused { // begun when the chaos was over
 		return
 	}
-	began := w.GetStartTime().AsTime()
-	if at := w.GetExecutionTime(); at != nil && at.AsTime().After(began) {
-		began = at.AsTime()
+	began := e.started
+	if e.due.After(began) {
+		began = e.due
 	}
-	if closed := closeTime(w); closed.IsZero() || closed.After(began) {
-		f.Ticks = append(f.Ticks, proof.Tick{ID: w.GetExecution().GetWorkflowId(), Check: in.Ref.Name, Started: began, Closed: closed})
+	tick := proof.Tick{ID: e.id, RunID: e.runID, Check: e.in.Ref.Name, Trigger: e.in.Trigger, Started: began, Closed: e.closed}
+	if e.result != nil {
+		tick.Decided, tick.Nominal, tick.Skipped = true, e.result.Nominal, e.result.Outcome == khcheck.Skipped
 	}
-	if in.Trigger != workflows.TriggerSchedule {
+	if e.closed.IsZero() || e.closed.After(began) {
+		f.Ticks = append(f.Ticks, tick)
+	}
+	if e.in.Trigger != khcheck.TriggerSchedule {
 		return
 	}
-	schedule := proof.Schedule{Spec: in.Schedule, Anchor: in.Anchor}
+	if e.isFirst {
+		addSchedule(f, e.in, e.started.Truncate(time.Second))
+	}
+	if e.result != nil {
+		addSchedule(f, e.in, e.result.Anchor)
+	}
+}
+
+func addSchedule(f *proof.Facts, in workflows.ScheduledCheckInput, anchor time.Time) {
+	schedule := proof.Schedule{Spec: in.Schedule, Anchor: anchor}
 	for i := range f.Checks {
 		c := &f.Checks[i]
 		if c.Name == in.Ref.Name && !slices.ContainsFunc(c.Schedules, func(s proof.Schedule) bool { return s.Spec == schedule.Spec && s.Anchor.Equal(schedule.Anchor) }) {
@@ -280,12 +354,26 @@ func closeTime(w *workflowpb.WorkflowExecutionInfo) time.Time {
 	return w.GetCloseTime().AsTime()
 }
 
-func (s *stack) input(ctx context.Context, w *workflowpb.WorkflowExecutionInfo) (in workflows.ScheduledCheckInput, err error) {
-	first, _, err := s.ends(ctx, w)
-	if err != nil {
-		return in, err
+func (s *stack) execution(ctx context.Context, w *workflowpb.WorkflowExecutionInfo) (e execution, err error) {
+	e = execution{
+		id: w.GetExecution().GetWorkflowId(), runID: w.GetExecution().GetRunId(), started: w.GetStartTime().AsTime(), closed: closeTime(w),
 	}
-	return in, decode(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in)
+	if at := w.GetExecutionTime(); at != nil {
+		e.due = at.AsTime()
+	}
+	first, last, err := s.ends(ctx, w)
+	if err != nil {
+		return e, err
+	}
+	started := first.GetWorkflowExecutionStartedEventAttributes()
+	e.isFirst = started.GetFirstExecutionRunId() == e.runID
+	if completed := last.GetWorkflowExecutionCompletedEventAttributes(); completed != nil {
+		e.result = &workflows.ScheduledCheckResult{}
+		if err := decode(completed.GetResult(), e.result); err != nil {
+			return e, err
+		}
+	}
+	return e, decode(started.GetInput(), &e.in)
 }
 
 func (s *stack) run(ctx context.Context, w *workflowpb.WorkflowExecutionInfo) (proof.Run, error) {
@@ -302,8 +390,10 @@ func (s *stack) run(ctx context.Context, w *workflowpb.WorkflowExecutionInfo) (p
 	}
 	run.Check, run.UID, run.Trigger, run.Due = in.Ref.Name, string(in.Ref.UID), in.Trigger, in.Due
 	if completed := last.GetWorkflowExecutionCompletedEventAttributes(); completed != nil {
-		run.Outcome = &khcheck.Outcome{}
-		return run, decode(completed.GetResult(), run.Outcome)
+		var result workflows.CheckRunResult
+		err := decode(completed.GetResult(), &result)
+		run.Outcome, run.Waited = &result.Outcome, result.Unrecorded != nil && result.Unrecorded.Record != nil
+		return run, err
 	}
 	return run, nil
 }

@@ -67,6 +67,7 @@ func readOptions(args []string) (options, error) {
 	flags.DurationVar(&o.timeout, "timeout", 12*time.Second, "timeout of the checks")
 	flags.DurationVar(&o.For, "for", 10*time.Minute, "how long the chaos lasts")
 	flags.DurationVar(&o.Every, "fault-every", 15*time.Second, "time between two faults, on average")
+	flags.DurationVar(&o.Hang, "hang", -1, "how long the ledger's PostgreSQL hangs, once stopped and once cut off; 0 for never (default: 2m, never when -for is below 5m)")
 	flags.StringVar(&o.ledger, "ledger", "sqlite", "sqlite or postgres")
 	flags.StringVar(&o.bin, "bin", "bin", "folder with khronicle, kubebox, temporal and chaos-check")
 	flags.StringVar(&o.state, "state", ".state/chaos", "folder for logs, journals and facts")
@@ -75,6 +76,9 @@ func readOptions(args []string) (options, error) {
 		return o, err
 	}
 	o.Postgres = o.ledger == "postgres"
+	if o.Hang < 0 {
+		o.Hang = defaultHang(o.For)
+	}
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
@@ -96,6 +100,13 @@ func readOptions(args []string) (options, error) {
 	}
 	o.store = filepath.Join(kubeboxState, "chaos-store")
 	return o, nil
+}
+
+func defaultHang(lasts time.Duration) time.Duration {
+	if lasts < 5*time.Minute {
+		return 0
+	}
+	return 2 * time.Minute
 }
 
 // judgeAgain proves what is kept of an earlier run.

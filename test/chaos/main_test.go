@@ -7,9 +7,7 @@ import (
 	"testing"
 	"time"
 
-	commonpb "go.temporal.io/api/common/v1"
-	workflowpb "go.temporal.io/api/workflow/v1"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/test/chaos/proof"
@@ -48,26 +46,56 @@ func TestShow(t *testing.T) {
 	}
 }
 
-func TestAddTick(t *testing.T) {
-	anchor := time.Date(2030, 4, 1, 12, 0, 0, 0, time.UTC)
-	in := workflows.ScheduledCheckInput{Ref: check.Ref{Name: "cart"}, Trigger: check.TriggerSchedule, Anchor: anchor, Schedule: check.ScheduleSpec{RunInterval: "10s"}}
-	execution := func(start, execution, end time.Duration) *workflowpb.WorkflowExecutionInfo {
-		return &workflowpb.WorkflowExecutionInfo{
-			Execution: &commonpb.WorkflowExecution{WorkflowId: "id"}, StartTime: timestamppb.New(anchor.Add(start)),
-			ExecutionTime: timestamppb.New(anchor.Add(execution)), CloseTime: timestamppb.New(anchor.Add(end)),
+func TestHangOption(t *testing.T) {
+	for args, want := range map[string]time.Duration{
+		"-for 2m": 0, "-for 5m": 2 * time.Minute, "-for 5m -hang 0": 0, "-for 1m -hang 20s": 20 * time.Second,
+	} {
+		o, err := readOptions(strings.Fields(args))
+		if err != nil || o.Hang != want {
+			t.Errorf("%s: hangs for %s, error %v, want %s", args, o.Hang, err, want)
 		}
 	}
-	f := &proof.Facts{Checks: []proof.Check{{Name: "cart"}}}
-	addTick(f, execution(0, 10*time.Second, 14*time.Second), in)
-	addTick(f, execution(14*time.Second, 20*time.Second, 15*time.Second), in) // ended before it was due
-	if len(f.Checks[0].Schedules) != 1 || len(f.Ticks) != 1 || !f.Ticks[0].Started.Equal(anchor.Add(10*time.Second)) || !f.Ticks[0].Closed.Equal(anchor.Add(14*time.Second)) {
-		t.Errorf("facts %+v", f)
+}
+
+func TestAddTick(t *testing.T) {
+	start := time.Date(2030, 4, 1, 12, 0, 0, 0, time.UTC)
+	in := workflows.ScheduledCheckInput{Ref: check.Ref{Name: "cart"}, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "10s"}}
+	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
+	result := func(seconds float64, outcome check.Result) *workflows.ScheduledCheckResult {
+		return &workflows.ScheduledCheckResult{Anchor: start, Nominal: at(seconds), Outcome: outcome}
 	}
-	in.Anchor = anchor.Add(time.Second) // another schedule
-	addTick(f, execution(30*time.Second, 30*time.Second, 33*time.Second), in)
-	in.Trigger = check.TriggerFirst // none at all
-	addTick(f, execution(0, 0, time.Second), in)
-	if len(f.Checks[0].Schedules) != 2 || len(f.Ticks) != 3 {
+	f := &proof.Facts{Checks: []proof.Check{{Name: "cart"}}}
+	for _, e := range []execution{
+		{runID: "1", started: at(0.5), due: at(10), closed: at(11), in: in, isFirst: true, result: result(10, "")},
+		{runID: "2", started: at(11), due: at(20), closed: at(21), in: in, result: result(20, check.Skipped)},
+		{runID: "3", started: at(21), due: at(30), closed: at(22), in: in}, // ended before it was due
+		{runID: "4", started: at(21), due: at(30), in: in},
+	} {
+		addTick(f, e)
+	}
+	if diff := cmp.Diff([]proof.Schedule{{Spec: in.Schedule, Anchor: start}}, f.Checks[0].Schedules); diff != "" {
+		t.Errorf("schedules, -want +got:\n%s", diff)
+	}
+	tick := proof.Tick{RunID: "1", Check: "cart", Trigger: check.TriggerSchedule, Started: at(10), Closed: at(11), Decided: true, Nominal: at(10)}
+	skipped := proof.Tick{RunID: "2", Check: "cart", Trigger: check.TriggerSchedule, Started: at(20), Closed: at(21), Decided: true, Nominal: at(20), Skipped: true}
+	open := proof.Tick{RunID: "4", Check: "cart", Trigger: check.TriggerSchedule, Started: at(30)}
+	if diff := cmp.Diff([]proof.Tick{tick, skipped, open}, f.Ticks); diff != "" {
+		t.Errorf("ticks, -want +got:\n%s", diff)
+	}
+}
+
+// A check that was begun anew has two schedules. A first run has none, and that of a paused check does not count.
+func TestAddTickFindsSchedules(t *testing.T) {
+	start := time.Date(2030, 4, 1, 12, 0, 0, 0, time.UTC)
+	in := workflows.ScheduledCheckInput{Ref: check.Ref{Name: "cart"}, Trigger: check.TriggerSchedule}
+	first, paused := in, in
+	first.Trigger, paused.Paused = check.TriggerFirst, true
+	f := &proof.Facts{Checks: []proof.Check{{Name: "cart"}, {Name: "other"}}}
+	addTick(f, execution{started: start, in: in, isFirst: true})
+	addTick(f, execution{started: start.Add(5 * time.Second), in: in, isFirst: true})
+	addTick(f, execution{started: start.Add(6 * time.Second), in: first, isFirst: true})
+	addTick(f, execution{started: start.Add(7 * time.Second), in: paused, isFirst: true})
+	if len(f.Checks[0].Schedules) != 2 || len(f.Checks[1].Schedules) != 0 || len(f.Ticks) != 3 {
 		t.Errorf("facts %+v", f)
 	}
 }

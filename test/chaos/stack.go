@@ -20,6 +20,7 @@ import (
 	"github.com/khronicle/khronicle/internal/devserver"
 	"github.com/khronicle/khronicle/kube"
 	"github.com/khronicle/khronicle/test/chaos/fault"
+	"github.com/khronicle/khronicle/test/chaos/link"
 )
 
 // Ports of the stack, all on 127.0.0.1. The end-to-end tests have others, so that both can run side by side.
@@ -53,7 +54,7 @@ type stack struct {
 	disk       *disk
 	database   *postgres
 	processes  map[fault.Target]*process
-	links      map[fault.Target]*link
+	links      map[fault.Target]*link.Link
 
 	core     kubernetes.Interface
 	group    *kube.Client
@@ -79,7 +80,7 @@ func newStack(o options) (*stack, error) {
 			return nil, err
 		}
 	}
-	return &stack{options: o, processes: map[fault.Target]*process{}, links: map[fault.Target]*link{}}, nil
+	return &stack{options: o, processes: map[fault.Target]*process{}, links: map[fault.Target]*link.Link{}}, nil
 }
 
 func (s *stack) up(ctx context.Context) error {
@@ -174,11 +175,11 @@ func (s *stack) makeLinks(ctx context.Context) (err error) {
 			"temporal": fmt.Sprintf("127.0.0.1:%d", temporalPort), "kube": "127.0.0.1:" + apiServerPort,
 			"postgres": "127.0.0.1:" + postgresPort, "reportapi": "127.0.0.1:" + reportPort,
 		}[to]
-		if s.links[target], err = newLink(address); err != nil {
+		if s.links[target], err = link.New(address); err != nil {
 			return err
 		}
 	}
-	_, err = s.kubebox(ctx, "expose", s.links[fault.PodsReportAPI].port())
+	_, err = s.kubebox(ctx, "expose", s.links[fault.PodsReportAPI].Port())
 	return err
 }
 
@@ -225,7 +226,9 @@ func (s *stack) roles() []fault.Target {
 }
 
 // way returns the link from a role to another part.
-func (s *stack) way(role fault.Target, to string) *link { return s.links[role+fault.Target("→"+to)] }
+func (s *stack) way(role fault.Target, to string) *link.Link {
+	return s.links[role+fault.Target("→"+to)]
+}
 
 // kubeconfigOf writes a kubeconfig that leads over the role's link.
 func (s *stack) kubeconfigOf(role fault.Target) (string, error) {
@@ -234,7 +237,7 @@ func (s *stack) kubeconfigOf(role fault.Target) (string, error) {
 		return "", err
 	}
 	for _, cluster := range config.Clusters {
-		cluster.Server = "https://" + s.way(role, "kube").address()
+		cluster.Server = "https://" + s.way(role, "kube").Address()
 	}
 	file := filepath.Join(s.state, string(role)+".kubeconfig")
 	return file, clientcmd.WriteToFile(*config, file)
@@ -247,7 +250,7 @@ func (s *stack) role(role fault.Target, kubeconfig string) *exec.Cmd {
 	switch name {
 	case "worker":
 		args = append(args, "--operations-listen", operations, "--ledger", s.ledgerOf(role),
-			"--reporting-url", "http://host.kubebox:"+s.links[fault.PodsReportAPI].port()+"/externalCheckStatus",
+			"--reporting-url", "http://host.kubebox:"+s.links[fault.PodsReportAPI].Port()+"/externalCheckStatus",
 			"--max-completed-pods", "2", "--max-error-pods", "2")
 	case "starter":
 		args = append(args, "--operations-listen", operations)
@@ -255,14 +258,14 @@ func (s *stack) role(role fault.Target, kubeconfig string) *exec.Cmd {
 		args = append(args, "--listen", operations)
 	}
 	cmd := exec.Command(filepath.Join(s.bin, "khronicle"), args...)
-	cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+s.way(role, "temporal").address(), marker())
+	cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+s.way(role, "temporal").Address(), marker())
 	return cmd
 }
 
 // ledgerOf is the ledger as a worker reaches it.
 func (s *stack) ledgerOf(worker fault.Target) string {
 	if s.Postgres {
-		return s.database.dsn(s.way(worker, "postgres").address())
+		return s.database.dsn(s.way(worker, "postgres").Address())
 	}
 	return s.ledgerDSN()
 }
@@ -335,7 +338,7 @@ func (s *stack) down() error {
 	}
 	var errs []error
 	for _, l := range s.links {
-		errs = append(errs, l.close())
+		errs = append(errs, l.Close())
 	}
 	_, err := s.kubebox(context.Background(), "down", "--wipe")
 	errs = append(errs, err)

@@ -24,6 +24,7 @@ func (s *stack) wreak(ctx context.Context, plan []fault.Fault) []fault.Window {
 	var mu sync.Mutex
 	var done []fault.Window
 	var all sync.WaitGroup
+	stalled := watchStalls(ctx)
 	for _, f := range plan {
 		all.Go(func() {
 			if !sleep(ctx, time.Until(start.Add(f.At))) {
@@ -52,8 +53,33 @@ func (s *stack) wreak(ctx context.Context, plan []fault.Fault) []fault.Window {
 		}
 	})
 	all.Wait()
+	done = append(done, stalled()...)
 	slices.SortFunc(done, func(a, b fault.Window) int { return a.From.Compare(b.From) })
 	return done
+}
+
+// watchStalls watches the machine until the result is asked for.
+func watchStalls(ctx context.Context) func() []fault.Window {
+	ctx, over := context.WithCancel(ctx)
+	result := make(chan []fault.Window, 1)
+	go func() { result <- stalls(ctx) }()
+	return func() []fault.Window {
+		over()
+		return <-result
+	}
+}
+
+// stalls are the times in which the machine did not run this program, although it wanted to run ten times a second: then others
+// may not have run either.
+func stalls(ctx context.Context) (all []fault.Window) {
+	const every, noticed = 100 * time.Millisecond, time.Second
+	for last := time.Now(); sleep(ctx, every); last = time.Now() {
+		if now := time.Now(); now.Sub(last) > noticed {
+			progress("the machine stalled for %s", now.Sub(last).Round(time.Millisecond))
+			all = append(all, fault.Window{Fault: fault.Fault{Kind: fault.Stall, Target: fault.Machine, For: now.Sub(last)}, From: last, To: now})
+		}
+	}
+	return all
 }
 
 // sleep is false when ctx ends before the time is over.
@@ -79,10 +105,12 @@ func (s *stack) do(ctx context.Context, f fault.Fault) (w fault.Window, err erro
 		}
 	case slices.Contains(fault.Components, f.Target):
 		err = s.doComponent(ctx, f)
-	case f.Kind == fault.Refuse || f.Kind == fault.Freeze:
-		s.links[f.Target].cut(f.Kind)
+	case f.Kind == fault.Refuse || f.Kind == fault.Freeze || f.Kind == fault.Slow:
+		for _, target := range f.Target.Parts(s.Postgres) {
+			s.links[target].Cut(f.Kind)
+			defer s.links[target].Mend(f.Kind)
+		}
 		sleep(ctx, f.For)
-		s.links[f.Target].mend()
 	default:
 		s.doProcess(ctx, f)
 	}
@@ -124,12 +152,12 @@ func (s *stack) doComponent(ctx context.Context, f fault.Fault) error {
 func (s *stack) tell(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	kept, err := ledger.OpenToRead(ctx, s.ledgerDSN())
+	records, err := ledger.OpenToRead(ctx, s.ledgerDSN())
 	if err != nil {
 		return "the ledger cannot be read now"
 	}
-	defer kept.Close()
-	summaries, err := kept.Overview(ctx, time.Now())
+	defer records.Close()
+	summaries, err := records.Overview(ctx, time.Now())
 	if err != nil {
 		return "the ledger cannot be read now"
 	}

@@ -13,11 +13,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
-func closedFirst(accounts []ledger.Account) bool {
-	return len(accounts) > 0 && accounts[len(accounts)-1].Outcome != ledger.Unfinished
+func closedFirst(records []ledger.Record) bool {
+	return len(records) > 0 && records[len(records)-1].Outcome != check.Unfinished
 }
 
 // workerCounts waits for a counter of the worker for a check: a run is counted when it closes.
@@ -56,15 +57,15 @@ func TestFailureIsConfirmed(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	a := awaitAccounts(t, kept, khv1.KHCheck, namespace, "broken", time.Minute, "the first run", closedFirst)
+	a := awaitRecords(t, kept, khv1.KHCheck, namespace, "broken", time.Minute, "the first run", closedFirst)
 	first := a[len(a)-1]
-	if first.Outcome != ledger.Failed || first.Attempts != 3 || first.Flaky || first.InfraFailures != 0 || !slices.Equal(first.Errors, []string{"broken"}) {
-		t.Errorf("account of the broken one is %s", describe(first))
+	if first.Outcome != check.Failed || first.Attempts != 3 || first.Flaky || first.InfraFailures != 0 || !slices.Equal(first.Errors, []string{"broken"}) {
+		t.Errorf("record of the broken one is %s", describe(first))
 	}
-	a = awaitAccounts(t, kept, khv1.KHCheck, namespace, "flaky", time.Minute, "the first run", closedFirst)
+	a = awaitRecords(t, kept, khv1.KHCheck, namespace, "flaky", time.Minute, "the first run", closedFirst)
 	first = a[len(a)-1]
-	if first.Outcome != ledger.Succeeded || first.Attempts != 2 || !first.Flaky || !strings.Contains(strings.Join(first.Notes, "\n"), "attempt 1 was repeated: failed: a hiccup") {
-		t.Errorf("account of the flaky one is %s", describe(first))
+	if first.Outcome != check.Succeeded || first.Attempts != 2 || !first.Flaky || !strings.Contains(strings.Join(first.Notes, "\n"), "attempt 1 was repeated: failed: a hiccup") {
+		t.Errorf("record of the flaky one is %s", describe(first))
 	}
 	if state := awaitState(t, namespace, "flaky", 5*time.Second, "an outcome", anyState); !state.OK || len(state.Errors) != 0 {
 		t.Errorf("the flaky one is shown with %q, want OK", state.Errors)
@@ -73,7 +74,7 @@ func TestFailureIsConfirmed(t *testing.T) {
 }
 
 // TestNodeDrain drains the node while checks run there. Their pods are evicted, and no check fails for that: when the node
-// takes pods again, each run is repeated, and its account says so.
+// takes pods again, each run is repeated, and its record says so.
 func TestNodeDrain(t *testing.T) {
 	kept, namespace := openLedger(t), newNamespace(t)
 	const checks = 8
@@ -101,10 +102,10 @@ func TestNodeDrain(t *testing.T) {
 	}
 	spoiled, attempts := 0, 0
 	for n := range checks {
-		accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, name(n), 2*time.Minute, "the first run", closedFirst)
-		a := accounts[len(accounts)-1]
-		if a.Outcome != ledger.Succeeded || a.Flaky || a.InfraFailures == 0 || a.Attempts != a.InfraFailures+1 {
-			t.Errorf("account of %s is %s, want a success after attempts that the platform ended", name(n), describe(a))
+		records := awaitRecords(t, kept, khv1.KHCheck, namespace, name(n), 2*time.Minute, "the first run", closedFirst)
+		a := records[len(records)-1]
+		if a.Outcome != check.Succeeded || a.Flaky || a.InfraFailures == 0 || a.Attempts != a.InfraFailures+1 {
+			t.Errorf("record of %s is %s, want a success after attempts that the platform ended", name(n), describe(a))
 		}
 		if !strings.Contains(strings.Join(a.Notes, "\n"), "attempt 1 was repeated: infra-failed: Check execution error: pod deleted expectedly (on kubebox)") {
 			t.Errorf("notes of %s are %q", name(n), a.Notes)

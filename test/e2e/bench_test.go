@@ -71,7 +71,7 @@ func nextTick(b *testing.B, id string) time.Time {
 			return false, err.Error()
 		}
 		next = described.GetWorkflowExecutionInfo().GetExecutionTime().AsTime()
-		return len(described.GetPendingChildren()) == 0 && time.Until(next) > 200*time.Millisecond, "a run is in progress"
+		return time.Until(next) > 200*time.Millisecond, "a tick is due"
 	})
 	return next
 }

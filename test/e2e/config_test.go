@@ -109,7 +109,7 @@ func TestHotReload(t *testing.T) {
 	eventually(t, 5*time.Second, "the error label is cut", func() (bool, string) {
 		return strings.Contains(metricsOf(t, reportPort), `error="a fault"`), "not yet"
 	})
-	eventually(t, 90*time.Second, "one failed pod is kept", func() (bool, string) {
+	eventually(t, 3*time.Minute, "one failed pod is kept", func() (bool, string) {
 		n := len(failedPods(t, namespace, "failing"))
 		return n == 1, fmt.Sprintf("%d", n)
 	})

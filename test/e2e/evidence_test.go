@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,17 +17,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
-	"github.com/khronicle/khronicle/workflows"
 )
 
 const secretValue = "a-value-that-nobody-may-read-5b1f"
 
-// evidenceOf returns what is kept of an account, by kind and name.
-func evidenceOf(t *testing.T, kept *ledger.Ledger, a ledger.Account) map[string]string {
+// evidenceOf returns what is kept of an record, by kind and name.
+func evidenceOf(t *testing.T, kept *ledger.Ledger, a ledger.Record) map[string]string {
 	t.Helper()
 	pieces, err := kept.Evidence(t.Context(), a.Key)
 	if err != nil {
@@ -34,9 +34,9 @@ func evidenceOf(t *testing.T, kept *ledger.Ledger, a ledger.Account) map[string]
 	}
 	found := map[string]string{}
 	for _, e := range pieces {
-		found[e.Kind+" "+e.Name] = string(e.Content)
+		found[e.Kind+" "+e.Name] = e.Content
 		t.Logf("%s %s: %d of %d bytes", e.Kind, e.Name, len(e.Content), e.Size)
-		if strings.Contains(string(e.Content), a.WorkflowID) || strings.Contains(string(e.Content), secretValue) {
+		if strings.Contains(e.Content, a.WorkflowID) || strings.Contains(e.Content, secretValue) {
 			t.Errorf("%s %s has the run UUID or the value of a variable:\n%s", e.Kind, e.Name, e.Content)
 		}
 	}
@@ -54,11 +54,11 @@ func has(t *testing.T, evidence map[string]string, piece string, parts ...string
 	}
 }
 
-// closedAccount waits for the one account of a check that ends with this outcome.
-func closedAccount(t *testing.T, kept *ledger.Ledger, namespace, name string, outcome ledger.Outcome) ledger.Account {
+// closedRecord waits for the one record of a check that ends with this outcome.
+func closedRecord(t *testing.T, kept *ledger.Ledger, namespace, name string, outcome check.Result) ledger.Record {
 	t.Helper()
-	return awaitAccounts(t, kept, khv1.KHCheck, namespace, name, time.Minute, "one, "+string(outcome), func(accounts []ledger.Account) bool {
-		return len(accounts) == 1 && accounts[0].Outcome == outcome
+	return awaitRecords(t, kept, khv1.KHCheck, namespace, name, time.Minute, "one, "+string(outcome), func(records []ledger.Record) bool {
+		return len(records) == 1 && records[0].Outcome == outcome
 	})[0]
 }
 
@@ -94,30 +94,37 @@ func numbered(from, lines int) string {
 }
 
 // TestEvidenceOfACrash: the log, the exit code, the events and the spec are there when the pod is not, which is deleted at
-// once because none is kept.
+// once because none is kept. The log is whole to its last line, or the evidence says that it may not be: the node's container
+// runtime can be one that drops what it has not read at the end of a container.
 func TestEvidenceOfACrash(t *testing.T) {
 	t.Cleanup(func() { configure(t, defaultConfig) })
 	configure(t, defaultConfig+"maxErrorPodCount: 0\n")
 	kept, namespace := openLedger(t), newNamespace(t)
 	const lines = 20000
 	apply(t, demoCheck(namespace, "crash", env{"SKIP_REPORT": "true", "EXIT_CODE": "3", "LOG_LINES": fmt.Sprint(lines), "SECRET": secretValue}))
-	a := closedAccount(t, kept, namespace, "crash", ledger.Failed)
-	if pods := podsOf(t, namespace, "crash"); len(pods) > 0 && pods[0].DeletionTimestamp == nil {
-		t.Errorf("%d pods are left, want none", len(pods))
-	}
+	a := closedRecord(t, kept, namespace, "crash", check.Failed)
+	eventually(t, 2*time.Minute, "the reaper has deleted the pod", func() (bool, string) {
+		pods := podsOf(t, namespace, "crash")
+		return len(pods) == 0, fmt.Sprintf("%d pods", len(pods))
+	})
 	found := evidenceOf(t, kept, a)
-	// The demo check writes lines of its own at the start, and at the end, to standard error.
-	log := found["log 1/check"]
-	if len(log) != ledger.MaxEvidence || !strings.HasSuffix(numbered(1, lines), log[:strings.LastIndex(log, "line 20000 of 20000\n")+len("line 20000 of 20000\n")]) ||
-		!strings.Contains(log, `"exit_code":3`) {
-		t.Errorf("the log has %d bytes: %.100q … %.300q", len(log), log, log[max(0, len(log)-300):])
+	warning, warned := found["missing 1"]
+	if warned && !strings.Contains(warning, "last lines may be missing: ") {
+		t.Errorf("missing: %s", warning)
+	}
+	// The demo check writes lines of its own too, to standard error, which may come between the others.
+	numbers := regexp.MustCompile(`(?m)^line \d+ of 20000\n`).FindAllString(found["log 1/check"], -1)
+	text := strings.Join(numbers, "")
+	whole := numbered(1, lines)
+	if at := strings.Index(whole, text); len(found["log 1/check"]) < ledger.MaxEvidence-3 || len(numbers) < 3000 || at < 0 || !warned && at+len(text) != len(whole) {
+		t.Errorf("%d lines, warning %q, the log is %.100q … %.300q", len(numbers), warning, text, text[max(0, len(text)-300):])
 	}
 	has(t, found, "status 1", `"exitCode": 3`, `"reason": "Error"`, `"phase": "Failed"`)
 	has(t, found, "events 1", " Normal Scheduled ", " Normal Started ")
 	has(t, found, "spec 1", `"name": "SECRET"`, fmt.Sprintf(`"value": "(%d bytes)"`, len(secretValue)), `"name": "KH_RUN_UUID"`,
 		`"fieldPath": "metadata.namespace"`, `"image": "`+image+`"`)
-	if len(found) != 4 {
-		t.Errorf("%d pieces, want 4", len(found))
+	if want := map[bool]int{false: 4, true: 5}[warned]; len(found) != want {
+		t.Errorf("%d pieces, want %d", len(found), want)
 	}
 	took := keepingTook(t, a.WorkflowID)
 	t.Logf("keeping it took %s", took)
@@ -126,7 +133,7 @@ func TestEvidenceOfACrash(t *testing.T) {
 	}
 	show := exec.Command(filepath.Join(under.bin, "khronicle"), "evidence", namespace+"/crash", "--ledger", under.ledgerDSN())
 	out, err := show.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "=== log 1/check (the end: 65536 of at least ") || !strings.Contains(string(out), "line 20000 of 20000\n") {
+	if err != nil || !strings.Contains(string(out), "=== log 1/check (the end: ") || !strings.Contains(string(out), numbers[len(numbers)-1]) {
 		t.Errorf("khronicle evidence: %v\n%.2000s", err, out)
 	}
 	for _, args := range [][]string{{"--run", a.WorkflowID}, {"--at", a.Nominal.Format(time.RFC3339)}} {
@@ -134,7 +141,7 @@ func TestEvidenceOfACrash(t *testing.T) {
 		var shown struct {
 			Evidence []struct{ Kind, Content string }
 		}
-		if err != nil || json.Unmarshal(out, &shown) != nil || len(shown.Evidence) != 4 {
+		if err != nil || json.Unmarshal(out, &shown) != nil || len(shown.Evidence) != len(found) {
 			t.Errorf("khronicle evidence %v: %v\n%.300s", args, err, out)
 		}
 	}
@@ -144,7 +151,7 @@ func TestEvidenceOfAReport(t *testing.T) {
 	t.Parallel()
 	kept, namespace := openLedger(t), newNamespace(t)
 	apply(t, demoCheck(namespace, "reports", env{"REPORT_ERRORS": "first|second"}))
-	found := evidenceOf(t, kept, closedAccount(t, kept, namespace, "reports", ledger.Failed))
+	found := evidenceOf(t, kept, closedRecord(t, kept, namespace, "reports", check.Failed))
 	has(t, found, "report 1", `{"Errors":["first","second"],"OK":false}`)
 	has(t, found, "log 1/check", `"exit_code":0`)
 }
@@ -154,7 +161,7 @@ func TestEvidenceOfSuccess(t *testing.T) {
 	t.Parallel()
 	kept, namespace := openLedger(t), newNamespace(t)
 	apply(t, demoCheck(namespace, "fine", nil))
-	if found := evidenceOf(t, kept, closedAccount(t, kept, namespace, "fine", ledger.Succeeded)); len(found) != 0 {
+	if found := evidenceOf(t, kept, closedRecord(t, kept, namespace, "fine", check.Succeeded)); len(found) != 0 {
 		t.Errorf("evidence of a success: %v", found)
 	}
 }
@@ -166,7 +173,7 @@ func TestEvidenceOfAHungCheck(t *testing.T) {
 	c := demoCheck(namespace, "hung", env{"REPORT_DELAY": "5m", "LOG_LINES": "10"})
 	c.Spec.Timeout = "6s"
 	apply(t, c)
-	found := evidenceOf(t, kept, closedAccount(t, kept, namespace, "hung", ledger.TimedOut))
+	found := evidenceOf(t, kept, closedRecord(t, kept, namespace, "hung", check.TimedOut))
 	has(t, found, "log 1/check", numbered(1, 10))
 	has(t, found, "status 1", `"phase": "Running"`)
 }
@@ -178,7 +185,7 @@ func TestEvidenceOfAMissingImage(t *testing.T) {
 	c := demoCheck(namespace, "missing", nil)
 	c.Spec.PodSpec.Containers[0].Image = "nowhere.invalid/missing:1"
 	apply(t, c)
-	found := evidenceOf(t, kept, closedAccount(t, kept, namespace, "missing", ledger.InfraFailed))
+	found := evidenceOf(t, kept, closedRecord(t, kept, namespace, "missing", check.InfraFailed))
 	has(t, found, "events 1", " Warning Failed ")
 	has(t, found, "missing 1", "log of container check: it was not seen to start\n")
 }
@@ -202,7 +209,7 @@ func TestEvidenceOfAPodThatIsTakenAway(t *testing.T) {
 			pod := awaitPod(t, namespace, name, corev1.PodRunning)
 			time.Sleep(time.Second)
 			away(t, pod)
-			found := evidenceOf(t, kept, closedAccount(t, kept, namespace, name, ledger.Failed))
+			found := evidenceOf(t, kept, closedRecord(t, kept, namespace, name, check.Failed))
 			has(t, found, "spec 1", pod.Name)
 			has(t, found, "events 1", " Normal Killing ")
 			if name == "at-once" {
@@ -233,9 +240,9 @@ func TestEvidenceWaitsForTheLedger(t *testing.T) {
 	}
 	apply(t, demoCheck(namespace, "waits", env{"SKIP_REPORT": "true", "EXIT_CODE": "3", "LOG_LINES": "20000"}))
 	awaitState(t, namespace, "waits", time.Minute, "an outcome", anyState)
-	eventually(t, time.Minute, "evidence and account wait", func() (bool, string) {
-		waiting := workflowIDs(t, fmt.Sprintf("KhNamespace = '%s' AND WorkflowType = 'KeepAccount' AND ExecutionStatus = 'Running'", namespace))
-		return len(waiting) == 2, fmt.Sprint(waiting)
+	eventually(t, time.Minute, "the record waits in the result of the run", func() (bool, string) {
+		waiting := workflowIDs(t, fmt.Sprintf("KhNamespace = '%s' AND KhRecord = 'waiting' AND ExecutionStatus = 'Completed'", namespace))
+		return len(waiting) == 1, fmt.Sprint(waiting)
 	})
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -244,12 +251,12 @@ func TestEvidenceWaitsForTheLedger(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := openLedger(t)
-	a := closedAccount(t, kept, namespace, "waits", ledger.Failed)
+	a := closedRecord(t, kept, namespace, "waits", check.Failed)
 	eventually(t, time.Minute, "the evidence is there", func() (bool, string) {
 		pieces, err := kept.Evidence(t.Context(), a.Key)
-		return err == nil && len(pieces) == 4, fmt.Sprintf("%d pieces, %v", len(pieces), err)
+		return err == nil && len(pieces) >= 4, fmt.Sprintf("%d pieces, %v", len(pieces), err)
 	})
-	if log := evidenceOf(t, kept, a)["log 1/check"]; len(log) != ledger.MaxEvidence {
+	if log := evidenceOf(t, kept, a)["log 1/check"]; len(log) < ledger.MaxEvidence-3 {
 		t.Errorf("the log has %d bytes", len(log))
 	}
 }
@@ -259,7 +266,7 @@ func TestLateReportIsEvidence(t *testing.T) {
 	t.Parallel()
 	kept, namespace := openLedger(t), newNamespace(t)
 	apply(t, demoCheck(namespace, "late", env{"SKIP_REPORT": "true", "EXIT_CODE": "1"}))
-	a := closedAccount(t, kept, namespace, "late", ledger.Failed)
+	a := closedRecord(t, kept, namespace, "late", check.Failed)
 	settled(t, a.WorkflowID)
 	unknown := "11111111-2222-4333-8444-555555555555"
 	for _, uuid := range []string{unknown, a.WorkflowID} {
@@ -269,11 +276,11 @@ func TestLateReportIsEvidence(t *testing.T) {
 		}
 		t.Logf("400 after %s", time.Since(began))
 	}
-	eventually(t, 20*time.Second, "the report is kept", func() (bool, string) {
+	eventually(t, time.Minute, "the report is kept", func() (bool, string) {
 		pieces, err := kept.Evidence(t.Context(), a.Key)
 		for _, e := range pieces {
 			if e.Kind == "late-report" {
-				return string(e.Content) == `{"Errors":["too late"],"OK":false}`, string(e.Content)
+				return strings.HasSuffix(e.Content, ` {"Errors":["too late"],"OK":false}`), e.Content
 			}
 		}
 		return false, fmt.Sprint(len(pieces), err)
@@ -281,7 +288,6 @@ func TestLateReportIsEvidence(t *testing.T) {
 	for range 20 {
 		post(t, a.WorkflowID, `{"OK":true,"Errors":[]}`)
 	}
-	time.Sleep(2 * time.Second) // nothing more is to come of them
 	late := 0
 	for piece := range evidenceOf(t, kept, a) {
 		if strings.HasPrefix(piece, "late-report ") {
@@ -291,11 +297,7 @@ func TestLateReportIsEvidence(t *testing.T) {
 	if late != 1 {
 		t.Errorf("%d late reports are kept, want the first", late)
 	}
-	if got := closedAccount(t, kept, namespace, "late", ledger.Failed); got.Revision != a.Revision {
-		t.Errorf("the account is now %s", describe(got))
-	}
-	_, err := temporal(t).DescribeWorkflowExecution(t.Context(), workflows.LateReportID(unknown), "")
-	if _, none := err.(*serviceerror.NotFound); !none { //nolint:errorlint // it is not wrapped
-		t.Errorf("an unknown run UUID has a workflow, error %v", err)
+	if got := closedRecord(t, kept, namespace, "late", check.Failed); got.Revision != a.Revision {
+		t.Errorf("the record is now %s", describe(got))
 	}
 }

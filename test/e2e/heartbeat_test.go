@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 	"github.com/khronicle/khronicle/workflows"
 )
@@ -26,7 +27,7 @@ import (
 const (
 	// beatInterval is how often the heart beats.
 	beatInterval = 30 * time.Second
-	// lostAfter is how long ago a run must have begun whose account is closed for it.
+	// lostAfter is how long ago a run must have begun whose record is closed for it.
 	lostAfter = 2 * time.Minute
 )
 
@@ -107,7 +108,7 @@ func (b *beating) await(t *testing.T, more int64) float64 {
 }
 
 // TestHeartbeat lets the heart beat, stops it with the worker, and starts it again. What the worker left undone meanwhile is
-// seen in the metrics, and the account of a run that somebody terminated is closed.
+// seen in the metrics, and the record of a run that somebody terminated is closed.
 func TestHeartbeat(t *testing.T) {
 	outside := withHeartbeat(t)
 	kept, namespace := openLedger(t), newNamespace(t)
@@ -136,12 +137,12 @@ func TestHeartbeat(t *testing.T) {
 		return ok && delay > 0 && delay < interval.Seconds(), fmt.Sprint(delay)
 	})
 
-	succeeded := func(accounts []ledger.Account) bool { return countOf(accounts, ledger.Succeeded) >= 1 }
-	runs := countOf(awaitAccounts(t, kept, khv1.KHCheck, namespace, "regular", 30*time.Second, "any run", succeeded), ledger.Succeeded)
-	awaitAccounts(t, kept, khv1.KHCheck, namespace, "regular", 30*time.Second, "a run that has just ended", func(accounts []ledger.Account) bool {
-		return countOf(accounts, ledger.Succeeded) > runs
+	succeeded := func(records []ledger.Record) bool { return countOf(records, check.Succeeded) >= 1 }
+	runs := countOf(awaitRecords(t, kept, khv1.KHCheck, namespace, "regular", 30*time.Second, "any run", succeeded), check.Succeeded)
+	awaitRecords(t, kept, khv1.KHCheck, namespace, "regular", 30*time.Second, "a run that has just ended", func(records []ledger.Record) bool {
+		return countOf(records, check.Succeeded) > runs
 	})
-	time.Sleep(time.Second) // the account is the last but one step of a run
+	time.Sleep(time.Second) // the record is the last but one step of a run
 	under.kill("worker")
 	beats := outside.beats.Load()
 	time.Sleep(beatInterval + 5*time.Second) // longer than from beat to beat: this is what is tested
@@ -150,8 +151,8 @@ func TestHeartbeat(t *testing.T) {
 	}
 	if time.Since(terminated) < lostAfter {
 		for _, a := range accountsOf(t, kept, namespace, "doomed") {
-			if a.Outcome != ledger.Unfinished {
-				t.Errorf("the account of the terminated run was closed early: %s", describe(a))
+			if a.Outcome != check.Unfinished {
+				t.Errorf("the record of the terminated run was closed early: %s", describe(a))
 			}
 		}
 	}
@@ -164,18 +165,18 @@ func TestHeartbeat(t *testing.T) {
 		missed, _ := metric(t, workerPort, "khronicle_ticks_without_run_total", `check="`+namespace+`/regular"`, `outcome="missed"`)
 		return missed >= 2, fmt.Sprint(missed)
 	})
-	doomed := awaitAccounts(t, kept, khv1.KHCheck, namespace, "doomed", lostAfter+3*beatInterval, "closed", func(accounts []ledger.Account) bool {
-		return len(accounts) == 1 && accounts[0].Outcome != ledger.Unfinished
+	doomed := awaitRecords(t, kept, khv1.KHCheck, namespace, "doomed", lostAfter+3*beatInterval, "closed", func(records []ledger.Record) bool {
+		return len(records) == 1 && records[0].Outcome != check.Unfinished
 	})[0]
-	if lost := "Check execution error: " + namespace + "/doomed: the run was lost: Temporal has no record of it any more"; doomed.Outcome != ledger.InfraFailed ||
+	if lost := "Check execution error: " + namespace + "/doomed: the run was lost: Temporal has no record of it any more"; doomed.Outcome != check.InfraFailed ||
 		len(doomed.Errors) != 1 || doomed.Errors[0] != lost || doomed.WorkflowID != runUUID || !doomed.Judged.IsZero() || doomed.Recorded.Sub(doomed.Started) < lostAfter {
-		t.Errorf("account is %s, want that of a lost run", describe(doomed))
+		t.Errorf("record is %s, want that of a lost run", describe(doomed))
 	}
 	if strings.Contains(roleLog(t, "worker"), outside.URL) || strings.Contains(roleLog(t, "worker"), runUUID) {
 		t.Error("the worker's log shows a secret")
 	}
 	everyMetricOfTheRulesIsThere(t)
-	t.Logf("the account was closed %s after the run was terminated", doomed.Recorded.Sub(terminated).Round(time.Second))
+	t.Logf("the record was closed %s after the run was terminated", doomed.Recorded.Sub(terminated).Round(time.Second))
 }
 
 var metricName = regexp.MustCompile(`\b(khronicle|kuberhealthy|temporal)_[a-z_]+`)
@@ -225,7 +226,7 @@ func failWorkflowTask(t *testing.T) {
 	}
 }
 
-func accountsOf(t *testing.T, kept *ledger.Ledger, namespace, name string) []ledger.Account {
+func accountsOf(t *testing.T, kept *ledger.Ledger, namespace, name string) []ledger.Record {
 	t.Helper()
-	return awaitAccounts(t, kept, khv1.KHCheck, namespace, name, time.Second, "any", func(accounts []ledger.Account) bool { return len(accounts) > 0 })
+	return awaitRecords(t, kept, khv1.KHCheck, namespace, name, time.Second, "any", func(records []ledger.Record) bool { return len(records) > 0 })
 }

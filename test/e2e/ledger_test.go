@@ -35,11 +35,11 @@ func openLedger(t *testing.T) (kept *ledger.Ledger) {
 	return kept
 }
 
-// awaitAccounts waits for accounts of a check that satisfy the condition, the newest first.
-func awaitAccounts(t *testing.T, kept *ledger.Ledger, kind khv1.KHWorkload, namespace, name string, within time.Duration, what string, ok func([]ledger.Account) bool) []ledger.Account {
+// awaitRecords waits for records of a check that satisfy the condition, the newest first.
+func awaitRecords(t *testing.T, kept *ledger.Ledger, kind khv1.KHWorkload, namespace, name string, within time.Duration, what string, ok func([]ledger.Record) bool) []ledger.Record {
 	t.Helper()
-	var found []ledger.Account
-	eventually(t, within, "accounts of "+namespace+"/"+name+": "+what, func() (bool, string) {
+	var found []ledger.Record
+	eventually(t, within, "records of "+namespace+"/"+name+": "+what, func() (bool, string) {
 		var err error
 		found, err = kept.LastRuns(t.Context(), check.Ref{Kind: kind, Namespace: namespace, Name: name}, 100)
 		return err == nil && ok(found), fmt.Sprintf("%s, error %v", describe(found...), err)
@@ -47,12 +47,12 @@ func awaitAccounts(t *testing.T, kept *ledger.Ledger, kind khv1.KHWorkload, name
 	return found
 }
 
-// describe tells what became of each account; printed as they are, they say only which tick they are of.
-func describe(accounts ...ledger.Account) string {
+// describe tells what became of each record; printed as they are, they say only which tick they are of.
+func describe(records ...ledger.Record) string {
 	var lines strings.Builder
-	for _, a := range accounts {
+	for _, a := range records {
 		outcome := string(a.Outcome)
-		if a.Outcome == ledger.Unfinished {
+		if a.Outcome == check.Unfinished {
 			outcome = "not finished"
 		}
 		fmt.Fprintf(&lines, "\n\t%s of %s: %s", a.Trigger, a.Nominal.Format(clock), outcome)
@@ -73,35 +73,35 @@ func describe(accounts ...ledger.Account) string {
 
 const clock = "15:04:05.000"
 
-func TestAccountsOfRuns(t *testing.T) {
+func TestRecordsOfRuns(t *testing.T) {
 	t.Parallel()
 	kept, namespace := openLedger(t), newNamespace(t)
 	apply(t, demoCheck(namespace, "failing", env{"REPORT_ERRORS": "broken", "REPORT_DELAY": "1s"}))
 	applyJob(t, demoJob(namespace, "job", env{"SKIP_REPORT": "true"}))
-	closed := func(accounts []ledger.Account) bool { return len(accounts) == 1 && accounts[0].Outcome != "" }
+	closed := func(records []ledger.Record) bool { return len(records) == 1 && records[0].Outcome != "" }
 
-	a := awaitAccounts(t, kept, khv1.KHCheck, namespace, "failing", 30*time.Second, "one, closed", closed)[0]
-	if a.Outcome != ledger.Failed || a.Trigger != ledger.First || len(a.Errors) != 1 || a.Errors[0] != "broken" {
-		t.Errorf("account is %s", describe(a))
+	a := awaitRecords(t, kept, khv1.KHCheck, namespace, "failing", 30*time.Second, "one, closed", closed)[0]
+	if a.Outcome != check.Failed || a.Trigger != check.TriggerFirst || len(a.Errors) != 1 || a.Errors[0] != "broken" {
+		t.Errorf("record is %s", describe(a))
 	}
-	times := []time.Time{a.Due, a.Started, a.PodCreated.Add(time.Second), a.Reported, a.Recorded} // Kubernetes has whole seconds
+	times := []time.Time{a.Nominal, a.Started, a.PodCreated.Add(time.Second), a.Reported, a.Recorded} // Kubernetes has whole seconds
 	for i, at := range times {
 		if at.IsZero() || i > 0 && at.Before(times[i-1]) {
 			t.Errorf("times are not in order: %v", times)
 		}
 	}
 	if a.Running.IsZero() || a.Exited.IsZero() || a.Node != "kubebox" || a.Attempts != 1 || a.ImageDigest == "" || a.SpecHash == "" || a.WorkerBuild == "" || a.RunID == "" {
-		t.Errorf("account lacks something: %s", describe(a))
+		t.Errorf("record lacks something: %s", describe(a))
 	}
-	job := awaitAccounts(t, kept, khv1.KHJob, namespace, "job", 30*time.Second, "one, closed", closed)[0]
-	if job.Outcome != ledger.Failed || job.Trigger != ledger.Job {
-		t.Errorf("account of the job is %s", describe(job))
+	job := awaitRecords(t, kept, khv1.KHJob, namespace, "job", 30*time.Second, "one, closed", closed)[0]
+	if job.Outcome != check.Failed || job.Trigger != check.TriggerJob {
+		t.Errorf("record of the job is %s", describe(job))
 	}
 }
 
-// TestEveryDueTickHasOneAccount: runs that take longer than the interval, and an outage of everything that starts runs; each
-// due tick of the whole time has one account, and says what became of it.
-func TestEveryDueTickHasOneAccount(t *testing.T) {
+// TestEveryDueTickHasOneRecord: runs that take longer than the interval, and an outage of everything that starts runs; each
+// due tick of the whole time has one record, and says what became of it.
+func TestEveryDueTickHasOneRecord(t *testing.T) {
 	restart(t, "worker", "temporal")
 	kept, namespace := openLedger(t), newNamespace(t)
 	const interval = 2 * time.Second
@@ -112,13 +112,13 @@ func TestEveryDueTickHasOneAccount(t *testing.T) {
 	quick := demoCheck(namespace, "quick", nil)
 	quick.Spec.RunInterval = idle.String()
 	apply(t, quick)
-	finished := func(n int) func([]ledger.Account) bool {
-		return func(accounts []ledger.Account) bool { return countOf(accounts, ledger.Succeeded) >= n }
+	finished := func(n int) func([]ledger.Record) bool {
+		return func(records []ledger.Record) bool { return countOf(records, check.Succeeded) >= n }
 	}
-	awaitAccounts(t, kept, khv1.KHCheck, namespace, "busy", 60*time.Second, "three runs", finished(3))
-	runs := awaitAccounts(t, kept, khv1.KHCheck, namespace, "quick", 30*time.Second, "any run", finished(1))
-	awaitAccounts(t, kept, khv1.KHCheck, namespace, "quick", 30*time.Second, "a run that has just ended", finished(countOf(runs, ledger.Succeeded)+1))
-	time.Sleep(time.Second) // the account is the last but one step of a run
+	awaitRecords(t, kept, khv1.KHCheck, namespace, "busy", 60*time.Second, "three runs", finished(3))
+	runs := awaitRecords(t, kept, khv1.KHCheck, namespace, "quick", 30*time.Second, "any run", finished(1))
+	awaitRecords(t, kept, khv1.KHCheck, namespace, "quick", 30*time.Second, "a run that has just ended", finished(countOf(runs, check.Succeeded)+1))
+	time.Sleep(time.Second) // the record is the last but one step of a run
 	under.kill("temporal")
 	time.Sleep(4 * idle) // nobody is there to start a run: this is what is tested
 	if err := under.start("temporal"); err != nil {
@@ -127,14 +127,14 @@ func TestEveryDueTickHasOneAccount(t *testing.T) {
 	if err := under.ready(time.Minute, "worker", "starter", "reportapi"); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]ledger.Outcome{"busy": ledger.Skipped, "quick": ledger.Missed} {
-		before := awaitAccounts(t, kept, khv1.KHCheck, namespace, name, 60*time.Second, "any", func([]ledger.Account) bool { return true })
-		more := countOf(before, ledger.Succeeded) + 3
-		accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, name, 90*time.Second, "three more runs, and "+string(want)+" ticks",
-			func(accounts []ledger.Account) bool {
-				return countOf(accounts, ledger.Succeeded) >= more && countOf(accounts, want) >= 2
+	for name, want := range map[string]check.Result{"busy": check.Skipped, "quick": check.Missed} {
+		before := awaitRecords(t, kept, khv1.KHCheck, namespace, name, 60*time.Second, "any", func([]ledger.Record) bool { return true })
+		more := countOf(before, check.Succeeded) + 3
+		records := awaitRecords(t, kept, khv1.KHCheck, namespace, name, 90*time.Second, "three more runs, and "+string(want)+" ticks",
+			func(records []ledger.Record) bool {
+				return countOf(records, check.Succeeded) >= more && countOf(records, want) >= 2
 			})
-		checkGrid(t, name, toldOf(accounts), map[string]time.Duration{"busy": interval, "quick": idle}[name])
+		checkGrid(t, name, settledOf(records), map[string]time.Duration{"busy": interval, "quick": idle}[name])
 	}
 	found, err := kept.Verify(t.Context(), time.Now().Add(-5*time.Minute))
 	if err != nil || len(found.Problems) != 0 || len(found.Overdue) != 0 {
@@ -142,19 +142,19 @@ func TestEveryDueTickHasOneAccount(t *testing.T) {
 	}
 }
 
-// TestADeletedCheckOwesNoAccount: ticks that were due while its last run was going on have accounts too, though no further tick
+// TestADeletedCheckOwesNoRecord: ticks that were due while its last run was going on have records too, though no further tick
 // comes to enter them.
-func TestADeletedCheckOwesNoAccount(t *testing.T) {
+func TestADeletedCheckOwesNoRecord(t *testing.T) {
 	t.Parallel()
 	kept, namespace := openLedger(t), newNamespace(t)
 	const interval = 2 * time.Second
 	c := demoCheck(namespace, "doomed", env{"REPORT_DELAY": "5s"})
 	c.Spec.RunInterval = interval.String()
 	apply(t, c)
-	running := func(accounts []ledger.Account) bool {
-		return countOf(accounts, ledger.Succeeded) >= 2 && accounts[0].Outcome == ledger.Unfinished
+	running := func(records []ledger.Record) bool {
+		return countOf(records, check.Succeeded) >= 2 && records[0].Outcome == check.Unfinished
 	}
-	awaitAccounts(t, kept, khv1.KHCheck, namespace, "doomed", 60*time.Second, "two runs, and a third that goes on", running)
+	awaitRecords(t, kept, khv1.KHCheck, namespace, "doomed", 60*time.Second, "two runs, and a third that goes on", running)
 	time.Sleep(interval + interval/2) // due times that the run keeps from others: this is what is tested
 	if err := under.kube.checks(namespace).Delete(t.Context(), "doomed", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -164,21 +164,21 @@ func TestADeletedCheckOwesNoAccount(t *testing.T) {
 		open := openWorkflows(t, namespace)
 		return len(open) == 0, strings.Join(open, " ")
 	})
-	accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, "doomed", 10*time.Second, "all closed", func(accounts []ledger.Account) bool {
-		return countOf(accounts, ledger.Unfinished) == 0
+	records := awaitRecords(t, kept, khv1.KHCheck, namespace, "doomed", 10*time.Second, "all closed", func(records []ledger.Record) bool {
+		return countOf(records, check.Unfinished) == 0
 	})
-	if behind := deleted.Sub(accounts[0].Nominal); behind > interval || accounts[0].Outcome != ledger.Skipped {
-		t.Errorf("the last account is %s, %s before the deletion, want a tick that was skipped at most %s before", describe(accounts[0]), behind, interval)
+	if behind := deleted.Sub(records[0].Nominal); behind > interval || records[0].Outcome != check.Skipped {
+		t.Errorf("the last record is %s, %s before the deletion, want a tick that was skipped at most %s before", describe(records[0]), behind, interval)
 	}
-	if countOf(accounts, ledger.Canceled) != 1 || countOf(accounts, ledger.Missed) != 0 {
-		t.Errorf("accounts are %s, want the last run canceled, and no tick missed", describe(accounts...))
+	if countOf(records, check.Canceled) != 1 || countOf(records, check.Missed) != 0 {
+		t.Errorf("records are %s, want the last run canceled, and no tick missed", describe(records...))
 	}
-	checkGrid(t, "doomed", ticksOf(accounts), interval)
+	checkGrid(t, "doomed", ticksOf(records), interval)
 }
 
-func countOf(accounts []ledger.Account, outcome ledger.Outcome) int {
+func countOf(records []ledger.Record, outcome check.Result) int {
 	n := 0
-	for _, a := range accounts {
+	for _, a := range records {
 		if a.Outcome == outcome {
 			n++
 		}
@@ -186,16 +186,16 @@ func countOf(accounts []ledger.Account, outcome ledger.Outcome) int {
 	return n
 }
 
-// ticksOf leaves the scheduled ones of accounts, the newest first.
-func ticksOf(accounts []ledger.Account) []ledger.Account {
-	return slices.DeleteFunc(slices.Clone(accounts), func(a ledger.Account) bool { return a.Trigger != ledger.Scheduled })
+// ticksOf leaves the scheduled ones of records, the newest first.
+func ticksOf(records []ledger.Record) []ledger.Record {
+	return slices.DeleteFunc(slices.Clone(records), func(a ledger.Record) bool { return a.Trigger != check.TriggerSchedule })
 }
 
-// toldOf returns the ticks behind the newest but one run: they have certainly been told.
-func toldOf(accounts []ledger.Account) []ledger.Account {
-	ticks := ticksOf(accounts)
+// settledOf returns the ticks behind the newest but one run: they have certainly been told.
+func settledOf(records []ledger.Record) []ledger.Record {
+	ticks := ticksOf(records)
 	for runs := 0; runs < 2; ticks = ticks[1:] {
-		if ticks[0].Outcome == ledger.Succeeded {
+		if ticks[0].Outcome == check.Succeeded {
 			runs++
 		}
 	}
@@ -204,13 +204,13 @@ func toldOf(accounts []ledger.Account) []ledger.Account {
 
 // checkGrid looks whether ticks, the newest first, are as far from one another as the interval says: none is missing and none is
 // there twice.
-func checkGrid(t *testing.T, name string, ticks []ledger.Account, interval time.Duration) {
+func checkGrid(t *testing.T, name string, ticks []ledger.Record, interval time.Duration) {
 	t.Helper()
-	counts := map[ledger.Outcome]int{}
+	counts := map[check.Result]int{}
 	for i, a := range ticks {
 		counts[a.Outcome]++
 		if i > 0 && ticks[i-1].Nominal.Sub(a.Nominal) != interval {
-			t.Errorf("%s: from %s (%s) to %s (%s) there is no account, or one too many", name, a.Nominal, a.Outcome, ticks[i-1].Nominal, ticks[i-1].Outcome)
+			t.Errorf("%s: from %s (%s) to %s (%s) there is no record, or one too many", name, a.Nominal, a.Outcome, ticks[i-1].Nominal, ticks[i-1].Outcome)
 		}
 	}
 	t.Logf("%s: %d ticks, %v", name, len(ticks), counts)

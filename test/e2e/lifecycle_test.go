@@ -67,11 +67,11 @@ func TestEditWhileRunning(t *testing.T) {
 		c.Spec.PodSpec = demoPod(env{"REPORT_ERRORS": "the new spec"})
 	})
 
-	first := awaitState(t, namespace, "edited", 15*time.Second, "the run in flight, under the old spec", anyState)
+	first := awaitState(t, namespace, "edited", 30*time.Second, "the run in flight, under the old spec", anyState)
 	if !first.OK {
 		t.Fatalf("run in flight ended with %q, want the old spec's success", first.Errors)
 	}
-	second := awaitState(t, namespace, "edited", 15*time.Second, "a run of the new spec", func(s khv1.WorkloadDetails) bool {
+	second := awaitState(t, namespace, "edited", 30*time.Second, "a run of the new spec", func(s khv1.WorkloadDetails) bool {
 		return !s.OK
 	})
 	if second.Errors[0] != "the new spec" || second.CurrentUUID == first.CurrentUUID {

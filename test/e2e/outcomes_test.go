@@ -140,8 +140,8 @@ var outcomes = []struct {
 		name: "sidecar-never-exits", ok: true, within: 15 * time.Second, change: withSidecar,
 	},
 	{
-		name: "crashed-beside-a-sidecar", env: env{"SKIP_REPORT": "true", "EXIT_CODE": "7"}, within: 20 * time.Second,
-		change: func(w *workloadSpec) { *w.timeout = "6s"; withSidecar(w) },
+		name: "crashed-beside-a-sidecar", env: env{"SKIP_REPORT": "true", "EXIT_CODE": "7"}, within: 45 * time.Second,
+		change: func(w *workloadSpec) { *w.timeout = "20s"; withSidecar(w) },
 		errors: []string{
 			"KIND execution error: NS/NAME: timed out waiting for checker pod to report in",
 			"container check exited with code 7 (Error)",
@@ -163,7 +163,7 @@ var outcomes = []struct {
 		errors: []string{"KIND execution error: NS/NAME: error when waiting for pod to start: the khcheck check pod is deleted, waiting for start failed"},
 	},
 	{
-		name: "evicted-until-the-deadline", env: env{"REPORT_DELAY": "5m"}, change: timeout("12s"), within: 40 * time.Second,
+		name: "evicted-until-the-deadline", env: env{"REPORT_DELAY": "5m"}, change: timeout("25s"), within: 70 * time.Second,
 		meddle: func(t *testing.T, namespace, name string) {
 			first := awaitPod(t, namespace, name, corev1.PodRunning)
 			evict(t, first)
@@ -201,7 +201,7 @@ var outcomes = []struct {
 		errors: []string{"KIND execution error: NS/NAME: failed to create pod for checker: pods …"},
 	},
 	{
-		name: "refused-for-its-service-account", within: 10 * time.Second,
+		name: "refused-for-its-service-record", within: 10 * time.Second,
 		change: pod(func(p *corev1.PodSpec) { p.ServiceAccountName = "absent" }),
 		errors: []string{"KIND execution error: NS/NAME: failed to create pod for checker: pods …"},
 	},

@@ -15,7 +15,7 @@ import (
 )
 
 // richSpec uses what users write into a pod spec: init containers, several containers, volumes, security contexts, a service
-// account, resources, and a variable of the contract's own, which is replaced.
+// record, resources, and a variable of the contract's own, which is replaced.
 func richSpec() corev1.PodSpec {
 	spec := demoPod(nil)
 	spec.ServiceAccountName = "checker"

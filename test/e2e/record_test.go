@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +25,7 @@ import (
 
 var record = flag.String("record", "", "folder into which TestRecordHistories writes the histories that the replay test reads")
 
-// TestRecordHistories records one history of each kind of run of which there is none; `make record` runs it.
+// TestRecordHistories records one history of each kind of workflow; `make record` runs it.
 func TestRecordHistories(t *testing.T) {
 	if *record == "" {
 		t.Skip("records files for another test; runs only with -record")
@@ -98,23 +97,26 @@ func TestRecordHistories(t *testing.T) {
 		save(t, "CheckRun-repeated", pods.Items[0].Labels["kuberhealthy-run-id"])
 	})
 	t.Run("schedule", func(t *testing.T) {
-		c := demoCheck(namespace, "schedule", env{"REPORT_DELAY": "5s"}) // longer than the interval: ticks are skipped
+		c := demoCheck(namespace, "schedule", nil)
 		c.Spec.RunInterval = "3s"
 		apply(t, c)
 		saveTick(t, "ScheduledCheck-tick", workflows.ScheduledCheckID(namespace, "schedule"), 2)
+		busy := demoCheck(namespace, "busy", env{"REPORT_DELAY": "20s"}) // longer than the interval: ticks are skipped
+		busy.Spec.RunInterval = "3s"
+		apply(t, busy)
+		saveTick(t, "ScheduledCheck-skipped", workflows.ScheduledCheckID(namespace, "busy"), 2)
 		edit(t, namespace, "schedule", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true })
+		time.Sleep(7 * time.Second) // due times of a suspended check
+		edit(t, namespace, "schedule", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = false })
 		var gap string
-		eventually(t, time.Minute, "the ticks before the suspension are accounted for", func() (bool, string) {
-			closed := closedRuns(t, fmt.Sprintf("WorkflowType = 'KeepAccount' AND KhNamespace = '%s' AND ExecutionStatus = 'Completed'", namespace))
-			for _, execution := range closed {
-				if id := execution.GetExecution().GetWorkflowId(); strings.HasSuffix(id, "/gap") {
-					gap = id
-				}
+		eventually(t, time.Minute, "the due times of the suspension are recorded", func() (bool, string) {
+			closed := closedRuns(t, fmt.Sprintf("WorkflowType = 'RecordTicks' AND KhNamespace = '%s' AND ExecutionStatus = 'Completed'", namespace))
+			if len(closed) > 0 {
+				gap = closed[0].GetExecution().GetWorkflowId()
 			}
-			return gap != "", fmt.Sprintf("%d others", len(closed))
+			return gap != "", "none"
 		})
-		save(t, "KeepAccount-gap", gap)
-		saveTick(t, "ScheduledCheck-paused", workflows.ScheduledCheckID(namespace, "schedule"), 2)
+		save(t, "RecordTicks-paused", gap)
 	})
 	t.Run("housekeeping", func(t *testing.T) {
 		saveTick(t, "Housekeeping-tick", workflows.HousekeepingID, 1)
@@ -124,8 +126,8 @@ func TestRecordHistories(t *testing.T) {
 		if err := ext.RunOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		save(t, "CheckRun-external", ext.RunID)
-		save(t, "ScheduledCheck-external", workflows.ExternalRunID(check.Ref{Kind: khv1.KHCheck, Namespace: namespace, Name: "external"}))
+		save(t, "CheckRun-manual", ext.RunID)
+		save(t, "ManualRun-succeeded", workflows.ManualRunID(check.Ref{Kind: khv1.KHCheck, Namespace: namespace, Name: "external"}))
 	})
 	t.Run("canceled", func(t *testing.T) {
 		ext := newGoProgram(t).checker(t, namespace, "canceled", env{"REPORT_DELAY": "5m"})
@@ -142,7 +144,7 @@ func TestRecordHistories(t *testing.T) {
 		j.Spec.Phase = khv1.JobRunning
 		applyJob(t, j)
 		awaitCompleted(t, namespace, "lost-job")
-		save(t, "ScheduledCheck-lost-job", workflows.LostJobRunID(check.FromJob(present(t, namespace, "lost-job")).Ref))
+		save(t, "LostJob-lost", workflows.LostJobRunID(check.FromJob(present(t, namespace, "lost-job")).Ref))
 	})
 }
 
@@ -156,8 +158,7 @@ func present(t *testing.T, namespace, name string) *khv1.KuberhealthyJob {
 }
 
 func firstRun(c *khv1.KuberhealthyCheck) string {
-	return workflows.FirstRunOf(workflows.ScheduledCheckID(c.Namespace, c.Name),
-		workflows.Revision{UID: string(c.UID), Generation: c.Generation})
+	return workflows.FirstRunID(check.FromCheck(c).Ref)
 }
 
 // settled waits for the end of a run.
@@ -197,15 +198,10 @@ func saveTick(t *testing.T, name, workflowID string, atLeast int) {
 	saveRun(t, name, workflowID, closed[0].GetExecution().GetRunId())
 }
 
-// saveRun saves one run of a workflow, or its latest. A history that is there stays: it stands for the runs in flight of the
-// version that wrote it.
+// saveRun saves one run of a workflow, or its latest.
 func saveRun(t *testing.T, name, workflowID, runID string) {
 	t.Helper()
 	file := filepath.Join(*record, name+".json")
-	if _, err := os.Stat(file); err == nil {
-		t.Logf("%s is there; delete it to record it anew", file)
-		return
-	}
 	show := exec.Command(filepath.Join(under.bin, "temporal"), "workflow", "show", "--address", fmt.Sprintf("127.0.0.1:%d", temporalPort),
 		"--workflow-id", workflowID, "--run-id", runID, "--output", "json")
 	history, err := show.Output()

@@ -25,6 +25,7 @@ const exitSlack = 20 * time.Second
 // TestManyChecksAtOnce applies many checks together. Each runs within its interval, their starts are spread, every run that
 // was begun ends in one outcome, and the edit of one disturbs no other.
 func TestManyChecksAtOnce(t *testing.T) {
+	startAtOnce(t, 20)
 	namespace := newNamespace(t)
 	applied := time.Now()
 	for i := range *manyChecks {
@@ -66,6 +67,26 @@ func TestManyChecksAtOnce(t *testing.T) {
 	if len(others) > 0 {
 		t.Errorf("%d runs ended otherwise than in success", len(others))
 	}
+}
+
+// startAtOnce runs the starter with this burst until the test ends.
+func startAtOnce(t *testing.T, burst int) {
+	t.Helper()
+	again := func() {
+		under.kill("starter")
+		if err := under.start("starter"); err != nil {
+			t.Fatal(err)
+		}
+		if err := under.ready(time.Minute, "starter"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	under.startBurst = burst
+	t.Cleanup(func() {
+		under.startBurst = anyBurst
+		again()
+	})
+	again()
 }
 
 // checkSpread looks at when the first pod of each check was made.

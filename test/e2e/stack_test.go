@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,9 +68,14 @@ type stack struct {
 	// roleKubeconfig and roleEnv are what the roles get, but for tests that give them less.
 	roleKubeconfig string
 	roleEnv        []string
-	kube           *clients
-	processes      map[string]*exec.Cmd
+	// startBurst is how many checks the starter starts at the same moment: any number, but for the test of that.
+	startBurst int
+	kube       *clients
+	processes  map[string]*exec.Cmd
 }
+
+// anyBurst is more checks than the tests apply. With fewer, those of a fast machine would have to wait for their interval.
+const anyBurst = 10_000
 
 func newStack() (*stack, error) {
 	bin, err := filepath.Abs(*binDir)
@@ -86,7 +92,7 @@ func newStack() (*stack, error) {
 	if err := os.MkdirAll(state, 0o755); err != nil {
 		return nil, err
 	}
-	s := &stack{bin: bin, state: state, processes: map[string]*exec.Cmd{}}
+	s := &stack{bin: bin, state: state, processes: map[string]*exec.Cmd{}, startBurst: anyBurst}
 	return s, os.WriteFile(s.configFile(), []byte(defaultConfig), 0o644)
 }
 
@@ -152,7 +158,7 @@ func (s *stack) command(name string) *exec.Cmd {
 	}
 	flags := map[string][]string{
 		"worker":    {"--operations-listen", "127.0.0.1:" + workerPort, "--reporting-url", reportURL, "--ledger", s.ledgerDSN()},
-		"starter":   {"--operations-listen", "127.0.0.1:" + starterPort},
+		"starter":   {"--operations-listen", "127.0.0.1:" + starterPort, "--start-burst", strconv.Itoa(s.startBurst)},
 		"reportapi": {"--listen", "127.0.0.1:" + reportPort},
 	}
 	args := append([]string{name, "--kubeconfig", s.roleKubeconfig, "--pod-name", name, "--config", s.configFile()}, flags[name]...)

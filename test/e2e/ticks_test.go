@@ -5,40 +5,42 @@ package e2e
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
 var outage = flag.Duration("outage", 30*time.Second, "how long TestEverythingDown keeps everything down")
 
-// scheduledOf returns the accounts of ticks alone, the oldest first.
-func scheduledOf(accounts []ledger.Account) []ledger.Account {
-	var ticks []ledger.Account
-	for i := len(accounts) - 1; i >= 0; i-- {
-		if accounts[i].Trigger == ledger.Scheduled {
-			ticks = append(ticks, accounts[i])
+// scheduledOf returns the records of ticks alone, the oldest first.
+func scheduledOf(records []ledger.Record) []ledger.Record {
+	var ticks []ledger.Record
+	for i := len(records) - 1; i >= 0; i-- {
+		if records[i].Trigger == check.TriggerSchedule {
+			ticks = append(ticks, records[i])
 		}
 	}
 	return ticks
 }
 
-// firstsOf returns the accounts of the runs at once of new revisions, the oldest first.
-func firstsOf(accounts []ledger.Account) []ledger.Account {
-	var firsts []ledger.Account
-	for i := len(accounts) - 1; i >= 0; i-- {
-		if accounts[i].Trigger == ledger.First {
-			firsts = append(firsts, accounts[i])
+// firstsOf returns the records of the runs at once of new revisions, the oldest first.
+func firstsOf(records []ledger.Record) []ledger.Record {
+	var firsts []ledger.Record
+	for i := len(records) - 1; i >= 0; i-- {
+		if records[i].Trigger == check.TriggerFirst {
+			firsts = append(firsts, records[i])
 		}
 	}
 	return firsts
 }
 
 // withoutGap looks whether the ticks are one interval apart from one another, but for one step where a new schedule began.
-func withoutGap(t *testing.T, ticks []ledger.Account, interval, next time.Duration, began time.Time) {
+func withoutGap(t *testing.T, ticks []ledger.Record, interval, next time.Duration, began time.Time) {
 	t.Helper()
 	for i, tick := range ticks {
 		if i == 0 {
@@ -54,12 +56,12 @@ func withoutGap(t *testing.T, ticks []ledger.Account, interval, next time.Durati
 				t.Errorf("the first tick of the new schedule is at %s, %s after it began: ticks are missing", tick.Nominal, left)
 			}
 		case tick.Nominal.Before(began) && step != interval, !tick.Nominal.Before(began) && step != next:
-			t.Errorf("from %s (%s) to %s (%s) there is no account, or one too many", before, ticks[i-1].Outcome, tick.Nominal, tick.Outcome)
+			t.Errorf("from %s (%s) to %s (%s) there is no record, or one too many", before, ticks[i-1].Outcome, tick.Nominal, tick.Outcome)
 		}
 	}
 }
 
-// TestTicksOfASuspendedCheck: each tick that was due while the check was suspended is there, as paused, before it is resumed.
+// TestTicksOfASuspendedCheck: each tick that was due while the check was suspended is there, as paused, once it is resumed.
 func TestTicksOfASuspendedCheck(t *testing.T) {
 	t.Parallel()
 	kept, namespace := openLedger(t), newNamespace(t)
@@ -67,22 +69,23 @@ func TestTicksOfASuspendedCheck(t *testing.T) {
 	c := demoCheck(namespace, "sleeper", nil)
 	c.Spec.RunInterval = interval.String()
 	apply(t, c)
-	awaitAccounts(t, kept, khv1.KHCheck, namespace, "sleeper", 40*time.Second, "a run of its schedule", func(accounts []ledger.Account) bool {
-		return countOf(scheduledOf(accounts), ledger.Succeeded) >= 1
+	awaitRecords(t, kept, khv1.KHCheck, namespace, "sleeper", 40*time.Second, "a run of its schedule", func(records []ledger.Record) bool {
+		return countOf(scheduledOf(records), check.Succeeded) >= 1
 	})
 	edit(t, namespace, "sleeper", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true })
 	suspended := time.Now()
-	awaitAccounts(t, kept, khv1.KHCheck, namespace, "sleeper", 40*time.Second, "three paused ticks", func(accounts []ledger.Account) bool {
-		return countOf(accounts, ledger.Paused) >= 3
-	})
+	time.Sleep(4 * interval) // due times of a suspended check: this is what is tested
 	edit(t, namespace, "sleeper", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = false })
-	accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, "sleeper", 40*time.Second, "runs after it", func(accounts []ledger.Account) bool {
-		ticks := scheduledOf(accounts)
-		return len(firstsOf(accounts)) == 2 && len(ticks) > 0 && ticks[len(ticks)-1].Outcome == ledger.Succeeded
+	records := awaitRecords(t, kept, khv1.KHCheck, namespace, "sleeper", 40*time.Second, "runs after it", func(records []ledger.Record) bool {
+		firsts, ticks := firstsOf(records), scheduledOf(records)
+		ranAfter := func(tick ledger.Record) bool {
+			return tick.Outcome == check.Succeeded && tick.Nominal.After(firsts[1].Nominal)
+		}
+		return len(firsts) == 2 && countOf(ticks, check.Paused) >= 3 && slices.ContainsFunc(ticks, ranAfter)
 	})
-	resumed := firstsOf(accounts)[1].Due
-	var before, during []ledger.Account
-	for _, tick := range scheduledOf(accounts) {
+	resumed := firstsOf(records)[1].Nominal
+	var before, during []ledger.Record
+	for _, tick := range scheduledOf(records) {
 		switch {
 		case tick.Nominal.After(resumed):
 		case tick.Nominal.Before(suspended):
@@ -92,7 +95,7 @@ func TestTicksOfASuspendedCheck(t *testing.T) {
 		}
 	}
 	for _, tick := range during[1:] { // the first one may belong to a run that was in flight
-		if tick.Outcome != ledger.Paused {
+		if tick.Outcome != check.Paused {
 			t.Errorf("tick at %s is %s, want paused", tick.Nominal, tick.Outcome)
 		}
 	}
@@ -100,17 +103,17 @@ func TestTicksOfASuspendedCheck(t *testing.T) {
 	t.Logf("%d ticks before the suspension, %d during it", len(before), len(during))
 }
 
-// TestEditLeavesNoTickWithoutAccount: the ticks of the old schedule are accounted for up to the moment at which the new one
+// TestEditLeavesNoTickWithoutRecord: the ticks of the old schedule are recorded up to the moment at which the new one
 // begins, also when no starter was there for a while to begin it.
-func TestEditLeavesNoTickWithoutAccount(t *testing.T) {
+func TestEditLeavesNoTickWithoutRecord(t *testing.T) {
 	restart(t, "starter")
 	kept, namespace := openLedger(t), newNamespace(t)
 	const interval, next = 2 * time.Second, 3 * time.Second
 	c := demoCheck(namespace, "edited", env{"REPORT_DELAY": "5s"})
 	c.Spec.RunInterval = interval.String()
 	apply(t, c)
-	awaitAccounts(t, kept, khv1.KHCheck, namespace, "edited", time.Minute, "a run of its schedule", func(accounts []ledger.Account) bool {
-		return countOf(scheduledOf(accounts), ledger.Succeeded) >= 1
+	awaitRecords(t, kept, khv1.KHCheck, namespace, "edited", time.Minute, "a run of its schedule", func(records []ledger.Record) bool {
+		return countOf(scheduledOf(records), check.Succeeded) >= 1
 	})
 	// The schedule ends, as if Temporal had lost it, and the edit comes while no starter is there.
 	under.stop("starter")
@@ -122,14 +125,16 @@ func TestEditLeavesNoTickWithoutAccount(t *testing.T) {
 	if err := under.start("starter"); err != nil {
 		t.Fatal(err)
 	}
-	accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, "edited", time.Minute, "a tick of the new schedule that ran", func(accounts []ledger.Account) bool {
-		firsts, ticks := firstsOf(accounts), scheduledOf(accounts)
-		return len(firsts) == 2 && len(ticks) > 0 && ticks[len(ticks)-1].Outcome == ledger.Succeeded && ticks[len(ticks)-1].Nominal.After(firsts[1].Due) &&
-			countOf(ticks, ledger.Missed) > 0
+	records := awaitRecords(t, kept, khv1.KHCheck, namespace, "edited", time.Minute, "a tick of the new schedule that ran", func(records []ledger.Record) bool {
+		firsts, ticks := firstsOf(records), scheduledOf(records)
+		ranAfter := func(tick ledger.Record) bool {
+			return tick.Outcome == check.Succeeded && tick.Nominal.After(firsts[1].Nominal)
+		}
+		return len(firsts) == 2 && slices.ContainsFunc(ticks, ranAfter) && countOf(ticks, check.Missed) > 0
 	})
-	ticks := scheduledOf(accounts)
-	withoutGap(t, ticks, interval, next, firstsOf(accounts)[1].Due)
-	if n := countOf(ticks, ledger.Missed); n < 3 {
+	ticks := scheduledOf(records)
+	withoutGap(t, ticks, interval, next, firstsOf(records)[1].Nominal)
+	if n := countOf(ticks, check.Missed); n < 3 {
 		t.Errorf("%d ticks were missed, want those of ten seconds", n)
 	}
 }
@@ -151,21 +156,21 @@ func TestEverythingDown(t *testing.T) {
 		apply(t, c)
 	}
 	for n := range checks {
-		awaitAccounts(t, kept, khv1.KHCheck, namespace, name(n), time.Minute, "two runs of its schedule", func(accounts []ledger.Account) bool {
-			return countOf(scheduledOf(accounts), ledger.Succeeded) >= 2
+		awaitRecords(t, kept, khv1.KHCheck, namespace, name(n), time.Minute, "two runs of its schedule", func(records []ledger.Record) bool {
+			return countOf(scheduledOf(records), check.Succeeded) >= 2
 		})
 	}
 	// A run that was in flight would go on after the outage, and the ticks until then would be skipped, not missed.
 	eventually(t, time.Minute, "no check runs, and none is due at once", func() (bool, string) {
 		for n := range checks {
-			newest := scheduledOf(awaitAccounts(t, kept, khv1.KHCheck, namespace, name(n), time.Second, "any", func([]ledger.Account) bool { return true }))
-			if last := newest[len(newest)-1]; last.Outcome == ledger.Unfinished || time.Since(last.Nominal) > interval*7/10 {
+			newest := scheduledOf(awaitRecords(t, kept, khv1.KHCheck, namespace, name(n), time.Second, "any", func([]ledger.Record) bool { return true }))
+			if last := newest[len(newest)-1]; last.Outcome == check.Unfinished || time.Since(last.Nominal) > interval*7/10 {
 				return false, describe(last)
 			}
 		}
 		return true, ""
 	})
-	time.Sleep(2 * time.Second) // the account is the last but one step of a run
+	time.Sleep(2 * time.Second) // the record is the last but one step of a run
 	for _, role := range []string{"starter", "worker", "reportapi", "temporal"} {
 		under.kill(role)
 	}
@@ -207,31 +212,31 @@ func TestEverythingDown(t *testing.T) {
 	up := time.Now()
 	missed := 0
 	for n := range checks {
-		accounts := awaitAccounts(t, kept, khv1.KHCheck, namespace, name(n), timeout, "two runs after it", func(accounts []ledger.Account) bool {
+		records := awaitRecords(t, kept, khv1.KHCheck, namespace, name(n), timeout, "two runs after it", func(records []ledger.Record) bool {
 			after := 0
-			for _, a := range accounts {
-				if a.Started.After(down) && a.Outcome == ledger.Succeeded {
+			for _, a := range records {
+				if a.Started.After(down) && a.Outcome == check.Succeeded {
 					after++
 				}
 			}
 			return after >= 2
 		})
-		var overdue []ledger.Account // runs that began at once, for a tick of the outage
-		for _, a := range scheduledOf(accounts) {
+		var overdue []ledger.Record // runs that began at once, for a tick of the outage
+		for _, a := range scheduledOf(records) {
 			switch {
-			case a.Nominal.After(down.Add(interval)) && a.Nominal.Before(up.Add(-interval)) && a.Outcome != ledger.Missed && a.WorkflowID == "":
+			case a.Nominal.After(down.Add(interval)) && a.Nominal.Before(up.Add(-interval)) && a.Outcome != check.Missed && a.WorkflowID == "":
 				t.Errorf("%s: tick at %s, in the outage, is %s", name(n), a.Nominal, a.Outcome)
 			case a.Nominal.After(down) && a.Nominal.Before(up) && a.WorkflowID != "" && a.Started.After(down.Add(*outage)):
 				overdue = append(overdue, a)
 			}
-			if a.Outcome == ledger.Missed {
+			if a.Outcome == check.Missed {
 				missed++
 			}
 		}
 		if len(overdue) != 1 || overdue[0].Started.Sub(up) > 5*time.Second {
 			t.Errorf("%s: %d runs caught up, want one at once: %s", name(n), len(overdue), describe(overdue...))
 		}
-		checkGrid(t, name(n), toldOf(accounts), interval)
+		checkGrid(t, name(n), settledOf(records), interval)
 	}
 	if least := checks * int(*outage/interval-1); missed < least {
 		t.Errorf("%d ticks were missed, want at least %d", missed, least)

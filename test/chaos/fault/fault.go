@@ -2,9 +2,11 @@
 package fault
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,10 +21,14 @@ const (
 	Stop Kind = "stop"
 	// Refuse closes the connections of a link and takes no new ones.
 	Refuse Kind = "refuse"
-	// Freeze keeps the connections of a link, and forwards nothing.
+	// Freeze keeps the connections of a link, and forwards nothing: to both sides it is as if packets were dropped.
 	Freeze Kind = "freeze"
+	// Slow delays what goes over a link, so that a call takes two seconds more.
+	Slow Kind = "slow"
 	// Fill leaves no space on the disk of the ledger.
 	Fill Kind = "fill"
+	// Stall is no fault of a plan: the machine itself did not run this program in time.
+	Stall Kind = "stall"
 )
 
 // Target is a process, a component of Kubernetes, a link or the disk.
@@ -51,7 +57,12 @@ const (
 	Worker2Postgres   Target = "worker-2→postgres"
 	PodsReportAPI     Target = "pods→reportapi"
 
-	Disk Target = "disk"
+	// AllTemporal and AllPostgres are all links that end there.
+	AllTemporal Target = "all→temporal"
+	AllPostgres Target = "all→postgres"
+
+	Disk    Target = "disk"
+	Machine Target = "machine"
 )
 
 // Components are the targets that run inside the cluster.
@@ -76,6 +87,15 @@ func Links(postgres bool) []Target {
 	return links
 }
 
+// Parts returns the targets that a target stands for: the links of one that means many, else itself.
+func (t Target) Parts(postgres bool) []Target {
+	to, many := strings.CutPrefix(string(t), "all")
+	if !many {
+		return []Target{t}
+	}
+	return slices.DeleteFunc(Links(postgres), func(link Target) bool { return !strings.HasSuffix(string(link), to) })
+}
+
 // Fault is one thing that is done. At counts from the start of the chaos.
 type Fault struct {
 	At     time.Duration
@@ -94,37 +114,92 @@ type Options struct {
 	Seed uint64
 	// For is how long the chaos lasts, and Every the time between two faults, on average.
 	For, Every time.Duration
-	Postgres   bool
+	// Hang is how long the ledger's database hangs; zero means that it does not.
+	Hang     time.Duration
+	Postgres bool
 }
 
 // Bounds of how long a fault lasts.
 const (
-	shortest = 300 * time.Millisecond
-	longest  = 12 * time.Second
+	shortest     = 300 * time.Millisecond
+	longest      = 12 * time.Second
+	shortestSlow = 30 * time.Second
+	longestSlow  = 60 * time.Second
 )
 
 // Plan returns the faults of a seed, in order. Two may go on at a time, but not on the same target. Each sort of target is hit as often as
-// the others, and each target of a sort before any a second time.
+// the others, and each target of a sort before any a second time. The long faults have their times first.
 func Plan(o Options) []Fault {
 	random := rand.New(rand.NewPCG(o.Seed, 1))
+	plan := append(hangs(o), slow(o)...)
 	bags := map[Kind]*bag{}
 	for kind, targets := range targetsOf(o.Postgres) {
 		bags[kind] = &bag{all: targets}
 	}
 	kinds := &bag{all: kindTargets}
-	busy := map[Target]time.Duration{}
-	var plan []Fault
 	for at := o.Every / 2; at < o.For; at += o.Every/2 + time.Duration(random.Int64N(int64(o.Every))) {
 		kind := Kind(kinds.draw(random))
 		f := Fault{At: at, Kind: kind, Target: bags[kind].draw(random), For: duration(random, kind)}
-		if f.At < busy[f.Target] || f.At+f.For > o.For {
-			continue
+		if f.At+f.For <= o.For && !slices.ContainsFunc(plan, func(other Fault) bool { return f.disturbs(other, o.Postgres) }) {
+			plan = append(plan, f)
 		}
-		busy[f.Target] = f.At + f.For + time.Second
+	}
+	slices.SortStableFunc(plan, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+	return plan
+}
+
+// disturbs is true when two faults are on the same target at a time, or within a second. A link may be slow and have another fault.
+func (f Fault) disturbs(other Fault, postgres bool) bool {
+	if f.At > other.At+other.For+time.Second || other.At > f.At+f.For+time.Second || (f.Kind == Slow) != (other.Kind == Slow) {
+		return false
+	}
+	parts := other.Target.Parts(postgres)
+	return slices.ContainsFunc(f.Target.Parts(postgres), func(t Target) bool { return slices.Contains(parts, t) })
+}
+
+// hangs lets the database of the ledger hang in two ways, one after the other: its processes are stopped, and what goes to it is
+// dropped. Where there is time for one of them, the seed decides which.
+func hangs(o Options) []Fault {
+	if !o.Postgres || o.Hang == 0 {
+		return nil
+	}
+	random := rand.New(rand.NewPCG(o.Seed, 2))
+	plan := []Fault{{Kind: Stop, Target: Postgres, For: o.Hang}, {Kind: Freeze, Target: AllPostgres, For: o.Hang}}
+	random.Shuffle(2, func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
+	if 2*o.Hang+hangPause > o.For {
+		plan = plan[:1]
+	}
+	spare := o.For - time.Duration(len(plan))*(o.Hang+hangPause) + hangPause
+	if spare < 0 {
+		return nil
+	}
+	at := time.Duration(random.Int64N(int64(spare) + 1))
+	for i := range plan {
+		plan[i].At = at
+		at += o.Hang + hangPause
+	}
+	return plan
+}
+
+// hangPause is the time between the two ways to hang: what waits for the ledger is entered in it.
+const hangPause = 20 * time.Second
+
+// slow makes Temporal slow once in each five minutes.
+func slow(o Options) (plan []Fault) {
+	random := rand.New(rand.NewPCG(o.Seed, 3))
+	for from := time.Duration(0); from < o.For; from += slowEvery {
+		f := Fault{Kind: Slow, Target: AllTemporal, For: shortestSlow + time.Duration(random.Int64N(int64(longestSlow-shortestSlow)))}
+		spare := min(slowEvery, o.For-from) - f.For
+		if spare < 0 {
+			break
+		}
+		f.At = from + time.Duration(random.Int64N(int64(spare)+1))
 		plan = append(plan, f)
 	}
 	return plan
 }
+
+const slowEvery = 5 * time.Minute
 
 // kindTargets gives kills the greatest share.
 var kindTargets = []Target{

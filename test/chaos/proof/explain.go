@@ -15,15 +15,20 @@ var aftermath = map[fault.Target]time.Duration{
 	fault.WorkerTemporal: 20 * time.Second, fault.Worker2Temporal: 20 * time.Second,
 	fault.WorkerKube: 15 * time.Second, fault.Worker2Kube: 15 * time.Second,
 	fault.APIServer: 15 * time.Second, fault.Kubelet: 15 * time.Second,
+	fault.AllTemporal: 20 * time.Second, fault.Machine: 5 * time.Second,
 	fault.ReportAPI: 5 * time.Second, fault.ReportAPITemporal: 10 * time.Second, fault.PodsReportAPI: 5 * time.Second,
 }
 
 // What each kind of harm may come from. The ledger's database, its disk and links, the starter, and what the report API reads of
 // the cluster explain nothing: a check's outcome must not depend on them.
 var (
-	engine   = []fault.Target{fault.Temporal, fault.Worker, fault.Worker2, fault.WorkerTemporal, fault.Worker2Temporal}
+	engine = []fault.Target{
+		fault.Temporal, fault.Worker, fault.Worker2, fault.WorkerTemporal, fault.Worker2Temporal, fault.AllTemporal, fault.Machine,
+	}
 	platform = slices.Concat(engine, []fault.Target{fault.APIServer, fault.Kubelet, fault.WorkerKube, fault.Worker2Kube})
-	reports  = []fault.Target{fault.Temporal, fault.ReportAPI, fault.ReportAPITemporal, fault.PodsReportAPI}
+	reports  = []fault.Target{
+		fault.Temporal, fault.ReportAPI, fault.ReportAPITemporal, fault.PodsReportAPI, fault.AllTemporal, fault.Machine,
+	}
 )
 
 // explainer finds faults that explain harm, and counts them.

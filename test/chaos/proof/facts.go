@@ -16,7 +16,7 @@ type Facts struct {
 	// Ended is when the last fault had ended: ticks that were due until then are counted.
 	Ended    time.Time
 	Checks   []Check
-	Rows     []ledger.Account
+	Rows     []ledger.Record
 	Runs     []Run
 	Ticks    []Tick
 	States   []State
@@ -55,12 +55,20 @@ type Run struct {
 	Status string
 	// Outcome is the result, where there is one.
 	Outcome *check.Outcome
+	// Waited is true when the ledger did not take the record at the end of the run.
+	Waited bool
 }
 
 // Tick is a ScheduledCheck in Temporal: of a schedule, or that of a first run.
 type Tick struct {
-	ID, Check       string
-	Started, Closed time.Time
+	// RunID is also the run UUID of the run that the tick started.
+	ID, RunID, Check string
+	Trigger          check.Trigger
+	Started, Closed  time.Time
+	// Decided is true when it ended in order. Then Nominal is the due time that it decided, and Skipped what.
+	Decided bool
+	Nominal time.Time
+	Skipped bool
 }
 
 // State is a KHState.
@@ -80,8 +88,8 @@ type Rule string
 const (
 	// Grid: each check has exactly one schedule, whose due times can be read.
 	Grid Rule = "grid"
-	// Unaccounted: each due tick has a row.
-	Unaccounted Rule = "unaccounted"
+	// Unrecorded: each due tick has a row.
+	Unrecorded Rule = "unrecorded"
 	// Surplus: each row of a schedule is a due tick, and none is there twice.
 	Surplus Rule = "surplus"
 	// Open: each row has an outcome.
@@ -92,6 +100,10 @@ const (
 	NoRow Rule = "no-row"
 	// TwoRuns: no tick has two runs.
 	TwoRuns Rule = "two-runs"
+	// Overlap: no run of a check begins while another is open.
+	Overlap Rule = "overlap"
+	// Undone: what a tick decided is there, its run or its skipped row.
+	Undone Rule = "undone"
 	// Broken: each run has ended in order.
 	Broken Rule = "broken"
 	// OtherResult: the row is what the run's own result says.
@@ -106,7 +118,7 @@ const (
 	Guessed Rule = "guessed"
 	// Unexplained: each other failure is what the pod did, or is explained by a fault.
 	Unexplained Rule = "unexplained"
-	// FalseSkip and FalseMiss: a run was under way at each skipped tick, and at no missed one.
+	// FalseSkip and FalseMiss: a run was open when a skipped tick was decided, and nobody decided a missed one.
 	FalseSkip Rule = "false-skip"
 	FalseMiss Rule = "false-miss"
 	// WrongState: the KHState shows the last run.
@@ -123,7 +135,7 @@ const (
 
 // Rules are all of them.
 var Rules = []Rule{
-	Grid, Unaccounted, Surplus, Open, NoRun, NoRow, TwoRuns, Broken, OtherResult, TwoPods, StrangerPod, LostReport, Guessed,
+	Grid, Unrecorded, Surplus, Open, NoRun, NoRow, TwoRuns, Overlap, Undone, Broken, OtherResult, TwoPods, StrangerPod, LostReport, Guessed,
 	Unexplained, FalseSkip, FalseMiss, WrongState, BadLedger, BadLog, NotSettled, LeftBehind,
 }
 

@@ -39,6 +39,7 @@ func Prove(f Facts) Result {
 		p.row(row)
 	}
 	p.runs()
+	p.decisions()
 	p.pods()
 	for rule, texts := range map[Rule][]string{BadLedger: f.Ledger, BadLog: f.Logs, NotSettled: f.Unsettled, LeftBehind: f.Left} {
 		for _, text := range texts {
@@ -57,7 +58,7 @@ type prover struct {
 	violations []Violation
 	due        int
 
-	rows   map[string][]ledger.Account // by check
+	rows   map[string][]ledger.Record // by check
 	byRun  map[string]Run
 	pod    map[string][][]journal.Line // by run
 	ticks  map[string][]Tick           // by check
@@ -67,7 +68,7 @@ type prover struct {
 
 func newProver(f Facts) *prover {
 	p := &prover{
-		Facts: f, explainer: explainer{faults: f.Faults, count: map[string]int{}}, rows: map[string][]ledger.Account{},
+		Facts: f, explainer: explainer{faults: f.Faults, count: map[string]int{}}, rows: map[string][]ledger.Record{},
 		byRun: map[string]Run{}, pod: map[string][][]journal.Line{}, ticks: map[string][]Tick{}, runsOf: map[string][]Run{}, states: map[string]State{},
 	}
 	for _, row := range f.Rows {
@@ -82,6 +83,12 @@ func newProver(f Facts) *prover {
 	}
 	for _, tick := range f.Ticks {
 		p.ticks[tick.Check] = append(p.ticks[tick.Check], tick)
+	}
+	for _, all := range p.ticks {
+		slices.SortFunc(all, func(a, b Tick) int { return a.Started.Compare(b.Started) })
+	}
+	for _, all := range p.runsOf {
+		slices.SortFunc(all, func(a, b Run) int { return a.Started.Compare(b.Started) })
 	}
 	for _, state := range f.States {
 		p.states[state.Check] = state
@@ -115,17 +122,17 @@ func (p *prover) grid(c Check) {
 	})
 	for t := range schedule.Between(anchor, anchor, p.Ended) {
 		if p.due++; !seen[t.UnixMicro()] {
-			p.violated(Unaccounted, "%s was due at %s and has no row for that", c.Name, at(t))
+			p.violated(Unrecorded, "%s was due at %s and has no row for that", c.Name, at(t))
 		}
 	}
 	firsts := 0
 	for _, row := range p.rows[c.Name] {
-		if row.Trigger == ledger.First {
+		if row.Trigger == check.TriggerFirst {
 			firsts++
 		}
 	}
 	if p.due++; firsts != 1 {
-		p.violated(Unaccounted, "%s has %d rows of its first run, want 1", c.Name, firsts)
+		p.violated(Unrecorded, "%s has %d rows of its first run, want 1", c.Name, firsts)
 	}
 }
 
@@ -133,10 +140,10 @@ func (p *prover) grid(c Check) {
 func (p *prover) rowsOnGrid(c Check, due func(time.Time) bool) map[int64]bool {
 	seen := map[int64]bool{}
 	for _, row := range p.rows[c.Name] {
-		if row.Trigger != ledger.Scheduled || row.Outcome == ledger.Paused && row.Nominal.After(p.Ended) {
+		if row.Trigger != check.TriggerSchedule || row.Outcome == check.Paused && row.Nominal.After(p.Ended) {
 			continue
 		}
-		if row.Outcome == ledger.Paused {
+		if row.Outcome == check.Paused {
 			p.violated(Grid, "%s is paused at %s, when it was not suspended", c.Name, at(row.Nominal))
 		}
 		nominal := row.Nominal.UnixMicro()
@@ -150,9 +157,9 @@ func (p *prover) rowsOnGrid(c Check, due func(time.Time) bool) map[int64]bool {
 
 // state looks whether the KHState of a check shows its last run.
 func (p *prover) state(c Check) {
-	var last ledger.Account
+	var last ledger.Record
 	for _, row := range p.rows[c.Name] {
-		ran := row.WorkflowID != "" && row.Outcome != ledger.Canceled && row.Outcome != ledger.Unfinished
+		ran := row.WorkflowID != "" && row.Outcome != check.Canceled && row.Outcome != check.Unfinished
 		if ran && row.Started.After(last.Started) {
 			last = row
 		}
@@ -163,7 +170,7 @@ func (p *prover) state(c Check) {
 	case last.Started.IsZero() && !exists:
 	case !exists:
 		p.violated(WrongState, "%s has no KHState, its last run began at %s", c.Name, at(last.Started))
-	case state.RunStarted.UnixMicro() != last.Started.UnixMicro() || state.OK != (last.Outcome == ledger.Succeeded) ||
+	case state.RunStarted.UnixMicro() != last.Started.UnixMicro() || state.OK != (last.Outcome == check.Succeeded) ||
 		!sameTexts(state.Errors, last.Errors):
 		p.violated(WrongState, "%s shows the %s; its last run is that of %s: %s %q", c.Name, shows, at(last.Started), last.Outcome, last.Errors)
 	case state.UUID != "" && state.UUID != last.WorkflowID:
@@ -177,21 +184,21 @@ func sameTexts(a, b []string) bool {
 }
 
 // row looks whether a row is true.
-func (p *prover) row(row ledger.Account) {
+func (p *prover) row(row ledger.Record) {
 	switch row.Outcome {
-	case ledger.Unfinished:
+	case check.Unfinished:
 		p.violated(Open, "%s is open", describe(row))
-	case ledger.Skipped:
+	case check.Skipped:
 		p.skipped(row)
-	case ledger.Missed:
+	case check.Missed:
 		p.missed(row)
-	case ledger.Paused: // grid looks whether it was
+	case check.Paused: // grid looks whether it was
 	default:
 		p.ran(row)
 	}
 }
 
-func describe(row ledger.Account) string {
+func describe(row ledger.Record) string {
 	text := fmt.Sprintf("%s, %s tick of %s, started %s: %s", row.Name, row.Trigger, at(row.Nominal), at(row.Started), row.Outcome)
 	if len(row.Errors) > 0 {
 		text += fmt.Sprintf(" %q", row.Errors)
@@ -208,19 +215,40 @@ func describe(row ledger.Account) string {
 // rounding is how exact the start of a tick is: a cron workflow rounds to whole seconds, so that it may be as much too early.
 const rounding = time.Second
 
-func (p *prover) skipped(row ledger.Account) {
-	for _, tick := range p.ticks[row.Name] {
-		if !tick.Started.After(row.Nominal.Add(rounding)) && (tick.Closed.IsZero() || tick.Closed.After(row.Nominal.Add(-rounding))) {
+// skipped looks for a run that was open while the tick was decided.
+func (p *prover) skipped(row ledger.Record) {
+	tick, ok := p.decided(row)
+	if !ok {
+		p.violated(FalseSkip, "%s, although no tick decided that", describe(row))
+		return
+	}
+	for _, run := range p.runsOf[row.Name] {
+		if run.ID != tick.RunID && (tick.Closed.IsZero() || !run.Started.After(tick.Closed)) && (run.Closed.IsZero() || !run.Closed.Before(tick.Started)) {
 			return
 		}
 	}
-	p.violated(FalseSkip, "%s, although no run was under way", describe(row))
+	p.violated(FalseSkip, "%s, although no run was open from %s to %s, when that was decided", describe(row), at(tick.Started), at(tick.Closed))
 }
 
-func (p *prover) missed(row ledger.Account) {
-	for _, run := range p.runsOf[row.Name] {
-		if run.Started.Before(row.Nominal.Add(-rounding)) && run.Closed.After(row.Nominal.Add(rounding)) {
-			p.violated(FalseMiss, "%s, although a run was under way from %s to %s: %s", describe(row), at(run.Started), at(run.Closed), run.ID)
+// decided finds the tick that decided the due time of a row. Whoever decides twice, after a death, may decide a later one the
+// second time; and a tick that was ended meanwhile has no result.
+func (p *prover) decided(row ledger.Record) (Tick, bool) {
+	for _, tick := range p.ticks[row.Name] {
+		switch {
+		case tick.Trigger != check.TriggerSchedule:
+		case tick.Decided && tick.Nominal.UnixMicro() >= row.Nominal.UnixMicro(),
+			!tick.Decided && (tick.Closed.IsZero() || tick.Closed.After(row.Nominal.Add(-rounding))):
+			return tick, !tick.Started.After(row.Nominal.Add(pickUp))
+		}
+	}
+	return Tick{}, false
+}
+
+// missed looks whether really nobody decided, and why.
+func (p *prover) missed(row ledger.Record) {
+	for _, tick := range p.ticks[row.Name] {
+		if tick.Decided && tick.Trigger == row.Trigger && tick.Nominal.UnixMicro() == row.Nominal.UnixMicro() {
+			p.violated(FalseMiss, "%s, although it was decided between %s and %s", describe(row), at(tick.Started), at(tick.Closed))
 			return
 		}
 	}
@@ -234,13 +262,13 @@ func (p *prover) missed(row ledger.Account) {
 const pickUp = 10 * time.Second
 
 // ran compares a row with the run that it names.
-func (p *prover) ran(row ledger.Account) {
+func (p *prover) ran(row ledger.Record) {
 	run, ok := p.byRun[row.WorkflowID]
 	switch {
 	case !ok:
 		p.violated(NoRun, "%s, but Temporal has no such run", describe(row))
 		return
-	case run.Outcome != nil && (ledger.Outcome(run.Outcome.Result) != row.Outcome || !sameTexts(run.Outcome.Errors, row.Errors)):
+	case run.Outcome != nil && (run.Outcome.Result != row.Outcome || !sameTexts(run.Outcome.Errors, row.Errors)):
 		p.violated(OtherResult, "%s, but the run's own result is %s %q", describe(row), run.Outcome.Result, run.Outcome.Errors)
 	case run.Due.UnixMicro() != row.Nominal.UnixMicro() || run.UID != row.CheckUID:
 		p.violated(OtherResult, "%s, but the run was due at %s for check %s", describe(row), at(run.Due), run.UID)
@@ -270,6 +298,33 @@ func (p *prover) runs() {
 	}
 }
 
+// decisions looks whether each tick did what it decided, and whether two runs of a check were open at a time.
+func (p *prover) decisions() {
+	skipped := map[string]bool{}
+	for _, row := range p.Rows {
+		if row.Outcome == check.Skipped {
+			skipped[fmt.Sprintf("%s %d", row.Name, row.Nominal.UnixMicro())] = true
+		}
+	}
+	for _, tick := range p.Ticks {
+		run, ran := p.byRun[tick.RunID]
+		switch {
+		case !tick.Decided:
+		case tick.Skipped && (ran || !skipped[fmt.Sprintf("%s %d", tick.Check, tick.Nominal.UnixMicro())]):
+			p.violated(Undone, "%s was due at %s and skipped, but has no row that says so", tick.Check, at(tick.Nominal))
+		case !tick.Skipped && (!ran || run.Due.UnixMicro() != tick.Nominal.UnixMicro()):
+			p.violated(Undone, "%s was due at %s and not skipped, but has no run %s of that time", tick.Check, at(tick.Nominal), tick.RunID)
+		}
+	}
+	for _, runs := range p.runsOf {
+		for i := 1; i < len(runs); i++ {
+			if before, next := runs[i-1], runs[i]; before.Closed.IsZero() || before.Closed.After(next.Started) {
+				p.violated(Overlap, "%s: run %s began at %s, when run %s was open until %s", next.Check, next.ID, at(next.Started), before.ID, at(before.Closed))
+			}
+		}
+	}
+}
+
 // pods looks whether each pod belongs to a run, and whether two of one run were alive at a time.
 func (p *prover) pods() {
 	for id, journals := range p.pod {
@@ -287,7 +342,7 @@ func (p *prover) pods() {
 
 func (p *prover) figures() []Figure {
 	pods := map[string]int{}
-	answered, processes := 0, 0
+	answered, processes, waited := 0, 0, 0
 	for _, lines := range p.Journals {
 		processes++
 		pods[lines[0].Pod]++
@@ -297,10 +352,16 @@ func (p *prover) figures() []Figure {
 			}
 		}
 	}
+	for _, run := range p.Runs {
+		if run.Waited {
+			waited++
+		}
+	}
 	figures := []Figure{
 		{"due, with the first run of each check", p.due},
 		{"rows", len(p.Rows)},
 		{"runs", len(p.Runs)},
+		{"runs whose record waited for the ledger", waited},
 		{"pods", len(pods)},
 		{"pods started twice by the kubelet", processes - len(pods)},
 		{"reports answered 200", answered},

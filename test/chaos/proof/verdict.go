@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 	"github.com/khronicle/khronicle/test/chaos/journal"
 )
@@ -79,12 +80,12 @@ const (
 	hadBefore = "before the deadline the check reported: "
 )
 
-func says(row ledger.Account, text string) bool {
+func says(row ledger.Record, text string) bool {
 	return len(row.Errors) > 0 && strings.Contains(row.Errors[0], text)
 }
 
 // verdict compares the outcome of a run with what its pods say.
-func (p *prover) verdict(row ledger.Account, run Run) {
+func (p *prover) verdict(row ledger.Record, run Run) {
 	w := hear(p.pod[run.ID])
 	acceptable, stored := w.accepted()
 	for _, r := range acceptable {
@@ -100,22 +101,22 @@ func (p *prover) verdict(row ledger.Account, run Run) {
 	case stored:
 		p.violated(LostReport, "%s, but pod of it was told at %s that its report is stored: %s",
 			describe(row), at(acceptable[len(acceptable)-1].stored), acceptable[len(acceptable)-1])
-	case row.Outcome == ledger.Succeeded, row.Outcome == ledger.Failed && !row.Reported.IsZero():
+	case row.Outcome == check.Succeeded, row.Outcome == check.Failed && !row.Reported.IsZero():
 		p.violated(Guessed, "%s, but its pods reported nothing of the kind: %v", describe(row), w.reports)
 	default:
 		p.failure(row, run, w)
 	}
 }
 
-func isOutcome(row ledger.Account, r report) bool {
+func isOutcome(row ledger.Record, r report) bool {
 	if r.ok {
-		return row.Outcome == ledger.Succeeded && len(row.Errors) == 0
+		return row.Outcome == check.Succeeded && len(row.Errors) == 0
 	}
-	return row.Outcome == ledger.Failed && sameTexts(row.Errors, r.errors)
+	return row.Outcome == check.Failed && sameTexts(row.Errors, r.errors)
 }
 
 // noted is true when the row keeps a report as a note.
-func noted(row ledger.Account, r report) bool {
+func noted(row ledger.Record, r report) bool {
 	for _, note := range row.Notes {
 		rest, found := strings.CutPrefix(note, hadBefore)
 		if found && strings.HasPrefix(rest, "succeeded") == r.ok && (r.ok || strings.Contains(rest, fmt.Sprintf("%q", r.errors))) {
@@ -126,7 +127,7 @@ func noted(row ledger.Account, r report) bool {
 }
 
 // noExit looks whether a pod that reported was really there at the deadline, or whether a fault, or a busy node, hid its end.
-func (p *prover) noExit(row ledger.Account, run Run, w witness) {
+func (p *prover) noExit(row ledger.Record, run Run, w witness) {
 	if w.last.After(w.deadline.Add(-late)) {
 		return
 	}
@@ -140,7 +141,7 @@ func (p *prover) noExit(row ledger.Account, run Run, w witness) {
 }
 
 // failure looks whether a failure without a verdict of the check is what the pod did, or what a fault did.
-func (p *prover) failure(row ledger.Account, run Run, w witness) {
+func (p *prover) failure(row ledger.Record, run Run, w witness) {
 	ended := says(row, silent)
 	from := row.Nominal
 	if row.Started.Before(from) {
@@ -159,7 +160,7 @@ func (p *prover) failure(row ledger.Account, run Run, w witness) {
 }
 
 // did is true when the failure is what the check is made for. Of a crash just before the deadline, the deadline may come first.
-func (w witness) did(row ledger.Account) bool {
+func (w witness) did(row ledger.Record) bool {
 	if w.end == "crash" {
 		return says(row, silent) || says(row, noReport) && w.last.After(w.deadline.Add(-late))
 	}
@@ -173,25 +174,26 @@ const late = 4 * time.Second
 // veryLate is how long it may take on a machine that is overloaded, if the run's own last look did not see it either.
 const veryLate = 10 * time.Second
 
-// atOnce is how long a run may take to create its pod. Kubernetes gives the time of that in whole seconds.
+// atOnce is how long a run may take to create its pod, when it may start one. Kubernetes gives the time of that in whole seconds.
 const atOnce = 3 * time.Second
 
 // slow is true when the run did what it had to, and the cluster took more than half of the time that it had to start the pod, or
 // did not start it at all; or when the cluster took all of that time, so that a pod which was there at once would have been too late
 // as well. Then the failure is true, and no fault of Khronicle's.
-func slow(row ledger.Account, w witness) bool {
-	if row.Outcome != ledger.TimedOut || row.PodCreated.IsZero() {
+func slow(row ledger.Record, w witness) bool {
+	if row.Outcome != check.TimedOut || row.PodCreated.IsZero() {
 		return false
 	}
-	cluster, timeout := w.began.Sub(row.PodCreated), w.deadline.Sub(row.Started)
-	if row.PodCreated.Sub(row.Started) > atOnce {
+	began := row.Started.Add(row.Queued)
+	cluster, timeout := w.began.Sub(row.PodCreated), w.deadline.Sub(began)
+	if row.PodCreated.Sub(began) > atOnce {
 		return w.pods == 1 && cluster > timeout
 	}
 	return w.pods == 0 && says(row, unseen) || w.pods == 1 && cluster > timeout/2
 }
 
 // undelivered is true when a fault kept the report of the check away.
-func (p *prover) undelivered(row ledger.Account, w witness) bool {
+func (p *prover) undelivered(row ledger.Record, w witness) bool {
 	if gaveUp := says(row, silent) && w.end == "gave up"; len(w.reports) == 0 || !says(row, noReport) && !gaveUp {
 		return false
 	}

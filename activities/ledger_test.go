@@ -1,0 +1,132 @@
+package activities_test
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// fakeLedger keeps what it is sent, refuses it, or hangs.
+type fakeLedger struct {
+	mu     sync.Mutex
+	refuse error
+	// hang is true for a ledger that answers nobody: each call ends with its context.
+	hang bool
+	// room is how many calls of RecordTicks succeed before the ledger hangs. 0 means all.
+	room            int
+	begun, finished []ledger.Record
+	ticks           [][]ledger.Record
+	// rows are the records of ticks, by their due time.
+	rows     map[time.Time]ledger.Record
+	evidence []piece
+	open     []ledger.Record
+}
+
+// answer is what the ledger says to a call.
+func (f *fakeLedger) answer(ctx context.Context) error {
+	f.mu.Lock()
+	hang, refuse := f.hang, f.refuse
+	f.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return refuse
+}
+
+func (f *fakeLedger) Begin(ctx context.Context, record ledger.Record) error {
+	err := f.answer(ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun = append(f.begun, record)
+	return err
+}
+
+func (f *fakeLedger) Finish(ctx context.Context, record ledger.Record) error {
+	err := f.answer(ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.finished = append(f.finished, record)
+	if err == nil {
+		f.open = slices.DeleteFunc(f.open, func(r ledger.Record) bool { return r.Key == record.Key })
+	}
+	return err
+}
+
+func (f *fakeLedger) RecordTicks(ctx context.Context, records []ledger.Record) (added []ledger.Record, err error) {
+	if err := f.answer(ctx); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.room--; f.room == 0 {
+		f.hang = true
+	}
+	f.ticks = append(f.ticks, slices.Clone(records))
+	if f.rows == nil {
+		f.rows = map[time.Time]ledger.Record{}
+	}
+	for _, record := range records {
+		at := record.Nominal.UTC()
+		if _, there := f.rows[at]; !there {
+			f.rows[at] = record
+			added = append(added, record)
+		}
+	}
+	return added, nil
+}
+
+// outcomes are the outcomes of the ticks in the ledger, by their due times.
+func (f *fakeLedger) outcomes() map[time.Time]check.Result {
+	found := map[time.Time]check.Result{}
+	for at, record := range f.rows {
+		found[at] = record.Outcome
+	}
+	return found
+}
+
+func (f *fakeLedger) Last(ctx context.Context, _ string, _ check.Trigger, before time.Time) (last ledger.Record, ok bool, err error) {
+	if err := f.answer(ctx); err != nil {
+		return last, false, err
+	}
+	for at, record := range f.rows {
+		if at.Before(before) && (!ok || at.After(last.Nominal)) {
+			last, ok = record, true
+		}
+	}
+	return last, ok, nil
+}
+
+func (f *fakeLedger) PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error {
+	if err := f.answer(ctx); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.evidence = append(f.evidence, piece{key, e})
+	return nil
+}
+
+// OpenRuns lists the open records as package ledger does: by their keys, from the one that follows after.
+func (f *fakeLedger) OpenRuns(ctx context.Context, dueBefore time.Time, after ledger.Key, limit int) (found []ledger.Record, err error) {
+	if err := f.answer(ctx); err != nil {
+		return nil, err
+	}
+	order := func(a, b ledger.Key) int {
+		return cmp.Or(cmp.Compare(a.CheckUID, b.CheckUID), a.Nominal.Compare(b.Nominal))
+	}
+	for _, record := range f.open {
+		if record.Deadline.Before(dueBefore) && (after == (ledger.Key{}) || order(record.Key, after) > 0) {
+			found = append(found, record)
+		}
+	}
+	slices.SortFunc(found, func(a, b ledger.Record) int { return order(a.Key, b.Key) })
+	return found[:min(limit, len(found))], nil
+}
+
+func (f *fakeLedger) Ping(ctx context.Context) error { return f.answer(ctx) }

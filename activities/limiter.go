@@ -1,0 +1,148 @@
+package activities
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Limiter says when a checker pod may start: so many a second, and so many that have not ended. Who has to wait queues by
+// namespace, and the namespaces take turns: one with many checks does not hold up another. Each worker has its own; the
+// number of pods is that of the cluster. A nil Limiter lets every pod start at once.
+type Limiter struct {
+	starts *rate.Limiter
+	most   int
+	// running returns how many checker pods have not ended, as far as this worker sees.
+	running func() int
+
+	mu sync.Mutex
+	// queues are those who wait, by namespace. turns are these namespaces, the next one first: the first in its queue is
+	// the one who may ask for a start. Its channel is closed.
+	queues map[string][]chan struct{}
+	turns  []string
+	// recent are when this worker let pods start that running may not show yet.
+	recent []time.Time
+}
+
+const (
+	// seenWithin is how soon a pod that was let start is among those that run.
+	seenWithin = 2 * time.Second
+	// lookAgain is how often a full cluster is looked at for room.
+	lookAgain = 100 * time.Millisecond
+)
+
+// NewLimiter returns a limiter of starts a second, twice as many at once, and of pods that have not ended. 0 means no limit.
+func NewLimiter(perSecond float64, most int, running func() int) *Limiter {
+	starts := rate.NewLimiter(rate.Inf, 0)
+	if perSecond > 0 {
+		starts = rate.NewLimiter(rate.Limit(perSecond), max(int(2*perSecond), 1))
+	}
+	return &Limiter{starts: starts, most: most, running: running, queues: map[string][]chan struct{}{}}
+}
+
+// TryStart is true when a pod may start now. Nobody who queues is overtaken.
+func (l *Limiter) TryStart() bool {
+	if l == nil {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.turns) == 0 && l.admit(time.Now()) == 0
+}
+
+// AwaitStart queues until a pod of the namespace may start, or until ctx ends.
+func (l *Limiter) AwaitStart(ctx context.Context, namespace string) error {
+	if l == nil {
+		return nil
+	}
+	turn := l.join(namespace)
+	defer l.leave(namespace, turn)
+	select {
+	case <-turn:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	for {
+		l.mu.Lock()
+		pause := l.admit(time.Now())
+		l.mu.Unlock()
+		if pause == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Queued is how many wait.
+func (l *Limiter) Queued() int {
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, queue := range l.queues {
+		n += len(queue)
+	}
+	return n
+}
+
+// admit counts a start and returns 0. When there is no room for it, it returns when to ask again.
+func (l *Limiter) admit(now time.Time) (pause time.Duration) {
+	if l.most > 0 {
+		l.recent = slices.DeleteFunc(l.recent, func(at time.Time) bool { return now.Sub(at) > seenWithin })
+		if l.running()+len(l.recent) >= l.most {
+			return lookAgain
+		}
+	}
+	start := l.starts.ReserveN(now, 1)
+	if pause := start.DelayFrom(now); pause > 0 {
+		start.CancelAt(now)
+		return max(pause, time.Millisecond)
+	}
+	if l.most > 0 {
+		l.recent = append(l.recent, now)
+	}
+	return 0
+}
+
+func (l *Limiter) join(namespace string) (turn chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	turn = make(chan struct{})
+	if len(l.turns) == 0 {
+		close(turn)
+	}
+	if len(l.queues[namespace]) == 0 {
+		l.turns = append(l.turns, namespace)
+	}
+	l.queues[namespace] = append(l.queues[namespace], turn)
+	return turn
+}
+
+// leave takes a turn out of its queue. The first one hands over to the first of the next namespace.
+func (l *Limiter) leave(namespace string, turn chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	queue := l.queues[namespace]
+	i := slices.Index(queue, turn)
+	first := i == 0 && l.turns[0] == namespace
+	l.queues[namespace] = slices.Delete(queue, i, i+1)
+	if first {
+		l.turns = append(l.turns[1:], namespace)
+	}
+	if len(l.queues[namespace]) == 0 {
+		delete(l.queues, namespace)
+		l.turns = slices.DeleteFunc(l.turns, func(other string) bool { return other == namespace })
+	}
+	if first && len(l.turns) > 0 {
+		close(l.queues[l.turns[0]][0])
+	}
+}

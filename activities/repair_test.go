@@ -1,0 +1,244 @@
+package activities_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/khronicle/khronicle/activities"
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// waitingRuns are closed runs with records that wait: they ended a second after one another, from a time on.
+func waitingRuns(from time.Time, n int) *fakeRuns {
+	f := &fakeRuns{unrecorded: map[string]activities.Unrecorded{}}
+	for i := range n {
+		run := activities.WaitingRun{UUID: fmt.Sprint("run-", i), RunID: fmt.Sprint("execution-", i), Closed: from.Add(time.Duration(i) * time.Second)}
+		record := finishedRun()
+		record.UUID, record.At = run.UUID, from.Add(time.Duration(i)*time.Second)
+		f.waiting = append(f.waiting, run)
+		f.unrecorded[run.UUID] = activities.Unrecorded{
+			Due: record.Due, Record: &record, Evidence: []check.Piece{{Kind: check.EvidenceLog, Name: "1/main", Content: run.UUID}},
+		}
+	}
+	return f
+}
+
+// repair runs the activity and returns what it did.
+func repair(t *testing.T, runs *fakeRuns, kept activities.Ledger, in activities.RepairInput) activities.RepairResult {
+	t.Helper()
+	a, env := worker(&fakeCluster{})
+	a.Runs, a.Ledger = runs, kept
+	encoded, err := env.ExecuteActivity(a.RepairRecords, in)
+	return value[activities.RepairResult](t, encoded, err)
+}
+
+func finishedRuns(kept *fakeLedger) (uuids []string) {
+	for _, record := range kept.finished {
+		uuids = append(uuids, record.WorkflowID)
+	}
+	return uuids
+}
+
+func lateReport() activities.LateReport {
+	return activities.LateReport{Due: finishedRun().Due, Piece: check.Piece{Kind: check.EvidenceLate, Content: "late"}}
+}
+
+// emptyIsNone is for results that went through JSON.
+var emptyIsNone = cmpopts.EquateEmpty()
+
+func TestRepairEntersRecordsThatWaitTheOldestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		since := now.Add(-time.Hour)
+		runs, kept := waitingRuns(since.Add(time.Minute), 3), &fakeLedger{}
+		got := repair(t, runs, kept, activities.RepairInput{Since: since, Late: []activities.LateReport{lateReport()}})
+		if diff := cmp.Diff(activities.RepairResult{Until: now, Entered: 3}, got, emptyIsNone); diff != "" {
+			t.Errorf("result (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"run-0", "run-1", "run-2"}, finishedRuns(kept)); diff != "" {
+			t.Errorf("entered (-want +got):\n%s", diff)
+		}
+		if len(kept.evidence) != 4 || kept.evidence[0].Kind != check.EvidenceLate || kept.evidence[1].Content != "run-0" {
+			t.Errorf("evidence is %v, want the late report and that of each run", kept.evidence)
+		}
+		if want := since.Add(-time.Minute); !runs.since.Equal(want) {
+			t.Errorf("asked for runs since %s, want %s: Temporal may list a run late", runs.since, want)
+		}
+	})
+}
+
+func TestRepairGoesNoFurtherThanWhatIsEntered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		since := time.Now().Add(-time.Hour)
+		tests := []struct {
+			name   string
+			slow   time.Duration
+			unread string
+			until  time.Time
+			n      int
+		}{
+			{"after 20 s", 6 * time.Second, "", since.Add(3 * time.Second), 4},
+			{"when a result cannot be read", 0, "run-2", since.Add(time.Second), 2},
+		}
+		for _, tt := range tests {
+			runs, kept := waitingRuns(since, 10), &fakeLedger{}
+			runs.slow, runs.unread = tt.slow, tt.unread
+			got := repair(t, runs, kept, activities.RepairInput{Since: since})
+			if !got.Until.Equal(tt.until) || got.Entered != tt.n {
+				t.Errorf("%s: result is %+v, want %d entered, until %s", tt.name, got, tt.n, tt.until)
+			}
+			runs.slow, runs.unread = 0, ""
+			got = repair(t, runs, kept, activities.RepairInput{Since: got.Until})
+			seen := map[string]bool{}
+			for _, uuid := range finishedRuns(kept) {
+				seen[uuid] = true
+			}
+			if len(seen) != 10 || !got.Until.Equal(time.Now()) {
+				t.Errorf("%s: %d runs are entered in the end, until %s, want 10", tt.name, len(seen), got.Until)
+			}
+		}
+	})
+}
+
+// A record that the ledger will never take does not keep the others from being entered.
+func TestRepairLeavesOutWhatTheLedgerRefuses(t *testing.T) {
+	for name, refuse := range map[string]error{"another run's": ledger.ErrOtherRun, "not valid": ledger.ErrInvalid} {
+		synctest.Test(t, func(t *testing.T) {
+			kept := &answering{fakeLedger{refuse: refuse}}
+			runs := waitingRuns(time.Now().Add(-time.Hour), 3)
+			for uuid, left := range runs.unrecorded {
+				left.Evidence = nil
+				runs.unrecorded[uuid] = left
+			}
+			got := repair(t, runs, kept, activities.RepairInput{})
+			if !got.Until.Equal(time.Now()) || len(kept.finished) != 3 {
+				t.Errorf("%s: result is %+v after %v, want all of them tried", name, got, finishedRuns(&kept.fakeLedger))
+			}
+		})
+	}
+}
+
+// answering is a ledger that can be asked, whatever it says to records.
+type answering struct{ fakeLedger }
+
+func (a *answering) Ping(context.Context) error { return nil }
+
+func TestRepairDoesNothingWhileTheLedgerDoesNotAnswer(t *testing.T) {
+	for name, kept := range map[string]*fakeLedger{"refuses": {refuse: ledger.ErrUnavailable}, "hangs": {hang: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				since := time.Now().Add(-time.Hour)
+				runs := waitingRuns(since, 3)
+				kept.open = []ledger.Record{openRun("a", "run-0", time.Hour)}
+				began := time.Now()
+				got := repair(t, runs, kept, activities.RepairInput{Since: since, Late: []activities.LateReport{lateReport()}})
+				want := activities.RepairResult{Until: since, Late: []activities.LateReport{lateReport()}}
+				if diff := cmp.Diff(want, got); diff != "" || len(kept.finished) > 0 || !runs.since.IsZero() {
+					t.Errorf("finished %v, result (-want +got):\n%s", kept.finished, diff)
+				}
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("took %s: the next heartbeat waits for it", took)
+				}
+			})
+		})
+	}
+	got := repair(t, waitingRuns(dueAt, 3), nil, activities.RepairInput{Since: dueAt, Late: []activities.LateReport{lateReport()}})
+	if diff := cmp.Diff(activities.RepairResult{Until: dueAt}, got); diff != "" {
+		t.Errorf("result without a ledger (-want +got):\n%s", diff)
+	}
+}
+
+// openRun is the open record of a run whose deadline was so long ago.
+func openRun(name, uuid string, ago time.Duration) ledger.Record {
+	deadline := time.Now().Add(-ago)
+	return ledger.Record{
+		Key:  ledger.Key{CheckUID: "u-" + name, Trigger: check.TriggerSchedule, Nominal: deadline.Add(-time.Minute)},
+		Kind: khv1.KHCheck, Namespace: "shop", Name: name, Started: deadline.Add(-time.Minute), Deadline: deadline, Attempts: 2,
+		WorkflowID: uuid, RunID: "execution", WorkerBuild: "v1",
+	}
+}
+
+func TestRepairClosesTheRecordsOfLostRuns(t *testing.T) {
+	elsewhere := func(r ledger.Record) ledger.Record { r.Namespace = "bank"; return r }
+	const m = time.Minute
+	synctest.Test(t, func(t *testing.T) {
+		tests := []struct {
+			name string
+			open ledger.Record
+			lost bool
+		}{
+			{"after its deadline", openRun("a", "lost", 2*m+time.Second), true},
+			{"soon after its deadline", openRun("a", "lost", 2*m-time.Second), false},
+			{"before its deadline", openRun("a", "lost", -m), false},
+			{"while Temporal has it open", openRun("a", "open", time.Hour), false},
+			{"of a namespace that another worker watches", elsewhere(openRun("a", "lost", time.Hour)), false},
+		}
+		for _, tt := range tests {
+			kept := &fakeLedger{open: []ledger.Record{tt.open}}
+			got := repair(t, &fakeRuns{open: []string{"open"}}, kept, activities.RepairInput{})
+			if tt.lost != (got.Lost == 1) || tt.lost != (len(kept.finished) == 1) {
+				t.Errorf("%s: result is %+v, finished %v, want it lost: %t", tt.name, got, kept.finished, tt.lost)
+			}
+			if !tt.lost {
+				continue
+			}
+			record := kept.finished[0]
+			want := tt.open
+			want.Outcome, want.WorkerBuild, want.Errors = check.InfraFailed, "", record.Errors
+			if diff := cmp.Diff(want, record); diff != "" || len(record.Errors) != 1 {
+				t.Errorf("%s: errors %q, record (-want +got):\n%s", tt.name, record.Errors, diff)
+			}
+		}
+	})
+}
+
+func TestRepairLooksAtAllOpenRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := &fakeLedger{}
+		for n := range 250 {
+			uuid := "lost"
+			if n%5 == 0 {
+				uuid = "open"
+			}
+			kept.open = append(kept.open, openRun(fmt.Sprintf("%03d", n), uuid, time.Hour))
+		}
+		got := repair(t, &fakeRuns{open: []string{"open"}}, kept, activities.RepairInput{})
+		if got.Lost != 200 || len(kept.open) != 50 {
+			t.Errorf("%d lost, %d stay open, want 200 and 50", got.Lost, len(kept.open))
+		}
+	})
+}
+
+// A run that has just ended may not be listed yet. Its record waits in its result, and would be refused later: a lost run is
+// recorded with the same revision.
+func TestARunWhoseRecordWaitsIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs := waitingRuns(time.Now(), 1)
+		runs.waiting = nil
+		kept := &fakeLedger{open: []ledger.Record{openRun("a", "run-0", time.Hour)}}
+		got := repair(t, runs, kept, activities.RepairInput{})
+		if got.Lost != 0 || got.Entered != 1 || len(kept.finished) != 1 || kept.finished[0].Outcome != check.Failed {
+			t.Errorf("result is %+v, finished %+v, want the record of the run itself", got, kept.finished)
+		}
+	})
+}
+
+// What one repair has done stays done when another part of it fails: the next one would do it all again.
+func TestRepairReturnsWhatItDidAlthoughTemporalFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		since := time.Now().Add(-time.Hour)
+		kept := &fakeLedger{open: []ledger.Record{openRun("a", "lost", time.Hour)}}
+		got := repair(t, &fakeRuns{down: true}, kept, activities.RepairInput{Since: since, Late: []activities.LateReport{lateReport()}})
+		if diff := cmp.Diff(activities.RepairResult{Until: since}, got, emptyIsNone); diff != "" || len(kept.evidence) != 1 || len(kept.finished) > 0 {
+			t.Errorf("evidence %v, finished %v, result (-want +got):\n%s", kept.evidence, kept.finished, diff)
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/khronicle/khronicle/activities"
+)
+
+// fakeRuns are runs in Temporal.
+type fakeRuns struct {
+	// started are the runs that were started, in this order.
+	started []activities.Run
+	// open are run UUIDs of runs that are open.
+	open []string
+	// down is true while Temporal cannot be asked.
+	down bool
+	// waiting are closed runs whose records wait, and unrecorded what they have in their results.
+	waiting    []activities.WaitingRun
+	unrecorded map[string]activities.Unrecorded
+	// since is the time after which Waiting was asked for last.
+	since time.Time
+	// slow is how long it takes to read a result, and unread the run whose result cannot be read.
+	slow   time.Duration
+	unread string
+	// sent are the heartbeats that were sent at once.
+	sent []sentHeartbeat
+}
+
+type sentHeartbeat struct {
+	At      time.Time
+	Details any
+}
+
+var errTemporalDown = errors.New("temporal is down")
+
+func (f *fakeRuns) Start(_ context.Context, run activities.Run) (due time.Time, err error) {
+	if f.down {
+		return due, errTemporalDown
+	}
+	for _, started := range f.started {
+		if started.UUID == run.UUID {
+			return started.Due.At, nil
+		}
+	}
+	f.started = append(f.started, run)
+	return run.Due.At, nil
+}
+
+func (f *fakeRuns) Open(_ context.Context, runUUID string) (bool, error) {
+	if f.down {
+		return false, errTemporalDown
+	}
+	return slices.Contains(f.open, runUUID), nil
+}
+
+func (f *fakeRuns) Waiting(_ context.Context, since time.Time) ([]activities.WaitingRun, error) {
+	if f.down {
+		return nil, errTemporalDown
+	}
+	f.since = since
+	return slices.DeleteFunc(slices.Clone(f.waiting), func(run activities.WaitingRun) bool { return !run.Closed.After(since) }), nil
+}
+
+func (f *fakeRuns) Unrecorded(_ context.Context, run activities.WaitingRun) (activities.Unrecorded, error) {
+	time.Sleep(f.slow)
+	if run.UUID == f.unread {
+		return activities.Unrecorded{}, errTemporalDown
+	}
+	return f.unrecorded[run.UUID], nil
+}
+
+func (f *fakeRuns) Heartbeat(ctx context.Context, token []byte, details any) error {
+	if f.down {
+		return errTemporalDown
+	}
+	if len(token) > 0 && string(token) == string(activity.GetInfo(ctx).TaskToken) {
+		f.sent = append(f.sent, sentHeartbeat{time.Now(), details})
+	}
+	return nil
+}

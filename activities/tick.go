@@ -1,0 +1,315 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// Span is a range of due times without a run: those after After, up to Through.
+type Span struct {
+	After, Through time.Time
+	// Outcome is Skipped, Missed or Paused.
+	Outcome check.Result
+}
+
+// TickInput is what a tick decides by.
+type TickInput struct {
+	Ref     check.Ref
+	Trigger check.Trigger
+	Timeout time.Duration
+	// Due is when a single run was due. A tick of a schedule has none.
+	Due time.Time `json:",omitzero"`
+	// Schedule and Anchor say when the ticks are due.
+	Schedule check.ScheduleSpec `json:",omitzero"`
+	Anchor   time.Time          `json:",omitzero"`
+	// Last is the due time of the tick before, and Since the time after which Temporal scheduled this one.
+	Last  time.Time `json:",omitzero"`
+	Since time.Time `json:",omitzero"`
+	// Previous is the run UUID of the run before; it may be open. RunUUID is that of the run to start.
+	Previous, RunUUID string
+	// Unrecorded are due times that the ledger did not take from the ticks before.
+	Unrecorded []Span `json:",omitempty"`
+}
+
+// TickResult is what a tick decided.
+type TickResult struct {
+	// Nominal is the due time of the tick, and Delay how long after it the tick decided.
+	Nominal time.Time
+	Delay   time.Duration
+	// Skipped is true when the previous run was open. Otherwise a run was started.
+	Skipped bool `json:",omitempty"`
+	// Unrecorded are due times that the ledger has not taken.
+	Unrecorded []Span `json:",omitempty"`
+	// Recorded counts the due times without a run that are in the ledger now.
+	Recorded TickCounts
+}
+
+// TickCounts counts due times without a run by their outcome.
+type TickCounts struct {
+	Skipped, Missed, Paused int
+}
+
+func (c *TickCounts) count(outcome check.Result) {
+	switch outcome {
+	case check.Skipped:
+		c.Skipped++
+	case check.Missed:
+		c.Missed++
+	case check.Paused:
+		c.Paused++
+	}
+}
+
+// Tick decides what becomes of one due time: it starts the run, unless the previous one is open. Due times since the tick
+// before were missed. It may be called again: the run has the UUID of the tick, so that it starts once.
+func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error) {
+	schedule, err := in.schedule()
+	if err != nil {
+		return TickResult{}, err
+	}
+	now := time.Now()
+	result := TickResult{Nominal: in.nominal(schedule, now)}
+	result.Skipped, err = a.open(ctx, in.Previous)
+	if err != nil {
+		return TickResult{}, fmt.Errorf("look for the previous run of %s: %w", in.Ref, err)
+	}
+	if !result.Skipped {
+		due := Due{Ref: in.Ref, Trigger: in.Trigger, At: result.Nominal.Truncate(time.Microsecond)} // as the ledger counts
+		result.Nominal, err = a.Runs.Start(ctx, Run{UUID: in.RunUUID, Due: due, Timeout: in.Timeout})
+		if err != nil {
+			return TickResult{}, fmt.Errorf("start a run of %s: %w", in.Ref, err)
+		}
+	}
+	result.Delay = max(now.Sub(result.Nominal), 0)
+	if in.Trigger == check.TriggerSchedule {
+		spans := in.spans(schedule, result)
+		result.Unrecorded = a.enterSpans(ctx, in.Ref, schedule, in.Anchor, spans, mostAtOnce, &result.Recorded)
+		endEarlyInTheSecond(ctx, schedule)
+	}
+	return result, nil
+}
+
+const (
+	// latePart is the part of a second from which on a tick waits for the next one before it ends.
+	latePart = 250 * time.Millisecond
+	// alignsFrom is the interval from which on ticks wait: a shorter one might lose its next tick by that.
+	alignsFrom = 5 * time.Second
+)
+
+// endEarlyInTheSecond keeps the next tick from being late. Temporal counts its time from the end of this tick and rounds up to
+// whole seconds: a tick that ends late in a second makes the next one as late, and each tick ends a little later. The run has
+// started before.
+func endEarlyInTheSecond(ctx context.Context, schedule check.Schedule) {
+	now := time.Now()
+	part := now.Sub(now.Truncate(time.Second))
+	if part < latePart || schedule.Interval(now) < alignsFrom {
+		return
+	}
+	timer := time.NewTimer(time.Second - part)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// mostAtOnce is how many due times one tick enters into the ledger. What is left the next ticks enter.
+const mostAtOnce = 2000
+
+// ScheduleInvalid is the type of the error of a schedule that cannot be read.
+const ScheduleInvalid = "ScheduleInvalid"
+
+func (in TickInput) schedule() (check.Schedule, error) {
+	if in.Trigger != check.TriggerSchedule {
+		return check.Schedule{}, nil
+	}
+	schedule, err := check.ParseSchedule(in.Schedule)
+	if err != nil {
+		return schedule, temporal.NewNonRetryableApplicationError("read the schedule of "+in.Ref.String(), ScheduleInvalid, err)
+	}
+	return schedule, nil
+}
+
+func (in TickInput) nominal(schedule check.Schedule, now time.Time) time.Time {
+	switch {
+	case in.Trigger == check.TriggerSchedule:
+		after := in.Since
+		if in.Last.After(after) {
+			after = in.Last
+		}
+		return schedule.Nominal(in.Anchor, after, now)
+	case in.Due.IsZero():
+		return now
+	}
+	return in.Due
+}
+
+// spans are the due times that are to be entered: those that wait, those that were missed, and that of a tick that is skipped.
+func (in TickInput) spans(schedule check.Schedule, result TickResult) []Span {
+	spans, last := in.Unrecorded, in.Last
+	if schedule.Next(in.Anchor, in.Last).Before(result.Nominal) {
+		before := result.Nominal.Add(-1)
+		spans, last = addSpan(spans, Span{After: in.Last, Through: before, Outcome: check.Missed}), before
+	}
+	if result.Skipped {
+		spans = addSpan(spans, Span{After: last, Through: result.Nominal, Outcome: check.Skipped})
+	}
+	return spans[max(len(spans)-maxSpans, 0):]
+}
+
+// maxSpans bounds what waits for the ledger from tick to tick. When the ledger is down for so long that there is more, the
+// oldest due times stay without a record.
+const maxSpans = 1000
+
+// addSpan appends a span, or extends the last one, where no due time lies between them and both say the same.
+func addSpan(spans []Span, next Span) []Span {
+	if n := len(spans); n > 0 && spans[n-1].Outcome == next.Outcome && spans[n-1].Through.Equal(next.After) {
+		spans[n-1].Through = next.Through
+		return spans
+	}
+	return append(spans, next)
+}
+
+func (a *Activities) open(ctx context.Context, runUUID string) (bool, error) {
+	if runUUID == "" {
+		return false, nil
+	}
+	return a.Runs.Open(ctx, runUUID)
+}
+
+// recordsAtATime is what one transaction of the ledger takes.
+const recordsAtATime = 256
+
+// enterWithin bounds how long a tick waits for the ledger: its run has started by then.
+const enterWithin = 2 * time.Second
+
+// enterSpans enters due times into the ledger, at most so many, and returns those that it has not taken. Without a ledger it
+// counts them.
+func (a *Activities) enterSpans(ctx context.Context, ref check.Ref, schedule check.Schedule, anchor time.Time, spans []Span, most int, counts *TickCounts) (left []Span) {
+	ctx, cancel := context.WithTimeout(ctx, enterWithin)
+	defer cancel()
+	for i, span := range spans {
+		n, through, err := a.enterSpan(ctx, ref, schedule, anchor, span, most, counts)
+		if most -= n; err == nil && through.Equal(span.Through) {
+			continue
+		}
+		if errors.Is(err, ledger.ErrInvalid) {
+			activity.GetLogger(ctx).Error("the ledger refuses ticks", "check", ref.String(), "error", err)
+			continue
+		}
+		if err != nil {
+			activity.GetLogger(ctx).Warn("ticks are not in the ledger yet", "check", ref.String(), "error", err)
+		}
+		span.After = through
+		return append([]Span{span}, spans[i+1:]...)
+	}
+	return nil
+}
+
+// enterSpan enters the due times of a span in parts. It returns how many it entered, and up to which time.
+func (a *Activities) enterSpan(ctx context.Context, ref check.Ref, schedule check.Schedule, anchor time.Time, span Span, most int, counts *TickCounts) (n int, through time.Time, err error) {
+	through = span.After
+	var records []ledger.Record
+	for due := range schedule.Between(anchor, span.After, span.Through.Add(1)) {
+		if n+len(records) == most {
+			break
+		}
+		record := recordOf(Due{Ref: ref, Trigger: check.TriggerSchedule, At: due})
+		record.Outcome = span.Outcome
+		if records = append(records, record); len(records) < recordsAtATime {
+			continue
+		}
+		if err := a.enterRecords(ctx, records, counts); err != nil {
+			return n, through, err
+		}
+		n, through, records = n+len(records), due, records[:0]
+	}
+	if err := a.enterRecords(ctx, records, counts); err != nil {
+		return n, through, err
+	}
+	if n += len(records); n < most {
+		return n, span.Through, nil
+	}
+	if len(records) > 0 {
+		through = records[len(records)-1].Nominal
+	}
+	return n, through, nil
+}
+
+func (a *Activities) enterRecords(ctx context.Context, records []ledger.Record, counts *TickCounts) (err error) {
+	if len(records) == 0 {
+		return nil
+	}
+	if a.Ledger != nil {
+		if records, err = a.Ledger.RecordTicks(ctx, records); err != nil {
+			return err
+		}
+	}
+	for _, record := range records {
+		counts.count(record.Outcome)
+	}
+	return nil
+}
+
+// TicksInput names due times of a check at which no run started.
+type TicksInput struct {
+	Ref      check.Ref
+	Schedule check.ScheduleSpec
+	Anchor   time.Time
+	Spans    []Span
+	// Before is the time before which all of them lie.
+	Before time.Time
+	// SinceNewest is true where no schedule says since when: the first span begins at the newest tick in the ledger.
+	SinceNewest bool `json:",omitempty"`
+}
+
+// RecordTicks enters due times without a run into the ledger, and counts them. It may be called again. Without a ledger it
+// counts those whose beginning is known.
+func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TickCounts, error) {
+	schedule, err := check.ParseSchedule(in.Schedule)
+	if err != nil {
+		return TickCounts{}, temporal.NewNonRetryableApplicationError("read the schedule of "+in.Ref.String(), ScheduleInvalid, err)
+	}
+	if ok, err := a.sinceNewest(ctx, &in); err != nil || !ok {
+		return TickCounts{}, err
+	}
+	var counts TickCounts
+	for _, span := range in.Spans {
+		for done := false; !done; {
+			n, through, err := a.enterSpan(ctx, in.Ref, schedule, in.Anchor, span, mostAtOnce, &counts)
+			if errors.Is(err, ledger.ErrInvalid) {
+				return counts, temporal.NewNonRetryableApplicationError("the ledger refuses ticks of "+in.Ref.String(), RecordRefused, err)
+			}
+			if err != nil {
+				return counts, fmt.Errorf("record ticks of %s: %w", in.Ref, err)
+			}
+			done, span.After = n < mostAtOnce, through
+			activity.RecordHeartbeat(ctx)
+		}
+	}
+	return counts, nil
+}
+
+// sinceNewest sets the beginning of the first span, where the newest tick in the ledger says it; ok is false where nothing does.
+func (a *Activities) sinceNewest(ctx context.Context, in *TicksInput) (ok bool, err error) {
+	if !in.SinceNewest || len(in.Spans) == 0 {
+		return true, nil
+	}
+	if a.Ledger == nil {
+		return false, nil
+	}
+	newest, ok, err := a.Ledger.Last(ctx, uidOf(in.Ref), check.TriggerSchedule, in.Before)
+	if err != nil {
+		return false, fmt.Errorf("read the newest tick of %s: %w", in.Ref, err)
+	}
+	in.Spans[0].After, in.Anchor = newest.Nominal, newest.Nominal
+	return ok, nil
+}

@@ -1,0 +1,204 @@
+package activities_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	_ "time/tzdata" // the zones of the tests, whatever the machine has
+
+	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
+)
+
+// tickAt is a tick of a check that is due each minute from anchor on. It decides now; the one before was due so many minutes after
+// the anchor.
+func tickAt(anchor time.Time, last int) activities.TickInput {
+	before := anchor.Add(time.Duration(last) * time.Minute)
+	return activities.TickInput{
+		Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Schedule: check.ScheduleSpec{RunInterval: "1m"},
+		Anchor: anchor, Last: before, Since: before.Add(50 * time.Millisecond), RunUUID: runUUID,
+	}
+}
+
+// ticks runs ticks on a clock of their own, which stands at the anchor of their schedule.
+func ticks(t *testing.T, name string, test func(t *testing.T, anchor time.Time, runs *fakeRuns, kept *fakeLedger, tick func(activities.TickInput) activities.TickResult)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			a, env := worker(&fakeCluster{})
+			runs, kept := &fakeRuns{}, &fakeLedger{}
+			a.Runs, a.Ledger = runs, kept
+			test(t, time.Now(), runs, kept, func(in activities.TickInput) activities.TickResult {
+				t.Helper()
+				encoded, err := env.ExecuteActivity(a.Tick, in)
+				return value[activities.TickResult](t, encoded, err)
+			})
+		})
+	})
+}
+
+type doTick = func(activities.TickInput) activities.TickResult
+
+// at are the due times so many minutes after the anchor, with one outcome.
+func at(anchor time.Time, outcome check.Result, minutes ...int) map[time.Time]check.Result {
+	due := map[time.Time]check.Result{}
+	for _, minute := range minutes {
+		due[anchor.Add(time.Duration(minute)*time.Minute).UTC()] = outcome
+	}
+	return due
+}
+
+func TestTick(t *testing.T) {
+	ticks(t, "starts the run under its own UUID", func(t *testing.T, anchor time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
+		time.Sleep(time.Minute + 40*time.Millisecond)
+		due := anchor.Add(time.Minute)
+		want := activities.TickResult{Nominal: due, Delay: 40 * time.Millisecond}
+		if diff := cmp.Diff(want, tick(tickAt(anchor, 0))); diff != "" {
+			t.Errorf("result (-want +got):\n%s", diff)
+		}
+		started := []activities.Run{{UUID: runUUID, Timeout: time.Minute, Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: due}}}
+		if diff := cmp.Diff(started, runs.started); diff != "" || len(kept.rows) > 0 {
+			t.Errorf("recorded %v, started (-want +got):\n%s", kept.rows, diff)
+		}
+	})
+	ticks(t, "called again starts nothing and has the due time of the first call", func(t *testing.T, anchor time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
+		time.Sleep(time.Minute)
+		first := tick(tickAt(anchor, 0))
+		time.Sleep(3 * time.Minute) // the worker died
+		second := tick(tickAt(anchor, 0))
+		if len(runs.started) != 1 || !second.Nominal.Equal(first.Nominal) || second.Skipped || len(kept.rows) > 0 {
+			t.Errorf("started %d runs, result %+v, want one that was due at %s, and nothing missed", len(runs.started), second, first.Nominal)
+		}
+	})
+	ticks(t, "is skipped while the previous run is open", func(t *testing.T, anchor time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
+		time.Sleep(time.Minute)
+		runs.open = []string{"before"}
+		in := tickAt(anchor, 0)
+		in.Previous = "before"
+		want := activities.TickResult{Nominal: anchor.Add(time.Minute), Skipped: true, Recorded: activities.TickCounts{Skipped: 1}}
+		if diff := cmp.Diff(want, tick(in)); diff != "" {
+			t.Errorf("result (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(at(anchor, check.Skipped, 1), kept.outcomes()); diff != "" || len(runs.started) > 0 {
+			t.Errorf("started %v, recorded (-want +got):\n%s", runs.started, diff)
+		}
+		record := kept.rows[anchor.Add(time.Minute).UTC()]
+		if record.CheckUID != "u-1" || record.Kind != checkRef.Kind || record.Namespace != "shop" || record.Name != "cart" || record.WorkflowID != "" {
+			t.Errorf("record is %+v, want that of the check, without a run", record)
+		}
+	})
+	ticks(t, "starts a run when the previous one has ended", func(t *testing.T, anchor time.Time, runs *fakeRuns, _ *fakeLedger, tick doTick) {
+		time.Sleep(time.Minute)
+		in := tickAt(anchor, 0)
+		in.Previous = "before"
+		if got := tick(in); got.Skipped || len(runs.started) != 1 {
+			t.Errorf("result %+v, started %v, want a run", got, runs.started)
+		}
+	})
+	ticks(t, "after an outage takes the latest due time, and the others are missed", func(t *testing.T, anchor time.Time, _ *fakeRuns, kept *fakeLedger, tick doTick) {
+		time.Sleep(4*time.Minute + 30*time.Second)
+		got := tick(tickAt(anchor, 0))
+		if !got.Nominal.Equal(anchor.Add(4*time.Minute)) || got.Delay != 30*time.Second || got.Recorded != (activities.TickCounts{Missed: 3}) {
+			t.Errorf("result is %+v, want the fourth minute and three that were missed", got)
+		}
+		if diff := cmp.Diff(at(anchor, check.Missed, 1, 2, 3), kept.outcomes()); diff != "" {
+			t.Errorf("recorded (-want +got):\n%s", diff)
+		}
+	})
+	ticks(t, "late within its interval keeps its own due time", func(t *testing.T, anchor time.Time, _ *fakeRuns, kept *fakeLedger, tick doTick) {
+		time.Sleep(2*time.Minute - 300*time.Millisecond)
+		if got := tick(tickAt(anchor, 0)); !got.Nominal.Equal(anchor.Add(time.Minute)) || len(kept.rows) > 0 {
+			t.Errorf("result %+v, recorded %v, want the first minute and nothing missed", got, kept.outcomes())
+		}
+	})
+	ticks(t, "whose tick before ended late leaves out what was due meanwhile", func(t *testing.T, anchor time.Time, _ *fakeRuns, kept *fakeLedger, tick doTick) {
+		time.Sleep(3 * time.Minute)
+		in := tickAt(anchor, 1)
+		in.Since = anchor.Add(2*time.Minute + time.Second) // Temporal scheduled this tick for the third minute
+		if got := tick(in); !got.Nominal.Equal(anchor.Add(3 * time.Minute)) {
+			t.Errorf("result %+v, want the third minute", got)
+		}
+		if diff := cmp.Diff(at(anchor, check.Missed, 2), kept.outcomes()); diff != "" {
+			t.Errorf("recorded (-want +got):\n%s", diff)
+		}
+	})
+	ticks(t, "of a single run is due when it was asked for", func(t *testing.T, anchor time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
+		due := anchor.Add(1234567 * time.Nanosecond)
+		time.Sleep(time.Second)
+		in := activities.TickInput{Ref: jobRef, Trigger: check.TriggerJob, Due: due, RunUUID: runUUID, Last: anchor.Add(-time.Hour)}
+		got := tick(in)
+		if want := anchor.Add(1234 * time.Microsecond); !got.Nominal.Equal(want) || !runs.started[0].Due.At.Equal(want) || len(kept.rows) > 0 {
+			t.Errorf("result %+v, started %+v, recorded %v, want it due at %s, as the ledger counts", got, runs.started, kept.rows, want)
+		}
+	})
+	ticks(t, "of a single run without a due time is due now", func(t *testing.T, anchor time.Time, runs *fakeRuns, _ *fakeLedger, tick doTick) {
+		got := tick(activities.TickInput{Ref: checkRef, Trigger: check.TriggerFirst, RunUUID: runUUID})
+		if !got.Nominal.Equal(anchor) || runs.started[0].Due.Trigger != check.TriggerFirst {
+			t.Errorf("result %+v, started %+v", got, runs.started)
+		}
+	})
+}
+
+// Due times follow the zone of the schedule: a daily one at 02:30 does not exist on the day summer time begins.
+func TestTickAfterAnOutageOverTheBeginningOfSummerTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Date(2000, 3, 28, 1, 0, 0, 0, time.UTC)
+		time.Sleep(time.Until(now))
+		a, env := worker(&fakeCluster{})
+		runs, kept := &fakeRuns{}, &fakeLedger{}
+		a.Runs, a.Ledger = runs, kept
+		last := time.Date(2000, 3, 24, 1, 30, 0, 0, time.UTC)
+		encoded, err := env.ExecuteActivity(a.Tick, activities.TickInput{
+			Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{Schedule: "30 2 * * *", TimeZone: "Europe/Berlin"},
+			Anchor: last, Last: last, Since: last.Add(time.Second), RunUUID: runUUID,
+		})
+		got := value[activities.TickResult](t, encoded, err)
+		if want := time.Date(2000, 3, 28, 0, 30, 0, 0, time.UTC); !got.Nominal.Equal(want) {
+			t.Errorf("due at %s, want %s", got.Nominal, want)
+		}
+		want := map[time.Time]check.Result{
+			time.Date(2000, 3, 25, 1, 30, 0, 0, time.UTC): check.Missed,
+			time.Date(2000, 3, 27, 0, 30, 0, 0, time.UTC): check.Missed,
+		}
+		if diff := cmp.Diff(want, kept.outcomes()); diff != "" {
+			t.Errorf("recorded (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A tick that Temporal does not let decide is tried again: it neither starts nor skips.
+func TestTickWithoutTemporalIsTriedAgain(t *testing.T) {
+	for _, previous := range []string{"", "before"} {
+		a, env := worker(&fakeCluster{})
+		kept := &fakeLedger{}
+		a.Runs, a.Ledger = &fakeRuns{down: true}, kept
+		in := tickAt(time.Now().Truncate(time.Second).Add(-time.Hour), 0)
+		in.Previous = previous
+		if _, err := env.ExecuteActivity(a.Tick, in); err == nil || !strings.Contains(err.Error(), "temporal is down") || len(kept.rows) > 0 {
+			t.Errorf("previous run %q: error %v, recorded %v", previous, err, kept.rows)
+		}
+	}
+}
+
+func TestTickOfAScheduleThatCannotBeReadIsNotTriedAgain(t *testing.T) {
+	a, env := worker(&fakeCluster{})
+	in := tickAt(dueAt, 0)
+	in.Schedule = check.ScheduleSpec{Schedule: "often"}
+	for name, do := range map[string]func() error{
+		"tick": func() error { _, err := env.ExecuteActivity(a.Tick, in); return err },
+		"record ticks": func() error {
+			_, err := env.ExecuteActivity(a.RecordTicks, activities.TicksInput{Ref: checkRef, Schedule: in.Schedule})
+			return err
+		},
+	} {
+		var refused *temporal.ApplicationError
+		if err := do(); !errors.As(err, &refused) || !refused.NonRetryable() || refused.Type() != activities.ScheduleInvalid {
+			t.Errorf("%s: error %v, want one that is final", name, err)
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package activities_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
+)
+
+// cronWorkflow plays a ScheduledCheck with a cron schedule, and Temporal, which schedules its ticks.
+type cronWorkflow struct {
+	random   *rand.Rand
+	env      *testsuite.TestActivityEnvironment
+	a        *activities.Activities
+	runs     *fakeRuns
+	kept     *fakeLedger
+	spec     check.ScheduleSpec
+	schedule check.Schedule
+
+	anchor, last, since time.Time
+	run                 string
+	runEnds             time.Time
+	unrecorded          []activities.Span
+	// skipped is the due time of a tick that was skipped and recorded, and whose answer was lost.
+	skipped time.Time
+	// want are the outcomes of the due times so far; check.Unfinished stands for a run.
+	want map[time.Time]check.Result
+}
+
+// tick waits for the time at which Temporal starts the next tick, which may be late, and decides it.
+func (c *cronWorkflow) tick(t *testing.T, n int, late time.Duration) {
+	t.Helper()
+	due := c.schedule.Next(c.anchor, c.since)
+	backoff := time.Duration(math.Ceil(due.Sub(c.since).Seconds())) * time.Second // in whole seconds, as Temporal does
+	time.Sleep(time.Until(c.since.Add(backoff)) + late)
+	for next := c.schedule.Next(c.anchor, due); !next.After(time.Now()); next = c.schedule.Next(c.anchor, due) {
+		due = next // an outage
+	}
+	c.runs.open = nil
+	if c.runEnds.After(time.Now()) {
+		c.runs.open = []string{c.run}
+	}
+	in := activities.TickInput{
+		Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Schedule: c.spec, Anchor: c.anchor, Last: c.last, Since: c.since,
+		Previous: c.run, RunUUID: fmt.Sprint("run-", n), Unrecorded: c.unrecorded,
+	}
+	encoded, err := c.env.ExecuteActivity(c.a.Tick, in)
+	if c.random.IntN(5) == 0 { // its answer is lost, and it is called again later
+		time.Sleep(time.Duration(c.random.IntN(5000)) * time.Millisecond)
+		first := value[activities.TickResult](t, encoded, err)
+		if _, recorded := c.kept.rows[first.Nominal.UTC()]; recorded && first.Skipped {
+			c.skipped = first.Nominal // and that stays, also when the second call serves a later due time
+		}
+		encoded, err = c.env.ExecuteActivity(c.a.Tick, in)
+	}
+	c.decided(in, due, value[activities.TickResult](t, encoded, err))
+}
+
+// decided goes on with what a tick decided, as ScheduledCheck does.
+func (c *cronWorkflow) decided(in activities.TickInput, due time.Time, got activities.TickResult) {
+	for missed := range c.schedule.Between(c.anchor, c.last, got.Nominal) {
+		c.want[missed.UTC()] = check.Missed
+		if missed.Equal(c.skipped) {
+			c.want[missed.UTC()] = check.Skipped
+		}
+	}
+	if got.Skipped {
+		c.want[got.Nominal.UTC()] = check.Skipped
+	} else {
+		c.want[got.Nominal.UTC()] = check.Unfinished
+		c.run, c.runEnds = in.RunUUID, time.Now().Add(time.Duration(c.random.ExpFloat64()*float64(c.schedule.Interval(due))))
+		record := ledger.Record{Key: ledger.Key{Nominal: got.Nominal}, WorkflowID: c.run}
+		c.kept.rows[got.Nominal.UTC()] = record // whatever the ledger does: at last it is entered from the result of the run
+	}
+	c.unrecorded, c.last = got.Unrecorded, got.Nominal
+	time.Sleep(time.Duration(c.random.IntN(300)) * time.Millisecond)
+	c.since = time.Now()
+}
+
+// Each due time between the first and the last tick has one record, with the right outcome, whatever fails meanwhile.
+func TestEachDueTimeHasOneRecord(t *testing.T) {
+	specs := []check.ScheduleSpec{
+		{RunInterval: "1s"},
+		{RunInterval: "7s"},
+		{RunInterval: "1m"},
+		{RunInterval: "10m"},
+		{RunInterval: "36h"},
+		{Schedule: "*/5 * * * *"},
+		{Schedule: "30 * * * *", TimeZone: "Europe/Berlin"},
+		{Schedule: "15 2 * * 0", TimeZone: "America/New_York"},
+	}
+	for seed := range uint64(40) {
+		spec := specs[int(seed)%len(specs)]
+		t.Run(fmt.Sprintf("%d %v", seed, spec), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { playTicks(t, rand.New(rand.NewPCG(seed, 1)), spec) })
+		})
+	}
+}
+
+func playTicks(t *testing.T, random *rand.Rand, spec check.ScheduleSpec) {
+	schedule, err := check.ParseSchedule(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Duration(random.IntN(1e9))) // Temporal's times are no whole seconds
+	a, env := worker(&fakeCluster{})
+	c := &cronWorkflow{
+		random: random, env: env, a: a, runs: &fakeRuns{}, kept: &fakeLedger{rows: map[time.Time]ledger.Record{}}, spec: spec, schedule: schedule,
+		anchor: time.Now().Truncate(time.Second), since: time.Now(), want: map[time.Time]check.Result{},
+	}
+	c.last, a.Runs, a.Ledger = c.anchor, c.runs, c.kept
+	for n := range 150 {
+		late := time.Duration(random.IntN(100)) * time.Millisecond
+		if random.IntN(10) == 0 {
+			late = time.Duration(random.ExpFloat64() * 5 * float64(schedule.Interval(c.since)))
+		}
+		c.kept.hang, c.kept.refuse = false, nil
+		switch random.IntN(6) {
+		case 0:
+			c.kept.hang = true
+		case 1:
+			c.kept.refuse = ledger.ErrUnavailable
+		}
+		c.tick(t, n, late)
+	}
+	c.kept.hang, c.kept.refuse = false, nil
+	for n := 150; c.unrecorded != nil || n == 150; n++ {
+		c.tick(t, n, 0)
+	}
+	if diff := cmp.Diff(c.want, c.kept.outcomes()); diff != "" {
+		t.Errorf("records of the due times (-want +got):\n%s", diff)
+	}
+	for due := range schedule.Between(c.anchor, c.anchor, c.last.Add(1)) {
+		if _, recorded := c.kept.rows[due.UTC()]; !recorded {
+			t.Errorf("the tick that was due at %s has no record", due)
+		}
+	}
+	if len(c.runs.started) == 0 {
+		t.Error("no run was started")
+	}
+}

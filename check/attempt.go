@@ -1,0 +1,45 @@
+package check
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Attempt is one attempt to execute a workload.
+type Attempt struct {
+	// UUID is the identity of the run and the credential of its report. It never goes into names, logs or pages while
+	// the run is in flight.
+	UUID string
+	// Attempt counts the pods of the run, from 1.
+	Attempt int
+	// Deadline is the end of the run.
+	Deadline time.Time
+	// ReportingURL is where the check posts its report.
+	ReportingURL string
+	// Avoid are the nodes where the platform spoiled an earlier attempt; the pod goes elsewhere where it can.
+	Avoid []string
+}
+
+// ShortHash returns a short name of a run that is safe to publish: it identifies the run, but cannot be used to report for it.
+func ShortHash(uuid string) string {
+	sum := sha256.Sum256([]byte(uuid))
+	return hex.EncodeToString(sum[:5])
+}
+
+// PodName returns the name of the run's pod. The same run and attempt always give the same name, so that creating the
+// pod twice creates it once.
+func (r Attempt) PodName(check string) string {
+	suffix := "-" + ShortHash(r.UUID)
+	if r.Attempt > 1 {
+		suffix += fmt.Sprintf("-%d", r.Attempt)
+	}
+	if limit := validation.DNS1123LabelMaxLength - len(suffix); len(check) > limit {
+		check = strings.TrimRight(check[:limit], "-.") // a dot before the dash of the suffix is no valid name
+	}
+	return check + suffix
+}

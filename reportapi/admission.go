@@ -1,0 +1,212 @@
+package reportapi
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"golang.org/x/time/rate"
+	"k8s.io/utils/lru"
+)
+
+// Limits of what a client can make Temporal do. Only the answer "unknown run" uses up a limit of a source, so that a client
+// whose runs are open never meets one.
+const (
+	// A source may cause sourceBurst such answers at once, and sourceRate a second.
+	sourceBurst = 50
+	sourceRate  = 10
+	// totalRate is how many such answers a second all sources may cause. Beyond it, a source that has caused one in the last
+	// minute (suspectFor) is refused; others are not.
+	totalRate  = 200
+	suspectFor = time.Minute
+	// unknownFor is how long an answer "unknown run" holds for a run UUID. A run that has ended never opens again.
+	unknownFor = 10 * time.Second
+	// maxQuestions bounds the signals in flight to runs that are not known to be open: those whose answer no limit has seen.
+	maxQuestions = 128
+	// One replica passes on so many reports, of so many bytes in all, to one run. The run ignores all but the first, and
+	// Temporal terminates a run with a history of 50 MiB.
+	maxRunReports = 100
+	maxRunBytes   = 2 << 20
+)
+
+// Sizes of the caches, in entries.
+const (
+	maxSources = 4096
+	maxUnknown = 8192
+	maxOpen    = 10_000
+)
+
+// Reasons to refuse a report without asking Temporal.
+var (
+	errRateLimited = errors.New("too many reports of unknown runs came from this address")
+	errRunFull     = errors.New("too many reports of this run were accepted before")
+)
+
+// admission decides about which reports Temporal is asked.
+type admission struct {
+	total     *rate.Limiter
+	questions chan struct{}
+
+	mu sync.Mutex
+	// unknown has the time until which the answer "unknown run" holds, by run UUID.
+	unknown *lru.Cache
+	// open has the runs that accepted a report lately, and asking those whose first report is in flight, by run UUID.
+	open   *lru.Cache
+	asking map[string]*passedOn
+	// sources has those that caused an answer "unknown run", by address.
+	sources *lru.Cache
+}
+
+// passedOn counts the reports that were passed on to one run, and those of them that are in flight.
+type passedOn struct{ reports, bytes, inFlight int }
+
+// source is an address that caused answers "unknown run".
+type source struct {
+	limit *rate.Limiter
+	last  time.Time
+	// asking is how many of its questions are in flight.
+	asking int
+}
+
+// exhausted is true when the source has used up its limit. One that uses it is held to it also by its questions in flight, or
+// all its connections would pass with one token.
+func (s *source) exhausted(now time.Time) bool {
+	tokens := s.limit.TokensAt(now)
+	return tokens < 1 || tokens < sourceBurst && tokens-float64(s.asking) < 1
+}
+
+func newAdmission() *admission {
+	return &admission{
+		total: rate.NewLimiter(totalRate, totalRate), questions: make(chan struct{}, maxQuestions),
+		unknown: lru.New(maxUnknown), open: lru.New(maxOpen), asking: map[string]*passedOn{}, sources: lru.New(maxSources),
+	}
+}
+
+// check returns why a report is refused that has not been read, or nil.
+func (a *admission) check(runUUID string, from netip.Addr) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.refusal(runUUID, from, time.Now())
+}
+
+func (a *admission) refusal(runUUID string, from netip.Addr, now time.Time) error {
+	if run := a.run(runUUID); run != nil && (run.reports >= maxRunReports || run.bytes >= maxRunBytes) {
+		return errRunFull
+	}
+	if a.isOpen(runUUID) {
+		return nil
+	}
+	if until, ok := a.unknown.Get(runUUID); ok && now.Before(until.(time.Time)) {
+		return errUnknownRun
+	}
+	if known, ok := a.sources.Get(from); ok {
+		s := known.(*source)
+		if s.exhausted(now) || now.Sub(s.last) < suspectFor && a.total.TokensAt(now) < 1 {
+			return errRateLimited
+		}
+	}
+	return nil
+}
+
+func (a *admission) isOpen(runUUID string) bool {
+	_, ok := a.open.Get(runUUID)
+	return ok
+}
+
+// run returns what was passed on to a run, or nil.
+func (a *admission) run(runUUID string) *passedOn {
+	if run, ok := a.open.Get(runUUID); ok {
+		return run.(*passedOn)
+	}
+	return a.asking[runUUID]
+}
+
+// signal lets a report of so many bytes through send, Temporal's answer to which it learns from, or returns why it does not.
+func (a *admission) signal(ctx context.Context, runUUID string, from netip.Addr, size int, send func() error) error {
+	a.mu.Lock()
+	open := a.isOpen(runUUID)
+	a.mu.Unlock()
+	if !open {
+		select {
+		case a.questions <- struct{}{}:
+			defer func() { <-a.questions }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	asker, err := a.begin(runUUID, from, size)
+	if err != nil {
+		return err
+	}
+	err = send()
+	a.end(runUUID, from, asker, err)
+	return err
+}
+
+// begin counts a report before it is sent: one whose answer is lost may be stored. It returns the source whose question the
+// report is, or nil if that does not matter.
+func (a *admission) begin(runUUID string, from netip.Addr, size int) (*source, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.refusal(runUUID, from, time.Now()); err != nil { // others may have been answered meanwhile
+		return nil, err
+	}
+	run := a.run(runUUID)
+	if run == nil { // one report is always below the limits
+		run = &passedOn{}
+		a.asking[runUUID] = run
+	}
+	if run.bytes+size > maxRunBytes {
+		return nil, errRunFull
+	}
+	run.reports++
+	run.bytes += size
+	run.inFlight++
+	known, ok := a.sources.Get(from)
+	if !ok || a.isOpen(runUUID) {
+		return nil, nil
+	}
+	asker := known.(*source)
+	asker.asking++
+	return asker, nil
+}
+
+// end learns from Temporal's answer.
+func (a *admission) end(runUUID string, from netip.Addr, asker *source, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if asker != nil {
+		asker.asking--
+	}
+	var notFound *serviceerror.NotFound
+	run := a.run(runUUID)
+	switch {
+	case errors.As(err, &notFound):
+		a.open.Remove(runUUID)
+		a.countUnknown(runUUID, from, time.Now())
+	case err == nil && run != nil:
+		a.open.Add(runUUID, run)
+	}
+	if run == nil { // its entry made room for others
+		return
+	}
+	if run.inFlight--; run.inFlight == 0 || a.isOpen(runUUID) {
+		delete(a.asking, runUUID)
+	}
+}
+
+func (a *admission) countUnknown(runUUID string, from netip.Addr, now time.Time) {
+	a.unknown.Add(runUUID, now.Add(unknownFor))
+	known, ok := a.sources.Get(from)
+	if !ok {
+		known = &source{limit: rate.NewLimiter(sourceRate, sourceBurst)}
+		a.sources.Add(from, known)
+	}
+	s := known.(*source)
+	s.last = now
+	s.limit.AllowN(now, 1)
+	a.total.AllowN(now, 1)
+}

@@ -1,0 +1,236 @@
+package starter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+// lookAgain is how soon a check is looked at again that changes right now.
+const lookAgain = 150 * time.Millisecond
+
+// cacheBehind is how soon a check is looked at again that the cache does not know and the API server does.
+const cacheBehind = time.Second
+
+// beginWithin bounds the steps that begin a schedule: what was seen before them holds for a short time only.
+const beginWithin = 10 * time.Second
+
+// reconcileCheck brings the workflows of one check in step with its spec. It returns after how long to look again, or 0.
+func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duration, err error) {
+	c, ok := s.Cluster.Check(k.namespace, k.name)
+	if !ok {
+		c = nil
+	}
+	if after, err := s.stillWaits(ctx, k, c); after > 0 || err != nil {
+		return after, err
+	}
+	id := workflows.ScheduledCheckID(k.namespace, k.name)
+	last, err := s.load(ctx, id, c)
+	if err != nil {
+		return 0, err
+	}
+	todo := plan(c, last, time.Now())
+	if todo == start {
+		if later := s.spread.wait(k, c, time.Now()); later > 0 {
+			return later, nil
+		}
+	}
+	switch todo {
+	case look:
+		return lookAgain, nil
+	case wait:
+		return s.waits.begin(k, last.openRun.workflowID), nil
+	case end:
+		after, err = s.end(ctx, id, c, last)
+	case start, pause, fault:
+		after, err = s.begin(ctx, todo, id, c, last)
+	}
+	switch {
+	case errors.Is(err, errChanged):
+		return lookAgain, nil
+	case err == nil && after == 0:
+		s.spread.settled(k)
+	}
+	return after, err
+}
+
+// begin begins a schedule anew. Each step may be done again: when the process dies between two of them, any starter finds what was
+// done and goes on. The old schedule ends first, so that no tick of it starts a run behind the back of what follows.
+func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.KuberhealthyCheck, last schedule) (after time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, beginWithin)
+	defer cancel()
+	if last.open {
+		if err := s.terminate(ctx, id, last.runID, "the check has changed"); err != nil {
+			return 0, err
+		}
+		if last, err = s.load(ctx, id, c); err != nil {
+			return 0, err
+		}
+		if plan(c, last, time.Now()) != todo { // a run began meanwhile, or another starter is faster
+			return lookAgain, nil
+		}
+	}
+	if err := s.recordTicks(ctx, ticksBetween(c, last, time.Now())); err != nil {
+		return 0, err
+	}
+	previous := last.openRun.uuid
+	if todo != pause {
+		if previous, err = s.startFirst(ctx, c); err != nil {
+			return 0, err
+		}
+	}
+	in := scheduleInput(c, previous)
+	if todo != start {
+		var known bool
+		in.Paused = true
+		if in.Schedule, known = pausedSchedule(c, last); !known {
+			return 0, nil
+		}
+	}
+	return 0, s.startSchedule(ctx, todo, in)
+}
+
+// end ends the schedule of a check that was deleted: it cancels the runs, which then delete their pods, and records the last
+// ticks. The schedule ends last: as long as it is open, what could not be done is tried again. Of a check that was created
+// anew (not nil), the ticks of the old one end at the creation of the new one.
+func (s *starter) end(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) (after time.Duration, err error) {
+	before := time.Now()
+	if c != nil {
+		before, after = c.CreationTimestamp.Time, lookAgain
+	} else if namespace, name, ok := workflows.CheckOfSchedule(id); ok {
+		// Before a schedule is ended, the API server is asked: the cache may be behind.
+		if live, err := s.Cluster.LiveCheck(ctx, namespace, name); err != nil || live != nil {
+			return cacheBehind, err
+		}
+	}
+	if err := s.cancelRuns(ctx, last); err != nil {
+		return 0, err
+	}
+	if err := s.recordTicks(ctx, ticksOf(last, before)); err != nil {
+		return 0, err
+	}
+	return after, s.terminate(ctx, id, last.runID, "the check was deleted")
+}
+
+// cancelRuns cancels the runs of a schedule that may be open, and the tick that is to start the first one.
+func (s *starter) cancelRuns(ctx context.Context, last schedule) error {
+	var errs []error
+	for _, run := range last.runs(time.Now()) {
+		if err := s.Temporal.CancelWorkflow(ctx, run.workflowID, ""); err != nil && !isNotFound(err) {
+			errs = append(errs, fmt.Errorf("cancel a run of %s: %w", last.input.Ref, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// errChanged is the error of a schedule that is not the one which was to be replaced. What to do has to be found out anew.
+var errChanged = errors.New("the schedule has changed meanwhile")
+
+// terminate ends one execution of a cron workflow. One that waits for its next tick takes no cancellation.
+func (s *starter) terminate(ctx context.Context, id, runID, why string) error {
+	err := s.Temporal.TerminateWorkflow(ctx, id, runID, why)
+	switch {
+	case isNotFound(err):
+		return errChanged
+	case err != nil:
+		return fmt.Errorf("terminate workflow %s: %w", id, err)
+	}
+	s.Logger.Info("schedule ends", "workflow", id, "reason", why)
+	return nil
+}
+
+// recordTicks has due times without a run recorded. Those that an earlier try has taken care of are left out: it ended before
+// its schedule was begun, and the workflow that it started says how far it came.
+func (s *starter) recordTicks(ctx context.Context, in workflows.TicksInput) error {
+	for in.Spans = due(in); len(in.Spans) > 0; in.Spans = due(in) {
+		o := workflows.TicksOptions(in)
+		_, err := s.start(ctx, o, workflows.RecordTicks, in)
+		if !isStarted(err) {
+			return err
+		}
+		var earlier workflows.TicksInput
+		if _, _, err := s.started(ctx, o.ID, "", &earlier); err != nil {
+			return err
+		}
+		rest := in.Spans[len(in.Spans)-1]
+		if rest.After = earlier.Before.Add(-1); earlier.Before.IsZero() {
+			return nil
+		}
+		in.Spans = []workflows.Span{rest}
+	}
+	return nil
+}
+
+// startFirst starts the first run of a revision of a check, once, and returns its run UUID.
+func (s *starter) startFirst(ctx context.Context, c *khv1.KuberhealthyCheck) (runUUID string, err error) {
+	in := firstInput(c)
+	tick, err := s.start(ctx, workflows.SingleTickOptions(workflows.FirstRunID(in.Ref), in), workflows.ScheduledCheck, in)
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	switch {
+	case errors.As(err, &started):
+		return started.RunId, nil
+	case err != nil:
+		return "", err
+	}
+	return tick.GetRunID(), nil
+}
+
+// startSchedule starts the cron workflow of a check. When another starter was faster, it has started the same.
+func (s *starter) startSchedule(ctx context.Context, todo action, in workflows.ScheduledCheckInput) error {
+	o, err := workflows.ScheduleOptions(in)
+	if err != nil {
+		return fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
+	}
+	_, err = s.start(ctx, o, workflows.ScheduledCheck, in)
+	switch {
+	case isStarted(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	s.Logger.Info("schedule begins", "workflow", o.ID, "action", todo.String(), "schedule", o.CronSchedule)
+	return nil
+}
+
+// start starts a workflow.
+func (s *starter) start(ctx context.Context, o client.StartWorkflowOptions, workflow any, in any) (client.WorkflowRun, error) {
+	started, err := s.Temporal.ExecuteWorkflow(ctx, o, workflow, in)
+	if err != nil {
+		return nil, fmt.Errorf("start workflow %s: %w", o.ID, err)
+	}
+	return started, nil
+}
+
+// isStarted is true for the error of a workflow that was started before.
+func isStarted(err error) bool {
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	return errors.As(err, &started)
+}
+
+// maxWorkflowID is how long a workflow ID may be where Temporal stores it in PostgreSQL.
+const maxWorkflowID = 255
+
+// tooLong is true for an object whose name makes a workflow ID too long. It is logged once: only a new object helps.
+func (s *starter) tooLong(k key) bool {
+	ref := check.Ref{Kind: k.kind, Namespace: k.namespace, Name: k.name}
+	longest := len(workflows.TicksID(ref, time.Now()))
+	if k.kind == khv1.KHJob {
+		longest = len(workflows.LostJobRunID(ref))
+	}
+	if longest <= maxWorkflowID {
+		return false
+	}
+	if _, logged := s.refused.LoadOrStore(k, true); !logged {
+		s.Logger.Error("the name is too long for the IDs of its workflows; it does not run", "kind", k.kind, "namespace", k.namespace,
+			"check", k.name, "field", "metadata.name", "too_long_by", longest-maxWorkflowID)
+	}
+	return true
+}

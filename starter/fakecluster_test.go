@@ -1,0 +1,150 @@
+package starter_test
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+)
+
+// fakeCluster holds checks and jobs, by namespace/name, and calls whoever watches them, as informers do.
+type fakeCluster struct {
+	mu         sync.Mutex
+	checks     map[string]*khv1.KuberhealthyCheck
+	jobs       map[string]*khv1.KuberhealthyJob
+	onCheck    []func(namespace, name string)
+	onJob      []func(namespace, name string)
+	refuse     error                   // answer to OnCheckChange
+	refuseJobs error                   // answer to OnJobChange
+	live       *khv1.KuberhealthyCheck // what the API server has and the cache has not
+	liveErrors []error
+	namespaces []string // empty means all
+	looks      map[string]int
+}
+
+func newCluster() *fakeCluster {
+	return &fakeCluster{
+		checks: map[string]*khv1.KuberhealthyCheck{}, jobs: map[string]*khv1.KuberhealthyJob{}, looks: map[string]int{},
+	}
+}
+
+func (f *fakeCluster) Check(namespace, name string) (*khv1.KuberhealthyCheck, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.looks[name]++
+	c, ok := f.checks[namespace+"/"+name]
+	return c, ok
+}
+
+// asked returns how often a check was looked at since its last change.
+func (f *fakeCluster) asked(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.looks[name]
+}
+
+func (f *fakeCluster) LiveCheck(_ context.Context, namespace, name string) (*khv1.KuberhealthyCheck, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.liveErrors) > 0 {
+		err := f.liveErrors[0]
+		f.liveErrors = f.liveErrors[1:]
+		return nil, err
+	}
+	if f.live != nil {
+		return f.live, nil
+	}
+	return f.checks[namespace+"/"+name], nil
+}
+
+// keepLive makes the API server have a check that the cache has not. nil makes the two agree.
+func (f *fakeCluster) keepLive(c *khv1.KuberhealthyCheck) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.live = c
+}
+
+func (f *fakeCluster) Watches(namespace string) bool {
+	return len(f.namespaces) == 0 || slices.Contains(f.namespaces, namespace)
+}
+
+func (f *fakeCluster) Checks() []*khv1.KuberhealthyCheck {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Values(f.checks))
+}
+
+func (f *fakeCluster) Job(namespace, name string) (*khv1.KuberhealthyJob, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j, ok := f.jobs[namespace+"/"+name]
+	return j, ok
+}
+
+func (f *fakeCluster) Jobs() []*khv1.KuberhealthyJob {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Values(f.jobs))
+}
+
+// OnCheckChange calls f for what is there already too, as an informer does.
+func (f *fakeCluster) OnCheckChange(call func(namespace, name string)) error {
+	if f.refuse != nil {
+		return f.refuse
+	}
+	for _, c := range f.Checks() {
+		call(c.Namespace, c.Name)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.onCheck = append(f.onCheck, call)
+	return nil
+}
+
+func (f *fakeCluster) OnJobChange(call func(namespace, name string)) error {
+	if f.refuseJobs != nil {
+		return f.refuseJobs
+	}
+	for _, j := range f.Jobs() {
+		call(j.Namespace, j.Name)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.onJob = append(f.onJob, call)
+	return nil
+}
+
+// apply creates or changes a check or job, and notifies. The generation counts up, as the API server does it.
+func (f *fakeCluster) apply(object any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch o := object.(type) {
+	case *khv1.KuberhealthyCheck:
+		o.Generation = 1
+		if present, ok := f.checks[o.Namespace+"/"+o.Name]; ok && present.UID == o.UID {
+			o.Generation = present.Generation + 1
+		}
+		f.checks[o.Namespace+"/"+o.Name] = o
+		f.looks[o.Name] = 0
+		notify(f.onCheck, o.Namespace, o.Name)
+	case *khv1.KuberhealthyJob:
+		f.jobs[o.Namespace+"/"+o.Name] = o
+		notify(f.onJob, o.Namespace, o.Name)
+	}
+}
+
+// forget deletes a check, and notifies.
+func (f *fakeCluster) forget(namespace, name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.checks, namespace+"/"+name)
+	notify(f.onCheck, namespace, name)
+}
+
+func notify(all []func(namespace, name string), namespace, name string) {
+	for _, call := range all {
+		call(namespace, name)
+	}
+}

@@ -1,0 +1,73 @@
+package starter
+
+import (
+	"context"
+	"time"
+
+	workflowpb "go.temporal.io/api/workflow/v1"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+// resync enqueues, again and again, the housekeeping and what is not in step.
+func (s *starter) resync(ctx context.Context) {
+	ticker := time.NewTicker(s.Resync)
+	defer ticker.Stop()
+	for {
+		s.queue.Add(housekeeping)
+		s.enqueueJobs()
+		if err := s.enqueueChecks(ctx); err != nil && ctx.Err() == nil {
+			s.Logger.Error("compare the checks with their schedules", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// enqueueJobs enqueues the jobs that have not ended.
+func (s *starter) enqueueJobs() {
+	for _, job := range s.Cluster.Jobs() {
+		if job.Spec.Phase != khv1.JobCompleted {
+			s.enqueue(khv1.KHJob)(job.Namespace, job.Name)
+		}
+	}
+}
+
+// enqueueChecks enqueues the checks that have no open schedule of their revision, and the open schedules without a check. One list
+// says which these are. It may be a second behind; then the check is looked at once more than needed.
+func (s *starter) enqueueChecks(ctx context.Context) error {
+	schedules, err := s.openSchedules(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range s.Cluster.Checks() {
+		k := key{kind: khv1.KHCheck, namespace: c.Namespace, name: c.Name}
+		if !schedules[k].inStep(c) {
+			s.queue.Add(k)
+		}
+		delete(schedules, k)
+	}
+	for k := range schedules {
+		if s.Cluster.Watches(k.namespace) {
+			s.queue.Add(k)
+		}
+	}
+	return nil
+}
+
+// openSchedules returns the schedules that are open, by their checks. One that somebody paused in Temporal is among them, which the
+// status Running would leave out.
+func (s *starter) openSchedules(ctx context.Context) (map[key]schedule, error) {
+	found := map[key]schedule{}
+	query := "WorkflowType = '" + workflows.ScheduledCheckType + "' AND CloseTime IS NULL"
+	err := s.list(ctx, query, func(info *workflowpb.WorkflowExecutionInfo) {
+		if namespace, name, ok := workflows.CheckOfSchedule(info.GetExecution().GetWorkflowId()); ok {
+			found[key{kind: khv1.KHCheck, namespace: namespace, name: name}] = scheduleOf(info)
+		}
+	})
+	return found, err
+}

@@ -1,0 +1,146 @@
+package measure
+
+import (
+	"slices"
+	"time"
+)
+
+// Grid says when the ticks of one check are due: every Interval after Origin.
+//
+// Temporal counts the ticks of "@every 60s" in whole seconds from the start of the first cron execution, and drops the
+// fraction of that start (robfig/cron, ConstantDelaySchedule.Next). So the grid follows from one fact that each version
+// of Khronicle has: the StartTime of the first ScheduledCheck execution of khcheck/NAMESPACE/NAME.
+// The server then rounds its timer up to whole seconds, counted from the end of the previous tick. A tick on an idle
+// machine is therefore up to one second after its due time. Lag leaves this share out: it counts from the
+// ExecutionTime, the time at which the server itself wanted to start the tick.
+type Grid struct {
+	Origin   time.Time
+	Interval time.Duration
+}
+
+// GridOf returns the grid of a check whose first cron execution was started at a time.
+func GridOf(started time.Time, interval time.Duration) Grid {
+	return Grid{Origin: started.Truncate(time.Second), Interval: interval}
+}
+
+// slot is the number of the last tick that was due at a time. Slot 0 is before the first tick.
+func (g Grid) slot(at time.Time) int { return int(at.Sub(g.Origin) / g.Interval) }
+
+// at is when the tick of a slot is due.
+func (g Grid) at(slot int) time.Time { return g.Origin.Add(time.Duration(slot) * g.Interval) }
+
+// Due returns the slots whose ticks are due in [from, until).
+func (g Grid) Due(from, until time.Time) []int {
+	var due []int
+	for slot := max(1, g.slot(from)); g.at(slot).Before(until); slot++ {
+		if !g.at(slot).Before(from) {
+			due = append(due, slot)
+		}
+	}
+	return due
+}
+
+// Run is one CheckRun.
+type Run struct {
+	Start     time.Time
+	Succeeded bool
+	// ID is the workflow ID, Due the due time and Outcome how it ended, where the version says so.
+	ID      string
+	Due     time.Time
+	Outcome string
+}
+
+// Ticks are the ticks of one or more checks in the window.
+type Ticks struct {
+	// Due is how many ticks were due, Started how many of them had a run, and Succeeded how many runs succeeded.
+	Due, Started, Succeeded int
+	// Extra counts runs in the window that are a second one between two ticks.
+	Extra int
+	// Lateness is the start of the run minus the due time, of each started tick.
+	Lateness []time.Duration
+}
+
+// Add adds the ticks of another check.
+func (t *Ticks) Add(o Ticks) {
+	t.Due += o.Due
+	t.Started += o.Started
+	t.Succeeded += o.Succeeded
+	t.Extra += o.Extra
+	t.Lateness = append(t.Lateness, o.Lateness...)
+}
+
+// Match finds the run of each tick that was due in [from, until): the first one before the next tick is due. A run that
+// is later than one interval counts as that of the next tick, and the tick before as missed.
+func (g Grid) Match(runs []Run, from, until time.Time) Ticks {
+	runs = slices.SortedFunc(slices.Values(runs), func(a, b Run) int { return a.Start.Compare(b.Start) })
+	bySlot := map[int][]Run{}
+	for _, r := range runs {
+		bySlot[g.slot(r.Start)] = append(bySlot[g.slot(r.Start)], r)
+	}
+	var t Ticks
+	for _, slot := range g.Due(from, until) {
+		t.Due++
+		started := bySlot[slot]
+		if len(started) == 0 {
+			continue
+		}
+		t.Started++
+		t.Extra += len(started) - 1
+		t.Lateness = append(t.Lateness, started[0].Start.Sub(g.at(slot)))
+		if started[0].Succeeded {
+			t.Succeeded++
+		}
+	}
+	return t
+}
+
+// MatchDue finds the run of each tick that was due in [from, until) by the due time that the run itself has.
+func (g Grid) MatchDue(runs []Run, from, until time.Time) Ticks {
+	byDue := map[int64][]Run{}
+	for _, r := range runs {
+		byDue[r.Due.UnixMicro()] = append(byDue[r.Due.UnixMicro()], r)
+	}
+	var t Ticks
+	for _, slot := range g.Due(from, until) {
+		t.Due++
+		started := byDue[g.at(slot).UnixMicro()]
+		if len(started) == 0 {
+			continue
+		}
+		t.Started++
+		t.Extra += len(started) - 1
+		t.Lateness = append(t.Lateness, started[0].Start.Sub(g.at(slot)))
+		if started[0].Succeeded {
+			t.Succeeded++
+		}
+	}
+	return t
+}
+
+// OnTime is how many ticks were not later than a time.
+func (t Ticks) OnTime(within time.Duration) (n int) {
+	for _, late := range t.Lateness {
+		if late <= within {
+			n++
+		}
+	}
+	return n
+}
+
+// Lags returns how long after each of the given times a run was started: the first one that is not before it and not an
+// interval or more after it.
+func Lags(times []time.Time, runs []Run, interval time.Duration) []time.Duration {
+	var lags []time.Duration
+	for _, at := range times {
+		lag := interval
+		for _, r := range runs {
+			if d := r.Start.Sub(at); d >= 0 {
+				lag = min(lag, d)
+			}
+		}
+		if lag < interval {
+			lags = append(lags, lag)
+		}
+	}
+	return lags
+}

@@ -1,0 +1,124 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+// temporalClient is what runs needs of Temporal's client.
+type temporalClient interface {
+	ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
+	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+	ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
+	GetWorkflow(ctx context.Context, workflowID, runID string) client.WorkflowRun
+	RecordActivityHeartbeat(ctx context.Context, taskToken []byte, details ...any) error
+}
+
+// runs starts runs in Temporal and asks for them.
+type runs struct{ temporalClient }
+
+// Start implements activities.Runs.
+func (r runs) Start(ctx context.Context, run activities.Run) (due time.Time, err error) {
+	in := workflows.CheckRunInput{Ref: run.Due.Ref, Trigger: run.Due.Trigger, Timeout: run.Timeout, Due: run.Due.At}
+	_, err = r.ExecuteWorkflow(ctx, workflows.RunOptions(run.UUID, in), workflows.CheckRunType, in)
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	switch {
+	case errors.As(err, &started):
+		return r.dueOf(ctx, run)
+	case err != nil:
+		return due, fmt.Errorf("start workflow %s of %s: %w", workflows.CheckRunType, run.Due.Ref, err)
+	}
+	return run.Due.At, nil
+}
+
+// dueOf returns the due time of a run that was started before.
+func (r runs) dueOf(ctx context.Context, run activities.Run) (time.Time, error) {
+	info, err := r.describe(ctx, run.UUID)
+	if err != nil {
+		return time.Time{}, err
+	}
+	due, ok := workflows.DueOf(info.GetMemo())
+	if !ok {
+		return run.Due.At, nil // Temporal has no record of it any more
+	}
+	return due.At, nil
+}
+
+// Open implements activities.Runs.
+func (r runs) Open(ctx context.Context, runUUID string) (bool, error) {
+	info, err := r.describe(ctx, runUUID)
+	return workflows.Open(info.GetStatus()), err
+}
+
+// describe returns nil for a workflow of which Temporal has no record.
+func (r runs) describe(ctx context.Context, workflowID string) (*workflowpb.WorkflowExecutionInfo, error) {
+	described, err := r.DescribeWorkflowExecution(ctx, workflowID, "")
+	var notFound *serviceerror.NotFound
+	switch {
+	case errors.As(err, &notFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("describe a run: %w", err)
+	}
+	return described.GetWorkflowExecutionInfo(), nil
+}
+
+// Waiting implements activities.Runs.
+func (r runs) Waiting(ctx context.Context, since time.Time) ([]activities.WaitingRun, error) {
+	query := fmt.Sprintf("WorkflowType = '%s' AND %s = '%s'",
+		workflows.CheckRunType, workflows.SearchAttributeRecord.GetName(), workflows.RecordWaiting)
+	if since.Year() > 1970 {
+		query += fmt.Sprintf(" AND CloseTime > '%s'", since.UTC().Format(time.RFC3339Nano))
+	}
+	var found []activities.WaitingRun
+	for next := []byte(nil); ; {
+		page, err := r.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 1000, NextPageToken: next})
+		if err != nil {
+			return nil, fmt.Errorf("list workflows where %s: %w", query, err)
+		}
+		for _, info := range page.GetExecutions() {
+			if !workflows.Open(info.GetStatus()) {
+				found = append(found, activities.WaitingRun{
+					UUID: info.GetExecution().GetWorkflowId(), RunID: info.GetExecution().GetRunId(), Closed: info.GetCloseTime().AsTime(),
+				})
+			}
+		}
+		if next = page.GetNextPageToken(); len(next) == 0 {
+			slices.SortFunc(found, func(a, b activities.WaitingRun) int { return a.Closed.Compare(b.Closed) })
+			return found, nil
+		}
+	}
+}
+
+// Unrecorded implements activities.Runs. A run that was terminated, or of which Temporal has no record any more, has no result,
+// and so nothing that could be recorded.
+func (r runs) Unrecorded(ctx context.Context, run activities.WaitingRun) (activities.Unrecorded, error) {
+	var result workflows.CheckRunResult
+	err := r.GetWorkflow(ctx, run.UUID, run.RunID).Get(ctx, &result)
+	var notFound *serviceerror.NotFound
+	var failed *temporal.WorkflowExecutionError
+	switch {
+	case errors.As(err, &notFound), errors.As(err, &failed), err == nil && result.Unrecorded == nil:
+		return activities.Unrecorded{}, nil
+	case err != nil:
+		return activities.Unrecorded{}, fmt.Errorf("read the result of a run: %w", err)
+	}
+	return *result.Unrecorded, nil
+}
+
+// Heartbeat implements activities.Runs.
+func (r runs) Heartbeat(ctx context.Context, taskToken []byte, details any) error {
+	return r.RecordActivityHeartbeat(ctx, taskToken, details)
+}

@@ -1,0 +1,246 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/khronicle/khronicle/activities"
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+const runUUID = "3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"
+
+// fakeTemporal answers the calls that a test expects. Any other call panics.
+type fakeTemporal struct {
+	temporalClient //nolint:unused // it makes the other calls panic
+	start          error
+	started        []client.StartWorkflowOptions
+	inputs         []any
+	describe       map[string]*workflowpb.WorkflowExecutionInfo
+	down           error
+	pages          [][]*workflowpb.WorkflowExecutionInfo
+	queries        []string
+	result         *workflows.CheckRunResult
+	unread         error
+	asked          []string
+	sent           []any
+}
+
+func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
+	f.started, f.inputs = append(f.started, o), append(f.inputs, append([]any{workflow}, args...)...)
+	return nil, f.start
+}
+
+func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	if f.down != nil {
+		return nil, f.down
+	}
+	info, ok := f.describe[id]
+	if !ok {
+		return nil, serviceerror.NewNotFound("no such workflow")
+	}
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: info}, nil
+}
+
+func (f *fakeTemporal) ListWorkflow(_ context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	if f.down != nil {
+		return nil, f.down
+	}
+	f.queries = append(f.queries, request.GetQuery())
+	page := len(request.GetNextPageToken())
+	response := &workflowservice.ListWorkflowExecutionsResponse{Executions: f.pages[page]}
+	if page+1 < len(f.pages) {
+		response.NextPageToken = make([]byte, page+1)
+	}
+	return response, nil
+}
+
+func (f *fakeTemporal) GetWorkflow(_ context.Context, id, runID string) client.WorkflowRun {
+	f.asked = append(f.asked, id+" "+runID)
+	return fakeRun{result: f.result, err: f.unread}
+}
+
+func (f *fakeTemporal) RecordActivityHeartbeat(_ context.Context, token []byte, details ...any) error {
+	f.sent = append(append(f.sent, string(token)), details...)
+	return f.down
+}
+
+type fakeRun struct {
+	client.WorkflowRun
+	result *workflows.CheckRunResult
+	err    error
+}
+
+func (f fakeRun) Get(_ context.Context, into any) error {
+	if f.err == nil {
+		*into.(*workflows.CheckRunResult) = *f.result
+	}
+	return f.err
+}
+
+var dueAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func dueRun() activities.Run {
+	ref := check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: "u-1", Generation: 2}
+	return activities.Run{UUID: runUUID, Timeout: time.Minute, Due: activities.Due{Ref: ref, Trigger: check.TriggerSchedule, At: dueAt}}
+}
+
+// memoOf is the memo of a run that was due then.
+func memoOf(t *testing.T, due time.Time) *commonpb.Memo {
+	t.Helper()
+	payload, err := converter.GetDefaultDataConverter().ToPayload(activities.Due{At: due})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload}}
+}
+
+func TestStartOfARun(t *testing.T) {
+	f := &fakeTemporal{}
+	due, err := runs{f}.Start(t.Context(), dueRun())
+	if err != nil || !due.Equal(dueAt) {
+		t.Errorf("due at %s, error %v", due, err)
+	}
+	in := workflows.CheckRunInput{Ref: dueRun().Due.Ref, Trigger: check.TriggerSchedule, Timeout: time.Minute, Due: dueAt}
+	if diff := cmp.Diff([]any{workflows.CheckRunType, in}, f.inputs); diff != "" || f.started[0].ID != runUUID {
+		t.Errorf("started %s with (-want +got):\n%s", f.started[0].ID, diff)
+	}
+	if diff := cmp.Diff(map[string]any{workflows.MemoDue: dueRun().Due}, f.started[0].Memo); diff != "" {
+		t.Errorf("memo (-want +got):\n%s", diff)
+	}
+}
+
+func TestStartOfARunThatWasStartedBeforeHasItsDueTime(t *testing.T) {
+	before := dueAt.Add(-time.Hour)
+	already := serviceerror.NewWorkflowExecutionAlreadyStarted("already started", "", "")
+	info := func(memo *commonpb.Memo) map[string]*workflowpb.WorkflowExecutionInfo {
+		return map[string]*workflowpb.WorkflowExecutionInfo{runUUID: {Memo: memo}}
+	}
+	tests := []struct {
+		name string
+		f    fakeTemporal
+		want time.Time
+		err  string
+	}{
+		{"from its memo", fakeTemporal{start: already, describe: info(memoOf(t, before))}, before, ""},
+		{"or this one when Temporal has no record of it", fakeTemporal{start: already}, dueAt, ""},
+		{"and Temporal cannot be asked", fakeTemporal{start: already, down: errors.New("unavailable")}, time.Time{}, "describe a run: unavailable"},
+		{"is not known when Temporal refuses it", fakeTemporal{start: errors.New("rate limit")}, time.Time{}, "start workflow CheckRun of shop/cart: rate limit"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			due, err := runs{&tt.f}.Start(t.Context(), dueRun())
+			if !due.Equal(tt.want) || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {
+				t.Errorf("due at %s, error %v, want %s and %q", due, err, tt.want, tt.err)
+			}
+		})
+	}
+}
+
+func TestOpenRuns(t *testing.T) {
+	f := &fakeTemporal{describe: map[string]*workflowpb.WorkflowExecutionInfo{}}
+	for status, want := range map[enumspb.WorkflowExecutionStatus]bool{
+		enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING: true, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED: true,
+		enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED: false, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED: false,
+		enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED: false, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED: false,
+		enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: false,
+	} {
+		f.describe[runUUID] = &workflowpb.WorkflowExecutionInfo{Status: status}
+		if open, err := (runs{f}).Open(t.Context(), runUUID); err != nil || open != want {
+			t.Errorf("%s: open is %t, error %v", status, open, err)
+		}
+	}
+	if open, err := (runs{f}).Open(t.Context(), "unknown"); err != nil || open {
+		t.Errorf("unknown: open is %t, error %v, want it not to be open", open, err)
+	}
+	f.down = errors.New("unavailable")
+	if _, err := (runs{f}).Open(t.Context(), runUUID); err == nil {
+		t.Error("no error, though Temporal cannot be asked")
+	}
+}
+
+// closedRun is a run that was closed so many seconds later.
+func closedRun(id string, seconds int) *workflowpb.WorkflowExecutionInfo {
+	return &workflowpb.WorkflowExecutionInfo{
+		Execution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: "execution of " + id}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED,
+		CloseTime: timestamppb.New(dueAt.Add(time.Duration(seconds) * time.Second)),
+	}
+}
+
+func TestWaitingRunsAreThoseOfAllPagesTheOldestFirst(t *testing.T) {
+	open := closedRun("open", 0)
+	open.Status = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING // its attribute is set before it ends
+	f := &fakeTemporal{pages: [][]*workflowpb.WorkflowExecutionInfo{{closedRun("c", 3), open}, {closedRun("b", 2)}, {closedRun("a", 1)}}}
+	got, err := runs{f}.Waiting(t.Context(), dueAt.Add(123456789))
+	var want []activities.WaitingRun
+	for n, id := range []string{"a", "b", "c"} {
+		want = append(want, activities.WaitingRun{UUID: id, RunID: "execution of " + id, Closed: dueAt.Add(time.Duration(n+1) * time.Second)})
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("error %v, runs (-want +got):\n%s", err, diff)
+	}
+	query := "WorkflowType = 'CheckRun' AND KhRecord = 'waiting' AND CloseTime > '2026-03-01T12:00:00.123456789Z'"
+	if diff := cmp.Diff([]string{query, query, query}, f.queries); diff != "" {
+		t.Errorf("queries (-want +got):\n%s", diff)
+	}
+}
+
+func TestWaitingRunsOfAllTimes(t *testing.T) {
+	f := &fakeTemporal{pages: [][]*workflowpb.WorkflowExecutionInfo{nil}}
+	if got, err := (runs{f}).Waiting(t.Context(), time.Time{}.Add(-time.Minute)); err != nil || len(got) > 0 || strings.Contains(f.queries[0], "CloseTime") {
+		t.Errorf("error %v, runs %v, query %s", err, got, f.queries[0])
+	}
+	f.down = errors.New("unavailable")
+	if _, err := (runs{f}).Waiting(t.Context(), dueAt); err == nil {
+		t.Error("no error, though Temporal cannot be asked")
+	}
+}
+
+func TestUnrecordedIsThatOfTheResult(t *testing.T) {
+	left := activities.Unrecorded{Due: dueRun().Due, Record: &activities.RecordInput{UUID: runUUID}}
+	terminated := &temporal.WorkflowExecutionError{}
+	tests := []struct {
+		name string
+		f    fakeTemporal
+		want activities.Unrecorded
+		err  bool
+	}{
+		{"something waits", fakeTemporal{result: &workflows.CheckRunResult{Unrecorded: &left}}, left, false},
+		{"nothing waits", fakeTemporal{result: &workflows.CheckRunResult{}}, activities.Unrecorded{}, false},
+		// Such a run must not keep those that ended after it from being recorded.
+		{"the run was terminated and has no result", fakeTemporal{unread: terminated}, activities.Unrecorded{}, false},
+		{"Temporal has no record of the run any more", fakeTemporal{unread: serviceerror.NewNotFound("")}, activities.Unrecorded{}, false},
+		{"Temporal cannot be asked", fakeTemporal{unread: serviceerror.NewUnavailable("")}, activities.Unrecorded{}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := runs{&tt.f}.Unrecorded(t.Context(), activities.WaitingRun{UUID: runUUID, RunID: "execution"})
+			if diff := cmp.Diff(tt.want, got); diff != "" || (err != nil) != tt.err || tt.f.asked[0] != runUUID+" execution" {
+				t.Errorf("asked for %v, error %v, unrecorded (-want +got):\n%s", tt.f.asked, err, diff)
+			}
+		})
+	}
+}
+
+func TestHeartbeatIsSent(t *testing.T) {
+	f := &fakeTemporal{}
+	if err := (runs{f}).Heartbeat(t.Context(), []byte("token"), "details"); err != nil || !cmp.Equal(f.sent, []any{"token", "details"}) {
+		t.Errorf("error %v, sent %v", err, f.sent)
+	}
+}

@@ -1,0 +1,353 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
+)
+
+// Bounds of an attempt.
+const (
+	// reportGrace is how long after the end of its pod a report may still arrive.
+	reportGrace = time.Second
+	// reporterLeave is how long a pod that reported a failure may take to exit before the next attempt.
+	reporterLeave = 10 * time.Second
+	// lastLook is how long after the deadline WatchPod may still say what it saw. It is well above the least time that a
+	// watch takes, so that one which begins late is heard.
+	lastLook = 15 * time.Second
+	// lookGivenUpAt bounds a look at the pod at the deadline, when the API server does not answer.
+	lookGivenUpAt = 30 * time.Second
+	// createAtLeast is how long creating a pod may take at the least, also just before the deadline.
+	createAtLeast = time.Second
+)
+
+// attempt is one pod of a run, and what came of it.
+type attempt struct {
+	number  int
+	started time.Time
+	// pod has no name when there is none.
+	pod     activities.Pod
+	created activities.CreatePodResult
+	// specChanged is true when there is no pod because of an edit.
+	specChanged bool
+	// watch is the WatchPod that goes on, or the last one, and stopWatch ends it. seen is the last that is known of the pod.
+	watch     workflow.Future
+	stopWatch workflow.CancelFunc
+	seen      check.Observation
+	// report is the report that counts, if one came, and reportedAt is when.
+	report     *status.Report
+	reportedAt time.Time
+	outcome    check.Outcome
+	// before are the attempts of the run without this one.
+	before check.Attempts
+	// podKept and reportKept are true once evidence of the pod, or of the report, was kept.
+	podKept, reportKept bool
+}
+
+// over is true when the pod can send no further report.
+func (t *attempt) over() bool { return t.pod.Name == "" || t.seen.Ended || t.seen.Gone }
+
+// take makes a report the outcome of the attempt.
+func (t *attempt) take(ctx workflow.Context, report status.Report) check.Outcome {
+	t.report, t.reportedAt = &report, workflow.Now(ctx)
+	return check.FromReport(report)
+}
+
+// try creates a pod and waits for what comes first: a report, the pod's end, the deadline, or the end of the check.
+func (r *run) try(ctx workflow.Context, number int) *attempt {
+	t := &attempt{number: number, started: workflow.Now(ctx), before: r.tries}
+	r.details(ctx, "creating the pod")
+	// The name is known before the pod: a creation whose answer is lost is removed too.
+	t.pod = activities.Pod{Namespace: r.in.Ref.Namespace, Name: check.Attempt{UUID: r.uuid, Attempt: number}.PodName(r.in.Ref.Name)}
+	err := r.createPod(ctx, t)
+	switch {
+	case ctx.Err() != nil:
+		t.outcome = check.Outcome{Result: check.Canceled}
+	case err != nil:
+		failure := check.CreateFailed(reason(err))
+		failure.Final = true // it was tried until the deadline
+		t.outcome = failure.Outcome(r.in.Ref)
+	case t.created.CheckGone:
+		t.pod.Name, t.outcome = "", check.Outcome{Result: check.Canceled}
+	case t.created.SpecChanged:
+		t.pod.Name, t.specChanged = "", true
+	case t.created.Failure != nil:
+		t.pod.Name, t.outcome = "", t.created.Failure.Outcome(r.in.Ref)
+	default:
+		r.specHash = t.created.SpecHash
+		t.outcome = r.awaitOutcome(ctx, t)
+	}
+	return t
+}
+
+// createPod creates the pod of an attempt. The first one may have to queue: its run has all of its time from then on. A
+// further one takes the place of a pod that has ended, and does not queue.
+func (r *run) createPod(ctx workflow.Context, t *attempt) error {
+	err := r.createPodOnce(ctx, t, t.number > 1)
+	if err != nil || !t.created.Queued {
+		return err
+	}
+	r.details(ctx, "queued: too many pods start or run")
+	err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary:             r.label("wait until the pod may start"),
+		StartToCloseTimeout: 24 * time.Hour,
+		HeartbeatTimeout:    heartbeatTimeout,
+		RetryPolicy:         retryPolicy(200*time.Millisecond, 5*time.Second),
+	}), a.AwaitStart, activities.AwaitStartInput{Namespace: r.in.Ref.Namespace}).Get(ctx, nil)
+	if err != nil {
+		return err
+	}
+	r.queued = workflow.Now(ctx).Sub(r.started)
+	r.setDeadline(ctx)
+	return r.createPodOnce(ctx, t, true)
+}
+
+func (r *run) createPodOnce(ctx workflow.Context, t *attempt, admitted bool) error {
+	t.pod.Deadline, t.created = r.deadline, activities.CreatePodResult{}
+	options := persistently(max(r.left(ctx), createAtLeast))
+	options.StartToCloseTimeout = min(options.ScheduleToCloseTimeout, requestTimeout)
+	return shortly(ctx, step{r.label("create the pod"), a.CreatePod}, options, activities.Attempt{
+		Due: r.due(), UUID: r.uuid, Number: t.number, Started: r.started, Deadline: r.deadline, Admitted: admitted,
+		SpecHash: r.specHash, Avoid: r.avoid, Given: r.in.Given,
+	}, &t.created)
+}
+
+func (r *run) awaitOutcome(ctx workflow.Context, t *attempt) check.Outcome {
+	var outcome *check.Outcome
+	decide := func(o check.Outcome) { outcome = &o }
+	r.watch(ctx, t)
+	r.details(ctx, "waiting for the report of pod %s until %s", t.pod.Name, r.deadline.UTC().Format(time.TimeOnly))
+
+	// The order matters: of what is ready at the same moment, the report comes first.
+	selector := workflow.NewSelector(ctx)
+	selector.AddReceive(r.reports, func(reports workflow.ReceiveChannel, _ bool) {
+		var report status.Report
+		if reports.ReceiveAsync(&report) { // false for a signal that is no report
+			decide(t.take(ctx, report))
+		}
+	})
+	selector.AddFuture(t.watch, func(watch workflow.Future) {
+		if t.observe(ctx, watch); t.over() || t.hopeless() {
+			decide(r.withoutReport(ctx, t))
+		}
+	})
+	selector.AddFuture(r.timer, func(workflow.Future) {
+		if ctx.Err() != nil { // the timer ends with the run
+			decide(check.Outcome{Result: check.Canceled})
+			return
+		}
+		decide(r.atDeadline(ctx, t))
+	})
+	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) { decide(check.Outcome{Result: check.Canceled}) })
+	for outcome == nil {
+		selector.Select(ctx)
+	}
+	return *outcome
+}
+
+// hopeless is true for a pod that will not start by itself.
+func (t *attempt) hopeless() bool { return t.seen.Hopeless != "" && !t.seen.Started }
+
+// watch watches the pod until the deadline. Another worker takes over when the one that watches dies.
+func (r *run) watch(ctx workflow.Context, t *attempt) {
+	if t.stopWatch != nil {
+		t.stopWatch()
+	}
+	ctx, t.stopWatch = workflow.WithCancel(ctx)
+	within := r.left(ctx) + lastLook
+	t.watch = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary:                r.label("watch the pod"),
+		StartToCloseTimeout:    within,
+		ScheduleToCloseTimeout: within,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retryPolicy(200*time.Millisecond, 5*time.Second),
+	}), a.WatchPod, activities.WatchInput{Pod: t.pod, Reported: t.report != nil, Containers: t.created.Containers})
+}
+
+// observe takes over what an activity saw. One that never answered adds nothing.
+func (t *attempt) observe(ctx workflow.Context, watch workflow.Future) {
+	var seen check.Observation
+	if watch.Get(ctx, &seen) == nil {
+		t.see(seen)
+	}
+}
+
+func (t *attempt) see(seen check.Observation) {
+	if seen.Node == "" {
+		seen.Node = t.seen.Node
+	}
+	seen.Started = seen.Started || t.seen.Started
+	seen.Disrupted = seen.Disrupted || t.seen.Disrupted && seen.Gone // its last object is not there to say so
+	if len(seen.Logs) == 0 {
+		seen.Logs = t.seen.Logs
+	}
+	t.seen = seen
+}
+
+// look asks the API server how the pod is now. When it does not answer, what was seen before stands, and look is false.
+func (r *run) look(ctx workflow.Context, t *attempt) bool {
+	var seen check.Observation
+	if shortly(ctx, step{r.label("look at the pod"), a.LookAtPod}, persistently(lookGivenUpAt), t.pod, &seen) != nil {
+		return false
+	}
+	t.see(seen)
+	return true
+}
+
+// withoutReport is the outcome of a pod that ended, was deleted or cannot start, unless a report still arrives.
+func (r *run) withoutReport(ctx workflow.Context, t *attempt) check.Outcome {
+	if t.over() {
+		var report status.Report
+		if ok, _ := r.reports.ReceiveWithTimeout(ctx, reportGrace, &report); ok {
+			return t.take(ctx, report)
+		}
+	}
+	failure := check.EndedSilently(t.seen)
+	switch {
+	case t.seen.Removed():
+		failure = check.Removed(t.seen)
+	case t.seen.Hopeless != "":
+		failure = check.CannotStart(t.seen)
+	}
+	return failure.Outcome(r.in.Ref)
+}
+
+// atDeadline is the outcome of a run without a report at its deadline. The API server is asked once more for the pod: the watch
+// may have missed something, when no worker was there. When the API server does not answer, what the watch saw last counts.
+func (r *run) atDeadline(ctx workflow.Context, t *attempt) check.Outcome {
+	if !r.look(ctx, t) {
+		t.observe(ctx, t.watch)
+	}
+	switch {
+	case t.over() || t.seen.AllEnded || t.seen.Hopeless != "":
+		return r.withoutReport(ctx, t)
+	case t.seen.Started:
+		return check.NoReport(t.seen).Outcome(r.in.Ref)
+	default:
+		return check.NotStarted(t.seen).Outcome(r.in.Ref)
+	}
+}
+
+// exits waits for the end of a pod that has reported, until the deadline. In a pod of several containers, those that go on
+// after the first has ended are sidecars: nobody waits for them.
+func (r *run) exits(ctx workflow.Context, t *attempt) bool {
+	if t.over() { // also when there is no pod: the report is that of the attempt before
+		return true
+	}
+	r.details(ctx, "reported; waiting for pod %s to exit", t.pod.Name)
+	if t.watch.IsReady() {
+		t.observe(ctx, t.watch)
+	}
+	if !t.over() && (t.watch.IsReady() || t.created.Containers > 1) {
+		r.watch(ctx, t)
+	}
+	if t.observe(ctx, t.watch); !t.over() && !t.seen.PartlyEnded {
+		r.look(ctx, t)
+	}
+	return t.over() || t.seen.PartlyEnded
+}
+
+// another counts the outcome of an attempt and, when another one follows, makes room for it. The outcome changes when the
+// check's report arrives meanwhile, or the run is cancelled.
+func (r *run) another(ctx workflow.Context, t *attempt) bool {
+	if t.outcome.Result != check.Failed && t.outcome.Result != check.InfraFailed {
+		return false
+	}
+	r.tries.Wanted = t.created.Attempts
+	pause, again := r.tries.Next(t.outcome, t.seen.Disrupted, r.left(ctx))
+	if !again {
+		return false
+	}
+	r.details(ctx, "attempt %d: %s; the next one follows", t.number, t.outcome.Result)
+	again = r.makeRoom(ctx, t, pause)
+	report, late := r.lateReport(ctx)
+	switch {
+	case ctx.Err() != nil:
+		if late {
+			r.noteFurther(ctx, report) // as what takeLateReports reads of a cancelled run
+		}
+		t.outcome = check.Outcome{Result: check.Canceled}
+		return false
+	case late && t.report == nil: // it was answered with success, and is the outcome of that attempt
+		r.tries, t.outcome = t.before, t.take(ctx, report)
+		return r.another(ctx, t)
+	case late:
+		r.noteFurther(ctx, report)
+	}
+	if again {
+		r.noteAttempt(t)
+	}
+	return again
+}
+
+// makeRoom removes the pod of an attempt and waits for the time of the next one. It returns false when there is none: the pod
+// has not ended, for a run never has two pods at a time, or the deadline has come.
+func (r *run) makeRoom(ctx workflow.Context, t *attempt, pause time.Duration) bool {
+	// A platform that refuses the pod is shown at once; one that takes a pod away, only if no other attempt succeeds.
+	if t.outcome.Result == check.InfraFailed && !t.seen.Disrupted && !r.shown {
+		if _, err := r.record(ctx, t, r.complete(ctx, t, t.outcome), true); err != nil {
+			return false // it is tried until the run is cancelled
+		}
+	}
+	if t.report != nil && !t.over() {
+		r.awaitExit(ctx, t)
+	}
+	if t.number <= evidenceOfFirst { // and of the last: see conclude
+		r.keepEvidence(ctx, t, t.outcome)
+	}
+	r.removePod(ctx, t)
+	if !t.over() {
+		r.look(ctx, t)
+	}
+	if !t.over() {
+		if ctx.Err() == nil {
+			r.note("not repeated, because pod " + t.pod.Name + " has not ended")
+		}
+		return false
+	}
+	return workflow.Sleep(ctx, max(pause, reportGrace)) == nil && workflow.Now(ctx).Before(r.deadline)
+}
+
+// awaitExit gives a pod that has reported a moment to exit by itself.
+func (r *run) awaitExit(ctx workflow.Context, t *attempt) {
+	waiting, stop := workflow.WithCancel(ctx)
+	defer stop()
+	selector := workflow.NewSelector(ctx)
+	selector.AddFuture(t.watch, func(watch workflow.Future) { t.observe(ctx, watch) })
+	selector.AddFuture(workflow.NewTimer(waiting, reporterLeave), func(workflow.Future) {})
+	selector.Select(ctx)
+}
+
+// lateReport returns a report that came since the outcome of the attempt; of several, the first counts.
+func (r *run) lateReport(ctx workflow.Context) (report status.Report, ok bool) {
+	var further status.Report
+	for r.reports.ReceiveAsync(&further) {
+		if ok {
+			r.noteFurther(ctx, further)
+			continue
+		}
+		report, ok = further, true
+	}
+	return report, ok
+}
+
+// noteAttempt notes how an attempt ended that is repeated, and remembers a node where the platform ended it.
+func (r *run) noteAttempt(t *attempt) {
+	text, node := "no error was given", t.seen.Node
+	if len(t.outcome.Errors) > 0 {
+		text = check.Cut(t.outcome.Errors[0], maxNoteBytes/2)
+	}
+	if node != "" {
+		text += " (on " + node + ")"
+	}
+	r.note(fmt.Sprintf("attempt %d was repeated: %s: %s", t.number, t.outcome.Result, text))
+	if t.outcome.Result == check.InfraFailed && node != "" && !slices.Contains(r.avoid, node) {
+		r.avoid = append(r.avoid, node)
+	}
+}

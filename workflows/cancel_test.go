@@ -1,0 +1,197 @@
+package workflows_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/workflows"
+)
+
+func TestDeletedCheckEndsItsRun(t *testing.T) {
+	w := newWorld(t)
+	w.watchTakes = time.Minute
+	w.env.RegisterDelayedCallback(w.env.CancelWorkflow, 10*time.Second)
+	_, err := w.execute(t, checkRef)
+	if !temporal.IsCanceledError(err) {
+		t.Errorf("run ends with %v, want it cancelled", err)
+	}
+	if len(w.outcomes) != 0 || !cmp.Equal(w.removed, []string{podOf(checkRef, 1)}) || len(w.kept) != 0 {
+		t.Errorf("recorded %v, deleted %v, kept %v; want nothing recorded and the pod deleted", w.texts(), w.removed, w.kept)
+	}
+	if diff := cmp.Diff([]check.Result{check.Canceled}, w.results()); diff != "" {
+		t.Errorf("results in the ledger (-want +got):\n%s", diff)
+	}
+}
+
+// A run that is cancelled after its report keeps its outcome, and its pod is deleted at once.
+func TestCancelledAfterItsReport(t *testing.T) {
+	for name, containers := range map[string]int{"one container": 1, "several containers": 2} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.creates(activities.CreatePodResult{Containers: containers})
+			w.watchTakes, w.afterReportTakes = 50*time.Second, 50*time.Second
+			w.reportAfter(5*time.Second, "its own verdict")
+			w.env.RegisterDelayedCallback(w.env.CancelWorkflow, 10*time.Second)
+			began := w.env.Now()
+			outcome, err := w.execute(t, checkRef)
+			if err != nil || outcome.Result != check.Failed {
+				t.Fatalf("outcome is %+v, error %v, want the check's own verdict", outcome, err)
+			}
+			if diff := cmp.Diff([][]string{{"its own verdict"}}, w.texts()); diff != "" {
+				t.Errorf("recorded errors (-want +got):\n%s", diff)
+			}
+			if !cmp.Equal(w.removed, []string{podOf(checkRef, 1)}) {
+				t.Errorf("deleted %q, want the pod", w.removed)
+			}
+			if took := w.env.Now().Sub(began); took > 20*time.Second {
+				t.Errorf("ended after %s, want soon after it was cancelled", took)
+			}
+		})
+	}
+}
+
+// A report that was answered with success is noted, also when the run is cancelled between two attempts.
+func TestCancelledBetweenAttemptsNotesTheReport(t *testing.T) {
+	w := newWorld(t)
+	w.watch = evicted
+	w.env.RegisterDelayedCallback(func() {
+		w.report("too late")
+		w.env.CancelWorkflow()
+	}, 12500*time.Millisecond) // the pod ends after 11 s, a second passes before the next one
+	if _, err := w.execute(t, checkRef); !temporal.IsCanceledError(err) || len(w.created) != 1 {
+		t.Errorf("run ends with %v after %d attempts, want it cancelled after one", err, len(w.created))
+	}
+	want := []string{"a further report was ignored: OK=false, 1 errors"}
+	if diff := cmp.Diff(want, w.records[0].Outcome.Notes); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
+func TestRunOfADeletedCheckMakesNoPod(t *testing.T) {
+	w := newWorld(t)
+	w.creates(activities.CreatePodResult{CheckGone: true})
+	_, err := w.execute(t, checkRef)
+	if !temporal.IsCanceledError(err) || len(w.outcomes) != 0 || len(w.removed) != 0 {
+		t.Errorf("run ends with %v, recorded %v, deleted %v, want it cancelled with none", err, w.texts(), w.removed)
+	}
+}
+
+// A creation whose answer was lost may have made a pod: a cancelled run deletes it.
+func TestCancelledWhileItsPodIsCreated(t *testing.T) {
+	w := newWorld(t)
+	w.create = func(activities.Attempt) (activities.CreatePodResult, error) {
+		return activities.CreatePodResult{}, temporal.NewApplicationError("connection lost", "")
+	}
+	w.env.RegisterDelayedCallback(w.env.CancelWorkflow, 10*time.Second)
+	if _, err := w.execute(t, checkRef); !temporal.IsCanceledError(err) || !cmp.Equal(w.removed, []string{podOf(checkRef, 1)}) {
+		t.Errorf("run ends with %v, deleted %q, want it cancelled and the pod deleted", err, w.removed)
+	}
+}
+
+// An error of a workflow has no result: a cancelled run whose record waits ends without one.
+func TestCancelledRunWhoseRecordWaitsHasAResult(t *testing.T) {
+	w := newWorld(t)
+	w.watchTakes, w.ledger = time.Minute, ledgerDown
+	w.env.RegisterDelayedCallback(w.env.CancelWorkflow, 10*time.Second)
+	result, err := w.execute(t, checkRef)
+	if err != nil || result.Result != check.Canceled || result.Unrecorded == nil || result.Unrecorded.Record.Outcome.Result != check.Canceled {
+		t.Errorf("result is %+v, error %v, want it cancelled with its record", result, err)
+	}
+}
+
+// When nobody is there to cancel the run of a check that is deleted, its pod goes with the check. That is no failure of the check.
+func TestCheckThatIsDeletedWhileNoStarterRuns(t *testing.T) {
+	removed := func() (check.Observation, error) { return check.Observation{Started: true, Gone: true}, nil }
+	given := &activities.Given{Workload: check.Workload{Ref: checkRef, Timeout: "1m"}}
+	tests := []struct {
+		name  string
+		setup func(w *world)
+		given *activities.Given
+		// want are the results that the record had, in turn.
+		want []check.Result
+		note string
+	}{
+		{
+			name: "with its pod", setup: func(w *world) { w.deleted, w.watch = true, removed },
+			want: []check.Result{check.Canceled}, note: "without that: failed: Check execution error: pod deleted unexpectedly",
+		},
+		{
+			name: "its pod reports that it was interrupted", setup: func(w *world) { w.deleted = true; w.reportAfter(5*time.Second, "interrupted") },
+			want: []check.Result{check.Canceled}, note: "without that: failed: interrupted",
+		},
+		{
+			name: "after a provisional outcome",
+			setup: func(w *world) {
+				failure := check.CreateFailed("quota exceeded")
+				w.create = func(activities.Attempt) (activities.CreatePodResult, error) {
+					w.deleted = len(w.created) == 3
+					return activities.CreatePodResult{Failure: &failure}, nil
+				}
+			},
+			want: []check.Result{check.Canceled}, note: "without that: infra-failed",
+		},
+		{
+			name: "and the report comes late",
+			setup: func(w *world) {
+				w.deleted, w.watch, w.atTheEnd = true, removed, func() { w.report() }
+			},
+			want: []check.Result{check.Canceled, check.Canceled}, note: "the report came late",
+		},
+		{
+			name: "after its outcome was recorded, when the report comes late",
+			setup: func(w *world) {
+				w.watch = removed
+				w.atTheEnd = func() { w.deleted = true; w.report() }
+			},
+			want: []check.Result{check.Failed, check.Succeeded}, note: "the report came late",
+		},
+		{
+			name: "after its report was recorded, when its pod does not exit",
+			setup: func(w *world) {
+				w.reportAfter(5 * time.Second)
+				w.watch, w.watchTakes = running, time.Minute
+				w.env.RegisterDelayedCallback(func() { w.deleted = true }, 10*time.Second)
+			},
+			want: []check.Result{check.TimedOut}, note: "before the deadline the check reported: succeeded",
+		},
+		{
+			name: "the run is a program's", setup: func(w *world) { w.deleted = true; w.reportAfter(5 * time.Second) }, given: given,
+			want: []check.Result{check.Succeeded},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			metrics := newMetrics(t)
+			w := newMeasuredWorld(t, metrics.Temporal)
+			tt.setup(w)
+			_, err := w.executeInput(t, workflows.CheckRunInput{
+				Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Due: due, Given: tt.given,
+			})
+			last := tt.want[len(tt.want)-1]
+			if temporal.IsCanceledError(err) != (last == check.Canceled) || err != nil && last != check.Canceled {
+				t.Errorf("run ends with %v, want it to be %s", err, last)
+			}
+			if diff := cmp.Diff(tt.want, w.results()); diff != "" {
+				t.Fatalf("results in the record (-want +got):\n%s", diff)
+			}
+			if slices.ContainsFunc(w.records, func(in activities.RecordInput) bool {
+				return in.Outcome.Result == check.Canceled && len(in.Outcome.Errors) > 0
+			}) {
+				t.Errorf("records are %+v, want no errors in one that is cancelled", w.records)
+			}
+			if notes := strings.Join(w.records[len(w.records)-1].Outcome.Notes, "\n"); !strings.Contains(notes, tt.note) {
+				t.Errorf("notes are %q, want one with %q", notes, tt.note)
+			}
+			if diff := cmp.Diff(map[string]float64{"KHCheck shop/cart shop " + string(last): 1}, counted(t, metrics, "khronicle_runs_total")); diff != "" {
+				t.Errorf("counted runs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,178 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/khronicle/khronicle/activities"
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
+)
+
+// Bounds of what a run waits for at its end.
+const (
+	// evidenceTimeout bounds one try to keep evidence, and evidenceGivenUpAt all of them. The outcome is recorded by then.
+	evidenceTimeout   = 20 * time.Second
+	evidenceGivenUpAt = 30 * time.Second
+	// evidenceOfFirst is of how many attempts evidence is kept besides the last: a record takes so many pieces.
+	evidenceOfFirst = 4
+	// maxWaitingEvidence is how much evidence of a run waits for the ledger, in bytes: it goes through Temporal.
+	maxWaitingEvidence = 512 << 10
+	// removeTimeout bounds the wait for the end of a deleted pod, and removeGivenUpAt all of it.
+	removeTimeout   = 2 * time.Minute
+	removeGivenUpAt = 15 * time.Minute
+)
+
+// record writes the outcome to the KHState, and tries until it is written. A cancelled run has no outcome to write. A
+// provisional one may be changed by further attempts. deleted is true when there is no check to record it for.
+func (r *run) record(ctx workflow.Context, t *attempt, outcome check.Outcome, provisional bool) (deleted bool, err error) {
+	if outcome.Result == check.Canceled {
+		return false, nil
+	}
+	var result activities.RecordOutcomeResult
+	err = shortly(ctx, step{r.label("record: " + string(outcome.Result)), a.RecordOutcome}, persistently(0), activities.RecordOutcomeInput{
+		Ref: r.in.Ref, UUID: r.uuid, Outcome: outcome, Pod: t.pod.Name, Due: r.in.Due, Provisional: provisional,
+	}, &result)
+	if err != nil {
+		return false, fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
+	}
+	r.shown = true
+	return result.CheckGone && r.in.Given == nil, nil // a program's run is its own, whatever there is of that name
+}
+
+// recordRun closes the record of the run. When the ledger does not take it, the record waits in the result of the run. The
+// logs are not in it: keepEvidence comes before.
+func (r *run) recordRun(ctx workflow.Context, t *attempt, outcome check.Outcome) {
+	outcome = r.final(outcome).Bounded()
+	outcome.Notes = r.notes
+	if outcome.Node == "" { // a report may be faster than the news that the pod runs
+		outcome.Node = t.seen.Node
+	}
+	in := activities.RecordInput{
+		Due: r.due(), UUID: r.uuid, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, Outcome: outcome, Revision: r.revision,
+		Attempts: t.number, InfraFailures: r.tries.InfraFailures, Queued: r.queued, Created: t.created.At, Reported: t.reportedAt,
+		Recorded: workflow.Now(ctx), Deadline: r.deadline, Seen: t.seen, SpecHash: r.specHash,
+	}
+	r.revision++
+	err := locally(ctx, step{r.label("record the run: " + string(outcome.Result)), a.RecordRun}, 2, in, nil)
+	var application *temporal.ApplicationError
+	switch {
+	case err == nil:
+		r.unrecorded.Record = nil
+	case refused(err) && errors.As(err, &application):
+		workflow.GetLogger(ctx).Error("the ledger refuses the record", "check", r.in.Ref.String(), "error", err)
+		r.note(application.Message())
+	default:
+		workflow.GetLogger(ctx).Warn("the ledger does not answer; the record waits", "check", r.in.Ref.String(), "error", err)
+		r.unrecorded.Record = &in
+	}
+}
+
+// keepEvidence keeps what there is of an attempt, once, unless it succeeded, was cancelled or had no pod. It comes before the
+// pod is deleted. A report that became the outcome since is kept too. That it cannot be kept is noted, and changes nothing else.
+func (r *run) keepEvidence(ctx workflow.Context, t *attempt, outcome check.Outcome) {
+	logs := t.seen.Logs
+	t.seen.Logs = nil // from here on they would only be in the way
+	if outcome.Result == check.Succeeded || outcome.Result == check.Canceled || t.pod.Name == "" {
+		return
+	}
+	in := activities.EvidenceInput{Attempt: t.number}
+	if !t.podKept {
+		in.Pod, in.Logs, t.podKept = t.pod, logs, true
+	}
+	if t.report != nil && !t.reportKept {
+		report := check.Received(*t.report)
+		in.Report, t.reportKept = &report, true
+	}
+	if in.Pod.Name != "" || in.Report != nil {
+		r.keep(ctx, in)
+	}
+}
+
+// noteFurther notes a report that came after the one that counts, and keeps the first such report.
+func (r *run) noteFurther(ctx workflow.Context, report status.Report) {
+	r.note(fmt.Sprintf("a further report was ignored: OK=%t, %d errors", report.OK, len(report.Errors)))
+	if r.furtherKept || ctx.Err() != nil {
+		return
+	}
+	r.furtherKept = true
+	further := check.Received(report)
+	r.keep(ctx, activities.EvidenceInput{Further: &further})
+}
+
+func (r *run) keep(ctx workflow.Context, in activities.EvidenceInput) {
+	in.Due, in.UUID = r.due(), r.uuid
+	var result activities.EvidenceResult
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary:                r.label("keep evidence"),
+		StartToCloseTimeout:    evidenceTimeout,
+		ScheduleToCloseTimeout: evidenceGivenUpAt,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retryPolicy(time.Second, 5*time.Second),
+	}), a.KeepEvidence, in).Get(ctx, &result)
+	if err != nil && ctx.Err() == nil {
+		workflow.GetLogger(ctx).Warn("evidence was not kept", "check", r.in.Ref.String(), "error", err)
+		r.note("evidence was not kept: " + reason(err))
+	}
+	r.wait(result.Waiting)
+}
+
+// wait has pieces of evidence wait in the result of the run, as many as fit.
+func (r *run) wait(pieces []check.Piece) {
+	size := 0
+	for _, piece := range r.unrecorded.Evidence {
+		size += len(piece.Content)
+	}
+	for _, piece := range pieces {
+		if size += len(piece.Content); size > maxWaitingEvidence {
+			r.note("evidence was not kept: there is too much of it to wait for the ledger")
+			return
+		}
+		r.unrecorded.Evidence = append(r.unrecorded.Evidence, piece)
+	}
+}
+
+// showRunning shows that a job runs. That this cannot be shown in time is no reason not to run it.
+func (r *run) showRunning(ctx workflow.Context) {
+	if err := r.setJobPhase(ctx, khv1.JobRunning, requestTimeout); err != nil && ctx.Err() == nil {
+		r.note("phase " + string(khv1.JobRunning) + " was not set")
+	}
+}
+
+func (r *run) setJobPhase(ctx workflow.Context, phase khv1.JobPhase, within time.Duration) error {
+	if r.in.Ref.Kind != khv1.KHJob || r.in.Given != nil { // a program's run is not the job's one run
+		return nil
+	}
+	err := shortly(ctx, step{r.label("set phase " + string(phase)), a.SetJobPhase}, persistently(within),
+		activities.SetJobPhaseInput{Ref: r.in.Ref, Phase: phase}, nil)
+	if err != nil {
+		return fmt.Errorf("set phase of %s: %w", r.in.Ref, err)
+	}
+	return nil
+}
+
+// removePod deletes a pod that has not ended. What it cannot remove in time is left to the worker's reaper and the pod's own
+// deadline.
+func (r *run) removePod(ctx workflow.Context, t *attempt) {
+	if t.over() {
+		return
+	}
+	pod := t.pod
+	pod.Deadline = time.Time{}
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary:                r.label("delete the pod"),
+		StartToCloseTimeout:    removeTimeout,
+		ScheduleToCloseTimeout: removeGivenUpAt,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retryPolicy(time.Second, 30*time.Second),
+	}), a.DeletePod, pod).Get(ctx, nil)
+	if err != nil && ctx.Err() == nil {
+		workflow.GetLogger(ctx).Warn("pod was not deleted", "check", r.in.Ref.String(), "pod", pod.Name, "error", err)
+		r.note("pod " + pod.Name + " was not deleted")
+	}
+}
