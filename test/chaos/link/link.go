@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -156,8 +157,8 @@ type parcel struct {
 	due     time.Time
 }
 
-// underway is how many parcels may be on a slow link.
-const underway = 64
+// underway is how many parcels may be on a slow link: so many that it is slow, but not narrow.
+const underway = 4096
 
 func (l *Link) pump(to, from net.Conn) {
 	parcels := make(chan parcel, underway)
@@ -165,11 +166,10 @@ func (l *Link) pump(to, from net.Conn) {
 	writer.Go(func() { l.deliver(to, from, parcels) })
 	defer writer.Wait()
 	defer close(parcels)
-	for {
-		buffer := make([]byte, 32<<10)
+	for buffer := make([]byte, 32<<10); ; {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			parcels <- parcel{buffer[:n], l.due()}
+			parcels <- parcel{slices.Clone(buffer[:n]), l.due()}
 		}
 		switch {
 		case errors.Is(err, io.EOF):
