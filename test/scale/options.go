@@ -95,6 +95,9 @@ func (o *options) name(store string) string {
 	return fmt.Sprintf("%s-%d-%s.json", store, o.checks, o.interval)
 }
 
+// needsPostgres is true when the ledger is in PostgreSQL: one in a file cannot hang.
+func (o *options) needsPostgres() bool { return o.postgres || o.hangFor > 0 }
+
 // complete fills in what follows from other flags, and makes paths absolute.
 func (o *options) complete(store string) error {
 	if o.warm == 0 {

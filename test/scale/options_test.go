@@ -38,6 +38,23 @@ func TestOptionsThatFollowFromOthers(t *testing.T) {
 	}
 }
 
+// The stack starts PostgreSQL for a ledger that hangs, whatever Temporal stores in, and the window holds the whole hang.
+func TestAHangingLedgerIsInPostgreSQL(t *testing.T) {
+	bin := tools(t)
+	for hang, want := range map[string]bool{"0s": false, "3m": true} {
+		o, err := readOptions([]string{"-bin", bin, "-for", "1m", "-hang-ledger", hang}, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.needsPostgres() != want || o.postgres {
+			t.Errorf("hang of %s: PostgreSQL %t, want %t, and Temporal's own store SQLite", hang, o.needsPostgres(), want)
+		}
+		if want && o.window != 5*time.Minute {
+			t.Errorf("window of %s, want the hang and a minute on each side", o.window)
+		}
+	}
+}
+
 func TestOptionsThatCannotBe(t *testing.T) {
 	bin := tools(t)
 	config := filepath.Join(bin, "khronicle") // any file
@@ -46,6 +63,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		"no checks":                             {"-n", "0"},
 		"interval below a second":               {"-interval", "10ms"},
 		"negative warm-up":                      {"-warm", "-1s"},
+		"negative hang":                         {"-hang-ledger", "-1s"},
 		"arguments of the other kind of server": {"-store", "postgres", "-dynamic-config", config, "-temporal-arg", "--headless"},
 		"argument without a flag":               {"300"},
 		"program that is not there":             {"-khronicle", filepath.Join(bin, "missing")},

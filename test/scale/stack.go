@@ -94,7 +94,7 @@ func (s *stack) up(ctx context.Context) error {
 	}{
 		{"starting Kubernetes", s.startCluster, true},
 		{"starting kwok", s.startKwok, true},
-		{"starting PostgreSQL", s.startPostgres, s.postgres},
+		{"starting PostgreSQL", s.startPostgres, s.needsPostgres()},
 		{"starting Temporal", s.startTemporal, true},
 		{"starting the roles", s.startRoles, true},
 		{"making the namespaces", s.makeNamespaces, true},
@@ -207,9 +207,6 @@ func (s *stack) startKwok(ctx context.Context) error {
 }
 
 func (s *stack) startPostgres(ctx context.Context) (err error) {
-	if !s.postgres && s.hangFor == 0 {
-		return nil
-	}
 	if s.database, err = newPostgres(s.databaseFolder()); err != nil {
 		return err
 	}
