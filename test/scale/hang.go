@@ -23,8 +23,10 @@ const (
 	around = time.Minute
 	// onTime is how late a tick may start: Temporal rounds its timers up to whole seconds, and a second is for all else.
 	onTime = 2 * time.Second
-	// catchUpWithin is how long after the window all records must be there.
+	// catchUpWithin is how long after the window all records must be there, with twice the time of the hang, and compareEvery how
+	// often that is looked at: to list all runs costs Temporal more than a run.
 	catchUpWithin = 5 * time.Minute
+	compareEvery  = 15 * time.Second
 )
 
 // hang is when the database hung, and what was there at its end.
@@ -118,30 +120,28 @@ func (s *stack) recordedBetween(ctx context.Context, from, to time.Time) (n int,
 func (s *stack) judgeHang(ctx context.Context, h hang, from, until time.Time) (*measure.Hang, error) {
 	progress("waiting until all records are there")
 	result := &measure.Hang{Seconds: h.to.Sub(h.from).Seconds(), Hung: h.recorded}
-	var last error
-	complete := eventually(ctx, catchUpWithin, func() bool {
-		f, err := s.collect(ctx, from.Add(-s.interval), until)
-		if last = err; err != nil {
-			return false
+	var f facts
+	for end := time.Now().Add(catchUpWithin + 2*s.hangFor); ; {
+		var err error
+		if f, err = s.collect(ctx, from.Add(-s.interval), until); err == nil {
+			result.Records, err = s.compare(ctx, f, from, until)
 		}
-		result.Records, last = s.compare(ctx, f, from, until)
-		return last == nil && result.Records.Due == result.Records.Recorded && len(result.Records.Wrong) == 0
-	})
-	result.CaughtUp = time.Since(h.to).Seconds()
-	if last != nil {
-		return result, last
+		if err != nil {
+			return result, err
+		}
+		result.CaughtUp = time.Since(h.to).Seconds()
+		progress("%d of %d records are there; %d things are not right yet", result.Records.Recorded, result.Records.Due, len(result.Records.Wrong))
+		if len(result.Records.Wrong) == 0 || time.Now().After(end) || !sleep(ctx, compareEvery) {
+			break
+		}
 	}
-	if !complete {
-		progress("not all records are there, %s after the hang", time.Since(h.to).Round(time.Second))
-	}
-	f, err := s.collect(ctx, from.Add(-s.interval), until)
 	var ticks measure.Ticks
 	for key, grid := range f.grids {
 		ticks.Add(grid.MatchDue(f.runs[key], h.from, h.to))
 	}
 	result.Due, result.Started, result.OnTime = ticks.Due, ticks.Started, ticks.OnTime(onTime)
 	result.Lateness = measure.QuantilesOf(ticks.Lateness)
-	return result, err
+	return result, ctx.Err()
 }
 
 func (s *stack) compare(ctx context.Context, f facts, from, until time.Time) (all measure.Records, err error) {
