@@ -38,7 +38,7 @@ type RepairInput struct {
 
 // RepairResult says how far the records are repaired.
 type RepairResult struct {
-	// Until is the end of the newest run up to which no record waits.
+	// Until is a time up to which no record waits of the runs that had ended by then.
 	Until time.Time
 	// Late are reports that the ledger has not taken.
 	Late []LateReport `json:",omitempty"`
@@ -111,7 +111,8 @@ func (a *Activities) putPiece(ctx context.Context, due Due, piece check.Piece) e
 // enterWaiting enters the records of runs that ended while the ledger did not answer, the oldest first.
 func (a *Activities) enterWaiting(ctx context.Context, result *RepairResult) error {
 	asked := time.Now()
-	waiting, err := a.Runs.Waiting(ctx, result.Until.Add(-visibilityLag))
+	listed := asked.Add(-visibilityLag) // what ended later may be listed later
+	waiting, err := a.Runs.Waiting(ctx, result.Until)
 	if err != nil {
 		return fmt.Errorf("list runs whose records wait: %w", err)
 	}
@@ -127,10 +128,12 @@ func (a *Activities) enterWaiting(ctx context.Context, result *RepairResult) err
 			return fmt.Errorf("enter a record that waits: %w", err)
 		}
 		result.Entered++
-		result.Until = run.Closed
+		if before := run.Closed.Add(-time.Millisecond); before.Before(listed) { // another run may have ended at the same time
+			result.Until = before
+		}
 		activity.RecordHeartbeat(ctx)
 	}
-	result.Until = asked
+	result.Until = listed
 	return nil
 }
 

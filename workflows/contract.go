@@ -205,7 +205,7 @@ type LostJobInput struct {
 
 // HousekeepingResult is what one housekeeping hands to the next.
 type HousekeepingResult struct {
-	// Until is the end of the newest run up to which no record waits.
+	// Until is a time up to which no record waits of the runs that had ended by then.
 	Until time.Time `json:",omitzero"`
 	// Late are late reports that the ledger has not taken.
 	Late []LateReport `json:",omitempty"`
