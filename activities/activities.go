@@ -50,8 +50,9 @@ type Ledger interface {
 type Runs interface {
 	// Start starts a run. For one that was started before under its run UUID, it returns the due time of that.
 	Start(ctx context.Context, run Run) (due time.Time, err error)
-	// Open is true for a run that has not ended, and false for one of which Temporal has no record.
-	Open(ctx context.Context, runUUID string) (bool, error)
+	// Open is true for a run that has not ended, and false for one of which Temporal has no record. Where a check is given, one
+	// that the first tick of its revision has still to start is open too.
+	Open(ctx context.Context, runUUID string, of check.Ref) (bool, error)
 	// Waiting returns runs whose records wait and that ended after a time, the oldest first.
 	Waiting(ctx context.Context, since time.Time) ([]WaitingRun, error)
 	// Unrecorded returns what the ledger has not taken of a closed run, from the result of the run.

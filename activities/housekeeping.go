@@ -183,7 +183,7 @@ func (a *Activities) closeIfLost(ctx context.Context, record ledger.Record, resu
 	if !a.Cluster.Watches(record.Namespace) { // the runs of other namespaces may be in another Temporal
 		return nil
 	}
-	open, err := a.Runs.Open(ctx, record.WorkflowID)
+	open, err := a.Runs.Open(ctx, record.WorkflowID, check.Ref{})
 	if err != nil || open {
 		return err
 	}

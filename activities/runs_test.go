@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
 )
 
 // fakeRuns are runs in Temporal.
@@ -51,7 +52,7 @@ func (f *fakeRuns) Start(_ context.Context, run activities.Run) (due time.Time, 
 	return run.Due.At, nil
 }
 
-func (f *fakeRuns) Open(_ context.Context, runUUID string) (bool, error) {
+func (f *fakeRuns) Open(_ context.Context, runUUID string, _ check.Ref) (bool, error) {
 	if f.down {
 		return false, errTemporalDown
 	}

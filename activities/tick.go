@@ -77,7 +77,7 @@ func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error)
 	}
 	now := time.Now()
 	result := TickResult{Nominal: in.nominal(schedule, now)}
-	result.Skipped, err = a.open(ctx, in.Previous)
+	result.Skipped, err = a.open(ctx, in.Previous, in.Ref)
 	if err != nil {
 		return TickResult{}, fmt.Errorf("look for the previous run of %s: %w", in.Ref, err)
 	}
@@ -178,11 +178,11 @@ func addSpan(spans []Span, next Span) []Span {
 	return append(spans, next)
 }
 
-func (a *Activities) open(ctx context.Context, runUUID string) (bool, error) {
+func (a *Activities) open(ctx context.Context, runUUID string, of check.Ref) (bool, error) {
 	if runUUID == "" {
 		return false, nil
 	}
-	return a.Runs.Open(ctx, runUUID)
+	return a.Runs.Open(ctx, runUUID, of)
 }
 
 // recordsAtATime is what one transaction of the ledger takes.

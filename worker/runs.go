@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -57,8 +58,11 @@ func (r runs) dueOf(ctx context.Context, run activities.Run) (time.Time, error) 
 }
 
 // Open implements activities.Runs.
-func (r runs) Open(ctx context.Context, runUUID string) (bool, error) {
+func (r runs) Open(ctx context.Context, runUUID string, of check.Ref) (bool, error) {
 	info, err := r.describe(ctx, runUUID)
+	if info == nil && err == nil && of.UID != "" {
+		info, err = r.describe(ctx, workflows.FirstRunID(of))
+	}
 	return workflows.Open(info.GetStatus()), err
 }
 

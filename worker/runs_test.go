@@ -162,16 +162,39 @@ func TestOpenRuns(t *testing.T) {
 		enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: false,
 	} {
 		f.describe[runUUID] = &workflowpb.WorkflowExecutionInfo{Status: status}
-		if open, err := (runs{f}).Open(t.Context(), runUUID); err != nil || open != want {
+		if open, err := (runs{f}).Open(t.Context(), runUUID, check.Ref{}); err != nil || open != want {
 			t.Errorf("%s: open is %t, error %v", status, open, err)
 		}
 	}
-	if open, err := (runs{f}).Open(t.Context(), "unknown"); err != nil || open {
+	if open, err := (runs{f}).Open(t.Context(), "unknown", check.Ref{}); err != nil || open {
 		t.Errorf("unknown: open is %t, error %v, want it not to be open", open, err)
 	}
 	f.down = errors.New("unavailable")
-	if _, err := (runs{f}).Open(t.Context(), runUUID); err == nil {
+	if _, err := (runs{f}).Open(t.Context(), runUUID, check.Ref{}); err == nil {
 		t.Error("no error, though Temporal cannot be asked")
+	}
+}
+
+// When no worker was there at first, the first tick and the next one begin at the same moment: the first run is not open yet.
+func TestARunThatTheFirstTickHasStillToStartIsOpen(t *testing.T) {
+	of := check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: "u-1", Generation: 2}
+	running := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	ended := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED}
+	first := workflows.FirstRunID(of)
+	tests := []struct {
+		name  string
+		known map[string]*workflowpb.WorkflowExecutionInfo
+		want  bool
+	}{
+		{"the first tick is open", map[string]*workflowpb.WorkflowExecutionInfo{first: running}, true},
+		{"the first tick has ended", map[string]*workflowpb.WorkflowExecutionInfo{first: ended}, false},
+		{"the run has ended", map[string]*workflowpb.WorkflowExecutionInfo{first: running, runUUID: ended}, false},
+		{"Temporal has no record of either", nil, false},
+	}
+	for _, tt := range tests {
+		if open, err := (runs{&fakeTemporal{describe: tt.known}}).Open(t.Context(), runUUID, of); err != nil || open != tt.want {
+			t.Errorf("%s: open is %t, error %v, want %t", tt.name, open, err, tt.want)
+		}
 	}
 }
 

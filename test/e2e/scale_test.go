@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"slices"
@@ -15,18 +16,25 @@ import (
 )
 
 var (
-	manyChecks   = flag.Int("many", 60, "how many checks TestManyChecksAtOnce applies")
+	manyChecks   = flag.Int("many", 40, "how many checks TestManyChecksAtOnce applies")
 	manyInterval = flag.Duration("many-interval", time.Minute, "their interval")
 )
 
-// exitSlack is how long after its interval the outcome of a check's first run may be there: the run itself.
-const exitSlack = 20 * time.Second
+// startSlack is how long after its interval the pod of a check's first run may be made.
+const startSlack = 10 * time.Second
 
-// TestManyChecksAtOnce applies many checks together. Each runs within its interval, their starts are spread, every run that
-// was begun ends in one outcome, and the edit of one disturbs no other.
+// TestManyChecksAtOnce applies many checks together. Each is started within its interval, their starts are spread, every run that
+// was begun ends in one outcome, and the edit of one disturbs no other. How fast the node starts their pods is not judged.
 func TestManyChecksAtOnce(t *testing.T) {
 	startAtOnce(t, 20)
-	namespace := newNamespace(t)
+	var namespace string
+	t.Cleanup(func() { // the next test has the node to itself
+		eventually(t, 2*time.Minute, "the pods are gone", func() (bool, string) {
+			pods, err := under.kube.core.CoreV1().Pods(namespace).List(context.Background(), metav1.ListOptions{})
+			return err == nil && len(pods.Items) == 0, fmt.Sprintf("%d, error %v", len(pods.Items), err)
+		})
+	})
+	namespace = newNamespace(t)
 	applied := time.Now()
 	for i := range *manyChecks {
 		c := demoCheck(namespace, fmt.Sprintf("many-%03d", i), nil)
@@ -35,22 +43,14 @@ func TestManyChecksAtOnce(t *testing.T) {
 	}
 	t.Logf("applied %d checks in %s", *manyChecks, time.Since(applied).Round(time.Millisecond))
 	edited, schedules := "many-000", map[string]string{}
-	awaitState(t, namespace, edited, *manyInterval+exitSlack, "an outcome", anyState)
+	awaitState(t, namespace, edited, 2*time.Minute, "an outcome", anyState)
 	for _, id := range workflowIDs(t, scheduleQuery(namespace)) {
 		schedules[id] = scheduleRun(t, id)
 	}
 	edit(t, namespace, edited, func(c *khv1.KuberhealthyCheck) { c.Spec.ExtraLabels = map[string]string{"edited": "true"} })
 
-	var late []string
 	for i := range *manyChecks {
-		name := fmt.Sprintf("many-%03d", i)
-		state := awaitState(t, namespace, name, time.Until(applied.Add(*manyInterval+exitSlack))+time.Second, "OK", func(s khv1.WorkloadDetails) bool { return s.OK })
-		if state.LastRun.After(applied.Add(*manyInterval + exitSlack)) {
-			late = append(late, name)
-		}
-	}
-	if len(late) > 0 {
-		t.Errorf("first outcome after the interval: %v", late)
+		awaitState(t, namespace, fmt.Sprintf("many-%03d", i), *manyInterval+2*time.Minute, "OK", func(s khv1.WorkloadDetails) bool { return s.OK })
 	}
 	checkSpread(t, namespace, applied)
 	for id, run := range schedules {
@@ -58,7 +58,7 @@ func TestManyChecksAtOnce(t *testing.T) {
 			t.Errorf("the edit of %s restarted the schedule %s", edited, id)
 		}
 	}
-	eventually(t, exitSlack, "all first runs have ended in an outcome", func() (bool, string) {
+	eventually(t, time.Minute, "all first runs have ended in an outcome", func() (bool, string) {
 		n, err := temporal(t).CountWorkflow(t.Context(), countRequest(fmt.Sprintf(
 			"KhNamespace = '%s' AND WorkflowType = 'CheckRun' AND KhOutcome = 'succeeded'", namespace)))
 		return err == nil && n.GetCount() > int64(*manyChecks), fmt.Sprintf("%d, error %v", n.GetCount(), err)
@@ -105,7 +105,10 @@ func checkSpread(t *testing.T, namespace string, applied time.Time) {
 	}
 	const buckets = 10
 	var counts [buckets + 1]int
-	for _, at := range first {
+	for name, at := range first {
+		if after := at.Sub(applied); after > *manyInterval+startSlack {
+			t.Errorf("the first pod of %s was made after %s", name, after.Round(time.Second))
+		}
 		bucket := int(at.Sub(applied) * buckets / *manyInterval)
 		counts[max(0, min(bucket, buckets))]++
 	}
