@@ -36,8 +36,9 @@ type Options struct {
 }
 
 // pragmas are settings of the file database. All of the server's reads and writes go over one connection, and its lists of
-// workflows have many indexes: the default cache of 2 MB holds a small part of what one write touches.
-var pragmas = []string{"journal_mode=wal", "synchronous=normal", "cache_size=-65536", "temp_store=memory"}
+// workflows have many indexes: the default cache of 2 MB holds a small part of what one write touches, and a checkpoint after 4 MB
+// writes the same pages again and again.
+var pragmas = []string{"journal_mode=wal", "synchronous=normal", "cache_size=-65536", "temp_store=memory", "wal_autocheckpoint=8000"}
 
 // dynamicConfig are settings of the server that the CLI has otherwise.
 var dynamicConfig = []string{
@@ -46,6 +47,9 @@ var dynamicConfig = []string{
 	// The CLI lets the server read its search attributes from the database for every workflow task, so that new ones can
 	// be used at once. Khronicle's are there from the start.
 	"system.forceSearchAttributesCacheRefreshOnRead=false",
+	// One partition of a task queue carries far more than one process: four would only forward tasks and polls to one another.
+	"matching.numTaskqueueReadPartitions=1",
+	"matching.numTaskqueueWritePartitions=1",
 }
 
 // Args returns the command line of the server, with Khronicle's search attributes. docs/operations.md says what the settings

@@ -19,9 +19,11 @@ func TestArgs(t *testing.T) {
 		"server", "start-dev", "--ip", "127.0.0.1", "--port", "7233", "--ui-port", "8233",
 		"--db-filename", "/state/temporal.db", "--log-level", "error",
 		"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
-		"--sqlite-pragma", "cache_size=-65536", "--sqlite-pragma", "temp_store=memory",
+		"--sqlite-pragma", "cache_size=-65536", "--sqlite-pragma", "temp_store=memory", "--sqlite-pragma", "wal_autocheckpoint=8000",
 		"--dynamic-config-value", "system.enableActivityEagerExecution=true",
 		"--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=false",
+		"--dynamic-config-value", "matching.numTaskqueueReadPartitions=1",
+		"--dynamic-config-value", "matching.numTaskqueueWritePartitions=1",
 		"--search-attribute", "KhCheck=Keyword", "--search-attribute", "KhNamespace=Keyword", "--search-attribute", "KhOutcome=Keyword",
 		"--search-attribute", "KhRecord=Keyword", "--search-attribute", "KhReported=Keyword",
 	}
