@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -50,11 +51,12 @@ type Ledger interface {
 type Runs interface {
 	// Start starts a run. For one that was started before under its run UUID, it returns the due time of that.
 	Start(ctx context.Context, run Run) (due time.Time, err error)
-	// Open is true for a run that has not ended, and false for one of which Temporal has no record. Where a check is given, one
-	// that the first tick of its revision has still to start is open too.
-	Open(ctx context.Context, runUUID string, of check.Ref) (bool, error)
-	// Waiting returns runs whose records wait and that ended after a time, the oldest first.
-	Waiting(ctx context.Context, since time.Time) ([]WaitingRun, error)
+	// Open is true for a run that has not ended, and false for one of which Temporal has no record. One that the tick with the
+	// workflow ID first has still to start is open too; first may be empty.
+	Open(ctx context.Context, runUUID, first string) (bool, error)
+	// Waiting returns runs whose records wait and that ended after one time and not after another, the oldest first. Of very many,
+	// it returns some, and all is false.
+	Waiting(ctx context.Context, since, until time.Time) (found []WaitingRun, all bool, err error)
 	// Unrecorded returns what the ledger has not taken of a closed run, from the result of the run.
 	Unrecorded(ctx context.Context, run WaitingRun) (Unrecorded, error)
 	// Heartbeat sends a heartbeat of an activity, with details, at once.
@@ -124,4 +126,8 @@ type Pod struct {
 	Namespace, Name string
 	// Deadline is when to stop looking. The zero time means never.
 	Deadline time.Time
+}
+
+func (p Pod) key() types.NamespacedName {
+	return types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
 }

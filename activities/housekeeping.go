@@ -108,33 +108,61 @@ func (a *Activities) putPiece(ctx context.Context, due Due, piece check.Piece) e
 	return err
 }
 
-// enterWaiting enters the records of runs that ended while the ledger did not answer, the oldest first.
+// enterWaiting enters the records of runs that ended while the ledger did not answer, the oldest first. After a long outage there
+// are more of them than can be listed together: it asks for those of a part of the time, which it halves until they can.
 func (a *Activities) enterWaiting(ctx context.Context, result *RepairResult) error {
 	asked := time.Now()
-	listed := asked.Add(-visibilityLag) // what ended later may be listed later
-	waiting, err := a.Runs.Waiting(ctx, result.Until)
-	if err != nil {
-		return fmt.Errorf("list runs whose records wait: %w", err)
+	from, listed := result.Until, asked // what has ended just now may be listed later
+	if epoch := time.Unix(0, 0); from.Before(epoch) {
+		from = epoch
 	}
-	for _, run := range waiting {
-		if time.Since(asked) > enterFor {
-			return nil
-		}
-		left, err := a.Runs.Unrecorded(ctx, run)
-		if err == nil {
-			err = a.enter(ctx, left)
-		}
+	var errs []error
+	for part := listed.Sub(from); from.Before(listed) && time.Since(asked) < enterFor; {
+		until := from.Add(min(part, listed.Sub(from)))
+		waiting, all, err := a.Runs.Waiting(ctx, from, until)
 		if err != nil {
-			return fmt.Errorf("enter a record that waits: %w", err)
+			return errors.Join(append(errs, fmt.Errorf("list runs whose records wait: %w", err))...)
 		}
-		result.Entered++
-		if before := run.Closed.Add(-time.Millisecond); before.Before(listed) { // another run may have ended at the same time
-			result.Until = before
+		if !all && part > time.Second {
+			part /= 2
+			continue
 		}
-		activity.RecordHeartbeat(ctx)
+		for _, run := range waiting {
+			if time.Since(asked) > enterFor {
+				return errors.Join(errs...)
+			}
+			if err := a.enterRun(ctx, run); err != nil {
+				errs = append(errs, fmt.Errorf("enter a record that waits: %w", err))
+				continue
+			}
+			result.Entered++
+			if len(errs) == 0 { // another run may have ended at the same time
+				result.Until = earlier(run.Closed.Add(-time.Millisecond), asked.Add(-visibilityLag))
+			}
+			activity.RecordHeartbeat(ctx)
+		}
+		if len(errs) == 0 {
+			result.Until = earlier(until, asked.Add(-visibilityLag))
+		}
+		from, part = until, 2*part
 	}
-	result.Until = listed
-	return nil
+	return errors.Join(errs...)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// enterRun enters what the ledger has not taken of a closed run.
+func (a *Activities) enterRun(ctx context.Context, run WaitingRun) error {
+	left, err := a.Runs.Unrecorded(ctx, run)
+	if err != nil {
+		return err
+	}
+	return a.enter(ctx, left)
 }
 
 // enter enters what the ledger has not taken of one run.
@@ -183,7 +211,7 @@ func (a *Activities) closeIfLost(ctx context.Context, record ledger.Record, resu
 	if !a.Cluster.Watches(record.Namespace) { // the runs of other namespaces may be in another Temporal
 		return nil
 	}
-	open, err := a.Runs.Open(ctx, record.WorkflowID, check.Ref{})
+	open, err := a.Runs.Open(ctx, record.WorkflowID, "")
 	if err != nil || open {
 		return err
 	}

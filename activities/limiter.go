@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Limiter says when a checker pod may start: so many a second, and so many that have not ended. Who has to wait queues by
@@ -15,51 +16,59 @@ import (
 type Limiter struct {
 	starts *rate.Limiter
 	most   int
-	// running returns how many checker pods have not ended, as far as this worker sees.
-	running func() int
+	pods   Pods
 
 	mu sync.Mutex
 	// queues are those who wait, by namespace. turns are these namespaces, the next one first: the first in its queue is
 	// the one who may ask for a start. Its channel is closed.
 	queues map[string][]chan struct{}
 	turns  []string
-	// recent are when this worker let pods start that running may not show yet.
-	recent []time.Time
+	// recent are the pods that this worker let start and does not see yet, and since when.
+	recent map[types.NamespacedName]time.Time
+}
+
+// Pods are the checker pods that a worker sees.
+type Pods interface {
+	// UnfinishedPods is how many have not ended.
+	UnfinishedPods() int
+	// HasPod is true for a pod that is there, ended or not.
+	HasPod(namespace, name string) bool
 }
 
 const (
-	// seenWithin is how soon a pod that was let start is among those that run.
-	seenWithin = 2 * time.Second
+	// seenWithin is how soon a pod that was let start is seen, if it was made: the creation may be tried for some seconds.
+	seenWithin = 15 * time.Second
 	// lookAgain is how often a full cluster is looked at for room.
 	lookAgain = 100 * time.Millisecond
 )
 
 // NewLimiter returns a limiter of starts a second, twice as many at once, and of pods that have not ended. 0 means no limit.
-func NewLimiter(perSecond float64, most int, running func() int) *Limiter {
+func NewLimiter(perSecond float64, most int, pods Pods) *Limiter {
 	starts := rate.NewLimiter(rate.Inf, 0)
 	if perSecond > 0 {
 		starts = rate.NewLimiter(rate.Limit(perSecond), max(int(2*perSecond), 1))
 	}
-	return &Limiter{starts: starts, most: most, running: running, queues: map[string][]chan struct{}{}}
+	return &Limiter{starts: starts, most: most, pods: pods, queues: map[string][]chan struct{}{}, recent: map[types.NamespacedName]time.Time{}}
 }
 
-// TryStart is true when a pod may start now. Nobody who queues is overtaken.
-func (l *Limiter) TryStart() bool {
+// TryStart is true when a pod may start now, also when it is asked again for the same pod. Nobody who queues is overtaken.
+func (l *Limiter) TryStart(pod Pod) bool {
 	if l == nil {
 		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.turns) == 0 && l.admit(time.Now()) == 0
+	_, again := l.recent[pod.key()]
+	return again || l.pods.HasPod(pod.Namespace, pod.Name) || len(l.turns) == 0 && l.admit(pod, time.Now()) == 0
 }
 
-// AwaitStart queues until a pod of the namespace may start, or until ctx ends.
-func (l *Limiter) AwaitStart(ctx context.Context, namespace string) error {
+// AwaitStart queues until a pod may start, or until ctx ends.
+func (l *Limiter) AwaitStart(ctx context.Context, pod Pod) error {
 	if l == nil {
 		return nil
 	}
-	turn := l.join(namespace)
-	defer l.leave(namespace, turn)
+	turn := l.join(pod.Namespace)
+	defer l.leave(pod.Namespace, turn)
 	select {
 	case <-turn:
 	case <-ctx.Done():
@@ -67,7 +76,7 @@ func (l *Limiter) AwaitStart(ctx context.Context, namespace string) error {
 	}
 	for {
 		l.mu.Lock()
-		pause := l.admit(time.Now())
+		pause := l.admit(pod, time.Now())
 		l.mu.Unlock()
 		if pause == 0 {
 			return nil
@@ -95,22 +104,27 @@ func (l *Limiter) Queued() int {
 }
 
 // admit counts a start and returns 0. When there is no room for it, it returns when to ask again.
-func (l *Limiter) admit(now time.Time) (pause time.Duration) {
-	if l.most > 0 {
-		l.recent = slices.DeleteFunc(l.recent, func(at time.Time) bool { return now.Sub(at) > seenWithin })
-		if l.running()+len(l.recent) >= l.most {
-			return lookAgain
-		}
+func (l *Limiter) admit(pod Pod, now time.Time) (pause time.Duration) {
+	l.forget(now)
+	if l.most > 0 && l.pods.UnfinishedPods()+len(l.recent) >= l.most {
+		return lookAgain
 	}
 	start := l.starts.ReserveN(now, 1)
 	if pause := start.DelayFrom(now); pause > 0 {
 		start.CancelAt(now)
 		return max(pause, time.Millisecond)
 	}
-	if l.most > 0 {
-		l.recent = append(l.recent, now)
-	}
+	l.recent[pod.key()] = now
 	return 0
+}
+
+// forget drops the pods that are seen by now, or were not made.
+func (l *Limiter) forget(now time.Time) {
+	for pod, at := range l.recent {
+		if now.Sub(at) > seenWithin || l.pods.HasPod(pod.Namespace, pod.Name) {
+			delete(l.recent, pod)
+		}
+	}
 }
 
 func (l *Limiter) join(namespace string) (turn chan struct{}) {

@@ -18,7 +18,48 @@ import (
 	"github.com/khronicle/khronicle/activities"
 )
 
-func none() int { return 0 }
+// pods is so many pods that run, of which none is one that was asked for.
+type pods int
+
+func (n pods) UnfinishedPods() int        { return int(n) }
+func (n pods) HasPod(string, string) bool { return false }
+
+// seenPods are the pods that a worker sees.
+type seenPods struct {
+	mu   sync.Mutex
+	seen map[string]bool // false for one that has ended
+}
+
+func (c *seenPods) UnfinishedPods() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, unfinished := range c.seen {
+		if unfinished {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *seenPods) HasPod(_, name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, has := c.seen[name]
+	return has
+}
+
+func (c *seenPods) set(name string, unfinished bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen[name] = unfinished
+}
+
+// another is another pod of a namespace at each call.
+func another(namespace string) activities.Pod {
+	return activities.Pod{Namespace: namespace, Name: fmt.Sprint("pod-", lastPod.Add(1))}
+}
+
+var lastPod atomic.Int64
 
 // line are those who wait for a limiter, and who was let start, in this order.
 type line struct {
@@ -31,7 +72,7 @@ type line struct {
 // join has a pod of a namespace wait in the line.
 func (l *line) join(ctx context.Context, namespace string) {
 	l.waiting.Go(func() {
-		if l.limiter.AwaitStart(ctx, namespace) == nil {
+		if l.limiter.AwaitStart(ctx, another(namespace)) == nil {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.started = append(l.started, namespace)
@@ -48,11 +89,11 @@ func (l *line) hasStarted() bool {
 
 func TestLimiterLetsSoManyStartASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := line{limiter: activities.NewLimiter(10, 0, none)}
+		l := line{limiter: activities.NewLimiter(10, 0, pods(0))}
 		began := time.Now()
 		for range 120 {
 			l.waiting.Go(func() {
-				if err := l.limiter.AwaitStart(t.Context(), "shop"); err != nil {
+				if err := l.limiter.AwaitStart(t.Context(), another("shop")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -62,7 +103,7 @@ func TestLimiterLetsSoManyStartASecond(t *testing.T) {
 			t.Errorf("120 starts took %s, want 10s: 20 at once, and then 10 a second", took)
 		}
 		for n, want := range []bool{false, true, false} {
-			if got := l.limiter.TryStart(); got != want {
+			if got := l.limiter.TryStart(another("shop")); got != want {
 				t.Errorf("call %d of TryStart is %t, want %t", n, got, want)
 			}
 			if n == 0 {
@@ -73,9 +114,9 @@ func TestLimiterLetsSoManyStartASecond(t *testing.T) {
 }
 
 func TestLimiterWithoutLimits(t *testing.T) {
-	for name, limiter := range map[string]*activities.Limiter{"nil": nil, "0": activities.NewLimiter(0, 0, nil)} {
+	for name, limiter := range map[string]*activities.Limiter{"nil": nil, "0": activities.NewLimiter(0, 0, pods(0))} {
 		for range 1000 {
-			if !limiter.TryStart() || limiter.AwaitStart(t.Context(), "shop") != nil {
+			if !limiter.TryStart(another("shop")) || limiter.AwaitStart(t.Context(), another("shop")) != nil {
 				t.Fatalf("%s: a pod may not start", name)
 			}
 		}
@@ -87,50 +128,79 @@ func TestLimiterWithoutLimits(t *testing.T) {
 
 func TestLimiterLetsSoManyRunAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var running, most atomic.Int64
-		limiter := activities.NewLimiter(0, 5, func() int { return int(running.Load()) })
+		var most atomic.Int64
+		cluster := &seenPods{seen: map[string]bool{}}
+		limiter := activities.NewLimiter(0, 5, cluster)
 		var pods sync.WaitGroup
 		for range 30 {
 			pods.Go(func() {
-				if err := limiter.AwaitStart(t.Context(), "shop"); err != nil {
+				pod := another("shop")
+				if err := limiter.AwaitStart(t.Context(), pod); err != nil {
 					t.Error(err)
 				}
 				time.Sleep(300 * time.Millisecond) // until it is seen
-				most.Store(max(most.Load(), running.Add(1)))
-				time.Sleep(3 * time.Second)
-				running.Add(-1)
+				cluster.set(pod.Name, true)
+				most.Store(max(most.Load(), int64(cluster.UnfinishedPods())))
+				time.Sleep(700 * time.Millisecond)
+				cluster.set(pod.Name, false)
 			})
 		}
+		began := time.Now()
 		pods.Wait()
-		if most.Load() != 5 {
-			t.Errorf("%d pods ran at once, want 5", most.Load())
+		if took := time.Since(began); most.Load() != 5 || took > 7*time.Second {
+			t.Errorf("%d pods ran at once, and 30 took %s, want 5 at once, each of which counts once: a good second for five", most.Load(), took)
 		}
 	})
 }
 
 func TestLimiterCountsPodsThatAreNotSeenYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limiter := activities.NewLimiter(0, 2, none)
+		limiter := activities.NewLimiter(0, 2, pods(0))
 		for n, want := range []bool{true, true, false} {
-			if limiter.TryStart() != want {
+			if limiter.TryStart(another("shop")) != want {
 				t.Errorf("start %d: want %t of two at once, though none is seen", n+1, want)
 			}
 		}
-		time.Sleep(3 * time.Second) // by now they would be seen
-		if !limiter.TryStart() {
+		time.Sleep(16 * time.Second) // by now they would be seen
+		if !limiter.TryStart(another("shop")) {
 			t.Error("no start, although the others are not there")
 		}
 	})
 }
 
+// The creation of a pod may be tried several times.
+func TestLimiterCountsAPodOnceThatIsAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter, pod := activities.NewLimiter(1, 1, pods(0)), another("shop")
+		for range 3 {
+			if !limiter.TryStart(pod) {
+				t.Error("a pod that may start may not start again")
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if limiter.TryStart(another("shop")) {
+			t.Error("a second pod may start, though one may run at once")
+		}
+	})
+}
+
+// The answer to the creation of a pod may have been lost.
+func TestLimiterDoesNotQueueAPodThatIsThere(t *testing.T) {
+	pod := another("shop")
+	limiter := activities.NewLimiter(0, 1, &seenPods{seen: map[string]bool{pod.Name: true}})
+	if !limiter.TryStart(pod) || limiter.TryStart(another("shop")) {
+		t.Error("want the pod that is there to go on, and no other to start")
+	}
+}
+
 // A namespace with many checks does not hold up another.
 func TestLimiterIsFairBetweenNamespaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := line{limiter: activities.NewLimiter(1, 0, none)}
-		for l.limiter.TryStart() {
+		l := line{limiter: activities.NewLimiter(1, 0, pods(0))}
+		for l.limiter.TryStart(another("shop")) {
 		}
 		for range 1000 {
-			l.waiting.Go(func() { _ = l.limiter.AwaitStart(t.Context(), "many") })
+			l.waiting.Go(func() { _ = l.limiter.AwaitStart(t.Context(), another("many")) })
 		}
 		synctest.Wait()
 		l.join(t.Context(), "one")
@@ -148,8 +218,8 @@ func TestLimiterIsFairBetweenNamespaces(t *testing.T) {
 // Who leaves the queue and who joins again changes no other's turn.
 func TestLimiterTakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := line{limiter: activities.NewLimiter(1, 0, none)}
-		for l.limiter.TryStart() {
+		l := line{limiter: activities.NewLimiter(1, 0, pods(0))}
+		for l.limiter.TryStart(another("shop")) {
 		}
 		leaving, leave := context.WithCancel(t.Context())
 		for _, namespace := range []string{"a", "a", "a", "b", "c"} {
@@ -170,16 +240,11 @@ func TestLimiterTakesTurns(t *testing.T) {
 
 func TestLimiterIsNotOvertakenByTryStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		full := true
-		l := line{limiter: activities.NewLimiter(0, 1, func() int {
-			if full {
-				return 1
-			}
-			return 0
-		})}
+		cluster := &seenPods{seen: map[string]bool{"running": true}}
+		l := line{limiter: activities.NewLimiter(0, 1, cluster)}
 		l.join(t.Context(), "shop")
-		full = false
-		if l.limiter.TryStart() {
+		cluster.set("running", false)
+		if l.limiter.TryStart(another("shop")) {
 			t.Error("a pod starts before one that waits")
 		}
 		l.waiting.Wait()
@@ -188,13 +253,13 @@ func TestLimiterIsNotOvertakenByTryStart(t *testing.T) {
 
 func TestEndOfTheContextLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limiter := activities.NewLimiter(0, 1, func() int { return 1 })
+		limiter := activities.NewLimiter(0, 1, pods(1))
 		cause := errors.New("the worker is stopping")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var waiting sync.WaitGroup
 		for n := range 10 {
 			waiting.Go(func() {
-				if err := limiter.AwaitStart(ctx, fmt.Sprint("ns-", n%3)); !errors.Is(err, cause) {
+				if err := limiter.AwaitStart(ctx, another(fmt.Sprint("ns-", n%3))); !errors.Is(err, cause) {
 					t.Errorf("error %v, want the cause", err)
 				}
 			})
@@ -214,8 +279,8 @@ func TestEndOfTheContextLeavesTheQueue(t *testing.T) {
 // Whoever leaves at whatever moment, no start is lost and nobody waits for ever.
 func TestNoStartIsLostByThoseWhoLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limiter := activities.NewLimiter(10, 0, none)
-		for limiter.TryStart() {
+		limiter := activities.NewLimiter(10, 0, pods(0))
+		for limiter.TryStart(another("shop")) {
 		}
 		random := rand.New(rand.NewPCG(1, 2))
 		var started atomic.Int64
@@ -224,7 +289,7 @@ func TestNoStartIsLostByThoseWhoLeave(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(60))*time.Second)
 			all.Go(func() {
 				defer cancel()
-				if limiter.AwaitStart(ctx, fmt.Sprint("ns-", n%7)) == nil {
+				if limiter.AwaitStart(ctx, another(fmt.Sprint("ns-", n%7))) == nil {
 					started.Add(1)
 				}
 			})
@@ -241,7 +306,7 @@ func TestNoStartIsLostByThoseWhoLeave(t *testing.T) {
 func TestLimiterHasNoGoroutineWhenNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		before := runtime.NumGoroutine()
-		l := line{limiter: activities.NewLimiter(10, 3, none)}
+		l := line{limiter: activities.NewLimiter(10, 3, pods(0))}
 		for range 10 {
 			l.join(t.Context(), "shop")
 		}

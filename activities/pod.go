@@ -42,6 +42,10 @@ type Attempt struct {
 	Given *Given `json:",omitempty"`
 }
 
+func (a Attempt) pod() Pod {
+	return Pod{Namespace: a.Due.Ref.Namespace, Name: a.check().PodName(a.Due.Ref.Name)}
+}
+
 func (a Attempt) check() check.Attempt {
 	return check.Attempt{UUID: a.UUID, Attempt: a.Number, Deadline: a.Deadline, Avoid: a.Avoid}
 }
@@ -70,7 +74,7 @@ type CreatePodResult struct {
 // be called again: the same run and attempt have one pod. One that an earlier call made counts, also when a quota, an edit or
 // a deletion since would refuse it.
 func (a *Activities) CreatePod(ctx context.Context, attempt Attempt) (CreatePodResult, error) {
-	if !attempt.Admitted && !a.Limiter.TryStart() {
+	if !attempt.Admitted && !a.Limiter.TryStart(attempt.pod()) {
 		return CreatePodResult{Queued: true}, nil
 	}
 	a.openRecord(ctx, attempt)
@@ -82,24 +86,19 @@ func (a *Activities) CreatePod(ctx context.Context, attempt Attempt) (CreatePodR
 	return a.madeBefore(ctx, attempt, result)
 }
 
-// AwaitStartInput names the attempt that waits for its turn.
-type AwaitStartInput struct {
-	Namespace string
-}
-
 // AwaitStart returns when the pod of an attempt may start. A further call queues anew.
-func (a *Activities) AwaitStart(ctx context.Context, in AwaitStartInput) error {
+func (a *Activities) AwaitStart(ctx context.Context, pod Pod) error {
 	waiting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer heartbeat(ctx, cancel, nil)()
-	return a.Limiter.AwaitStart(waiting, in.Namespace)
+	return a.Limiter.AwaitStart(waiting, pod)
 }
 
 // madeBefore finds the pod of an earlier call whose answer was lost: the API server asks quotas and webhooks before it looks
 // whether there is a pod of that name. Without one, the refusal stands.
 func (a *Activities) madeBefore(ctx context.Context, attempt Attempt, refusal CreatePodResult) (CreatePodResult, error) {
-	name := attempt.check().PodName(attempt.Due.Ref.Name)
-	pod, err := a.Cluster.LivePod(ctx, attempt.Due.Ref.Namespace, name)
+	named := attempt.pod()
+	pod, err := a.Cluster.LivePod(ctx, named.Namespace, named.Name)
 	switch {
 	case err != nil:
 		return CreatePodResult{}, err

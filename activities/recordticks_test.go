@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,7 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
+	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
@@ -131,6 +134,42 @@ func TestTicksThatCannotBeRecordedAreTriedAgain(t *testing.T) {
 				t.Errorf("%v: error %v, want one that is final: %t", refuse, err, final)
 			}
 		}
+	}
+}
+
+// ledgerWithRoom takes so many parts, and refuses those after them.
+type ledgerWithRoom struct {
+	*fakeLedger
+	parts int
+}
+
+func (l *ledgerWithRoom) RecordTicks(ctx context.Context, records []ledger.Record) ([]ledger.Record, error) {
+	if l.parts--; l.parts < 0 {
+		return nil, errors.New("disk is full")
+	}
+	return l.fakeLedger.RecordTicks(ctx, records)
+}
+
+// Another attempt goes on where the one before ended, and has counted what that one recorded.
+func TestRecordTicksGoesOnAfterAnError(t *testing.T) {
+	const due = 5000
+	kept, beats := &ledgerWithRoom{fakeLedger: &fakeLedger{}, parts: 10}, &pulse{}
+	a, env := worker(&fakeCluster{})
+	a.Ledger = kept
+	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{beats}})
+	in := minutely(
+		activities.Span{After: dueAt, Through: minute(10), Outcome: check.Skipped}, activities.Span{After: minute(10), Through: minute(due), Outcome: check.Missed})
+	if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil {
+		t.Fatal("no error of a ledger that is full")
+	}
+	env.SetHeartbeatDetails(beats.details[len(beats.details)-1][0])
+	kept.parts = 1000
+	encoded, err := env.ExecuteActivity(a.RecordTicks, in)
+	if got, want := value[activities.TickCounts](t, encoded, err), (activities.TickCounts{Skipped: 10, Missed: due - 10}); got != want {
+		t.Errorf("counts are %+v, want %+v", got, want)
+	}
+	if n := len(slices.Concat(kept.ticks...)); n != due || len(kept.rows) != due {
+		t.Errorf("%d ticks were recorded, %d of them different, want each of %d once", n, len(kept.rows), due)
 	}
 }
 

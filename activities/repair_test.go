@@ -87,14 +87,14 @@ func TestRepairGoesNoFurtherThanWhatIsEntered(t *testing.T) {
 			n      int
 		}{
 			{"after 20 s", 6 * time.Second, "", since.Add(3*time.Second - time.Millisecond), 4},
-			{"when a result cannot be read", 0, "run-2", since.Add(time.Second - time.Millisecond), 2},
+			{"when a result cannot be read", 0, "run-2", since.Add(time.Second - time.Millisecond), 9},
 		}
 		for _, tt := range tests {
 			runs, kept := waitingRuns(since, 10), &fakeLedger{}
 			runs.slow, runs.unread = tt.slow, tt.unread
 			got := repair(t, runs, kept, activities.RepairInput{Since: since.Add(-time.Second)})
 			if !got.Until.Equal(tt.until) || got.Entered != tt.n {
-				t.Errorf("%s: result is %+v, want %d entered, until %s", tt.name, got, tt.n, tt.until)
+				t.Errorf("%s: result is %+v, want %d entered, and to go on from %s", tt.name, got, tt.n, tt.until)
 			}
 			runs.slow, runs.unread = 0, ""
 			got = repair(t, runs, kept, activities.RepairInput{Since: got.Until})
@@ -125,6 +125,23 @@ func TestRepairGoesOnWhereTheOneBeforeEnded(t *testing.T) {
 		}
 		if len(seen) != 50 {
 			t.Errorf("%d of 50 records are entered after four repairs, until %s", len(seen), got.Until)
+		}
+	})
+}
+
+// After a very long outage more records wait than can be listed together.
+func TestRepairEntersMoreRecordsThanAreListedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs, kept := waitingRuns(time.Now().Add(-time.Hour), 500), &fakeLedger{}
+		runs.listed = 20
+		got := repair(t, runs, kept, activities.RepairInput{})
+		for n, uuid := range finishedRuns(kept) {
+			if want := fmt.Sprint("run-", n); uuid != want {
+				t.Fatalf("record %d is that of %s, want %s: the oldest first, each once", n, uuid, want)
+			}
+		}
+		if got.Entered != 500 || !got.Until.Equal(time.Now().Add(-time.Minute)) {
+			t.Errorf("result %+v, want 500 entered", got)
 		}
 	})
 }

@@ -118,7 +118,7 @@ func TestOpeningTheRecordNeverDelaysThePod(t *testing.T) {
 func TestPodIsQueuedWhenTheLimiterSaysNo(t *testing.T) {
 	kept := &fakeLedger{}
 	a, env := worker(&fakeCluster{workload: present(validCheck()), createPod: func(pod *corev1.Pod) (*corev1.Pod, error) { return pod, nil }})
-	a.Ledger, a.Limiter = kept, activities.NewLimiter(0, 1, func() int { return 1 })
+	a.Ledger, a.Limiter = kept, activities.NewLimiter(0, 1, pods(1))
 	encoded, err := env.ExecuteActivity(a.CreatePod, attempt(1))
 	if diff := cmp.Diff(activities.CreatePodResult{Queued: true}, value[activities.CreatePodResult](t, encoded, err)); diff != "" || len(kept.begun) > 0 {
 		t.Errorf("opened %v, result differs (-want +got):\n%s", kept.begun, diff)

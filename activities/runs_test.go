@@ -9,7 +9,6 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/khronicle/khronicle/activities"
-	"github.com/khronicle/khronicle/check"
 )
 
 // fakeRuns are runs in Temporal.
@@ -23,8 +22,9 @@ type fakeRuns struct {
 	// waiting are closed runs whose records wait, and unrecorded what they have in their results.
 	waiting    []activities.WaitingRun
 	unrecorded map[string]activities.Unrecorded
-	// since is the time after which Waiting was asked for last.
-	since time.Time
+	// since is the time after which Waiting was asked for last, and listed how many runs it lists together. 0 means all.
+	since  time.Time
+	listed int
 	// slow is how long it takes to read a result, and unread the run whose result cannot be read.
 	slow   time.Duration
 	unread string
@@ -52,19 +52,27 @@ func (f *fakeRuns) Start(_ context.Context, run activities.Run) (due time.Time, 
 	return run.Due.At, nil
 }
 
-func (f *fakeRuns) Open(_ context.Context, runUUID string, _ check.Ref) (bool, error) {
+func (f *fakeRuns) Open(_ context.Context, runUUID, _ string) (bool, error) {
 	if f.down {
 		return false, errTemporalDown
 	}
 	return slices.Contains(f.open, runUUID), nil
 }
 
-func (f *fakeRuns) Waiting(_ context.Context, since time.Time) ([]activities.WaitingRun, error) {
+func (f *fakeRuns) Waiting(_ context.Context, since, until time.Time) (found []activities.WaitingRun, all bool, err error) {
 	if f.down {
-		return nil, errTemporalDown
+		return nil, false, errTemporalDown
 	}
 	f.since = since
-	return slices.DeleteFunc(slices.Clone(f.waiting), func(run activities.WaitingRun) bool { return !run.Closed.After(since) }), nil
+	for _, run := range f.waiting {
+		if run.Closed.After(since) && !run.Closed.After(until) {
+			found = append(found, run)
+		}
+	}
+	if f.listed > 0 && len(found) > f.listed {
+		return found[:f.listed], false, nil
+	}
+	return found, true, nil
 }
 
 func (f *fakeRuns) Unrecorded(_ context.Context, run activities.WaitingRun) (activities.Unrecorded, error) {

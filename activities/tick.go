@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -30,11 +31,14 @@ type TickInput struct {
 	// Schedule and Anchor say when the ticks are due.
 	Schedule check.ScheduleSpec `json:",omitzero"`
 	Anchor   time.Time          `json:",omitzero"`
-	// Last is the due time of the tick before, and Since the time after which Temporal scheduled this one.
+	// Last is the due time of the tick before, and Since the time after which Temporal scheduled this one. Now is when it began.
+	// Since and Now are of one clock, Temporal's: that of the worker may differ.
 	Last  time.Time `json:",omitzero"`
 	Since time.Time `json:",omitzero"`
-	// Previous is the run UUID of the run before; it may be open. RunUUID is that of the run to start.
-	Previous, RunUUID string
+	Now   time.Time `json:",omitzero"`
+	// Previous is the run UUID of the run before; it may be open. First is the workflow ID of a tick that may still have to start
+	// it. RunUUID is that of the run to start.
+	Previous, First, RunUUID string
 	// Unrecorded are due times that the ledger did not take from the ticks before.
 	Unrecorded []Span `json:",omitempty"`
 }
@@ -75,9 +79,8 @@ func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error)
 	if err != nil {
 		return TickResult{}, err
 	}
-	now := time.Now()
-	result := TickResult{Nominal: in.nominal(schedule, now)}
-	result.Skipped, err = a.open(ctx, in.Previous, in.Ref)
+	result := TickResult{Nominal: in.nominal(schedule)}
+	result.Skipped, err = a.open(ctx, in.Previous, in.First)
 	if err != nil {
 		return TickResult{}, fmt.Errorf("look for the previous run of %s: %w", in.Ref, err)
 	}
@@ -88,10 +91,10 @@ func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error)
 			return TickResult{}, fmt.Errorf("start a run of %s: %w", in.Ref, err)
 		}
 	}
-	result.Delay = max(now.Sub(result.Nominal), 0)
+	result.Delay = max(in.Now.Sub(result.Nominal), 0)
 	if in.Trigger == check.TriggerSchedule {
 		spans := in.spans(schedule, result)
-		result.Unrecorded = a.enterSpans(ctx, in.Ref, schedule, in.Anchor, spans, mostAtOnce, &result.Recorded)
+		result.Unrecorded = a.enterSpans(ctx, in.Ref, schedule, in.Anchor, spans, &result.Recorded)
 		endEarlyInTheSecond(ctx, schedule)
 	}
 	return result, nil
@@ -110,7 +113,8 @@ const (
 func endEarlyInTheSecond(ctx context.Context, schedule check.Schedule) {
 	now := time.Now()
 	part := now.Sub(now.Truncate(time.Second))
-	if part < latePart || schedule.Interval(now) < alignsFrom {
+	deadline, bounded := ctx.Deadline()
+	if part < latePart || schedule.Interval(now) < alignsFrom || bounded && deadline.Sub(now) < time.Second {
 		return
 	}
 	timer := time.NewTimer(time.Second - part)
@@ -138,16 +142,16 @@ func (in TickInput) schedule() (check.Schedule, error) {
 	return schedule, nil
 }
 
-func (in TickInput) nominal(schedule check.Schedule, now time.Time) time.Time {
+func (in TickInput) nominal(schedule check.Schedule) time.Time {
 	switch {
 	case in.Trigger == check.TriggerSchedule:
 		after := in.Since
 		if in.Last.After(after) {
 			after = in.Last
 		}
-		return schedule.Nominal(in.Anchor, after, now)
+		return schedule.Nominal(in.Anchor, after, in.Now)
 	case in.Due.IsZero():
-		return now
+		return in.Now
 	}
 	return in.Due
 }
@@ -178,11 +182,11 @@ func addSpan(spans []Span, next Span) []Span {
 	return append(spans, next)
 }
 
-func (a *Activities) open(ctx context.Context, runUUID string, of check.Ref) (bool, error) {
+func (a *Activities) open(ctx context.Context, runUUID, first string) (bool, error) {
 	if runUUID == "" {
 		return false, nil
 	}
-	return a.Runs.Open(ctx, runUUID, of)
+	return a.Runs.Open(ctx, runUUID, first)
 }
 
 // recordsAtATime is what one transaction of the ledger takes.
@@ -191,11 +195,12 @@ const recordsAtATime = 256
 // enterWithin bounds how long a tick waits for the ledger: its run has started by then.
 const enterWithin = 2 * time.Second
 
-// enterSpans enters due times into the ledger, at most so many, and returns those that it has not taken. Without a ledger it
+// enterSpans enters due times into the ledger, at most mostAtOnce, and returns those that it has not taken. Without a ledger it
 // counts them.
-func (a *Activities) enterSpans(ctx context.Context, ref check.Ref, schedule check.Schedule, anchor time.Time, spans []Span, most int, counts *TickCounts) (left []Span) {
+func (a *Activities) enterSpans(ctx context.Context, ref check.Ref, schedule check.Schedule, anchor time.Time, spans []Span, counts *TickCounts) (left []Span) {
 	ctx, cancel := context.WithTimeout(ctx, enterWithin)
 	defer cancel()
+	most := mostAtOnce
 	for i, span := range spans {
 		n, through, err := a.enterSpan(ctx, ref, schedule, anchor, span, most, counts)
 		if most -= n; err == nil && through.Equal(span.Through) {
@@ -278,28 +283,40 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TickCounts
 	if err != nil {
 		return TickCounts{}, temporal.NewNonRetryableApplicationError("read the schedule of "+in.Ref.String(), ScheduleInvalid, err)
 	}
-	if ok, err := a.sinceNewest(ctx, &in); err != nil || !ok {
+	left := ticksLeft{Anchor: in.Anchor, Spans: in.Spans}
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &left); err != nil {
+			return TickCounts{}, fmt.Errorf("read how many ticks of %s are recorded: %w", in.Ref, err)
+		}
+	} else if ok, err := a.sinceNewest(ctx, in, &left); err != nil || !ok {
 		return TickCounts{}, err
 	}
-	var counts TickCounts
-	for _, span := range in.Spans {
-		for done := false; !done; {
-			n, through, err := a.enterSpan(ctx, in.Ref, schedule, in.Anchor, span, mostAtOnce, &counts)
-			if errors.Is(err, ledger.ErrInvalid) {
-				return counts, temporal.NewNonRetryableApplicationError("the ledger refuses ticks of "+in.Ref.String(), RecordRefused, err)
-			}
-			if err != nil {
-				return counts, fmt.Errorf("record ticks of %s: %w", in.Ref, err)
-			}
-			done, span.After = n < mostAtOnce, through
-			activity.RecordHeartbeat(ctx)
+	for len(left.Spans) > 0 {
+		span := &left.Spans[0]
+		n, through, err := a.enterSpan(ctx, in.Ref, schedule, left.Anchor, *span, mostAtOnce, &left.Counts)
+		if span.After = through; err == nil && n < mostAtOnce {
+			left.Spans = left.Spans[1:]
+		}
+		activity.RecordHeartbeat(ctx, left)
+		if errors.Is(err, ledger.ErrInvalid) {
+			return left.Counts, temporal.NewNonRetryableApplicationError("the ledger refuses ticks of "+in.Ref.String(), RecordRefused, err)
+		}
+		if err != nil {
+			return left.Counts, fmt.Errorf("record ticks of %s: %w", in.Ref, err)
 		}
 	}
-	return counts, nil
+	return left.Counts, nil
+}
+
+// ticksLeft is what is left of the work of RecordTicks, and what it has counted: another attempt goes on there.
+type ticksLeft struct {
+	Anchor time.Time
+	Spans  []Span
+	Counts TickCounts
 }
 
 // sinceNewest sets the beginning of the first span, where the newest tick in the ledger says it; ok is false where nothing does.
-func (a *Activities) sinceNewest(ctx context.Context, in *TicksInput) (ok bool, err error) {
+func (a *Activities) sinceNewest(ctx context.Context, in TicksInput, left *ticksLeft) (ok bool, err error) {
 	if !in.SinceNewest || len(in.Spans) == 0 {
 		return true, nil
 	}
@@ -310,6 +327,7 @@ func (a *Activities) sinceNewest(ctx context.Context, in *TicksInput) (ok bool, 
 	if err != nil {
 		return false, fmt.Errorf("read the newest tick of %s: %w", in.Ref, err)
 	}
-	in.Spans[0].After, in.Anchor = newest.Nominal, newest.Nominal
+	left.Anchor, left.Spans = newest.Nominal, slices.Clone(in.Spans)
+	left.Spans[0].After = newest.Nominal
 	return ok, nil
 }

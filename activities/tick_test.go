@@ -35,6 +35,7 @@ func ticks(t *testing.T, name string, test func(t *testing.T, anchor time.Time, 
 			a.Runs, a.Ledger = runs, kept
 			test(t, time.Now(), runs, kept, func(in activities.TickInput) activities.TickResult {
 				t.Helper()
+				in.Now = time.Now()
 				encoded, err := env.ExecuteActivity(a.Tick, in)
 				return value[activities.TickResult](t, encoded, err)
 			})
@@ -155,7 +156,7 @@ func TestTickAfterAnOutageOverTheBeginningOfSummerTime(t *testing.T) {
 		last := time.Date(2000, 3, 24, 1, 30, 0, 0, time.UTC)
 		encoded, err := env.ExecuteActivity(a.Tick, activities.TickInput{
 			Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{Schedule: "30 2 * * *", TimeZone: "Europe/Berlin"},
-			Anchor: last, Last: last, Since: last.Add(time.Second), RunUUID: runUUID,
+			Anchor: last, Last: last, Since: last.Add(time.Second), Now: time.Now(), RunUUID: runUUID,
 		})
 		got := value[activities.TickResult](t, encoded, err)
 		if want := time.Date(2000, 3, 28, 0, 30, 0, 0, time.UTC); !got.Nominal.Equal(want) {
@@ -172,6 +173,23 @@ func TestTickAfterAnOutageOverTheBeginningOfSummerTime(t *testing.T) {
 }
 
 // A tick that Temporal does not let decide is tried again: it neither starts nor skips.
+// The worker's clock may be ahead of Temporal's, by which ticks are scheduled.
+func TestATickIsDueByTheClockOfTemporal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, env := worker(&fakeCluster{})
+		kept := &fakeLedger{}
+		a.Runs, a.Ledger = &fakeRuns{}, kept
+		anchor := time.Now()
+		time.Sleep(2*time.Minute + 3*time.Second) // as the worker sees it
+		in := tickAt(anchor, 0)
+		in.Now = anchor.Add(time.Minute + 58*time.Second)
+		encoded, err := env.ExecuteActivity(a.Tick, in)
+		if got := value[activities.TickResult](t, encoded, err); !got.Nominal.Equal(anchor.Add(time.Minute)) || len(kept.rows) > 0 {
+			t.Errorf("result %+v, recorded %v, want it due after a minute, and none missed", got, kept.rows)
+		}
+	})
+}
+
 func TestTickWithoutTemporalIsTriedAgain(t *testing.T) {
 	for _, previous := range []string{"", "before"} {
 		a, env := worker(&fakeCluster{})

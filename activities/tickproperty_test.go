@@ -50,7 +50,7 @@ func (c *cronWorkflow) tick(t *testing.T, n int, late time.Duration) {
 		c.runs.open = []string{c.run}
 	}
 	in := activities.TickInput{
-		Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Schedule: c.spec, Anchor: c.anchor, Last: c.last, Since: c.since,
+		Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Schedule: c.spec, Anchor: c.anchor, Last: c.last, Since: c.since, Now: time.Now(),
 		Previous: c.run, RunUUID: fmt.Sprint("run-", n), Unrecorded: c.unrecorded,
 	}
 	encoded, err := c.env.ExecuteActivity(c.a.Tick, in)

@@ -144,7 +144,9 @@ func TestTickWithoutALedgerCountsOnly(t *testing.T) {
 		a, env := worker(&fakeCluster{})
 		anchor := time.Now()
 		time.Sleep(3 * time.Minute)
-		encoded, err := env.ExecuteActivity(a.Tick, tickAt(anchor, 0))
+		in := tickAt(anchor, 0)
+		in.Now = time.Now()
+		encoded, err := env.ExecuteActivity(a.Tick, in)
 		want := activities.TickResult{Nominal: anchor.Add(3 * time.Minute), Recorded: activities.TickCounts{Missed: 2}}
 		if diff := cmp.Diff(want, value[activities.TickResult](t, encoded, err)); diff != "" {
 			t.Errorf("result (-want +got):\n%s", diff)

@@ -154,12 +154,12 @@ func TestWatchPodThatCannotBeRead(t *testing.T) {
 
 // A worker that stops gives its waits back at once, so that another goes on with them.
 func TestWaitsEndWithTheWorker(t *testing.T) {
-	full := activities.NewLimiter(0, 1, func() int { return 1 })
+	full := activities.NewLimiter(0, 1, pods(1))
 	waits := map[string]func(*activities.Activities) (do, in any){
 		"WatchPod":  func(a *activities.Activities) (do, in any) { return a.WatchPod, watched() },
 		"DeletePod": func(a *activities.Activities) (do, in any) { return a.DeletePod, onPod() },
 		"AwaitStart": func(a *activities.Activities) (do, in any) {
-			return a.AwaitStart, activities.AwaitStartInput{Namespace: "shop"}
+			return a.AwaitStart, onPod()
 		},
 	}
 	for name, wait := range waits {

@@ -96,7 +96,7 @@ func (c *Cluster) watch(o Options) error {
 			c.states.add(listWatch(c.statesIn(namespace)), &khv1.KuberhealthyState{})
 		}
 		if o.Pods {
-			c.pods.add(c.checkerPods(namespace), &corev1.Pod{}, cache.Indexers{podIPIndex: reportingAddresses, checkIndex: checkOfPod})
+			c.pods.add(c.checkerPods(namespace), &corev1.Pod{}, cache.Indexers{podIPIndex: reportingAddresses})
 		}
 	}
 	return errors.Join(c.pods.onChange(c.podWaiters), c.pods.onChange(c.departed.handler()), c.pods.onChange(&c.unfinished))

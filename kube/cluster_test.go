@@ -165,7 +165,7 @@ func TestClusterWatchesOnlyCheckerPods(t *testing.T) {
 		other := checkerPod("other")
 		other.Labels = nil
 		cluster := synced(t, newAPIServer(checkerPod("cart-1"), other), watching)
-		if pods := cluster.PodsOf("", ""); len(pods) != 1 || pods[0].Name != "cart-1" {
+		if pods := cluster.Pods(); len(pods) != 1 || pods[0].Name != "cart-1" {
 			t.Errorf("pods %v, want cart-1 alone", pods)
 		}
 	})

@@ -67,28 +67,17 @@ func (c *Cluster) DeletePod(ctx context.Context, namespace, name string) error {
 	return nil
 }
 
-// PodsOf returns the cached checker pods of a check, or of a namespace if name is empty, or of all. They must not be
-// changed. Of pods that have succeeded only a part is cached; see trimPod.
-func (c *Cluster) PodsOf(namespace, name string) []*corev1.Pod {
-	if name == "" {
-		return c.pods.list(namespace)
-	}
-	return c.pods.having(checkIndex, namespace+"/"+name)
-}
-
-// checkIndex finds checker pods by the namespace and name of their check.
-const checkIndex = "check"
-
-func checkOfPod(obj any) ([]string, error) {
-	pod, ok := obj.(*corev1.Pod)
-	if !ok || pod.Labels[protocol.LabelCheckName] == "" {
-		return nil, nil
-	}
-	return []string{pod.Namespace + "/" + pod.Labels[protocol.LabelCheckName]}, nil
-}
+// Pods returns the cached checker pods, which must not be changed. Of pods that have succeeded only a part is cached; see trimPod.
+func (c *Cluster) Pods() []*corev1.Pod { return c.pods.list("") }
 
 // UnfinishedPods returns how many cached checker pods have neither succeeded nor failed.
 func (c *Cluster) UnfinishedPods() int { return c.unfinished.count() }
+
+// HasPod is true for a cached checker pod, ended or not.
+func (c *Cluster) HasPod(namespace, name string) bool {
+	_, ok := c.pods.get(namespace, name)
+	return ok
+}
 
 // unfinished counts the pods that have not ended. It is an informer's event handler.
 type unfinished struct {

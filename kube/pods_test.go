@@ -165,35 +165,24 @@ func TestDeletePod(t *testing.T) {
 	}
 }
 
-func TestPodsOf(t *testing.T) {
-	pod := func(namespace, checkName, name string) *corev1.Pod {
+func TestPodsAreThoseOfAllNamespaces(t *testing.T) {
+	pod := func(namespace, name string) *corev1.Pod {
 		p := checkerPod(name)
-		p.Namespace, p.Labels["kuberhealthy-check-name"] = namespace, checkName
+		p.Namespace = namespace
 		return p
 	}
-	tests := []struct {
-		name             string
-		namespace, check string
-		want             []string
-	}{
-		{"of a check", "shop", "cart", []string{"cart-1", "cart-2"}},
-		{"of a namespace", "shop", "", []string{"cart-1", "cart-2", "till-1"}},
-		{"all", "", "", []string{"cart-1", "cart-2", "cart-3", "till-1"}},
-		{"of a check that has none", "shop", "door", nil},
-	}
 	synctest.Test(t, func(t *testing.T) {
-		cluster := synced(t, newAPIServer(
-			pod("shop", "cart", "cart-1"), pod("shop", "cart", "cart-2"), pod("shop", "till", "till-1"), pod("bank", "cart", "cart-3"),
-		), watching)
-		for _, tt := range tests {
-			var got []string
-			for _, p := range cluster.PodsOf(tt.namespace, tt.check) {
-				got = append(got, p.Name)
+		cluster := synced(t, newAPIServer(pod("shop", "cart-1"), pod("shop", "till-1"), pod("bank", "cart-3")), watching)
+		var got []string
+		for _, p := range cluster.Pods() {
+			got = append(got, p.Name)
+			if !cluster.HasPod(p.Namespace, p.Name) || cluster.HasPod(p.Namespace, "other") {
+				t.Errorf("want pod %s to be there, and no other", p.Name)
 			}
-			slices.Sort(got)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("%s: pods differ (-want +got):\n%s", tt.name, diff)
-			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff([]string{"cart-1", "cart-3", "till-1"}, got); diff != "" {
+			t.Errorf("pods differ (-want +got):\n%s", diff)
 		}
 	})
 }

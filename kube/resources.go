@@ -16,7 +16,8 @@ import (
 
 // Check returns a cached check, which must not be changed.
 func (c *Cluster) Check(namespace, name string) (*khv1.KuberhealthyCheck, bool) {
-	return c.checks.get(namespace, name)
+	found, ok := c.checks.get(namespace, name)
+	return found, ok && found.DeletionTimestamp == nil
 }
 
 // Checks returns the cached checks, which must not be changed.
@@ -151,10 +152,10 @@ func writeState(ctx context.Context, states stateWriter, present *khv1.Kuberheal
 // LiveCheck asks the API server for a check; it returns nil when there is none.
 func (c *Cluster) LiveCheck(ctx context.Context, namespace, name string) (*khv1.KuberhealthyCheck, error) {
 	found, err := c.checksIn(namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err), err == nil && found.DeletionTimestamp != nil:
 		return nil, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("get khcheck %s/%s: %w", namespace, name, err)
 	}
 	return found, nil

@@ -152,15 +152,11 @@ var selectNewest = selectRecords + ` WHERE r.check_id = $1 AND r.trigger = $2 AN
 // Last returns the newest record of a check with a trigger and a nominal time before another, closed or open; ok is false where
 // there is none. It goes to one place of the key, and reads on over records of the check with other triggers alone.
 func (l *Ledger) Last(ctx context.Context, checkUID string, trigger check.Trigger, before time.Time) (r Record, ok bool, err error) {
-	return l.last(ctx, selectNewest, checkUID, trigger, before)
-}
-
-func (l *Ledger) last(ctx context.Context, query, checkUID string, trigger check.Trigger, before time.Time) (r Record, ok bool, err error) {
 	var id int64
 	db := l.reader()
 	err = queryRows(ctx, db, `SELECT id FROM checks WHERE uid = $1`, func(scan scanner) error { return scan(&id) }, checkUID)
 	if err == nil {
-		r, ok, err = queryRecord(ctx, db, query, id, triggerIndex(trigger), ceilMicro(before))
+		r, ok, err = queryRecord(ctx, db, selectNewest, id, triggerIndex(trigger), ceilMicro(before))
 	}
 	if err != nil {
 		return Record{}, false, fmt.Errorf("last record of %s (%s): %w", checkUID, trigger, err)

@@ -24,7 +24,8 @@ const (
 	suspectFor = time.Minute
 	// unknownFor is how long an answer "unknown run" holds for a run UUID. A run that has ended never opens again.
 	unknownFor = 10 * time.Second
-	// maxQuestions bounds the signals in flight to runs that are not known to be open: those whose answer no limit has seen.
+	// maxQuestions bounds the signals in flight to runs that are not known to be open: those whose answer no limit has seen. One
+	// source has half of them at most.
 	maxQuestions = 128
 	// One replica passes on so many reports, of so many bytes in all, to one run. The run ignores all but the first, and
 	// Temporal terminates a run with a history of 50 MiB.
@@ -48,9 +49,11 @@ var (
 // admission decides about which reports Temporal is asked.
 type admission struct {
 	total     *rate.Limiter
-	questions chan struct{}
+	questions slots
 
 	mu sync.Mutex
+	// own has the questions of each source, by address.
+	own *lru.Cache
 	// unknown has the time until which the answer "unknown run" holds, by run UUID.
 	unknown *lru.Cache
 	// open has the runs that accepted a report lately, and asking those whose first report is in flight, by run UUID.
@@ -80,7 +83,7 @@ func (s *source) exhausted(now time.Time) bool {
 
 func newAdmission() *admission {
 	return &admission{
-		total: rate.NewLimiter(totalRate, totalRate), questions: make(chan struct{}, maxQuestions),
+		total: rate.NewLimiter(totalRate, totalRate), questions: make(slots, maxQuestions), own: lru.New(maxSources),
 		unknown: lru.New(maxUnknown), open: lru.New(maxOpen), asking: map[string]*passedOn{}, sources: lru.New(maxSources),
 	}
 }
@@ -126,15 +129,13 @@ func (a *admission) run(runUUID string) *passedOn {
 
 // signal lets a report of so many bytes through send, Temporal's answer to which it learns from, or returns why it does not.
 func (a *admission) signal(ctx context.Context, runUUID string, from netip.Addr, size int, send func() error) error {
-	a.mu.Lock()
-	open := a.isOpen(runUUID)
-	a.mu.Unlock()
+	open, own := a.look(runUUID, from)
 	if !open {
-		select {
-		case a.questions <- struct{}{}:
-			defer func() { <-a.questions }()
-		case <-ctx.Done():
-			return ctx.Err()
+		for _, questions := range []slots{own, a.questions} {
+			if err := questions.take(ctx); err != nil {
+				return err
+			}
+			defer questions.free()
 		}
 	}
 	asker, err := a.begin(runUUID, from, size)
@@ -145,6 +146,32 @@ func (a *admission) signal(ctx context.Context, runUUID string, from netip.Addr,
 	a.end(runUUID, from, asker, err)
 	return err
 }
+
+// look returns whether a run is known to be open, and the questions of a source.
+func (a *admission) look(runUUID string, from netip.Addr) (open bool, own slots) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if known, ok := a.own.Get(from); ok {
+		return a.isOpen(runUUID), known.(slots)
+	}
+	own = make(slots, maxQuestions/2)
+	a.own.Add(from, own)
+	return a.isOpen(runUUID), own
+}
+
+// slots bounds what is in flight.
+type slots chan struct{}
+
+func (s slots) take(ctx context.Context) error {
+	select {
+	case s <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s slots) free() { <-s }
 
 // begin counts a report before it is sent: one whose answer is lost may be stored. It returns the source whose question the
 // report is, or nil if that does not matter.

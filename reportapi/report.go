@@ -28,8 +28,9 @@ import (
 // three times, 2 MiB each at most; the API server takes 1.5 MiB.
 const maxReport = 512 << 10
 
-// signalTimeout bounds the wait for Temporal to store a report. The client tries again for 30 seconds.
-const signalTimeout = 2 * time.Second
+// signalTimeout bounds the wait for Temporal to store a report. One try of the client takes 10 seconds at most, and it tries again
+// for 30 seconds.
+const signalTimeout = 5 * time.Second
 
 // retryAfter is the header of 429, in seconds. A source gets sourceRate tries in that time.
 const retryAfter = "1"

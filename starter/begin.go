@@ -68,6 +68,9 @@ func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.Kub
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
 	if last.open {
+		if err := s.refuseRun(ctx, last); err != nil {
+			return 0, err
+		}
 		if err := s.terminate(ctx, id, last.runID, "the check has changed"); err != nil {
 			return 0, err
 		}
@@ -78,16 +81,17 @@ func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.Kub
 			return lookAgain, nil
 		}
 	}
-	if err := s.recordTicks(ctx, ticksBetween(c, last, time.Now())); err != nil {
+	covered := time.Now()
+	if err := s.recordTicks(ctx, ticksBetween(c, last, covered)); err != nil {
 		return 0, err
 	}
-	previous := last.openRun.uuid
+	previous := last.openRun
 	if todo != pause {
 		if previous, err = s.startFirst(ctx, c); err != nil {
 			return 0, err
 		}
 	}
-	in := scheduleInput(c, previous)
+	in := scheduleInput(c, previous, covered)
 	if todo != start {
 		var known bool
 		in.Paused = true
@@ -96,6 +100,26 @@ func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.Kub
 		}
 	}
 	return 0, s.startSchedule(ctx, todo, in)
+}
+
+// refuseRun keeps a tick that has begun and not decided from starting its run later: its worker may be slow, or cut off. The run's
+// workflow ID is taken.
+func (s *starter) refuseRun(ctx context.Context, last schedule) error {
+	if last.input.Paused || !last.begun(time.Now()) {
+		return nil
+	}
+	taken, err := s.start(ctx, workflows.NoRunOptions(last.runID, last.input.Ref), workflows.NoRunType, nil)
+	switch {
+	case isStarted(err): // what becomes of that run is decided once the tick has ended
+		return nil
+	case err != nil:
+		return err
+	}
+	err = s.Temporal.TerminateWorkflow(ctx, last.runID, taken.GetRunID(), "the run must not start any more")
+	if err != nil && !isNotFound(err) {
+		return fmt.Errorf("terminate the workflow in the place of a run of %s: %w", last.input.Ref, err)
+	}
+	return nil
 }
 
 // end ends the schedule of a check that was deleted: it cancels the runs, which then delete their pods, and records the last
@@ -111,24 +135,32 @@ func (s *starter) end(ctx context.Context, id string, c *khv1.KuberhealthyCheck,
 			return cacheBehind, err
 		}
 	}
-	if err := s.cancelRuns(ctx, last); err != nil {
+	open, err := s.cancelRuns(ctx, last)
+	if err != nil {
 		return 0, err
 	}
-	if err := s.recordTicks(ctx, ticksOf(last, before)); err != nil {
+	ticks := ticksOf(last, before)
+	if open && !last.input.Paused { // the tick that is still to come would have been skipped
+		ticks.Spans[len(ticks.Spans)-1].Outcome = check.Skipped
+	}
+	if err := s.recordTicks(ctx, ticks); err != nil {
 		return 0, err
 	}
 	return after, s.terminate(ctx, id, last.runID, "the check was deleted")
 }
 
-// cancelRuns cancels the runs of a schedule that may be open, and the tick that is to start the first one.
-func (s *starter) cancelRuns(ctx context.Context, last schedule) error {
+// cancelRuns cancels the runs of a schedule that may be open, and the tick that is to start the first one. open is true when one was.
+func (s *starter) cancelRuns(ctx context.Context, last schedule) (open bool, err error) {
 	var errs []error
 	for _, run := range last.runs(time.Now()) {
-		if err := s.Temporal.CancelWorkflow(ctx, run.workflowID, ""); err != nil && !isNotFound(err) {
+		switch err := s.Temporal.CancelWorkflow(ctx, run.workflowID, ""); {
+		case err == nil:
+			open = true
+		case !isNotFound(err):
 			errs = append(errs, fmt.Errorf("cancel a run of %s: %w", last.input.Ref, err))
 		}
 	}
-	return errors.Join(errs...)
+	return open, errors.Join(errs...)
 }
 
 // errChanged is the error of a schedule that is not the one which was to be replaced. What to do has to be found out anew.
@@ -169,18 +201,21 @@ func (s *starter) recordTicks(ctx context.Context, in workflows.TicksInput) erro
 	return nil
 }
 
-// startFirst starts the first run of a revision of a check, once, and returns its run UUID.
-func (s *starter) startFirst(ctx context.Context, c *khv1.KuberhealthyCheck) (runUUID string, err error) {
+// startFirst starts the tick that starts the first run of a revision of a check, once, and returns both.
+func (s *starter) startFirst(ctx context.Context, c *khv1.KuberhealthyCheck) (first run, err error) {
 	in := firstInput(c)
-	tick, err := s.start(ctx, workflows.SingleTickOptions(workflows.FirstRunID(in.Ref), in), workflows.ScheduledCheck, in)
+	first.workflowID = workflows.FirstRunID(in.Ref)
+	tick, err := s.start(ctx, workflows.SingleTickOptions(first.workflowID, in), workflows.ScheduledCheck, in)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
-		return started.RunId, nil
+		first.uuid = started.RunId
 	case err != nil:
-		return "", err
+		return first, err
+	default:
+		first.uuid = tick.GetRunID()
 	}
-	return tick.GetRunID(), nil
+	return first, nil
 }
 
 // startSchedule starts the cron workflow of a check. When another starter was faster, it has started the same.

@@ -101,6 +101,8 @@ func (f *fakeTemporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkfl
 	case o.ID == workflows.HousekeepingID:
 	case w.workflowType == "RecordTicks":
 		f.did = append(f.did, "record ticks")
+	case w.workflowType == workflows.NoRunType:
+		f.did = append(f.did, refused)
 	default:
 		f.did = append(f.did, "start "+o.ID)
 	}
@@ -110,8 +112,14 @@ func (f *fakeTemporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkfl
 	return started{runID: w.runID}, nil
 }
 
+// refused is what is done when a tick is kept from starting its run.
+const refused = "refuse run"
+
 // nameOf is the type of a workflow, as Temporal derives it from the function.
 func nameOf(workflow any) string {
+	if name, ok := workflow.(string); ok {
+		return name
+	}
 	name := runtime.FuncForPC(reflect.ValueOf(workflow).Pointer()).Name()
 	return name[strings.LastIndex(name, ".")+1:]
 }
@@ -284,7 +292,9 @@ func (f *fakeTemporal) TerminateWorkflow(_ context.Context, id, runID, why strin
 		return serviceerror.NewNotFound("workflow execution already completed")
 	}
 	f.close(w, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED)
-	f.did = append(f.did, "terminate "+id+": "+why)
+	if w.workflowType != workflows.NoRunType {
+		f.did = append(f.did, "terminate "+id+": "+why)
+	}
 	return nil
 }
 

@@ -21,8 +21,8 @@ func (s *starter) reconcileJob(ctx context.Context, k key) (after time.Duration,
 	case job.Spec.Phase == "":
 		in := jobInput(job)
 		_, err := s.start(ctx, workflows.SingleTickOptions(workflows.JobRunID(in.Ref), in), workflows.ScheduledCheck, in)
-		if isStarted(err) {
-			return 0, nil
+		if isStarted(err) { // its phase is about to be written, or was lost when the job was replaced
+			return s.reconcileRunningJob(ctx, job)
 		}
 		return 0, err
 	case job.Spec.Phase == khv1.JobRunning:

@@ -34,8 +34,9 @@ func TestJob(t *testing.T) {
 		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
 			w.expect(t, atOnce, "start "+smokeRun)
 			w.temporal.complete(w.temporal.uuid(t, smokeRun))
-			w.cluster.apply(smoke(""))
-			w.expect(t, time.Hour)
+			w.cluster.apply(smoke("")) // replaced: its phase is lost
+			w.expect(t, 20*time.Second)
+			w.expect(t, time.Hour, "start "+smokeRun+"/lost") // which writes the phase, and changes no outcome
 		})
 	})
 }

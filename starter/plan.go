@@ -138,12 +138,17 @@ func due(in workflows.TicksInput) (spans []workflows.Span) {
 	return spans
 }
 
-// scheduleInput is the input of the ticks of a check that runs. The previous run may be open.
-func scheduleInput(c *khv1.KuberhealthyCheck, previous string) workflows.ScheduledCheckInput {
+// scheduleInput is the input of the ticks of a check. The previous run may be open, and due times before covered are recorded.
+func scheduleInput(c *khv1.KuberhealthyCheck, previous run, covered time.Time) workflows.ScheduledCheckInput {
 	w := check.FromCheck(c)
-	return workflows.ScheduledCheckInput{
-		Ref: w.Ref, Trigger: check.TriggerSchedule, Timeout: timeoutOf(w), Schedule: check.ScheduleOf(c.Spec), Previous: previous,
+	in := workflows.ScheduledCheckInput{
+		Ref: w.Ref, Trigger: check.TriggerSchedule, Timeout: timeoutOf(w), Schedule: check.ScheduleOf(c.Spec),
+		Previous: previous.uuid, Covered: covered,
 	}
+	if previous.workflowID != previous.uuid {
+		in.First = previous.workflowID
+	}
+	return in
 }
 
 // firstInput is the input of the tick that starts the first run of a revision of a check.

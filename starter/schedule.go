@@ -93,8 +93,7 @@ func (s *starter) readStart(ctx context.Context, id string, found *schedule) err
 	if err != nil {
 		return err
 	}
-	anchor := at.Truncate(time.Second)
-	last := workflows.ScheduledCheckResult{Anchor: anchor, Nominal: anchor, Run: input.Previous}
+	last := workflows.FirstTick(input, at)
 	if results != nil {
 		last = workflows.ScheduledCheckResult{}
 		if converter.GetDefaultDataConverter().FromPayloads(results, &last) != nil {
@@ -145,12 +144,12 @@ func (l schedule) revisionsUntil(c *khv1.KuberhealthyCheck) int64 {
 
 // runs are the runs of the schedule that may be open.
 func (l schedule) runs(now time.Time) (found []run) {
+	if first := l.input.First; first != "" && l.input.Previous == l.last.Run {
+		// It may have still to start the run. When it has ended, it has done so: it comes before the run.
+		found = append(found, run{first, l.last.Run})
+	}
 	if l.last.Run != "" {
 		found = append(found, run{l.last.Run, l.last.Run})
-	}
-	if previous := l.input.Previous; previous != "" && previous == l.last.Run {
-		// It may be a first run that no worker has started yet. Its tick is open then.
-		found = append(found, run{workflows.FirstRunID(l.input.Ref), previous})
 	}
 	if l.exists && !l.input.Paused && l.begun(now) {
 		found = append(found, run{l.runID, l.runID})

@@ -62,8 +62,8 @@ func TestNewCheckRunsAtOnceAndThenByItsSchedule(t *testing.T) {
 			t.Errorf("schedule is a %s, %q", schedule.workflowType, schedule.CronSchedule)
 		}
 		want = workflows.ScheduledCheckInput{
-			Ref: cartRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Previous: uuid,
-			Schedule: check.ScheduleSpec{RunInterval: "2m"},
+			Ref: cartRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Previous: uuid, First: first,
+			Schedule: check.ScheduleSpec{RunInterval: "2m"}, Covered: schedule.started,
 		}
 		if diff := cmp.Diff(want, schedule.scheduled(t)); diff != "" {
 			t.Errorf("input of the schedule differs (-want +got):\n%s", diff)
@@ -208,7 +208,7 @@ func TestEditNeverOverlapsTwoRuns(t *testing.T) {
 			w.expect(t, 2*time.Minute)
 			w.cluster.apply(cart(every("5m")))
 			// The worker may have had the task when the schedule was ended.
-			w.expect(t, 6*time.Second, changed)
+			w.expect(t, 6*time.Second, refused, changed)
 			w.expect(t, 2*time.Second, ticks, "start "+second, "start "+cartID)
 		})
 	})
@@ -444,6 +444,17 @@ func TestDeletedCheck(t *testing.T) {
 			}
 		})
 	})
+	t.Run("whose run is open while ticks are due", func(t *testing.T) {
+		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
+			run := w.began(t)
+			w.expect(t, 10*time.Minute)
+			w.cluster.forget("shop", "cart")
+			w.expect(t, time.Minute, "cancel "+run, ticks, deleted)
+			if got := w.temporal.recorded(); len(got) != 1 || got[0].Spans[0].Outcome != check.Skipped {
+				t.Errorf("recorded %+v, want skipped ticks: they would not have started a run", got)
+			}
+		})
+	})
 	t.Run("whose run ends at that moment", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 			w.temporal.errors["cancel "+w.began(t)] = []error{notFound}
@@ -648,7 +659,7 @@ func TestScheduleWithoutARevisionIsReplaced(t *testing.T) {
 		synctest.Wait()
 		w.temporal.begin(cartID, "ScheduledCheck")
 		w.cluster.apply(cart())
-		w.expect(t, time.Hour, changed, "start "+first, "start "+cartID)
+		w.expect(t, time.Hour, refused, changed, "start "+first, "start "+cartID)
 	})
 }
 

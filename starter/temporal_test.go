@@ -120,7 +120,7 @@ func (r runs) Start(ctx context.Context, run activities.Run) (time.Time, error) 
 	return run.Due.At, err
 }
 
-func (r runs) Open(ctx context.Context, uuid string, _ check.Ref) (bool, error) {
+func (r runs) Open(ctx context.Context, uuid, _ string) (bool, error) {
 	described, err := r.temporal.DescribeWorkflowExecution(ctx, uuid, "")
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {

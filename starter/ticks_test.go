@@ -24,7 +24,7 @@ func TestTicksBetweenTwoSchedules(t *testing.T) {
 		w.temporal.workflows[cartID].last.Unrecorded = []activities.Span{waiting}
 		w.expect(t, 5*time.Minute) // no worker is there
 		w.cluster.apply(cart(every("5m")))
-		w.expect(t, 5*time.Second, changed, ticks, "start "+second, "start "+cartID)
+		w.expect(t, 5*time.Second, refused, changed, ticks, "start "+second, "start "+cartID)
 		edited := w.temporal.recorded()[0].Before
 		if late := time.Since(edited); late < 0 || late > 5*time.Second {
 			t.Errorf("ticks are recorded up to %s ago", late)
@@ -49,7 +49,7 @@ func TestGapIsRecordedOnceHoweverOftenABeginIsTried(t *testing.T) {
 			w.temporal.errors["execute "+cartID] = append(w.temporal.errors["execute "+cartID], errDown)
 		}
 		w.cluster.apply(cart(every("7m")))
-		w.expect(t, 5*time.Minute, changed, ticks, "start "+second, ticks, "start "+cartID)
+		w.expect(t, 5*time.Minute, refused, changed, ticks, "start "+second, ticks, "start "+cartID)
 		var due []time.Duration
 		for _, in := range w.temporal.recorded() {
 			for _, span := range in.Spans {

@@ -14,7 +14,7 @@ import (
 
 // janitor is what the reaper needs of the cluster.
 type janitor interface {
-	PodsOf(namespace, checkName string) []*corev1.Pod
+	Pods() []*corev1.Pod
 	DeletePod(ctx context.Context, namespace, name string) error
 	Jobs() []*khv1.KuberhealthyJob
 	DeleteJob(ctx context.Context, job *khv1.KuberhealthyJob) error
@@ -69,7 +69,7 @@ func (r *reaper) reap(ctx context.Context, now time.Time) {
 }
 
 func (r *reaper) reapPods(ctx context.Context, retention check.Retention, now time.Time) {
-	pods := r.cluster.PodsOf("", "")
+	pods := r.cluster.Pods()
 	for _, pod := range append(retention.Surplus(pods, now), check.Overdue(pods, now)...) {
 		if now.Sub(check.FinishedAt(pod)) < justEnded {
 			continue

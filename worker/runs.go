@@ -14,7 +14,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/khronicle/khronicle/activities"
-	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -58,11 +57,15 @@ func (r runs) dueOf(ctx context.Context, run activities.Run) (time.Time, error) 
 }
 
 // Open implements activities.Runs.
-func (r runs) Open(ctx context.Context, runUUID string, of check.Ref) (bool, error) {
+func (r runs) Open(ctx context.Context, runUUID, first string) (bool, error) {
 	info, err := r.describe(ctx, runUUID)
-	if info == nil && err == nil && of.UID != "" {
-		info, err = r.describe(ctx, workflows.FirstRunID(of))
+	if info != nil || err != nil || first == "" {
+		return workflows.Open(info.GetStatus()), err
 	}
+	if tick, err := r.describe(ctx, first); workflows.Open(tick.GetStatus()) || err != nil {
+		return true, err
+	}
+	info, err = r.describe(ctx, runUUID) // the tick may have started it since
 	return workflows.Open(info.GetStatus()), err
 }
 
@@ -79,18 +82,18 @@ func (r runs) describe(ctx context.Context, workflowID string) (*workflowpb.Work
 	return described.GetWorkflowExecutionInfo(), nil
 }
 
+// waitingAtATime is how many runs whose records wait are listed together, in pages of 1000.
+const waitingAtATime = 3000
+
 // Waiting implements activities.Runs.
-func (r runs) Waiting(ctx context.Context, since time.Time) ([]activities.WaitingRun, error) {
-	query := fmt.Sprintf("WorkflowType = '%s' AND %s = '%s'",
-		workflows.CheckRunType, workflows.SearchAttributeRecord.GetName(), workflows.RecordWaiting)
-	if since.Year() > 1970 {
-		query += fmt.Sprintf(" AND CloseTime > '%s'", since.UTC().Format(time.RFC3339Nano))
-	}
-	var found []activities.WaitingRun
+func (r runs) Waiting(ctx context.Context, since, until time.Time) (found []activities.WaitingRun, all bool, err error) {
+	query := fmt.Sprintf("WorkflowType = '%s' AND %s = '%s' AND CloseTime > '%s' AND CloseTime <= '%s'",
+		workflows.CheckRunType, workflows.SearchAttributeRecord.GetName(), workflows.RecordWaiting,
+		since.UTC().Format(time.RFC3339Nano), until.UTC().Format(time.RFC3339Nano))
 	for next := []byte(nil); ; {
 		page, err := r.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 1000, NextPageToken: next})
 		if err != nil {
-			return nil, fmt.Errorf("list workflows where %s: %w", query, err)
+			return nil, false, fmt.Errorf("list workflows where %s: %w", query, err)
 		}
 		for _, info := range page.GetExecutions() {
 			if !workflows.Open(info.GetStatus()) {
@@ -99,9 +102,9 @@ func (r runs) Waiting(ctx context.Context, since time.Time) ([]activities.Waitin
 				})
 			}
 		}
-		if next = page.GetNextPageToken(); len(next) == 0 {
+		if next = page.GetNextPageToken(); len(next) == 0 || len(found) >= waitingAtATime {
 			slices.SortFunc(found, func(a, b activities.WaitingRun) int { return a.Closed.Compare(b.Closed) })
-			return found, nil
+			return found, len(next) == 0, nil
 		}
 	}
 }

@@ -3,7 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -162,25 +162,24 @@ func TestOpenRuns(t *testing.T) {
 		enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: false,
 	} {
 		f.describe[runUUID] = &workflowpb.WorkflowExecutionInfo{Status: status}
-		if open, err := (runs{f}).Open(t.Context(), runUUID, check.Ref{}); err != nil || open != want {
+		if open, err := (runs{f}).Open(t.Context(), runUUID, ""); err != nil || open != want {
 			t.Errorf("%s: open is %t, error %v", status, open, err)
 		}
 	}
-	if open, err := (runs{f}).Open(t.Context(), "unknown", check.Ref{}); err != nil || open {
+	if open, err := (runs{f}).Open(t.Context(), "unknown", ""); err != nil || open {
 		t.Errorf("unknown: open is %t, error %v, want it not to be open", open, err)
 	}
 	f.down = errors.New("unavailable")
-	if _, err := (runs{f}).Open(t.Context(), runUUID, check.Ref{}); err == nil {
+	if _, err := (runs{f}).Open(t.Context(), runUUID, ""); err == nil {
 		t.Error("no error, though Temporal cannot be asked")
 	}
 }
 
 // When no worker was there at first, the first tick and the next one begin at the same moment: the first run is not open yet.
 func TestARunThatTheFirstTickHasStillToStartIsOpen(t *testing.T) {
-	of := check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: "u-1", Generation: 2}
 	running := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	ended := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED}
-	first := workflows.FirstRunID(of)
+	const first = "khcheck/shop/cart/first/1"
 	tests := []struct {
 		name  string
 		known map[string]*workflowpb.WorkflowExecutionInfo
@@ -192,7 +191,7 @@ func TestARunThatTheFirstTickHasStillToStartIsOpen(t *testing.T) {
 		{"Temporal has no record of either", nil, false},
 	}
 	for _, tt := range tests {
-		if open, err := (runs{&fakeTemporal{describe: tt.known}}).Open(t.Context(), runUUID, of); err != nil || open != tt.want {
+		if open, err := (runs{&fakeTemporal{describe: tt.known}}).Open(t.Context(), runUUID, first); err != nil || open != tt.want {
 			t.Errorf("%s: open is %t, error %v, want %t", tt.name, open, err, tt.want)
 		}
 	}
@@ -210,27 +209,28 @@ func TestWaitingRunsAreThoseOfAllPagesTheOldestFirst(t *testing.T) {
 	open := closedRun("open", 0)
 	open.Status = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING // its attribute is set before it ends
 	f := &fakeTemporal{pages: [][]*workflowpb.WorkflowExecutionInfo{{closedRun("c", 3), open}, {closedRun("b", 2)}, {closedRun("a", 1)}}}
-	got, err := runs{f}.Waiting(t.Context(), dueAt.Add(123456789))
+	got, all, err := runs{f}.Waiting(t.Context(), dueAt.Add(123456789), dueAt.Add(time.Minute))
 	var want []activities.WaitingRun
 	for n, id := range []string{"a", "b", "c"} {
 		want = append(want, activities.WaitingRun{UUID: id, RunID: "execution of " + id, Closed: dueAt.Add(time.Duration(n+1) * time.Second)})
 	}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("error %v, runs (-want +got):\n%s", err, diff)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil || !all {
+		t.Errorf("error %v, all: %t, runs (-want +got):\n%s", err, all, diff)
 	}
-	query := "WorkflowType = 'CheckRun' AND KhRecord = 'waiting' AND CloseTime > '2026-03-01T12:00:00.123456789Z'"
+	query := "WorkflowType = 'CheckRun' AND KhRecord = 'waiting' AND CloseTime > '2026-03-01T12:00:00.123456789Z' AND CloseTime <= '2026-03-01T12:01:00Z'"
 	if diff := cmp.Diff([]string{query, query, query}, f.queries); diff != "" {
 		t.Errorf("queries (-want +got):\n%s", diff)
 	}
 }
 
-func TestWaitingRunsOfAllTimes(t *testing.T) {
-	f := &fakeTemporal{pages: [][]*workflowpb.WorkflowExecutionInfo{nil}}
-	if got, err := (runs{f}).Waiting(t.Context(), time.Time{}.Add(-time.Minute)); err != nil || len(got) > 0 || strings.Contains(f.queries[0], "CloseTime") {
-		t.Errorf("error %v, runs %v, query %s", err, got, f.queries[0])
+func TestOfVeryManyRunsSomeAreListed(t *testing.T) {
+	page := slices.Repeat([]*workflowpb.WorkflowExecutionInfo{closedRun("a", 1)}, 1000)
+	f := &fakeTemporal{pages: [][]*workflowpb.WorkflowExecutionInfo{page, page, page, page}}
+	if got, all, err := (runs{f}).Waiting(t.Context(), dueAt, dueAt.Add(time.Hour)); err != nil || len(got) != 3000 || all {
+		t.Errorf("error %v, %d runs, all: %t, want 3000 and more to come", err, len(got), all)
 	}
 	f.down = errors.New("unavailable")
-	if _, err := (runs{f}).Waiting(t.Context(), dueAt); err == nil {
+	if _, _, err := (runs{f}).Waiting(t.Context(), dueAt, dueAt.Add(time.Hour)); err == nil {
 		t.Error("no error, though Temporal cannot be asked")
 	}
 }

@@ -99,7 +99,7 @@ func (r *run) createPod(ctx workflow.Context, t *attempt) error {
 		StartToCloseTimeout: 24 * time.Hour,
 		HeartbeatTimeout:    heartbeatTimeout,
 		RetryPolicy:         retryPolicy(200*time.Millisecond, 5*time.Second),
-	}), a.AwaitStart, activities.AwaitStartInput{Namespace: r.in.Ref.Namespace}).Get(ctx, nil)
+	}), a.AwaitStart, t.pod).Get(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -140,35 +140,47 @@ func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (outcom
 
 func (r *run) complete(ctx workflow.Context, last *attempt, outcome check.Outcome) check.Outcome {
 	outcome.Started, outcome.Judged, outcome.Node = r.started, workflow.Now(ctx), last.seen.Node
+	// A pod's last words may have the run UUID, with which anybody could report while the run is open.
+	outcome.Errors = slices.Clone(outcome.Errors)
+	for i, text := range outcome.Errors {
+		outcome.Errors[i] = r.hide(text)
+	}
 	outcome.Reported = outcome.Reported && last.report != nil // else the UUID could still be used to report
 	return outcome
 }
 
 // final is the outcome for record, metrics and Temporal. A run whose check was deleted is cancelled, also when nobody was there
 // to cancel it: what it found may be the deletion of its pod.
-func (r *run) final(outcome check.Outcome) check.Outcome {
-	if !r.deleted {
-		return outcome
+func (r *run) final(last *attempt, outcome check.Outcome) check.Outcome {
+	if r.deleted {
+		outcome = check.Outcome{Result: check.Canceled, Started: outcome.Started, Judged: outcome.Judged, Node: outcome.Node}
 	}
-	return check.Outcome{Result: check.Canceled, Started: outcome.Started, Judged: outcome.Judged, Node: outcome.Node}
+	outcome = outcome.Bounded()
+	outcome.Notes = r.notes
+	if outcome.Node == "" { // a report may be faster than the news that the pod runs
+		outcome.Node = last.seen.Node
+	}
+	return outcome
 }
 
 // takeLateReports reads what arrived after the outcome was known. A report that was answered with success is never lost: the
-// first one of a run without any becomes the outcome, every other is noted.
+// first one of a run without any becomes the outcome, every other is noted. The record has both.
 func (r *run) takeLateReports(ctx workflow.Context, last *attempt, outcome check.Outcome) (check.Outcome, error) {
-	var report status.Report
-	for r.reports.ReceiveAsync(&report) {
-		if last.report != nil || outcome.Result == check.Canceled {
-			r.noteFurther(ctx, report)
-			continue
+	for r.reports.Len() > 0 {
+		var report status.Report
+		for r.reports.ReceiveAsync(&report) {
+			if last.report != nil || outcome.Result == check.Canceled {
+				r.noteFurther(ctx, report)
+				continue
+			}
+			r.note("the report came late; before it: " + strings.Join(outcome.Errors, "; "))
+			r.tries = last.before // it is the outcome of the last attempt
+			outcome = r.complete(ctx, last, r.tries.Verdict(last.take(ctx, report), false))
+			if _, err := r.record(ctx, last, outcome, false); err != nil {
+				return outcome, err
+			}
+			r.keepEvidence(ctx, last, outcome)
 		}
-		r.note("the report came late; before it: " + strings.Join(outcome.Errors, "; "))
-		r.tries = last.before // it is the outcome of the last attempt
-		outcome = r.complete(ctx, last, r.tries.Verdict(last.take(ctx, report), false))
-		if _, err := r.record(ctx, last, outcome, false); err != nil {
-			return outcome, err
-		}
-		r.keepEvidence(ctx, last, outcome)
 		r.recordRun(ctx, last, outcome)
 	}
 	return outcome, nil
@@ -176,11 +188,7 @@ func (r *run) takeLateReports(ctx workflow.Context, last *attempt, outcome check
 
 // close ends the workflow. A cancelled run ends as cancelled.
 func (r *run) close(ctx workflow.Context, last *attempt, outcome check.Outcome) (CheckRunResult, error) {
-	outcome = r.final(outcome).Bounded()
-	outcome.Notes = r.notes
-	if outcome.Node == "" {
-		outcome.Node = last.seen.Node
-	}
+	outcome = r.final(last, outcome)
 	workflow.SetCurrentDetails(ctx, summary(outcome))
 	result := CheckRunResult{Outcome: outcome}
 	attributes := []temporal.SearchAttributeUpdate{SearchAttributeOutcome.ValueSet(string(outcome.Result))}
@@ -226,8 +234,11 @@ func (r *run) note(text string) {
 	if len(r.notes) == maxNotes {
 		r.notes = slices.Delete(r.notes, maxNotes/2, maxNotes/2+1)
 	}
-	r.notes = append(r.notes, check.Cut(text, maxNoteBytes))
+	r.notes = append(r.notes, check.Cut(r.hide(text), maxNoteBytes))
 }
+
+// hide replaces the run UUID in a text.
+func (r *run) hide(text string) string { return string(check.HideRun([]byte(text), r.uuid)) }
 
 // label is the line that the Temporal UI shows for a step.
 func (r *run) label(what string) string { return what + " — " + r.in.Ref.String() }

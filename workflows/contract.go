@@ -154,8 +154,13 @@ type ScheduledCheckInput struct {
 	// Paused is true when the due times are recorded and no run starts. Such a cron workflow ticks by PausedSchedule; the due
 	// times are those of Schedule.
 	Paused bool `json:",omitempty"`
-	// Previous is the run UUID of a run that may be open when the cron workflow starts. While it is, ticks are skipped.
+	// Previous is the run UUID of a run that may be open when the cron workflow starts. While it is, ticks are skipped. First is
+	// the workflow ID of a tick that may still have to start it.
 	Previous string `json:",omitempty"`
+	First    string `json:",omitempty"`
+	// Covered is the time before which the due times of the schedule before are recorded. The first tick records those from
+	// then on.
+	Covered time.Time `json:",omitzero"`
 }
 
 // ScheduledCheckResult is the result of a tick. Temporal hands it to the next tick of the cron workflow.
@@ -277,6 +282,17 @@ func summaryOf(ref check.Ref, trigger check.Trigger) string {
 func RunOptions(runUUID string, in CheckRunInput) client.StartWorkflowOptions {
 	o := singleOptions(runUUID, in.Ref, summaryOf(in.Ref, in.Trigger))
 	o.Memo = map[string]any{MemoDue: activities.Due{Ref: in.Ref, Trigger: in.Trigger, At: in.Due}}
+	return o
+}
+
+// NoRunType is the type of the workflow that takes the ID of a run which must not start any more. No worker knows it.
+const NoRunType = "NoRun"
+
+// NoRunOptions returns the start options of a NoRun. It is to be terminated, and would end by itself before a worker got it.
+func NoRunOptions(runUUID string, ref check.Ref) client.StartWorkflowOptions {
+	o := singleOptions(runUUID, ref, "no run of "+ref.String()+": its tick was ended")
+	o.TypedSearchAttributes = temporal.SearchAttributes{} // it is none of the check's runs
+	o.StartDelay, o.WorkflowExecutionTimeout = time.Minute, time.Second
 	return o
 }
 

@@ -226,7 +226,7 @@ func (w *world) mockPods() {
 		w.created = append(w.created, in)
 		return w.create(in)
 	}).Maybe()
-	w.env.OnActivity(a.AwaitStart, anything, anything).Return(func(context.Context, activities.AwaitStartInput) error { return nil }).
+	w.env.OnActivity(a.AwaitStart, anything, anything).Return(func(context.Context, activities.Pod) error { return nil }).
 		AfterFn(func() time.Duration { return w.queue }).Maybe()
 	reporter := func(in activities.WatchInput) bool { return in.Reported && in.Containers > 1 }
 	watching := func(see func() (check.Observation, error)) func(context.Context, activities.WatchInput) (check.Observation, error) {

@@ -52,8 +52,8 @@ func (tt runCase) run(t *testing.T) {
 	if slices.Contains(w.removed, last) != tt.removes {
 		t.Errorf("deleted pods are %q, want %s among them: %t", w.removed, last, tt.removes)
 	}
-	if got := w.records[len(w.records)-1].Outcome; got.Result != tt.want || !cmp.Equal(got.Errors, outcome.Errors) {
-		t.Errorf("the record says %s %q, want what the result of the run says", got.Result, got.Errors)
+	if got := w.records[len(w.records)-1].Outcome; got.Result != tt.want || !cmp.Equal(got.Errors, outcome.Errors) || !slices.Equal(got.Notes, outcome.Notes) {
+		t.Errorf("the record says %s %q, notes %q, want what the result of the run says", got.Result, got.Errors, got.Notes)
 	}
 }
 
@@ -66,6 +66,22 @@ func emptyIsNil(texts []string) []string {
 
 // prefix is how the texts of a run begin in which the check gave no verdict of its own.
 const prefix = "Check execution error: shop/cart: "
+
+// Whoever knows the run UUID can report while the run is open: the last words of a container may have it.
+func TestRunUUIDIsHiddenInOutcomesAndNotes(t *testing.T) {
+	w := newWorld(t)
+	w.watch = func() (check.Observation, error) {
+		return check.Observation{Started: true, Ended: true, Detail: "container main exited with code 1 (Error): I am " + runUUID}, nil
+	}
+	outcome, err := w.execute(t, checkRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := slices.Concat(append(w.texts(), outcome.Errors, outcome.Notes)...)
+	if all := strings.Join(texts, "\n"); strings.Contains(all, runUUID) || !strings.Contains(all, "I am ****") {
+		t.Errorf("texts are %q, want the run UUID hidden", texts)
+	}
+}
 
 // What a run of one attempt is recorded as.
 func TestOutcomeOfARun(t *testing.T) {

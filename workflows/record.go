@@ -48,17 +48,14 @@ func (r *run) record(ctx workflow.Context, t *attempt, outcome check.Outcome, pr
 // recordRun closes the record of the run. When the ledger does not take it, the record waits in the result of the run. The
 // logs are not in it: keepEvidence comes before.
 func (r *run) recordRun(ctx workflow.Context, t *attempt, outcome check.Outcome) {
-	outcome = r.final(outcome).Bounded()
-	outcome.Notes = r.notes
-	if outcome.Node == "" { // a report may be faster than the news that the pod runs
-		outcome.Node = t.seen.Node
-	}
+	outcome = r.final(t, outcome)
+	// A workflow task that is done again may come to another record than before. Its history is longer by then.
+	r.revision = max(r.revision+1, workflow.GetInfo(ctx).GetCurrentHistoryLength())
 	in := activities.RecordInput{
 		Due: r.due(), UUID: r.uuid, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, Outcome: outcome, Revision: r.revision,
 		Attempts: t.number, InfraFailures: r.tries.InfraFailures, Queued: r.queued, Created: t.created.At, Reported: t.reportedAt,
 		Recorded: workflow.Now(ctx), Deadline: r.deadline, Seen: t.seen, SpecHash: r.specHash,
 	}
-	r.revision++
 	err := locally(ctx, step{r.label("record the run: " + string(outcome.Result)), a.RecordRun}, 2, in, nil)
 	var application *temporal.ApplicationError
 	switch {

@@ -33,7 +33,7 @@ func TestRecordOfARun(t *testing.T) {
 	}
 	got := w.records[0]
 	want := activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: due}
-	if got.Due != want || got.UUID != runUUID || got.Attempts != 1 || got.SpecHash != "abc" || got.Revision != 0 || !got.Seen.Ended {
+	if got.Due != want || got.UUID != runUUID || got.Attempts != 1 || got.SpecHash != "abc" || got.Revision != 1 || !got.Seen.Ended {
 		t.Errorf("record is %+v", got)
 	}
 	if got.Outcome.Result != check.Failed || !cmp.Equal(got.Outcome.Errors, []string{"broken"}) || !got.Outcome.Reported {
@@ -117,7 +117,7 @@ func TestLateReportBecomesTheOutcomeAndAmendsTheRecord(t *testing.T) {
 			if err != nil || result.Result != check.Succeeded || len(w.outcomes) != 2 || w.outcomes[1].Outcome.Result != check.Succeeded {
 				t.Errorf("result is %+v, error %v, recorded %v, want the report that was accepted", result, err, w.texts())
 			}
-			if len(w.records) != 2 || w.records[1].Outcome.Result != check.Succeeded || w.records[1].Revision != 1 || w.records[0].Revision != 0 {
+			if len(w.records) != 2 || w.records[1].Outcome.Result != check.Succeeded || w.records[1].Revision != 2 || w.records[0].Revision != 1 {
 				t.Errorf("records are %+v, want the second to amend the first", w.records)
 			}
 			if result.Flaky {
@@ -138,7 +138,7 @@ func TestLateReportIsInTheRecordThatWaits(t *testing.T) {
 	if err != nil || result.Unrecorded == nil {
 		t.Fatalf("result is %+v, error %v", result, err)
 	}
-	if got := result.Unrecorded.Record; got.Revision != 1 || got.Outcome.Result != check.Succeeded {
+	if got := result.Unrecorded.Record; got.Revision != 2 || got.Outcome.Result != check.Succeeded {
 		t.Errorf("record that waits is %+v, want that of the late report", got)
 	}
 }
@@ -148,7 +148,7 @@ func TestRecordDoesNotWaitWhenTheOneWithTheLateReportIsTaken(t *testing.T) {
 	w := newWorld(t)
 	w.watch, w.atTheEnd = crashed, func() { w.report() }
 	w.ledger = func(in activities.RecordInput) error {
-		if in.Revision == 0 {
+		if in.Revision == 1 {
 			return ledgerDown(in)
 		}
 		return nil

@@ -24,7 +24,8 @@ func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledChec
 	var decided activities.TickResult
 	err = shortly(ctx, step{"tick — " + in.Ref.String(), a.Tick}, tickOptions(), activities.TickInput{
 		Ref: in.Ref, Trigger: in.Trigger, Timeout: in.Timeout, Due: in.Due, Schedule: in.Schedule, Anchor: last.Anchor,
-		Last: last.Nominal, Since: info.WorkflowStartTime, Previous: last.Run, RunUUID: info.OriginalRunID, Unrecorded: last.Unrecorded,
+		Last: last.Nominal, Since: info.WorkflowStartTime, Now: workflow.Now(ctx), Previous: last.Run, First: in.First,
+		RunUUID: info.OriginalRunID, Unrecorded: last.Unrecorded,
 	}, &decided)
 	if err != nil {
 		return last, fmt.Errorf("tick of %s: %w", in.Ref, err)
@@ -38,11 +39,21 @@ func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledChec
 	return next, nil
 }
 
-// lastTick is the result of the tick before. The first one counts from the start of the cron workflow.
+// FirstTick is what the first tick of a cron workflow, started at a time, begins with. An interval counts from that start. A cron
+// expression may have been due between the schedule before and this one.
+func FirstTick(in ScheduledCheckInput, started time.Time) ScheduledCheckResult {
+	anchor := started.Truncate(time.Second)
+	first := ScheduledCheckResult{Anchor: anchor, Nominal: anchor, Run: in.Previous}
+	if in.Schedule.Schedule != "" && !in.Covered.IsZero() && in.Covered.Before(anchor) {
+		first.Nominal = in.Covered.Add(-1)
+	}
+	return first
+}
+
+// lastTick is the result of the tick before.
 func lastTick(ctx workflow.Context, in ScheduledCheckInput) (last ScheduledCheckResult, err error) {
 	if !workflow.HasLastCompletionResult(ctx) {
-		anchor := workflow.GetInfo(ctx).WorkflowStartTime.Truncate(time.Second)
-		return ScheduledCheckResult{Anchor: anchor, Nominal: anchor, Run: in.Previous}, nil
+		return FirstTick(in, workflow.GetInfo(ctx).WorkflowStartTime), nil
 	}
 	if err := workflow.GetLastCompletionResult(ctx, &last); err != nil {
 		return last, fmt.Errorf("read the result of the previous tick of %s: %w", in.Ref, err)

@@ -20,8 +20,8 @@ const (
 	// requestTimeout bounds one call to the API server, Temporal or the ledger.
 	requestTimeout = 10 * time.Second
 	// Bounds of a local activity: one try, and all of them. They fit into one workflow task.
-	localTry  = 3 * time.Second
-	localOver = 6 * time.Second
+	localTry  = 5 * time.Second
+	localOver = 8 * time.Second
 )
 
 // step is a short activity, and what it is called in the Temporal UI.

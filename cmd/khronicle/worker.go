@@ -15,7 +15,7 @@ func runWorker(ctx context.Context, p *process) error {
 	options := worker.Options{
 		Temporal: p.temporal, Cluster: p.cluster, ReportingURL: p.live.ReportingURL, Name: p.podName,
 		Retention: p.live.Retention, ReapInterval: p.reapInterval, Logger: p.logger,
-		Limiter: activities.NewLimiter(p.podStarts, p.runningPods, p.cluster.UnfinishedPods),
+		Limiter: activities.NewLimiter(p.podStarts, p.runningPods, p.cluster),
 	}
 	var ended sync.WaitGroup
 	defer ended.Wait()
