@@ -68,7 +68,7 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 
 // cached are the methods that read what was watched and ask for nothing.
 var cached = []string{
-	"Check", "Checks", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "Pod", "PodsOf", "RunByPodIP", "States", "Synced",
+	"Check", "Checks", "HasPod", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "Pod", "Pods", "RunByPodIP", "States", "Synced",
 	"UnfinishedPods", "WaitForSync", "Watches",
 }
 

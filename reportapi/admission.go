@@ -13,7 +13,7 @@ import (
 )
 
 // Limits of what a client can make Temporal do. Only the answer "unknown run" uses up a limit of a source, so that a client
-// whose runs are open never meets one.
+// whose runs are open meets none, unless another one behind the same address uses it up.
 const (
 	// A source may cause sourceBurst such answers at once, and sourceRate a second.
 	sourceBurst = 50

@@ -23,7 +23,7 @@ func (s *stack) makeNamespaces(ctx context.Context) error {
 		if _, err := s.core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 			return err
 		}
-		hasAccount := eventually(ctx, startTimeout, func() bool {
+		hasAccount := eventually(ctx, func() bool {
 			_, err := s.core.CoreV1().ServiceAccounts(namespace.Name).Get(ctx, "default", metav1.GetOptions{})
 			return err == nil
 		})

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -60,7 +59,7 @@ func (p *postgres) server() *exec.Cmd {
 // makeLedger waits until the server answers, and makes the database of the ledger.
 func (p *postgres) makeLedger(ctx context.Context) error {
 	var err error
-	made := eventually(ctx, time.Minute, func() bool {
+	made := eventually(ctx, func() bool {
 		err = p.run("createdb", "--host", "127.0.0.1", "--port", postgresPort, "--username", "khronicle", ledgerDatabase)
 		return err == nil
 	})

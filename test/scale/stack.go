@@ -237,7 +237,7 @@ func (s *stack) startTemporal(ctx context.Context) (err error) {
 		return err
 	}
 	s.stops = append(s.stops, s.temporal.Close)
-	healthy := eventually(ctx, startTimeout, func() bool {
+	healthy := eventually(ctx, func() bool {
 		_, err := s.temporal.CheckHealth(ctx, nil)
 		return err == nil
 	})
@@ -257,7 +257,7 @@ func (s *stack) startRoles(ctx context.Context) error {
 		}
 	}
 	for role, port := range readiness {
-		if !eventually(ctx, startTimeout, func() bool { return answers(ctx, "http://127.0.0.1:"+port+"/readyz") }) {
+		if !eventually(ctx, func() bool { return answers(ctx, "http://127.0.0.1:"+port+"/readyz") }) {
 			return fmt.Errorf("%s is not ready; see %s", role, s.logOf(role))
 		}
 	}
@@ -340,9 +340,9 @@ func answers(ctx context.Context, url string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// eventually asks until the answer is true, the time is over or ctx ends.
-func eventually(ctx context.Context, within time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(within); ; {
+// eventually asks until the answer is true, startTimeout is over or ctx ends.
+func eventually(ctx context.Context, ok func() bool) bool {
+	for end := time.Now().Add(startTimeout); ; {
 		if ok() {
 			return true
 		}

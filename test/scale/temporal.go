@@ -73,7 +73,7 @@ func (s *stack) makeTemporalDatabases(ctx context.Context) error {
 // makeNamespace does what deploy/temporal/namespace.sh does. The CLI's server needs none of it.
 func (s *stack) makeNamespace(ctx context.Context) error {
 	var err error
-	done := eventually(ctx, time.Minute, func() bool {
+	done := eventually(ctx, func() bool {
 		_, err = s.temporal.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 			Namespace: "default", WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
 		})

@@ -314,10 +314,14 @@ func TestEachRuleIsProved(t *testing.T) {
 		{"a tick without a row", func(s *scene) { s.Rows = slices.Delete(s.Rows, 3, 4) }, proof.Unrecorded, []proof.Rule{proof.Undone}},
 		{"the last tick without a row", func(s *scene) { s.Ended = tick(5).Add(time.Second) }, proof.Unrecorded, nil},
 		{"no row of the first run", func(s *scene) { s.Rows = slices.Delete(s.Rows, 0, 1) }, proof.Unrecorded, []proof.Rule{proof.NoRow}},
-		{"a row beside the grid", func(s *scene) { s.row(3).Nominal = s.row(3).Nominal.Add(2 * time.Millisecond) }, proof.Surplus,
-			[]proof.Rule{proof.Unrecorded, proof.Undone, proof.FalseSkip}},
-		{"a row before the grid", func(s *scene) { s.row(3).Nominal = anchor }, proof.Surplus,
-			[]proof.Rule{proof.Unrecorded, proof.Undone, proof.FalseSkip}},
+		{
+			"a row beside the grid", func(s *scene) { s.row(3).Nominal = s.row(3).Nominal.Add(2 * time.Millisecond) }, proof.Surplus,
+			[]proof.Rule{proof.Unrecorded, proof.Undone, proof.FalseSkip},
+		},
+		{
+			"a row before the grid", func(s *scene) { s.row(3).Nominal = anchor }, proof.Surplus,
+			[]proof.Rule{proof.Unrecorded, proof.Undone, proof.FalseSkip},
+		},
 		{"a row twice", func(s *scene) { s.Rows = append(s.Rows, *s.row(3)) }, proof.Surplus, nil},
 		{"a row of another check of that name", func(s *scene) { s.row(3).CheckUID = "other" }, proof.Surplus, nil},
 		{"a row of a check that is not there", func(s *scene) { s.row(3).Name = "ghost" }, proof.Surplus, []proof.Rule{proof.Unrecorded, proof.Undone, proof.FalseSkip}},
