@@ -19,7 +19,7 @@ import (
 )
 
 // maxActivities bounds the activities of one worker. A run in flight holds one, which only waits.
-const maxActivities = 4000
+const maxActivities = 10_000
 
 // maxLocal bounds the local activities of one worker. Each takes a moment, but for those that wait for a slow ledger.
 const maxLocal = 1000
