@@ -112,18 +112,18 @@ func (a *Activities) putPiece(ctx context.Context, due Due, piece check.Piece) e
 // are more of them than can be listed together: it asks for those of a part of the time, which it halves until they can.
 func (a *Activities) enterWaiting(ctx context.Context, result *RepairResult) error {
 	asked := time.Now()
-	from, listed := result.Until, asked // what has ended just now may be listed later
+	from := result.Until
 	if epoch := time.Unix(0, 0); from.Before(epoch) {
 		from = epoch
 	}
 	var errs []error
-	for part := listed.Sub(from); from.Before(listed) && time.Since(asked) < enterFor; {
-		until := from.Add(min(part, listed.Sub(from)))
+	for part := asked.Sub(from); from.Before(asked) && time.Since(asked) < enterFor; {
+		until := from.Add(min(part, asked.Sub(from)))
 		waiting, all, err := a.Runs.Waiting(ctx, from, until)
 		if err != nil {
 			return errors.Join(append(errs, fmt.Errorf("list runs whose records wait: %w", err))...)
 		}
-		if !all && part > time.Second {
+		if !all && part > time.Millisecond {
 			part /= 2
 			continue
 		}
@@ -136,7 +136,7 @@ func (a *Activities) enterWaiting(ctx context.Context, result *RepairResult) err
 				continue
 			}
 			result.Entered++
-			if len(errs) == 0 { // another run may have ended at the same time
+			if len(errs) == 0 { // another run may have ended at the same time, and Temporal may list one late
 				result.Until = earlier(run.Closed.Add(-time.Millisecond), asked.Add(-visibilityLag))
 			}
 			activity.RecordHeartbeat(ctx)

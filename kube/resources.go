@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,7 +15,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// Check returns a cached check, which must not be changed.
+// Check returns a cached check, which must not be changed. One that is being deleted is not there.
 func (c *Cluster) Check(namespace, name string) (*khv1.KuberhealthyCheck, bool) {
 	found, ok := c.checks.get(namespace, name)
 	return found, ok && found.DeletionTimestamp == nil
@@ -62,20 +63,30 @@ func named(f func(namespace, name string)) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{AddFunc: call, UpdateFunc: func(_, obj any) { call(obj) }, DeleteFunc: call}
 }
 
-// Workload returns the check or job of ref, from the cache unless that is behind the wanted generation. ok is false when
-// it is gone, or was replaced by another of the same name.
+// Workload returns the check or job of ref, from the cache unless that is behind the wanted generation. ok is false when it was
+// deleted, is being deleted, or was replaced by another of the same name.
 func (c *Cluster) Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error) {
 	if w, ok = c.cachedWorkload(ref); ok && w.UID == ref.UID && w.Generation >= ref.Generation {
 		return w, true, nil
 	}
 	w, err = c.liveWorkload(ctx, ref)
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err), errors.Is(err, errDeleting):
 		return w, false, nil
-	}
-	if err != nil {
+	case err != nil:
 		return w, false, fmt.Errorf("get %s %s: %w", ref.Kind, ref, err)
 	}
 	return w, w.UID == ref.UID, nil
+}
+
+// errDeleting is the error of an object that is being deleted: a finalizer may hold it for long.
+var errDeleting = errors.New("it is being deleted")
+
+func unlessDeleting(object metav1.Object, err error) error {
+	if err == nil && object.GetDeletionTimestamp() != nil {
+		return errDeleting
+	}
+	return err
 }
 
 func (c *Cluster) cachedWorkload(ref check.Ref) (w check.Workload, ok bool) {
@@ -84,9 +95,9 @@ func (c *Cluster) cachedWorkload(ref check.Ref) (w check.Workload, ok bool) {
 		if ok {
 			w = check.FromJob(job)
 		}
-		return w, ok
+		return w, ok && job.DeletionTimestamp == nil
 	}
-	found, ok := c.checks.get(ref.Namespace, ref.Name)
+	found, ok := c.Check(ref.Namespace, ref.Name)
 	if ok {
 		w = check.FromCheck(found)
 	}
@@ -96,10 +107,10 @@ func (c *Cluster) cachedWorkload(ref check.Ref) (w check.Workload, ok bool) {
 func (c *Cluster) liveWorkload(ctx context.Context, ref check.Ref) (check.Workload, error) {
 	if ref.Kind == khv1.KHJob {
 		job, err := c.jobsIn(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
-		return check.FromJob(job), err
+		return check.FromJob(job), unlessDeleting(job, err)
 	}
 	found, err := c.checksIn(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
-	return check.FromCheck(found), err
+	return check.FromCheck(found), unlessDeleting(found, err)
 }
 
 // WriteState writes one state with one request: build makes it from the present one (nil if there is none), or returns
@@ -152,8 +163,8 @@ func writeState(ctx context.Context, states stateWriter, present *khv1.Kuberheal
 // LiveCheck asks the API server for a check; it returns nil when there is none.
 func (c *Cluster) LiveCheck(ctx context.Context, namespace, name string) (*khv1.KuberhealthyCheck, error) {
 	found, err := c.checksIn(namespace).Get(ctx, name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err), err == nil && found.DeletionTimestamp != nil:
+	switch err := unlessDeleting(found, err); {
+	case apierrors.IsNotFound(err), errors.Is(err, errDeleting):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("get khcheck %s/%s: %w", namespace, name, err)

@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -69,6 +71,7 @@ func TestWorkload(t *testing.T) {
 			name: "replaced by another of its name", cached: []runtime.Object{replaced}, live: []runtime.Object{replaced}, ref: cartRef,
 			calls: []string{"GET khchecks shop/cart"},
 		},
+		{name: "check is being deleted", cached: []runtime.Object{deleting()}, live: []runtime.Object{deleting()}, ref: cartRef, calls: []string{"GET khchecks shop/cart"}},
 		{name: "check is gone", ref: cartRef, calls: []string{"GET khchecks shop/cart"}},
 		{name: "job is gone", ref: smokeRef, calls: []string{"GET khjobs shop/smoke"}},
 		{name: "a job is no check", cached: []runtime.Object{khjob("cart")}, live: []runtime.Object{khjob("cart")}, ref: cartRef, calls: []string{"GET khchecks shop/cart"}},
@@ -287,6 +290,7 @@ func TestLiveCheck(t *testing.T) {
 	}{
 		{name: "there", live: []runtime.Object{edited()}, found: true},
 		{name: "gone"},
+		{name: "being deleted", live: []runtime.Object{deleting()}},
 		{name: "API server is down", answer: apierrors.NewServiceUnavailable("down"), err: "get khcheck shop/cart: down"},
 	}
 	for _, tt := range tests {
@@ -306,6 +310,22 @@ func TestLiveCheck(t *testing.T) {
 			})
 		})
 	}
+}
+
+// deleting is the check cart, which a finalizer holds.
+func deleting() *khv1.KuberhealthyCheck {
+	c := khcheck("cart")
+	c.DeletionTimestamp, c.Finalizers = &metav1.Time{Time: time.Now()}, []string{"example.com/slow"}
+	return c
+}
+
+func TestACheckThatIsBeingDeletedIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := synced(t, newAPIServer(deleting()), watching)
+		if _, ok := cluster.Check("shop", "cart"); ok {
+			t.Error("a check is there that is being deleted")
+		}
+	})
 }
 
 // replacement is another job of the name smoke.

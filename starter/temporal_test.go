@@ -89,6 +89,7 @@ func TestOnARealServer(t *testing.T) {
 		"created anew":  testCreatedAnew,
 		"ended by hand": testEndedByHand,
 		"job runs once": testJobRunsOnce,
+		"late start":    testLateStart,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -97,6 +98,30 @@ func TestOnARealServer(t *testing.T) {
 			test(t, w)
 		})
 	}
+}
+
+// testLateStart: a run whose workflow ID is taken never starts, however late its tick asks for it.
+func testLateStart(t *testing.T, w realWorld) {
+	const runUUID = "0d9f3c54-7a8e-4f0b-9a53-2f1f6a0a7a10"
+	ref := check.Ref{Kind: khv1.KHCheck, Namespace: w.namespace, Name: "cart"}
+	taken, err := w.temporal.ExecuteWorkflow(t.Context(), workflows.NoRunOptions(runUUID, ref), workflows.NoRunType, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := workflows.CheckRunInput{Ref: ref, Trigger: check.TriggerSchedule, Timeout: time.Minute}
+	refused := func(when string) {
+		t.Helper()
+		_, err := w.temporal.ExecuteWorkflow(t.Context(), workflows.RunOptions(runUUID, in), workflows.CheckRunType, in)
+		var started *serviceerror.WorkflowExecutionAlreadyStarted
+		if !errors.As(err, &started) {
+			t.Errorf("%s: error %v, want the start of the run refused", when, err)
+		}
+	}
+	refused("before the NoRun has ended")
+	if err := w.temporal.TerminateWorkflow(t.Context(), runUUID, taken.GetRunID(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	refused("after it")
 }
 
 // runUntilTold is a CheckRun that ends when the test says so, or when it is cancelled.

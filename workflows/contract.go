@@ -285,10 +285,11 @@ func RunOptions(runUUID string, in CheckRunInput) client.StartWorkflowOptions {
 	return o
 }
 
-// NoRunType is the type of the workflow that takes the ID of a run which must not start any more. No worker knows it.
+// NoRunType is the type of a workflow that takes the ID of a run, so that the run cannot start any more. No worker runs it.
 const NoRunType = "NoRun"
 
-// NoRunOptions returns the start options of a NoRun. It is to be terminated, and would end by itself before a worker got it.
+// NoRunOptions returns the start options of a NoRun. The starter ends the NoRun at once. If the starter dies before that, the NoRun
+// times out after about a minute.
 func NoRunOptions(runUUID string, ref check.Ref) client.StartWorkflowOptions {
 	o := singleOptions(runUUID, ref, "no run of "+ref.String()+": its tick was ended")
 	o.TypedSearchAttributes = temporal.SearchAttributes{} // it is none of the check's runs

@@ -158,3 +158,24 @@ func TestOpen(t *testing.T) {
 		}
 	}
 }
+
+// A cron expression that is due between two schedules is recorded by the first tick of the second one.
+func TestFirstTickRecordsWhatTheScheduleBeforeHasNot(t *testing.T) {
+	started := time.Date(2026, 3, 1, 12, 0, 5, 300, time.UTC)
+	anchor, covered := started.Truncate(time.Second), started.Add(-10*time.Second)
+	tests := []struct {
+		name string
+		in   workflows.ScheduledCheckInput
+		want time.Time
+	}{
+		{"interval", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{RunInterval: "1m"}, Covered: covered}, anchor},
+		{"cron expression", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{Schedule: "0 12 * * *"}, Covered: covered}, covered.Add(-1)},
+		{"nothing before", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{Schedule: "0 12 * * *"}}, anchor},
+		{"another clock ahead", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{Schedule: "0 12 * * *"}, Covered: started.Add(time.Hour)}, anchor},
+	}
+	for _, tt := range tests {
+		if got := workflows.FirstTick(tt.in, started); !got.Anchor.Equal(anchor) || !got.Nominal.Equal(tt.want) {
+			t.Errorf("%s: begins with %+v, want the due times after %s", tt.name, got, tt.want)
+		}
+	}
+}
