@@ -27,12 +27,18 @@ type temporalClient interface {
 }
 
 // runs starts runs in Temporal and asks for them.
-type runs struct{ temporalClient }
+type runs struct {
+	temporalClient
+	// build is the build ID of this worker, or "".
+	build string
+}
 
 // Start implements activities.Runs.
 func (r runs) Start(ctx context.Context, run activities.Run) (due time.Time, err error) {
 	in := workflows.CheckRunInput{Ref: run.Due.Ref, Trigger: run.Due.Trigger, Timeout: run.Timeout, Due: run.Due.At}
-	_, err = r.ExecuteWorkflow(ctx, workflows.RunOptions(run.UUID, in), workflows.CheckRunType, in)
+	options := workflows.RunOptions(run.UUID, in)
+	options.TypedSearchAttributes = r.withBuild(options.TypedSearchAttributes)
+	_, err = r.ExecuteWorkflow(ctx, options, workflows.CheckRunType, in)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
@@ -41,6 +47,19 @@ func (r runs) Start(ctx context.Context, run activities.Run) (due time.Time, err
 		return due, fmt.Errorf("start workflow %s of %s: %w", workflows.CheckRunType, run.Due.Ref, err)
 	}
 	return run.Due.At, nil
+}
+
+// searchAttributeBuilds is where Temporal lists the builds of the workers that took part in a workflow.
+var searchAttributeBuilds = temporal.NewSearchAttributeKeyKeywordList("BuildIds")
+
+// withBuild sets what Temporal would set at the end of the first workflow task, when a worker of the same build does it: it
+// saves one of the writes of a run to the list of workflows.
+func (r runs) withBuild(attributes temporal.SearchAttributes) temporal.SearchAttributes {
+	if r.build == "" {
+		return attributes
+	}
+	const unversioned = "unversioned"
+	return temporal.NewSearchAttributes(attributes.Copy(), searchAttributeBuilds.ValueSet([]string{unversioned, unversioned + ":" + r.build}))
 }
 
 // dueOf returns the due time of a run that was started before.

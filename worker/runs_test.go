@@ -113,7 +113,7 @@ func memoOf(t *testing.T, due time.Time) *commonpb.Memo {
 
 func TestStartOfARun(t *testing.T) {
 	f := &fakeTemporal{}
-	due, err := runs{f}.Start(t.Context(), dueRun())
+	due, err := runs{temporalClient: f}.Start(t.Context(), dueRun())
 	if err != nil || !due.Equal(dueAt) {
 		t.Errorf("due at %s, error %v", due, err)
 	}
@@ -123,6 +123,23 @@ func TestStartOfARun(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]any{workflows.MemoDue: dueRun().Due}, f.started[0].Memo); diff != "" {
 		t.Errorf("memo (-want +got):\n%s", diff)
+	}
+}
+
+// TestStartOfARunSetsTheBuildAsTemporalDoes: Temporal would write it at the end of the first task, at the cost of one more
+// write to the list of workflows.
+func TestStartOfARunSetsTheBuildAsTemporalDoes(t *testing.T) {
+	f := &fakeTemporal{}
+	if _, err := (runs{temporalClient: f, build: "v1"}).Start(t.Context(), dueRun()); err != nil {
+		t.Fatal(err)
+	}
+	attributes := f.started[0].TypedSearchAttributes
+	builds, _ := attributes.GetKeywordList(temporal.NewSearchAttributeKeyKeywordList("BuildIds"))
+	if diff := cmp.Diff([]string{"unversioned", "unversioned:v1"}, builds); diff != "" {
+		t.Errorf("builds (-want +got):\n%s", diff)
+	}
+	if name, _ := attributes.GetKeyword(workflows.SearchAttributeCheck); name != dueRun().Due.Ref.Name {
+		t.Errorf("check %q, want the attributes of the check beside the builds", name)
 	}
 }
 
@@ -145,7 +162,7 @@ func TestStartOfARunThatWasStartedBeforeHasItsDueTime(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			due, err := runs{&tt.f}.Start(t.Context(), dueRun())
+			due, err := runs{temporalClient: &tt.f}.Start(t.Context(), dueRun())
 			if !due.Equal(tt.want) || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {
 				t.Errorf("due at %s, error %v, want %s and %q", due, err, tt.want, tt.err)
 			}
@@ -162,15 +179,15 @@ func TestOpenRuns(t *testing.T) {
 		enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: false,
 	} {
 		f.describe[runUUID] = &workflowpb.WorkflowExecutionInfo{Status: status}
-		if open, err := (runs{f}).Open(t.Context(), runUUID, ""); err != nil || open != want {
+		if open, err := (runs{temporalClient: f}).Open(t.Context(), runUUID, ""); err != nil || open != want {
 			t.Errorf("%s: open is %t, error %v", status, open, err)
 		}
 	}
-	if open, err := (runs{f}).Open(t.Context(), "unknown", ""); err != nil || open {
+	if open, err := (runs{temporalClient: f}).Open(t.Context(), "unknown", ""); err != nil || open {
 		t.Errorf("unknown: open is %t, error %v, want it not to be open", open, err)
 	}
 	f.down = errors.New("unavailable")
-	if _, err := (runs{f}).Open(t.Context(), runUUID, ""); err == nil {
+	if _, err := (runs{temporalClient: f}).Open(t.Context(), runUUID, ""); err == nil {
 		t.Error("no error, though Temporal cannot be asked")
 	}
 }
@@ -191,7 +208,7 @@ func TestARunThatTheFirstTickHasStillToStartIsOpen(t *testing.T) {
 		{"Temporal has no record of either", nil, false},
 	}
 	for _, tt := range tests {
-		if open, err := (runs{&fakeTemporal{describe: tt.known}}).Open(t.Context(), runUUID, first); err != nil || open != tt.want {
+		if open, err := (runs{temporalClient: &fakeTemporal{describe: tt.known}}).Open(t.Context(), runUUID, first); err != nil || open != tt.want {
 			t.Errorf("%s: open is %t, error %v, want %t", tt.name, open, err, tt.want)
 		}
 	}
@@ -209,7 +226,7 @@ func TestWaitingRunsAreThoseOfAllPagesTheOldestFirst(t *testing.T) {
 	open := closedRun("open", 0)
 	open.Status = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING // its attribute is set before it ends
 	f := &fakeTemporal{pages: [][]*workflowpb.WorkflowExecutionInfo{{closedRun("c", 3), open}, {closedRun("b", 2)}, {closedRun("a", 1)}}}
-	got, all, err := runs{f}.Waiting(t.Context(), dueAt.Add(123456789), dueAt.Add(time.Minute))
+	got, all, err := runs{temporalClient: f}.Waiting(t.Context(), dueAt.Add(123456789), dueAt.Add(time.Minute))
 	var want []activities.WaitingRun
 	for n, id := range []string{"a", "b", "c"} {
 		want = append(want, activities.WaitingRun{UUID: id, RunID: "execution of " + id, Closed: dueAt.Add(time.Duration(n+1) * time.Second)})
@@ -226,11 +243,11 @@ func TestWaitingRunsAreThoseOfAllPagesTheOldestFirst(t *testing.T) {
 func TestOfVeryManyRunsSomeAreListed(t *testing.T) {
 	page := slices.Repeat([]*workflowpb.WorkflowExecutionInfo{closedRun("a", 1)}, 1000)
 	f := &fakeTemporal{pages: [][]*workflowpb.WorkflowExecutionInfo{page, page, page, page}}
-	if got, all, err := (runs{f}).Waiting(t.Context(), dueAt, dueAt.Add(time.Hour)); err != nil || len(got) != 3000 || all {
+	if got, all, err := (runs{temporalClient: f}).Waiting(t.Context(), dueAt, dueAt.Add(time.Hour)); err != nil || len(got) != 3000 || all {
 		t.Errorf("error %v, %d runs, all: %t, want 3000 and more to come", err, len(got), all)
 	}
 	f.down = errors.New("unavailable")
-	if _, _, err := (runs{f}).Waiting(t.Context(), dueAt, dueAt.Add(time.Hour)); err == nil {
+	if _, _, err := (runs{temporalClient: f}).Waiting(t.Context(), dueAt, dueAt.Add(time.Hour)); err == nil {
 		t.Error("no error, though Temporal cannot be asked")
 	}
 }
@@ -253,7 +270,7 @@ func TestUnrecordedIsThatOfTheResult(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := runs{&tt.f}.Unrecorded(t.Context(), activities.WaitingRun{UUID: runUUID, RunID: "execution"})
+			got, err := runs{temporalClient: &tt.f}.Unrecorded(t.Context(), activities.WaitingRun{UUID: runUUID, RunID: "execution"})
 			if diff := cmp.Diff(tt.want, got); diff != "" || (err != nil) != tt.err || tt.f.asked[0] != runUUID+" execution" {
 				t.Errorf("asked for %v, error %v, unrecorded (-want +got):\n%s", tt.f.asked, err, diff)
 			}
@@ -263,7 +280,7 @@ func TestUnrecordedIsThatOfTheResult(t *testing.T) {
 
 func TestHeartbeatIsSent(t *testing.T) {
 	f := &fakeTemporal{}
-	if err := (runs{f}).Heartbeat(t.Context(), []byte("token"), "details"); err != nil || !cmp.Equal(f.sent, []any{"token", "details"}) {
+	if err := (runs{temporalClient: f}).Heartbeat(t.Context(), []byte("token"), "details"); err != nil || !cmp.Equal(f.sent, []any{"token", "details"}) {
 		t.Errorf("error %v, sent %v", err, f.sent)
 	}
 }

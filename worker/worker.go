@@ -41,9 +41,10 @@ type Options struct {
 	ReapInterval time.Duration
 	// Limiter says when a pod may start.
 	Limiter *activities.Limiter
-	// Ledger, if any, keeps the record of each run and tick, and Build is the version of this worker in it.
+	// Ledger, if any, keeps the record of each run and tick.
 	Ledger activities.Ledger
-	Build  string
+	// Build is the version of this worker, for records and Temporal.
+	Build string
 	// Exporter, if any, gets each outcome that is recorded.
 	Exporter activities.Exporter
 	// Deadman, if any, hears that Temporal and a worker work.
@@ -55,6 +56,9 @@ type Options struct {
 func Run(ctx context.Context, o Options) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	if o.Build != "" {
+		worker.SetBinaryChecksum(o.Build) // else Temporal shows the checksum of the binary
+	}
 	w := worker.New(o.Temporal, workflows.TaskQueue, worker.Options{
 		MaxConcurrentActivityExecutionSize:      maxActivities,
 		MaxConcurrentLocalActivityExecutionSize: maxLocal,
@@ -65,7 +69,7 @@ func Run(ctx context.Context, o Options) error {
 	})
 	workflows.Register(w)
 	w.RegisterActivity(&activities.Activities{
-		Cluster: o.Cluster, Runs: runs{o.Temporal}, ReportingURL: o.ReportingURL, Recorder: o.Name, Ledger: o.Ledger, Build: o.Build,
+		Cluster: o.Cluster, Runs: runs{o.Temporal, o.Build}, ReportingURL: o.ReportingURL, Recorder: o.Name, Ledger: o.Ledger, Build: o.Build,
 		Limiter: o.Limiter, Exporter: o.Exporter, Deadman: o.Deadman,
 	})
 	if err := w.Start(); err != nil {

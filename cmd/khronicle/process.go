@@ -49,9 +49,7 @@ func newProcess(c *config, watch kube.Options) (*process, error) {
 	if p.live, err = c.loadSettings(level, p.logger); err != nil {
 		return nil, err
 	}
-	if p.metrics, err = telemetry.NewMetrics(p.logger); err != nil {
-		return nil, err
-	}
+	p.metrics = telemetry.NewMetrics()
 	if err := p.live.Register(p.metrics.Registry); err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 func runWorker(ctx context.Context, p *process) error {
 	options := worker.Options{
 		Temporal: p.temporal, Cluster: p.cluster, ReportingURL: p.live.ReportingURL, Name: p.podName,
-		Retention: p.live.Retention, ReapInterval: p.reapInterval, Logger: p.logger,
+		Retention: p.live.Retention, ReapInterval: p.reapInterval, Logger: p.logger, Build: buildVersion(),
 		Limiter: activities.NewLimiter(p.podStarts, p.runningPods, p.cluster),
 	}
 	var ended sync.WaitGroup
@@ -24,7 +24,7 @@ func runWorker(ctx context.Context, p *process) error {
 		return err
 	}
 	if records != nil {
-		options.Ledger, options.Build = records, buildVersion()
+		options.Ledger = records
 		// The ledger ends after the worker, which may write records until then.
 		ledgerCtx, closeLedger := context.WithCancel(context.WithoutCancel(ctx))
 		defer closeLedger()
