@@ -112,10 +112,7 @@ func (o *completingOut) ExecuteChildWorkflow(ctx workflow.Context, name string, 
 
 func newMetrics(t *testing.T) telemetry.Metrics {
 	t.Helper()
-	metrics, err := telemetry.NewMetrics(slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	metrics := telemetry.NewMetrics()
 	return metrics
 }
 
