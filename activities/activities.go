@@ -43,14 +43,14 @@ type Ledger interface {
 	RecordTicks(ctx context.Context, records []ledger.Record) (added []ledger.Record, err error)
 	Last(ctx context.Context, checkUID string, trigger check.Trigger, before time.Time) (record ledger.Record, ok bool, err error)
 	PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error
-	OpenRuns(ctx context.Context, dueBefore time.Time, after ledger.Key, limit int) ([]ledger.Record, error)
+	OpenRuns(ctx context.Context, tickBefore time.Time, after ledger.Key, limit int) ([]ledger.Record, error)
 	Ping(ctx context.Context) error
 }
 
 // Runs is what the activities need of Temporal; package worker has it.
 type Runs interface {
-	// Start starts a run. For one that was started before under its run UUID, it returns the due time of that.
-	Start(ctx context.Context, run Run) (due time.Time, err error)
+	// Start starts a run. For one that was started before under its run UUID, it returns the tick of that.
+	Start(ctx context.Context, run Run) (tick time.Time, err error)
 	// Open is true for a run that has not ended, and false for one of which Temporal has no record. One that the tick with the
 	// workflow ID first has still to start is open too; first may be empty.
 	Open(ctx context.Context, runUUID, first string) (bool, error)
@@ -66,7 +66,7 @@ type Runs interface {
 // Run is a run that is to be started.
 type Run struct {
 	UUID    string
-	Due     Due
+	Key     RecordKey
 	Timeout time.Duration
 }
 
@@ -79,7 +79,7 @@ type WaitingRun struct {
 // Exporter sends outcomes elsewhere; package internal/influx has one. Export returns at once, takes care of failures
 // itself, and may see the same outcome more than once.
 type Exporter interface {
-	Export(ref check.Ref, outcome check.Outcome)
+	Export(ref check.Ref, conclusion check.Conclusion)
 }
 
 // Deadman hears the heartbeat; package internal/heartbeat has one. Beat takes care of failures itself.
@@ -107,11 +107,11 @@ type Activities struct {
 }
 
 // Due is the key of the record of a run or tick.
-type Due struct {
+type RecordKey struct {
 	Ref     check.Ref
 	Trigger check.Trigger
 	// At is when the run was due.
-	At time.Time
+	Tick time.Time
 }
 
 // Given is a workload that who started the run brought along, in place of the check or job in the cluster.

@@ -142,11 +142,11 @@ func validCheck() check.Workload {
 	}
 }
 
-var dueAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+var tick = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func attempt(n int) activities.Attempt {
 	return activities.Attempt{
-		Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: dueAt}, UUID: runUUID, Number: n,
-		Started: dueAt.Add(1), Deadline: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC),
+		Key: activities.RecordKey{Ref: checkRef, Trigger: check.TriggerSchedule, Tick: tick}, UUID: runUUID, Number: n,
+		Started: tick.Add(1), Deadline: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 }

@@ -47,7 +47,7 @@ func TestCreatePodFromASpecThatIsNotValid(t *testing.T) {
 			tt.change(&w)
 			a, env := worker(&fakeCluster{workload: present(w)}) // a request to create a pod would panic
 			encoded, err := env.ExecuteActivity(a.CreatePod, attempt(1))
-			want := activities.CreatePodResult{Failure: &check.Failure{Result: check.Failed, Text: tt.want, Bare: true, Final: true}}
+			want := activities.CreatePodResult{Failure: &check.Failure{Outcome: check.Failed, Text: tt.want, Bare: true, Final: true}}
 			if diff := cmp.Diff(want, value[activities.CreatePodResult](t, encoded, err)); diff != "" {
 				t.Errorf("result differs (-want +got):\n%s", diff)
 			}
@@ -95,7 +95,7 @@ func TestCreatePodThatTheClusterDoesNotTake(t *testing.T) {
 				return
 			}
 			want := activities.CreatePodResult{SpecHash: validCheck().SpecHash(), Failure: &check.Failure{
-				Result: check.InfraFailed, Text: "failed to create pod for checker: " + tt.answer.Error(),
+				Outcome: check.InfraFailed, Text: "failed to create pod for checker: " + tt.answer.Error(),
 				Final: !apierrors.IsForbidden(tt.answer), // a quota may have room later
 			}}
 			if diff := cmp.Diff(want, value[activities.CreatePodResult](t, encoded, err)); diff != "" {
@@ -336,9 +336,9 @@ func TestGivenWorkload(t *testing.T) {
 		},
 	})
 	run := attempt(1)
-	run.Due.Ref.UID = ""
+	run.Key.Ref.UID = ""
 	run.Given = &activities.Given{Workload: validCheck(), ReportingURL: "http://elsewhere/externalCheckStatus"}
-	run.Given.Workload.Ref = run.Due.Ref
+	run.Given.Workload.Ref = run.Key.Ref
 	encoded, err := env.ExecuteActivity(a.CreatePod, run)
 	if got := value[activities.CreatePodResult](t, encoded, err); got.Failure != nil || got.CheckGone || pod == nil {
 		t.Fatalf("result is %+v, want a pod", got)
@@ -349,7 +349,7 @@ func TestGivenWorkload(t *testing.T) {
 	if len(pod.OwnerReferences) != 0 {
 		t.Errorf("owners are %+v, want none", pod.OwnerReferences)
 	}
-	if _, err := env.ExecuteActivity(a.RecordOutcome, activities.RecordOutcomeInput{Ref: run.Due.Ref, UUID: runUUID}); err != nil || state == nil {
+	if _, err := env.ExecuteActivity(a.RecordOutcome, activities.RecordOutcomeInput{Ref: run.Key.Ref, UUID: runUUID}); err != nil || state == nil {
 		t.Errorf("state is %v, error %v, want the outcome recorded", state, err)
 	}
 }

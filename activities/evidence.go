@@ -39,14 +39,14 @@ const (
 
 // EvidenceInput names an attempt of a run that did not succeed.
 type EvidenceInput struct {
-	Due
+	RecordKey
 	UUID    string
 	Attempt int
 	// Pod is its pod. Without a name there is none, and nothing is asked for.
 	Pod Pod
 	// Logs are those of the observation of the pod's end.
 	Logs []check.Piece `json:",omitempty"`
-	// Report is the one that was the verdict, and Further the first that came after it.
+	// Report is the one that was the outcome, and Further the first that came after it.
 	Report  *check.ReceivedReport `json:",omitempty"`
 	Further *check.ReceivedReport `json:",omitempty"`
 }
@@ -71,7 +71,7 @@ func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (Eviden
 	}
 	putting, stopPutting := context.WithTimeout(working, putWithin)
 	defer stopPutting()
-	waiting, err := a.put(putting, in.Due, c.pieces)
+	waiting, err := a.put(putting, in.RecordKey, c.pieces)
 	if err == nil {
 		return EvidenceResult{}, nil
 	}
@@ -83,9 +83,9 @@ func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (Eviden
 }
 
 // put puts pieces into the ledger and returns those that are left when that fails.
-func (a *Activities) put(ctx context.Context, due Due, pieces []check.Piece) (left []check.Piece, err error) {
+func (a *Activities) put(ctx context.Context, key RecordKey, pieces []check.Piece) (left []check.Piece, err error) {
 	for i, piece := range pieces {
-		if err := a.putPiece(ctx, due, piece); err != nil {
+		if err := a.putPiece(ctx, key, piece); err != nil {
 			return pieces[i:], err
 		}
 		activity.RecordHeartbeat(ctx)

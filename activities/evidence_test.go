@@ -66,7 +66,7 @@ func tail(text string, size int) check.LogTail {
 
 func evidenceInput() activities.EvidenceInput {
 	return activities.EvidenceInput{
-		Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: dueAt}, UUID: runUUID, Attempt: 2,
+		RecordKey: activities.RecordKey{Ref: checkRef, Trigger: check.TriggerSchedule, Tick: tick}, UUID: runUUID, Attempt: 2,
 		Pod: activities.Pod{Namespace: "shop", Name: "cart-1"},
 	}
 }
@@ -86,7 +86,7 @@ func contents(t *testing.T, kept *fakeLedger) map[string]string {
 	got := map[string]string{}
 	for _, p := range kept.evidence {
 		got[p.Kind+" "+p.Name] = p.Content
-		if want := (ledger.Key{CheckUID: "u-1", Trigger: check.TriggerSchedule, Nominal: dueAt}); p.key != want {
+		if want := (ledger.Key{CheckUID: "u-1", Trigger: check.TriggerSchedule, Tick: tick}); p.key != want {
 			t.Errorf("%s %s is of %s, want %s", p.Kind, p.Name, p.key, want)
 		}
 		if len(p.Content) > ledger.MaxEvidence || p.Size < len(p.Content) || strings.Contains(p.Content, runUUID) || !utf8.ValidString(p.Content) {
@@ -337,7 +337,7 @@ func TestNoLedgerNoRequests(t *testing.T) {
 	}
 }
 
-// A report that came after the verdict has no attempt, and asks for nothing of the pod.
+// A report that came after the outcome has no attempt, and asks for nothing of the pod.
 func TestKeepEvidenceOfAReportAlone(t *testing.T) {
 	in := evidenceInput()
 	in.Attempt, in.Pod = 0, activities.Pod{}

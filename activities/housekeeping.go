@@ -24,7 +24,7 @@ func (a *Activities) Heartbeat(ctx context.Context) error {
 
 // LateReport is the first report that came after the end of a run without a report.
 type LateReport struct {
-	Due   Due
+	Key   RecordKey
 	Piece check.Piece
 }
 
@@ -91,7 +91,7 @@ func (a *Activities) ping(ctx context.Context) error {
 
 func (a *Activities) putLate(ctx context.Context, late []LateReport) (left []LateReport) {
 	for _, report := range late {
-		if err := a.putPiece(ctx, report.Due, report.Piece); err != nil {
+		if err := a.putPiece(ctx, report.Key, report.Piece); err != nil {
 			left = append(left, report)
 		}
 	}
@@ -99,10 +99,10 @@ func (a *Activities) putLate(ctx context.Context, late []LateReport) (left []Lat
 }
 
 // putPiece puts a piece of evidence into the ledger. One that the ledger will never take is logged and done with.
-func (a *Activities) putPiece(ctx context.Context, due Due, piece check.Piece) error {
-	err := a.Ledger.PutEvidence(ctx, recordOf(due).Key, piece)
+func (a *Activities) putPiece(ctx context.Context, key RecordKey, piece check.Piece) error {
+	err := a.Ledger.PutEvidence(ctx, recordOf(key).Key, piece)
 	if errors.Is(err, ledger.ErrEvidenceFull) || errors.Is(err, ledger.ErrInvalid) {
-		activity.GetLogger(ctx).Error("the ledger refuses evidence", "check", due.Ref.String(), "kind", piece.Kind, "error", err)
+		activity.GetLogger(ctx).Error("the ledger refuses evidence", "check", key.Ref.String(), "kind", piece.Kind, "error", err)
 		return nil
 	}
 	return err
@@ -178,7 +178,7 @@ func (a *Activities) enter(ctx context.Context, left Unrecorded) error {
 		}
 	}
 	for _, piece := range left.Evidence {
-		if err := a.putPiece(ctx, left.Due, piece); err != nil {
+		if err := a.putPiece(ctx, left.Key, piece); err != nil {
 			return err
 		}
 	}
@@ -233,12 +233,12 @@ func (a *Activities) closeIfLost(ctx context.Context, record ledger.Record, resu
 
 func (a *Activities) closeRecord(ctx context.Context, record ledger.Record) error {
 	ref := check.Ref{Kind: record.Kind, Namespace: record.Namespace, Name: record.Name, UID: types.UID(record.CheckUID)}
-	outcome := check.Lost().Outcome(ref)
-	outcome.Started = record.Started // when it ended is not known
+	conclusion := check.Lost().Conclude(ref)
+	conclusion.Started = record.Started // when it ended is not known
 	activity.GetLogger(ctx).Warn("the record of a lost run is closed", "check", ref.String(), "run", record.WorkflowID)
 	err := a.RecordRun(ctx, RecordInput{
-		Due: Due{Ref: ref, Trigger: record.Trigger, At: record.Nominal}, UUID: record.WorkflowID, RunID: record.RunID,
-		Outcome: outcome, Attempts: record.Attempts, Deadline: record.Deadline,
+		RecordKey: RecordKey{Ref: ref, Trigger: record.Trigger, Tick: record.Tick}, UUID: record.WorkflowID, RunID: record.RunID,
+		Conclusion: conclusion, Attempts: record.Attempts, Deadline: record.Deadline,
 	})
 	if err != nil {
 		return fmt.Errorf("close the record of a lost run of %s: %w", ref, err)

@@ -21,7 +21,7 @@ type fakeLedger struct {
 	room            int
 	begun, finished []ledger.Record
 	ticks           [][]ledger.Record
-	// rows are the records of ticks, by their due time.
+	// rows are the records of ticks, by their tick.
 	rows     map[time.Time]ledger.Record
 	evidence []piece
 	open     []ledger.Record
@@ -72,7 +72,7 @@ func (f *fakeLedger) RecordTicks(ctx context.Context, records []ledger.Record) (
 		f.rows = map[time.Time]ledger.Record{}
 	}
 	for _, record := range records {
-		at := record.Nominal.UTC()
+		at := record.Tick.UTC()
 		if _, there := f.rows[at]; !there {
 			f.rows[at] = record
 			added = append(added, record)
@@ -81,9 +81,9 @@ func (f *fakeLedger) RecordTicks(ctx context.Context, records []ledger.Record) (
 	return added, nil
 }
 
-// outcomes are the outcomes of the ticks in the ledger, by their due times.
-func (f *fakeLedger) outcomes() map[time.Time]check.Result {
-	found := map[time.Time]check.Result{}
+// outcomes are the outcomes of the ticks in the ledger, by their ticks.
+func (f *fakeLedger) outcomes() map[time.Time]check.Outcome {
+	found := map[time.Time]check.Outcome{}
 	for at, record := range f.rows {
 		found[at] = record.Outcome
 	}
@@ -95,7 +95,7 @@ func (f *fakeLedger) Last(ctx context.Context, _ string, _ check.Trigger, before
 		return last, false, err
 	}
 	for at, record := range f.rows {
-		if at.Before(before) && (!ok || at.After(last.Nominal)) {
+		if at.Before(before) && (!ok || at.After(last.Tick)) {
 			last, ok = record, true
 		}
 	}
@@ -113,15 +113,15 @@ func (f *fakeLedger) PutEvidence(ctx context.Context, key ledger.Key, e ledger.E
 }
 
 // OpenRuns lists the open records as package ledger does: by their keys, from the one that follows after.
-func (f *fakeLedger) OpenRuns(ctx context.Context, dueBefore time.Time, after ledger.Key, limit int) (found []ledger.Record, err error) {
+func (f *fakeLedger) OpenRuns(ctx context.Context, before time.Time, after ledger.Key, limit int) (found []ledger.Record, err error) {
 	if err := f.answer(ctx); err != nil {
 		return nil, err
 	}
 	order := func(a, b ledger.Key) int {
-		return cmp.Or(cmp.Compare(a.CheckUID, b.CheckUID), a.Nominal.Compare(b.Nominal))
+		return cmp.Or(cmp.Compare(a.CheckUID, b.CheckUID), a.Tick.Compare(b.Tick))
 	}
 	for _, record := range f.open {
-		if record.Deadline.Before(dueBefore) && (after == (ledger.Key{}) || order(record.Key, after) > 0) {
+		if record.Deadline.Before(before) && (after == (ledger.Key{}) || order(record.Key, after) > 0) {
 			found = append(found, record)
 		}
 	}

@@ -26,7 +26,7 @@ const heartbeatEvery = 10 * time.Second
 // Attempt names one attempt of a run.
 type Attempt struct {
 	// Due is the key of the record of the run.
-	Due     Due
+	Key     RecordKey
 	UUID    string
 	Number  int
 	Started time.Time
@@ -43,7 +43,7 @@ type Attempt struct {
 }
 
 func (a Attempt) pod() Pod {
-	return Pod{Namespace: a.Due.Ref.Namespace, Name: a.check().PodName(a.Due.Ref.Name)}
+	return Pod{Namespace: a.Key.Ref.Namespace, Name: a.check().PodName(a.Key.Ref.Name)}
 }
 
 func (a Attempt) check() check.Attempt {
@@ -120,8 +120,8 @@ func (a *Activities) makePod(ctx context.Context, attempt Attempt) (CreatePodRes
 	if attempt.SpecHash != "" && attempt.SpecHash != workload.SpecHash() {
 		return CreatePodResult{SpecChanged: true}, nil
 	}
-	if !a.Cluster.Watches(attempt.Due.Ref.Namespace) {
-		failure := check.CreateFailed(fmt.Sprintf("namespace %q is not among those whose checks are run", attempt.Due.Ref.Namespace))
+	if !a.Cluster.Watches(attempt.Key.Ref.Namespace) {
+		failure := check.CreateFailed(fmt.Sprintf("namespace %q is not among those whose checks are run", attempt.Key.Ref.Namespace))
 		failure.Final = true
 		return CreatePodResult{Failure: &failure}, nil
 	}
@@ -153,7 +153,7 @@ func (a *Activities) workload(ctx context.Context, attempt Attempt) (w check.Wor
 	if attempt.Given != nil {
 		return attempt.Given.Workload, cmp.Or(attempt.Given.ReportingURL, a.ReportingURL()), true, nil
 	}
-	w, ok, err = a.Cluster.Workload(ctx, attempt.Due.Ref)
+	w, ok, err = a.Cluster.Workload(ctx, attempt.Key.Ref)
 	return w, a.ReportingURL(), ok, err
 }
 

@@ -16,15 +16,15 @@ import (
 
 // RecordOutcomeInput is the outcome of one run.
 type RecordOutcomeInput struct {
-	Ref     check.Ref
-	UUID    string
-	Outcome check.Outcome
+	Ref        check.Ref
+	UUID       string
+	Conclusion check.Conclusion
 	// Pod is the name of the pod of the last attempt, if it had one.
 	Pod string `json:",omitempty"`
 	// Provisional is true when further attempts may change it: it is shown, and not exported.
 	Provisional bool `json:",omitempty"`
 	// Due is when the run was due. It is zero where that is not known.
-	Due time.Time `json:",omitzero"`
+	Tick time.Time `json:",omitzero"`
 }
 
 // RecordOutcomeResult says what became of the outcome.
@@ -42,17 +42,17 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (
 			return RecordOutcomeResult{CheckGone: err == nil}, err
 		}
 	}
-	outcome := in.Outcome
+	conclusion := in.Conclusion
 	// A report may be faster than the news that the pod runs.
-	outcome.Node = cmp.Or(outcome.Node, a.nodeOf(in.Ref.Namespace, in.Pod))
+	conclusion.Node = cmp.Or(conclusion.Node, a.nodeOf(in.Ref.Namespace, in.Pod))
 	supersedes := false
 	err = a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),
 		func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState {
-			if supersedes = present == nil || check.Supersedes(present, in.Outcome); !supersedes {
+			if supersedes = present == nil || check.Supersedes(present, in.Conclusion); !supersedes {
 				return nil
 			}
-			state := check.NewState(present, in.Ref, in.UUID, a.Recorder, outcome, time.Now())
-			check.AddRecentRun(state, check.NewRecentRun(in.Due, outcome))
+			state := check.NewState(present, in.Ref, in.UUID, a.Recorder, conclusion, time.Now())
+			check.AddRecentRun(state, check.NewRecentRun(in.Tick, conclusion))
 			return state
 		})
 	if in.Ref.UID == "" && hasNoState(err) {
@@ -60,7 +60,7 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (
 		return result, nil
 	}
 	if err == nil && supersedes && a.Exporter != nil && !in.Provisional {
-		a.Exporter.Export(in.Ref, outcome)
+		a.Exporter.Export(in.Ref, conclusion)
 	}
 	return result, err
 }

@@ -23,9 +23,9 @@ import (
 var began = time.Date(2026, 11, 22, 12, 0, 0, 500, time.UTC)
 
 func failedRun() activities.RecordOutcomeInput {
-	return activities.RecordOutcomeInput{Ref: checkRef, UUID: runUUID, Due: began.Truncate(time.Second).Add(-2 * time.Second), Outcome: check.Outcome{
-		Result: check.Failed, Errors: []string{"cart is empty"}, Reported: true, Node: "node-1",
-		Started: began, Judged: began.Add(1500 * time.Millisecond),
+	return activities.RecordOutcomeInput{Ref: checkRef, UUID: runUUID, Tick: began.Truncate(time.Second).Add(-2 * time.Second), Conclusion: check.Conclusion{
+		Outcome: check.Failed, Errors: []string{"cart is empty"}, Reported: true, Node: "node-1",
+		Started: began, Concluded: began.Add(1500 * time.Millisecond),
 	}}
 }
 
@@ -70,7 +70,7 @@ func recorded() *khv1.KuberhealthyState {
 			Namespace: "shop", Name: "cart",
 			Annotations: map[string]string{
 				check.AnnotationRunStarted: "2026-11-22T12:00:00.0000005Z",
-				check.AnnotationRecentRuns: `[{"due":"2026-11-22T11:59:58Z","started":"2026-11-22T12:00:00Z","outcome":"failed","seconds":1.5}]`,
+				check.AnnotationRecentRuns: `[{"tick":"2026-11-22T11:59:58Z","started":"2026-11-22T12:00:00Z","outcome":"failed","seconds":1.5}]`,
 			},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyCheck", Name: "cart", UID: "u-1", Controller: &controller,
@@ -116,24 +116,24 @@ func TestRecordOutcomeTellsOfTheLastRuns(t *testing.T) {
 	var present *khv1.KuberhealthyState
 	in := failedRun()
 	for range 12 {
-		in.Due, in.Outcome.Started, in.Outcome.Judged = in.Due.Add(time.Minute), in.Outcome.Started.Add(time.Minute), in.Outcome.Judged.Add(time.Minute)
+		in.Tick, in.Conclusion.Started, in.Conclusion.Concluded = in.Tick.Add(time.Minute), in.Conclusion.Started.Add(time.Minute), in.Conclusion.Concluded.Add(time.Minute)
 		present = states(t, present, in)
 	}
-	in.Outcome.Result = check.TimedOut
+	in.Conclusion.Outcome = check.TimedOut
 	runs := check.RecentRuns(states(t, present, in))
-	if len(runs) != check.MaxRecentRuns || runs[9] != check.NewRecentRun(in.Due, in.Outcome) || runs[8].Outcome != check.Failed || runs[8].Started.Equal(runs[9].Started) {
+	if len(runs) != check.MaxRecentRuns || runs[9] != check.NewRecentRun(in.Tick, in.Conclusion) || runs[8].Outcome != check.Failed || runs[8].Started.Equal(runs[9].Started) {
 		t.Errorf("%d runs, the last are %+v", len(runs), runs[len(runs)-2:])
 	}
-	in.Due = time.Time{} // of a run whose due time is not known
-	if runs := check.RecentRuns(states(t, nil, in)); len(runs) != 1 || !runs[0].Due.IsZero() {
-		t.Errorf("runs are %+v, want one without a due time", runs)
+	in.Tick = time.Time{} // of a run whose tick is not known
+	if runs := check.RecentRuns(states(t, nil, in)); len(runs) != 1 || !runs[0].Tick.IsZero() {
+		t.Errorf("runs are %+v, want one without a tick", runs)
 	}
 }
 
 // A report may come before the news that the pod runs; the cache knows by then where it was placed.
 func TestRecordOutcomeFindsTheNodeOfTheRunsPod(t *testing.T) {
 	in := failedRun()
-	in.Outcome.Node = ""
+	in.Conclusion.Node = ""
 	for name, want := range map[string]string{"cart-1": "node-2", "cart-0": "", "": ""} {
 		in.Pod = name
 		if got := statesIn(t, &fakeCluster{pod: placedPod()}, nil, in); got.Spec.Node != want {
@@ -175,15 +175,15 @@ func TestRecordOutcomeOfACheckThatIsGoneWritesNothing(t *testing.T) {
 // exports keeps what is exported.
 type exports []activities.RecordOutcomeInput
 
-func (e *exports) Export(ref check.Ref, outcome check.Outcome) {
-	*e = append(*e, activities.RecordOutcomeInput{Ref: ref, Outcome: outcome})
+func (e *exports) Export(ref check.Ref, conclusion check.Conclusion) {
+	*e = append(*e, activities.RecordOutcomeInput{Ref: ref, Conclusion: conclusion})
 }
 
 func TestRecordOutcomeExportsWhatItWrote(t *testing.T) {
 	in := failedRun()
-	found := in.Outcome
+	found := in.Conclusion
 	found.Node = "node-2"
-	written := []activities.RecordOutcomeInput{{Ref: checkRef, Outcome: found}}
+	written := []activities.RecordOutcomeInput{{Ref: checkRef, Conclusion: found}}
 	refused := errors.New("connection refused")
 	tests := []struct {
 		name     string
@@ -215,7 +215,7 @@ func TestRecordOutcomeExportsWhatItWrote(t *testing.T) {
 			a, env := worker(cluster)
 			a.Exporter = &got
 			unplaced := in
-			unplaced.Outcome.Node, unplaced.Pod = "", "cart-1"
+			unplaced.Conclusion.Node, unplaced.Pod = "", "cart-1"
 			if _, err := env.ExecuteActivity(a.RecordOutcome, unplaced); (err != nil) != (tt.err != nil) {
 				t.Errorf("error %v, want %v", err, tt.err)
 			}

@@ -18,29 +18,29 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-func minute(n int) time.Time { return dueAt.Add(time.Duration(n) * time.Minute) }
+func minute(n int) time.Time { return tick.Add(time.Duration(n) * time.Minute) }
 
-// minutely are due times of a check that is due each minute.
+// minutely are ticks of a check that is due each minute.
 func minutely(spans ...activities.Span) activities.TicksInput {
-	return activities.TicksInput{Ref: checkRef, Schedule: check.ScheduleSpec{RunInterval: "1m"}, Anchor: dueAt, Spans: spans}
+	return activities.TicksInput{Ref: checkRef, Schedule: check.ScheduleSpec{RunInterval: "1m"}, Start: tick, Spans: spans}
 }
 
 func TestRecordTicks(t *testing.T) {
 	tests := []struct {
 		name  string
 		in    activities.TicksInput
-		want  map[time.Time]check.Result
+		want  map[time.Time]check.Outcome
 		count activities.TickCounts
 	}{
 		{"none", minutely(activities.Span{After: minute(1), Through: minute(2).Add(-1), Outcome: check.Missed}), nil, activities.TickCounts{}},
 		{
 			"those after the beginning up to the end", minutely(activities.Span{After: minute(1), Through: minute(3), Outcome: check.Missed}),
-			at(dueAt, check.Missed, 2, 3),
+			at(tick, check.Missed, 2, 3),
 			activities.TickCounts{Missed: 2},
 		},
 		{
 			"paused", minutely(activities.Span{After: minute(0), Through: minute(3).Add(time.Second), Outcome: check.Paused}),
-			at(dueAt, check.Paused, 1, 2, 3),
+			at(tick, check.Paused, 1, 2, 3),
 			activities.TickCounts{Paused: 3},
 		},
 		{
@@ -48,13 +48,13 @@ func TestRecordTicks(t *testing.T) {
 				activities.Span{After: minute(0), Through: minute(1), Outcome: check.Skipped},
 				activities.Span{After: minute(4), Through: minute(4), Outcome: check.Missed},
 				activities.Span{After: minute(5), Through: minute(6), Outcome: check.Skipped},
-			), at(dueAt, check.Skipped, 1, 6), activities.TickCounts{Skipped: 2},
+			), at(tick, check.Skipped, 1, 6), activities.TickCounts{Skipped: 2},
 		},
 		{
 			"of a cron expression with a zone", activities.TicksInput{
 				Ref: checkRef, Schedule: check.ScheduleSpec{Schedule: "0 9 * * *", TimeZone: "Europe/Berlin"},
-				Spans: []activities.Span{{After: dueAt, Through: dueAt.AddDate(0, 0, 1), Outcome: check.Paused}},
-			}, map[time.Time]check.Result{time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC): check.Paused}, activities.TickCounts{Paused: 1},
+				Spans: []activities.Span{{After: tick, Through: tick.AddDate(0, 0, 1), Outcome: check.Paused}},
+			}, map[time.Time]check.Outcome{time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC): check.Paused}, activities.TickCounts{Paused: 1},
 		},
 	}
 	for _, tt := range tests {
@@ -69,7 +69,7 @@ func TestRecordTicks(t *testing.T) {
 				}
 			}
 			if tt.want == nil {
-				tt.want = map[time.Time]check.Result{}
+				tt.want = map[time.Time]check.Outcome{}
 			}
 			if diff := cmp.Diff(tt.want, kept.outcomes()); diff != "" {
 				t.Errorf("recorded (-want +got):\n%s", diff)
@@ -86,7 +86,7 @@ func TestRecordTicks(t *testing.T) {
 func TestATickWithTheRecordOfARunIsNotCounted(t *testing.T) {
 	a, env := worker(&fakeCluster{})
 	a.Ledger = &fakeLedger{rows: map[time.Time]ledger.Record{minute(2): {WorkflowID: runUUID}}}
-	encoded, err := env.ExecuteActivity(a.RecordTicks, minutely(activities.Span{After: dueAt, Through: minute(3), Outcome: check.Missed}))
+	encoded, err := env.ExecuteActivity(a.RecordTicks, minutely(activities.Span{After: tick, Through: minute(3), Outcome: check.Missed}))
 	if got := value[activities.TickCounts](t, encoded, err); got != (activities.TickCounts{Missed: 2}) {
 		t.Errorf("counts are %+v, want the two without a run", got)
 	}
@@ -96,10 +96,10 @@ func TestATickWithTheRecordOfARunIsNotCounted(t *testing.T) {
 func TestRecordTicksSinceTheNewestTick(t *testing.T) {
 	offset := minute(2).Add(15 * time.Second) // of the schedule before
 	in := minutely(activities.Span{Through: minute(5), Outcome: check.Paused})
-	in.SinceNewest, in.Anchor, in.Before = true, time.Time{}, minute(5).Add(time.Second)
+	in.SinceNewest, in.Start, in.Before = true, time.Time{}, minute(5).Add(time.Second)
 	kept := &fakeLedger{rows: map[time.Time]ledger.Record{
-		minute(1): {Key: ledger.Key{Nominal: minute(1)}}, offset: {Key: ledger.Key{Nominal: offset}},
-		minute(9): {Key: ledger.Key{Nominal: minute(9)}}, // of the next schedule
+		minute(1): {Key: ledger.Key{Tick: minute(1)}}, offset: {Key: ledger.Key{Tick: offset}},
+		minute(9): {Key: ledger.Key{Tick: minute(9)}}, // of the next schedule
 	}}
 	a, env := worker(&fakeCluster{})
 	a.Ledger = kept
@@ -108,7 +108,7 @@ func TestRecordTicksSinceTheNewestTick(t *testing.T) {
 		t.Errorf("counts are %+v, want 2", got)
 	}
 	for n, record := range slices.Concat(kept.ticks...) {
-		if want := offset.Add(time.Duration(n+1) * time.Minute); !record.Nominal.Equal(want) || record.Outcome != check.Paused {
+		if want := offset.Add(time.Duration(n+1) * time.Minute); !record.Tick.Equal(want) || record.Outcome != check.Paused {
 			t.Errorf("tick %d is %+v, want it due at %s", n, record, want)
 		}
 	}
@@ -126,7 +126,7 @@ func TestTicksThatCannotBeRecordedAreTriedAgain(t *testing.T) {
 		for _, sinceNewest := range []bool{false, true} {
 			a, env := worker(&fakeCluster{})
 			a.Ledger = &fakeLedger{refuse: refuse}
-			in := minutely(activities.Span{After: dueAt, Through: minute(3), Outcome: check.Missed})
+			in := minutely(activities.Span{After: tick, Through: minute(3), Outcome: check.Missed})
 			in.SinceNewest = sinceNewest
 			_, err := env.ExecuteActivity(a.RecordTicks, in)
 			var application *temporal.ApplicationError
@@ -158,7 +158,7 @@ func TestRecordTicksGoesOnAfterAnError(t *testing.T) {
 	a.Ledger = kept
 	env.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{beats}})
 	in := minutely(
-		activities.Span{After: dueAt, Through: minute(10), Outcome: check.Skipped}, activities.Span{After: minute(10), Through: minute(due), Outcome: check.Missed})
+		activities.Span{After: tick, Through: minute(10), Outcome: check.Skipped}, activities.Span{After: minute(10), Through: minute(due), Outcome: check.Missed})
 	if _, err := env.ExecuteActivity(a.RecordTicks, in); err == nil {
 		t.Fatal("no error of a ledger that is full")
 	}
@@ -173,13 +173,13 @@ func TestRecordTicksGoesOnAfterAnError(t *testing.T) {
 	}
 }
 
-// Weeks of due times are recorded in parts, each of them once.
+// Weeks of ticks are recorded in parts, each of them once.
 func TestVeryManyTicks(t *testing.T) {
 	for _, n := range []int{255, 256, 257, 1999, 2000, 2001, 86400} {
 		kept := &fakeLedger{}
 		a, env := worker(&fakeCluster{})
 		a.Ledger = kept
-		in := minutely(activities.Span{After: dueAt, Through: dueAt.Add(time.Duration(n) * time.Second), Outcome: check.Paused})
+		in := minutely(activities.Span{After: tick, Through: tick.Add(time.Duration(n) * time.Second), Outcome: check.Paused})
 		in.Schedule.RunInterval = "1s"
 		encoded, err := env.ExecuteActivity(a.RecordTicks, in)
 		if got := value[activities.TickCounts](t, encoded, err); got.Paused != n || len(kept.rows) != n || len(slices.Concat(kept.ticks...)) != n {

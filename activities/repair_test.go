@@ -23,10 +23,10 @@ func waitingRuns(from time.Time, n int) *fakeRuns {
 	for i := range n {
 		run := activities.WaitingRun{UUID: fmt.Sprint("run-", i), RunID: fmt.Sprint("execution-", i), Closed: from.Add(time.Duration(i) * time.Second)}
 		record := finishedRun()
-		record.UUID, record.At = run.UUID, from.Add(time.Duration(i)*time.Second)
+		record.UUID, record.Tick = run.UUID, from.Add(time.Duration(i)*time.Second)
 		f.waiting = append(f.waiting, run)
 		f.unrecorded[run.UUID] = activities.Unrecorded{
-			Due: record.Due, Record: &record, Evidence: []check.Piece{{Kind: check.EvidenceLog, Name: "1/main", Content: run.UUID}},
+			Key: record.RecordKey, Record: &record, Evidence: []check.Piece{{Kind: check.EvidenceLog, Name: "1/main", Content: run.UUID}},
 		}
 	}
 	return f
@@ -49,7 +49,7 @@ func finishedRuns(kept *fakeLedger) (uuids []string) {
 }
 
 func lateReport() activities.LateReport {
-	return activities.LateReport{Due: finishedRun().Due, Piece: check.Piece{Kind: check.EvidenceLate, Content: "late"}}
+	return activities.LateReport{Key: finishedRun().RecordKey, Piece: check.Piece{Kind: check.EvidenceLate, Content: "late"}}
 }
 
 // emptyIsNone is for results that went through JSON.
@@ -203,8 +203,8 @@ func TestRepairDoesNothingWhileTheLedgerDoesNotAnswer(t *testing.T) {
 			})
 		})
 	}
-	got := repair(t, waitingRuns(dueAt, 3), nil, activities.RepairInput{Since: dueAt, Late: []activities.LateReport{lateReport()}})
-	if diff := cmp.Diff(activities.RepairResult{Until: dueAt}, got); diff != "" {
+	got := repair(t, waitingRuns(tick, 3), nil, activities.RepairInput{Since: tick, Late: []activities.LateReport{lateReport()}})
+	if diff := cmp.Diff(activities.RepairResult{Until: tick}, got); diff != "" {
 		t.Errorf("result without a ledger (-want +got):\n%s", diff)
 	}
 }
@@ -213,7 +213,7 @@ func TestRepairDoesNothingWhileTheLedgerDoesNotAnswer(t *testing.T) {
 func openRun(name, uuid string, ago time.Duration) ledger.Record {
 	deadline := time.Now().Add(-ago)
 	return ledger.Record{
-		Key:  ledger.Key{CheckUID: "u-" + name, Trigger: check.TriggerSchedule, Nominal: deadline.Add(-time.Minute)},
+		Key:  ledger.Key{CheckUID: "u-" + name, Trigger: check.TriggerSchedule, Tick: deadline.Add(-time.Minute)},
 		Kind: khv1.KHCheck, Namespace: "shop", Name: name, Started: deadline.Add(-time.Minute), Deadline: deadline, Attempts: 2,
 		WorkflowID: uuid, RunID: "execution", WorkerBuild: "v1",
 	}

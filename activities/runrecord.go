@@ -16,9 +16,9 @@ import (
 
 // RecordInput is what is known of a run that has ended.
 type RecordInput struct {
-	Due
+	RecordKey
 	UUID, RunID string
-	Outcome     check.Outcome
+	Conclusion  check.Conclusion
 	// Revision counts the records that a run gives of itself: one with a late report replaces the one before.
 	Revision int `json:",omitempty"`
 	// Attempts is how many pods the run had, and InfraFailures how many of them the platform ended.
@@ -40,7 +40,7 @@ type RecordInput struct {
 
 // Unrecorded is what the ledger has not taken of a run.
 type Unrecorded struct {
-	Due Due
+	Key RecordKey
 	// Record is nil when the ledger has it.
 	Record   *RecordInput  `json:",omitempty"`
 	Evidence []check.Piece `json:",omitempty"`
@@ -55,14 +55,14 @@ func (a *Activities) RecordRun(ctx context.Context, in RecordInput) error {
 	if a.Ledger == nil {
 		return nil
 	}
-	record := recordOf(in.Due)
-	record.Outcome, record.Errors, record.Notes = in.Outcome.Result, in.Outcome.Errors, in.Outcome.Notes
+	record := recordOf(in.RecordKey)
+	record.Outcome, record.Errors, record.Notes = in.Conclusion.Outcome, in.Conclusion.Errors, in.Conclusion.Notes
 	record.WorkflowID, record.RunID, record.WorkerBuild = in.UUID, in.RunID, a.Build
-	record.Started, record.PodCreated, record.Reported, record.Judged = in.Outcome.Started, in.Created, in.Reported, in.Outcome.Judged
+	record.Started, record.PodCreated, record.Reported, record.Concluded = in.Conclusion.Started, in.Created, in.Reported, in.Conclusion.Concluded
 	record.Revision, record.Recorded, record.Queued, record.Deadline = in.Revision, in.Recorded, in.Queued, in.Deadline
 	record.Running, record.Exited = in.Seen.RunningSince, in.Seen.ExitedAt
-	record.Flaky, record.InfraFailures = in.Outcome.Flaky, in.InfraFailures
-	record.Attempts, record.Node, record.ImageDigest, record.SpecHash = in.Attempts, in.Outcome.Node, in.Seen.Image, in.SpecHash
+	record.Flaky, record.InfraFailures = in.Conclusion.Flaky, in.InfraFailures
+	record.Attempts, record.Node, record.ImageDigest, record.SpecHash = in.Attempts, in.Conclusion.Node, in.Seen.Image, in.SpecHash
 	err := a.Ledger.Finish(ctx, record)
 	if errors.Is(err, ledger.ErrOtherRun) || errors.Is(err, ledger.ErrInvalid) {
 		return temporal.NewNonRetryableApplicationError("the ledger refuses the record of "+in.Ref.String(), RecordRefused, err)
@@ -82,22 +82,22 @@ func (a *Activities) openRecord(ctx context.Context, attempt Attempt) {
 		return
 	}
 	logger := activity.GetLogger(ctx)
-	record := recordOf(attempt.Due)
+	record := recordOf(attempt.Key)
 	record.WorkflowID, record.RunID, record.Attempts, record.WorkerBuild = attempt.UUID, activity.GetInfo(ctx).WorkflowExecution.RunID, attempt.Number, a.Build
 	record.Started, record.Deadline = attempt.Started, attempt.Deadline
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openWithin)
 		defer cancel()
 		if err := a.Ledger.Begin(ctx, record); err != nil {
-			logger.Warn("record was not opened", "check", attempt.Due.Ref.String(), "error", err)
+			logger.Warn("record was not opened", "check", attempt.Key.Ref.String(), "error", err)
 		}
 	}()
 }
 
-func recordOf(due Due) ledger.Record {
+func recordOf(key RecordKey) ledger.Record {
 	return ledger.Record{
-		Key:  ledger.Key{CheckUID: uidOf(due.Ref), Trigger: due.Trigger, Nominal: due.At},
-		Kind: due.Ref.Kind, Namespace: due.Ref.Namespace, Name: due.Ref.Name,
+		Key:  ledger.Key{CheckUID: uidOf(key.Ref), Trigger: key.Trigger, Tick: key.Tick},
+		Kind: key.Ref.Kind, Namespace: key.Ref.Namespace, Name: key.Ref.Name,
 	}
 }
 

@@ -19,14 +19,14 @@ import (
 // finishedRun is what is known of a run that failed.
 func finishedRun() activities.RecordInput {
 	return activities.RecordInput{
-		Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: dueAt}, UUID: runUUID, RunID: "execution", Revision: 1,
-		Attempts: 2, InfraFailures: 1, Queued: time.Second, Deadline: dueAt.Add(time.Minute),
-		Outcome: check.Outcome{
-			Result: check.Failed, Errors: []string{"broken"}, Notes: []string{"repeated"}, Node: "node-1",
-			Started: dueAt.Add(1), Judged: dueAt.Add(4), Flaky: true,
+		RecordKey: activities.RecordKey{Ref: checkRef, Trigger: check.TriggerSchedule, Tick: tick}, UUID: runUUID, RunID: "execution", Revision: 1,
+		Attempts: 2, InfraFailures: 1, Queued: time.Second, Deadline: tick.Add(time.Minute),
+		Conclusion: check.Conclusion{
+			Outcome: check.Failed, Errors: []string{"broken"}, Notes: []string{"repeated"}, Node: "node-1",
+			Started: tick.Add(1), Concluded: tick.Add(4), Flaky: true,
 		},
-		Created: dueAt.Add(2), Reported: dueAt.Add(4), Recorded: dueAt.Add(5), SpecHash: "abc",
-		Seen: check.Observation{RunningSince: dueAt.Add(3), ExitedAt: dueAt.Add(6), Image: "sha256:1"},
+		Created: tick.Add(2), Reported: tick.Add(4), Recorded: tick.Add(5), SpecHash: "abc",
+		Seen: check.Observation{RunningSince: tick.Add(3), ExitedAt: tick.Add(6), Image: "sha256:1"},
 	}
 }
 
@@ -38,11 +38,11 @@ func TestRecordOfARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []ledger.Record{{
-		Key:  ledger.Key{CheckUID: "u-1", Trigger: check.TriggerSchedule, Nominal: dueAt},
+		Key:  ledger.Key{CheckUID: "u-1", Trigger: check.TriggerSchedule, Tick: tick},
 		Kind: checkRef.Kind, Namespace: "shop", Name: "cart", Outcome: check.Failed, Flaky: true, Revision: 1, InfraFailures: 1,
-		Deadline: dueAt.Add(time.Minute), Queued: time.Second,
-		Started: dueAt.Add(1), PodCreated: dueAt.Add(2), Running: dueAt.Add(3), Reported: dueAt.Add(4), Judged: dueAt.Add(4),
-		Recorded: dueAt.Add(5), Exited: dueAt.Add(6), Attempts: 2, Node: "node-1", ImageDigest: "sha256:1", SpecHash: "abc", WorkerBuild: "v1",
+		Deadline: tick.Add(time.Minute), Queued: time.Second,
+		Started: tick.Add(1), PodCreated: tick.Add(2), Running: tick.Add(3), Reported: tick.Add(4), Concluded: tick.Add(4),
+		Recorded: tick.Add(5), Exited: tick.Add(6), Attempts: 2, Node: "node-1", ImageDigest: "sha256:1", SpecHash: "abc", WorkerBuild: "v1",
 		WorkflowID: runUUID, RunID: "execution", Errors: []string{"broken"}, Notes: []string{"repeated"},
 	}}
 	if diff := cmp.Diff(want, kept.finished); diff != "" {
@@ -102,9 +102,9 @@ func TestOpeningTheRecordNeverDelaysThePod(t *testing.T) {
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
 				want := ledger.Record{
-					Key:  ledger.Key{CheckUID: "u-1", Trigger: check.TriggerSchedule, Nominal: dueAt},
+					Key:  ledger.Key{CheckUID: "u-1", Trigger: check.TriggerSchedule, Tick: tick},
 					Kind: checkRef.Kind, Namespace: "shop", Name: "cart", WorkflowID: runUUID, RunID: "default-test-run-id",
-					Attempts: 2, WorkerBuild: "v1", Started: dueAt.Add(1), Deadline: attempt(2).Deadline,
+					Attempts: 2, WorkerBuild: "v1", Started: tick.Add(1), Deadline: attempt(2).Deadline,
 				}
 				if diff := cmp.Diff([]ledger.Record{want}, kept.begun); diff != "" {
 					t.Errorf("opened records (-want +got):\n%s", diff)

@@ -39,17 +39,17 @@ type sentHeartbeat struct {
 
 var errTemporalDown = errors.New("temporal is down")
 
-func (f *fakeRuns) Start(_ context.Context, run activities.Run) (due time.Time, err error) {
+func (f *fakeRuns) Start(_ context.Context, run activities.Run) (tick time.Time, err error) {
 	if f.down {
-		return due, errTemporalDown
+		return tick, errTemporalDown
 	}
 	for _, started := range f.started {
 		if started.UUID == run.UUID {
-			return started.Due.At, nil
+			return started.Key.Tick, nil
 		}
 	}
 	f.started = append(f.started, run)
-	return run.Due.At, nil
+	return run.Key.Tick, nil
 }
 
 func (f *fakeRuns) Open(_ context.Context, runUUID, _ string) (bool, error) {

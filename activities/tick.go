@@ -14,11 +14,11 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// Span is a range of due times without a run: those after After, up to Through.
+// Span is a range of ticks without a run: those after After, up to Through.
 type Span struct {
 	After, Through time.Time
 	// Outcome is Skipped, Missed or Paused.
-	Outcome check.Result
+	Outcome check.Outcome
 }
 
 // TickInput is what a tick decides by.
@@ -27,11 +27,11 @@ type TickInput struct {
 	Trigger check.Trigger
 	Timeout time.Duration
 	// Due is when a single run was due. A tick of a schedule has none.
-	Due time.Time `json:",omitzero"`
-	// Schedule and Anchor say when the ticks are due.
+	Tick time.Time `json:",omitzero"`
+	// Schedule and Start say when the ticks are.
 	Schedule check.ScheduleSpec `json:",omitzero"`
-	Anchor   time.Time          `json:",omitzero"`
-	// Last is the due time of the tick before, and Since the time after which Temporal scheduled this one. Now is when it began.
+	Start    time.Time          `json:",omitzero"`
+	// Last is the previous tick, and Since the time after which Temporal scheduled this one. Now is when it began.
 	// Since and Now are of one clock, Temporal's: that of the worker may differ.
 	Last  time.Time `json:",omitzero"`
 	Since time.Time `json:",omitzero"`
@@ -39,29 +39,29 @@ type TickInput struct {
 	// Previous is the run UUID of the run before; it may be open. First is the workflow ID of a tick that may still have to start
 	// it. RunUUID is that of the run to start.
 	Previous, First, RunUUID string
-	// Unrecorded are due times that the ledger did not take from the ticks before.
+	// Unrecorded are ticks that the ledger did not take from the ticks before.
 	Unrecorded []Span `json:",omitempty"`
 }
 
 // TickResult is what a tick decided.
 type TickResult struct {
-	// Nominal is the due time of the tick, and Delay how long after it the tick decided.
-	Nominal time.Time
-	Delay   time.Duration
+	// Tick is the scheduled time, and Delay how long after it the tick decided.
+	Tick  time.Time
+	Delay time.Duration
 	// Skipped is true when the previous run was open. Otherwise a run was started.
 	Skipped bool `json:",omitempty"`
-	// Unrecorded are due times that the ledger has not taken.
+	// Unrecorded are ticks that the ledger has not taken.
 	Unrecorded []Span `json:",omitempty"`
-	// Recorded counts the due times without a run that are in the ledger now.
+	// Recorded counts the ticks without a run that are in the ledger now.
 	Recorded TickCounts
 }
 
-// TickCounts counts due times without a run by their outcome.
+// TickCounts counts ticks without a run by their outcome.
 type TickCounts struct {
 	Skipped, Missed, Paused int
 }
 
-func (c *TickCounts) count(outcome check.Result) {
+func (c *TickCounts) count(outcome check.Outcome) {
 	switch outcome {
 	case check.Skipped:
 		c.Skipped++
@@ -72,29 +72,29 @@ func (c *TickCounts) count(outcome check.Result) {
 	}
 }
 
-// Tick decides what becomes of one due time: it starts the run, unless the previous one is open. Due times since the tick
+// Tick decides what becomes of one tick: it starts the run, unless the previous one is open. Ticks since the tick
 // before were missed. It may be called again: the run has the UUID of the tick, so that it starts once.
 func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error) {
 	schedule, err := in.schedule()
 	if err != nil {
 		return TickResult{}, err
 	}
-	result := TickResult{Nominal: in.nominal(schedule)}
+	result := TickResult{Tick: in.tick(schedule)}
 	result.Skipped, err = a.open(ctx, in.Previous, in.First)
 	if err != nil {
 		return TickResult{}, fmt.Errorf("look for the previous run of %s: %w", in.Ref, err)
 	}
 	if !result.Skipped {
-		due := Due{Ref: in.Ref, Trigger: in.Trigger, At: result.Nominal.Truncate(time.Microsecond)} // as the ledger counts
-		result.Nominal, err = a.Runs.Start(ctx, Run{UUID: in.RunUUID, Due: due, Timeout: in.Timeout})
+		key := RecordKey{Ref: in.Ref, Trigger: in.Trigger, Tick: result.Tick.Truncate(time.Microsecond)} // as the ledger counts
+		result.Tick, err = a.Runs.Start(ctx, Run{UUID: in.RunUUID, Key: key, Timeout: in.Timeout})
 		if err != nil {
 			return TickResult{}, fmt.Errorf("start a run of %s: %w", in.Ref, err)
 		}
 	}
-	result.Delay = max(in.Now.Sub(result.Nominal), 0)
+	result.Delay = max(in.Now.Sub(result.Tick), 0)
 	if in.Trigger == check.TriggerSchedule {
 		spans := in.spans(schedule, result)
-		result.Unrecorded = a.enterSpans(ctx, in.Ref, schedule, in.Anchor, spans, &result.Recorded)
+		result.Unrecorded = a.enterSpans(ctx, in.Ref, schedule, in.Start, spans, &result.Recorded)
 		endEarlyInTheSecond(ctx, schedule)
 	}
 	return result, nil
@@ -125,7 +125,7 @@ func endEarlyInTheSecond(ctx context.Context, schedule check.Schedule) {
 	}
 }
 
-// mostAtOnce is how many due times one tick enters into the ledger. What is left the next ticks enter.
+// mostAtOnce is how many ticks one tick enters into the ledger. What is left the next ticks enter.
 const mostAtOnce = 2000
 
 // ScheduleInvalid is the type of the error of a schedule that cannot be read.
@@ -142,38 +142,38 @@ func (in TickInput) schedule() (check.Schedule, error) {
 	return schedule, nil
 }
 
-func (in TickInput) nominal(schedule check.Schedule) time.Time {
+func (in TickInput) tick(schedule check.Schedule) time.Time {
 	switch {
 	case in.Trigger == check.TriggerSchedule:
 		after := in.Since
 		if in.Last.After(after) {
 			after = in.Last
 		}
-		return schedule.Nominal(in.Anchor, after, in.Now)
-	case in.Due.IsZero():
+		return schedule.Tick(in.Start, after, in.Now)
+	case in.Tick.IsZero():
 		return in.Now
 	}
-	return in.Due
+	return in.Tick
 }
 
-// spans are the due times that are to be entered: those that wait, those that were missed, and that of a tick that is skipped.
+// spans are the ticks that are to be entered: those that wait, those that were missed, and that of a tick that is skipped.
 func (in TickInput) spans(schedule check.Schedule, result TickResult) []Span {
 	spans, last := in.Unrecorded, in.Last
-	if schedule.Next(in.Anchor, in.Last).Before(result.Nominal) {
-		before := result.Nominal.Add(-1)
+	if schedule.Next(in.Start, in.Last).Before(result.Tick) {
+		before := result.Tick.Add(-1)
 		spans, last = addSpan(spans, Span{After: in.Last, Through: before, Outcome: check.Missed}), before
 	}
 	if result.Skipped {
-		spans = addSpan(spans, Span{After: last, Through: result.Nominal, Outcome: check.Skipped})
+		spans = addSpan(spans, Span{After: last, Through: result.Tick, Outcome: check.Skipped})
 	}
 	return spans[max(len(spans)-maxSpans, 0):]
 }
 
 // maxSpans bounds what waits for the ledger from tick to tick. When the ledger is down for so long that there is more, the
-// oldest due times stay without a record.
+// oldest ticks stay without a record.
 const maxSpans = 1000
 
-// addSpan appends a span, or extends the last one, where no due time lies between them and both say the same.
+// addSpan appends a span, or extends the last one, where no tick lies between them and both say the same.
 func addSpan(spans []Span, next Span) []Span {
 	if n := len(spans); n > 0 && spans[n-1].Outcome == next.Outcome && spans[n-1].Through.Equal(next.After) {
 		spans[n-1].Through = next.Through
@@ -195,14 +195,14 @@ const recordsAtATime = 256
 // enterWithin bounds how long a tick waits for the ledger: its run has started by then.
 const enterWithin = 2 * time.Second
 
-// enterSpans enters due times into the ledger, at most mostAtOnce, and returns those that it has not taken. Without a ledger it
+// enterSpans enters ticks into the ledger, at most mostAtOnce, and returns those that it has not taken. Without a ledger it
 // counts them.
-func (a *Activities) enterSpans(ctx context.Context, ref check.Ref, schedule check.Schedule, anchor time.Time, spans []Span, counts *TickCounts) (left []Span) {
+func (a *Activities) enterSpans(ctx context.Context, ref check.Ref, schedule check.Schedule, start time.Time, spans []Span, counts *TickCounts) (left []Span) {
 	ctx, cancel := context.WithTimeout(ctx, enterWithin)
 	defer cancel()
 	most := mostAtOnce
 	for i, span := range spans {
-		n, through, err := a.enterSpan(ctx, ref, schedule, anchor, span, most, counts)
+		n, through, err := a.enterSpan(ctx, ref, schedule, start, span, most, counts)
 		if most -= n; err == nil && through.Equal(span.Through) {
 			continue
 		}
@@ -219,15 +219,15 @@ func (a *Activities) enterSpans(ctx context.Context, ref check.Ref, schedule che
 	return nil
 }
 
-// enterSpan enters the due times of a span in parts. It returns how many it entered, and up to which time.
-func (a *Activities) enterSpan(ctx context.Context, ref check.Ref, schedule check.Schedule, anchor time.Time, span Span, most int, counts *TickCounts) (n int, through time.Time, err error) {
+// enterSpan enters the ticks of a span in parts. It returns how many it entered, and up to which time.
+func (a *Activities) enterSpan(ctx context.Context, ref check.Ref, schedule check.Schedule, start time.Time, span Span, most int, counts *TickCounts) (n int, through time.Time, err error) {
 	through = span.After
 	var records []ledger.Record
-	for due := range schedule.Between(anchor, span.After, span.Through.Add(1)) {
+	for tick := range schedule.Between(start, span.After, span.Through.Add(1)) {
 		if n+len(records) == most {
 			break
 		}
-		record := recordOf(Due{Ref: ref, Trigger: check.TriggerSchedule, At: due})
+		record := recordOf(RecordKey{Ref: ref, Trigger: check.TriggerSchedule, Tick: tick})
 		record.Outcome = span.Outcome
 		if records = append(records, record); len(records) < recordsAtATime {
 			continue
@@ -235,7 +235,7 @@ func (a *Activities) enterSpan(ctx context.Context, ref check.Ref, schedule chec
 		if err := a.enterRecords(ctx, records, counts); err != nil {
 			return n, through, err
 		}
-		n, through, records = n+len(records), due, records[:0]
+		n, through, records = n+len(records), tick, records[:0]
 	}
 	if err := a.enterRecords(ctx, records, counts); err != nil {
 		return n, through, err
@@ -244,7 +244,7 @@ func (a *Activities) enterSpan(ctx context.Context, ref check.Ref, schedule chec
 		return n, span.Through, nil
 	}
 	if len(records) > 0 {
-		through = records[len(records)-1].Nominal
+		through = records[len(records)-1].Tick
 	}
 	return n, through, nil
 }
@@ -264,11 +264,11 @@ func (a *Activities) enterRecords(ctx context.Context, records []ledger.Record, 
 	return nil
 }
 
-// TicksInput names due times of a check at which no run started.
+// TicksInput names ticks of a check at which no run started.
 type TicksInput struct {
 	Ref      check.Ref
 	Schedule check.ScheduleSpec
-	Anchor   time.Time
+	Start    time.Time
 	Spans    []Span
 	// Before is the time before which all of them lie.
 	Before time.Time
@@ -276,14 +276,14 @@ type TicksInput struct {
 	SinceNewest bool `json:",omitempty"`
 }
 
-// RecordTicks enters due times without a run into the ledger, and counts them. It may be called again. Without a ledger it
+// RecordTicks enters ticks without a run into the ledger, and counts them. It may be called again. Without a ledger it
 // counts those whose beginning is known.
 func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TickCounts, error) {
 	schedule, err := check.ParseSchedule(in.Schedule)
 	if err != nil {
 		return TickCounts{}, temporal.NewNonRetryableApplicationError("read the schedule of "+in.Ref.String(), ScheduleInvalid, err)
 	}
-	left := ticksLeft{Anchor: in.Anchor, Spans: in.Spans}
+	left := ticksLeft{Start: in.Start, Spans: in.Spans}
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &left); err != nil {
 			return TickCounts{}, fmt.Errorf("read how many ticks of %s are recorded: %w", in.Ref, err)
@@ -293,7 +293,7 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TickCounts
 	}
 	for len(left.Spans) > 0 {
 		span := &left.Spans[0]
-		n, through, err := a.enterSpan(ctx, in.Ref, schedule, left.Anchor, *span, mostAtOnce, &left.Counts)
+		n, through, err := a.enterSpan(ctx, in.Ref, schedule, left.Start, *span, mostAtOnce, &left.Counts)
 		if span.After = through; err == nil && n < mostAtOnce {
 			left.Spans = left.Spans[1:]
 		}
@@ -310,7 +310,7 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TickCounts
 
 // ticksLeft is what is left of the work of RecordTicks, and what it has counted: another attempt goes on there.
 type ticksLeft struct {
-	Anchor time.Time
+	Start  time.Time
 	Spans  []Span
 	Counts TickCounts
 }
@@ -327,7 +327,7 @@ func (a *Activities) sinceNewest(ctx context.Context, in TicksInput, left *ticks
 	if err != nil {
 		return false, fmt.Errorf("read the newest tick of %s: %w", in.Ref, err)
 	}
-	left.Anchor, left.Spans = newest.Nominal, slices.Clone(in.Spans)
-	left.Spans[0].After = newest.Nominal
+	left.Start, left.Spans = newest.Tick, slices.Clone(in.Spans)
+	left.Spans[0].After = newest.Tick
 	return ok, nil
 }

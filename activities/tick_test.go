@@ -15,18 +15,18 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// tickAt is a tick of a check that is due each minute from anchor on. It decides now; the one before was due so many minutes after
-// the anchor.
-func tickAt(anchor time.Time, last int) activities.TickInput {
-	before := anchor.Add(time.Duration(last) * time.Minute)
+// tickAt is a tick of a check that is due each minute from start on. It decides now; the one before was due so many minutes after
+// the start.
+func tickAt(start time.Time, last int) activities.TickInput {
+	before := start.Add(time.Duration(last) * time.Minute)
 	return activities.TickInput{
 		Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Schedule: check.ScheduleSpec{RunInterval: "1m"},
-		Anchor: anchor, Last: before, Since: before.Add(50 * time.Millisecond), RunUUID: runUUID,
+		Start: start, Last: before, Since: before.Add(50 * time.Millisecond), RunUUID: runUUID,
 	}
 }
 
-// ticks runs ticks on a clock of their own, which stands at the anchor of their schedule.
-func ticks(t *testing.T, name string, test func(t *testing.T, anchor time.Time, runs *fakeRuns, kept *fakeLedger, tick func(activities.TickInput) activities.TickResult)) {
+// ticks runs ticks on a clock of their own, which stands at the start of their schedule.
+func ticks(t *testing.T, name string, test func(t *testing.T, start time.Time, runs *fakeRuns, kept *fakeLedger, tick func(activities.TickInput) activities.TickResult)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -45,107 +45,107 @@ func ticks(t *testing.T, name string, test func(t *testing.T, anchor time.Time, 
 
 type doTick = func(activities.TickInput) activities.TickResult
 
-// at are the due times so many minutes after the anchor, with one outcome.
-func at(anchor time.Time, outcome check.Result, minutes ...int) map[time.Time]check.Result {
-	due := map[time.Time]check.Result{}
+// at are the ticks so many minutes after the start, with one outcome.
+func at(start time.Time, outcome check.Outcome, minutes ...int) map[time.Time]check.Outcome {
+	due := map[time.Time]check.Outcome{}
 	for _, minute := range minutes {
-		due[anchor.Add(time.Duration(minute)*time.Minute).UTC()] = outcome
+		due[start.Add(time.Duration(minute)*time.Minute).UTC()] = outcome
 	}
 	return due
 }
 
 func TestTick(t *testing.T) {
-	ticks(t, "starts the run under its own UUID", func(t *testing.T, anchor time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
+	ticks(t, "starts the run under its own UUID", func(t *testing.T, start time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
 		time.Sleep(time.Minute + 40*time.Millisecond)
-		due := anchor.Add(time.Minute)
-		want := activities.TickResult{Nominal: due, Delay: 40 * time.Millisecond}
-		if diff := cmp.Diff(want, tick(tickAt(anchor, 0))); diff != "" {
+		due := start.Add(time.Minute)
+		want := activities.TickResult{Tick: due, Delay: 40 * time.Millisecond}
+		if diff := cmp.Diff(want, tick(tickAt(start, 0))); diff != "" {
 			t.Errorf("result (-want +got):\n%s", diff)
 		}
-		started := []activities.Run{{UUID: runUUID, Timeout: time.Minute, Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: due}}}
+		started := []activities.Run{{UUID: runUUID, Timeout: time.Minute, Key: activities.RecordKey{Ref: checkRef, Trigger: check.TriggerSchedule, Tick: due}}}
 		if diff := cmp.Diff(started, runs.started); diff != "" || len(kept.rows) > 0 {
 			t.Errorf("recorded %v, started (-want +got):\n%s", kept.rows, diff)
 		}
 	})
-	ticks(t, "called again starts nothing and has the due time of the first call", func(t *testing.T, anchor time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
+	ticks(t, "called again starts nothing and has the tick of the first call", func(t *testing.T, start time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
 		time.Sleep(time.Minute)
-		first := tick(tickAt(anchor, 0))
+		first := tick(tickAt(start, 0))
 		time.Sleep(3 * time.Minute) // the worker died
-		second := tick(tickAt(anchor, 0))
-		if len(runs.started) != 1 || !second.Nominal.Equal(first.Nominal) || second.Skipped || len(kept.rows) > 0 {
-			t.Errorf("started %d runs, result %+v, want one that was due at %s, and nothing missed", len(runs.started), second, first.Nominal)
+		second := tick(tickAt(start, 0))
+		if len(runs.started) != 1 || !second.Tick.Equal(first.Tick) || second.Skipped || len(kept.rows) > 0 {
+			t.Errorf("started %d runs, result %+v, want one that was due at %s, and nothing missed", len(runs.started), second, first.Tick)
 		}
 	})
-	ticks(t, "is skipped while the previous run is open", func(t *testing.T, anchor time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
+	ticks(t, "is skipped while the previous run is open", func(t *testing.T, start time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
 		time.Sleep(time.Minute)
 		runs.open = []string{"before"}
-		in := tickAt(anchor, 0)
+		in := tickAt(start, 0)
 		in.Previous = "before"
-		want := activities.TickResult{Nominal: anchor.Add(time.Minute), Skipped: true, Recorded: activities.TickCounts{Skipped: 1}}
+		want := activities.TickResult{Tick: start.Add(time.Minute), Skipped: true, Recorded: activities.TickCounts{Skipped: 1}}
 		if diff := cmp.Diff(want, tick(in)); diff != "" {
 			t.Errorf("result (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff(at(anchor, check.Skipped, 1), kept.outcomes()); diff != "" || len(runs.started) > 0 {
+		if diff := cmp.Diff(at(start, check.Skipped, 1), kept.outcomes()); diff != "" || len(runs.started) > 0 {
 			t.Errorf("started %v, recorded (-want +got):\n%s", runs.started, diff)
 		}
-		record := kept.rows[anchor.Add(time.Minute).UTC()]
+		record := kept.rows[start.Add(time.Minute).UTC()]
 		if record.CheckUID != "u-1" || record.Kind != checkRef.Kind || record.Namespace != "shop" || record.Name != "cart" || record.WorkflowID != "" {
 			t.Errorf("record is %+v, want that of the check, without a run", record)
 		}
 	})
-	ticks(t, "starts a run when the previous one has ended", func(t *testing.T, anchor time.Time, runs *fakeRuns, _ *fakeLedger, tick doTick) {
+	ticks(t, "starts a run when the previous one has ended", func(t *testing.T, start time.Time, runs *fakeRuns, _ *fakeLedger, tick doTick) {
 		time.Sleep(time.Minute)
-		in := tickAt(anchor, 0)
+		in := tickAt(start, 0)
 		in.Previous = "before"
 		if got := tick(in); got.Skipped || len(runs.started) != 1 {
 			t.Errorf("result %+v, started %v, want a run", got, runs.started)
 		}
 	})
-	ticks(t, "after an outage takes the latest due time, and the others are missed", func(t *testing.T, anchor time.Time, _ *fakeRuns, kept *fakeLedger, tick doTick) {
+	ticks(t, "after an outage takes the latest tick, and the others are missed", func(t *testing.T, start time.Time, _ *fakeRuns, kept *fakeLedger, tick doTick) {
 		time.Sleep(4*time.Minute + 30*time.Second)
-		got := tick(tickAt(anchor, 0))
-		if !got.Nominal.Equal(anchor.Add(4*time.Minute)) || got.Delay != 30*time.Second || got.Recorded != (activities.TickCounts{Missed: 3}) {
+		got := tick(tickAt(start, 0))
+		if !got.Tick.Equal(start.Add(4*time.Minute)) || got.Delay != 30*time.Second || got.Recorded != (activities.TickCounts{Missed: 3}) {
 			t.Errorf("result is %+v, want the fourth minute and three that were missed", got)
 		}
-		if diff := cmp.Diff(at(anchor, check.Missed, 1, 2, 3), kept.outcomes()); diff != "" {
+		if diff := cmp.Diff(at(start, check.Missed, 1, 2, 3), kept.outcomes()); diff != "" {
 			t.Errorf("recorded (-want +got):\n%s", diff)
 		}
 	})
-	ticks(t, "late within its interval keeps its own due time", func(t *testing.T, anchor time.Time, _ *fakeRuns, kept *fakeLedger, tick doTick) {
+	ticks(t, "late within its interval keeps its own tick", func(t *testing.T, start time.Time, _ *fakeRuns, kept *fakeLedger, tick doTick) {
 		time.Sleep(2*time.Minute - 300*time.Millisecond)
-		if got := tick(tickAt(anchor, 0)); !got.Nominal.Equal(anchor.Add(time.Minute)) || len(kept.rows) > 0 {
+		if got := tick(tickAt(start, 0)); !got.Tick.Equal(start.Add(time.Minute)) || len(kept.rows) > 0 {
 			t.Errorf("result %+v, recorded %v, want the first minute and nothing missed", got, kept.outcomes())
 		}
 	})
-	ticks(t, "whose tick before ended late leaves out what was due meanwhile", func(t *testing.T, anchor time.Time, _ *fakeRuns, kept *fakeLedger, tick doTick) {
+	ticks(t, "whose tick before ended late leaves out what was due meanwhile", func(t *testing.T, start time.Time, _ *fakeRuns, kept *fakeLedger, tick doTick) {
 		time.Sleep(3 * time.Minute)
-		in := tickAt(anchor, 1)
-		in.Since = anchor.Add(2*time.Minute + time.Second) // Temporal scheduled this tick for the third minute
-		if got := tick(in); !got.Nominal.Equal(anchor.Add(3 * time.Minute)) {
+		in := tickAt(start, 1)
+		in.Since = start.Add(2*time.Minute + time.Second) // Temporal scheduled this tick for the third minute
+		if got := tick(in); !got.Tick.Equal(start.Add(3 * time.Minute)) {
 			t.Errorf("result %+v, want the third minute", got)
 		}
-		if diff := cmp.Diff(at(anchor, check.Missed, 2), kept.outcomes()); diff != "" {
+		if diff := cmp.Diff(at(start, check.Missed, 2), kept.outcomes()); diff != "" {
 			t.Errorf("recorded (-want +got):\n%s", diff)
 		}
 	})
-	ticks(t, "of a single run is due when it was asked for", func(t *testing.T, anchor time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
-		due := anchor.Add(1234567 * time.Nanosecond)
+	ticks(t, "of a single run is due when it was asked for", func(t *testing.T, start time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
+		due := start.Add(1234567 * time.Nanosecond)
 		time.Sleep(time.Second)
-		in := activities.TickInput{Ref: jobRef, Trigger: check.TriggerJob, Due: due, RunUUID: runUUID, Last: anchor.Add(-time.Hour)}
+		in := activities.TickInput{Ref: jobRef, Trigger: check.TriggerJob, Tick: due, RunUUID: runUUID, Last: start.Add(-time.Hour)}
 		got := tick(in)
-		if want := anchor.Add(1234 * time.Microsecond); !got.Nominal.Equal(want) || !runs.started[0].Due.At.Equal(want) || len(kept.rows) > 0 {
+		if want := start.Add(1234 * time.Microsecond); !got.Tick.Equal(want) || !runs.started[0].Key.Tick.Equal(want) || len(kept.rows) > 0 {
 			t.Errorf("result %+v, started %+v, recorded %v, want it due at %s, as the ledger counts", got, runs.started, kept.rows, want)
 		}
 	})
-	ticks(t, "of a single run without a due time is due now", func(t *testing.T, anchor time.Time, runs *fakeRuns, _ *fakeLedger, tick doTick) {
+	ticks(t, "of a single run without a tick is due now", func(t *testing.T, start time.Time, runs *fakeRuns, _ *fakeLedger, tick doTick) {
 		got := tick(activities.TickInput{Ref: checkRef, Trigger: check.TriggerFirst, RunUUID: runUUID})
-		if !got.Nominal.Equal(anchor) || runs.started[0].Due.Trigger != check.TriggerFirst {
+		if !got.Tick.Equal(start) || runs.started[0].Key.Trigger != check.TriggerFirst {
 			t.Errorf("result %+v, started %+v", got, runs.started)
 		}
 	})
 }
 
-// Due times follow the zone of the schedule: a daily one at 02:30 does not exist on the day summer time begins.
+// Ticks follow the zone of the schedule: a daily one at 02:30 does not exist on the day summer time begins.
 func TestTickAfterAnOutageOverTheBeginningOfSummerTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Date(2000, 3, 28, 1, 0, 0, 0, time.UTC)
@@ -156,13 +156,13 @@ func TestTickAfterAnOutageOverTheBeginningOfSummerTime(t *testing.T) {
 		last := time.Date(2000, 3, 24, 1, 30, 0, 0, time.UTC)
 		encoded, err := env.ExecuteActivity(a.Tick, activities.TickInput{
 			Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{Schedule: "30 2 * * *", TimeZone: "Europe/Berlin"},
-			Anchor: last, Last: last, Since: last.Add(time.Second), Now: time.Now(), RunUUID: runUUID,
+			Start: last, Last: last, Since: last.Add(time.Second), Now: time.Now(), RunUUID: runUUID,
 		})
 		got := value[activities.TickResult](t, encoded, err)
-		if want := time.Date(2000, 3, 28, 0, 30, 0, 0, time.UTC); !got.Nominal.Equal(want) {
-			t.Errorf("due at %s, want %s", got.Nominal, want)
+		if want := time.Date(2000, 3, 28, 0, 30, 0, 0, time.UTC); !got.Tick.Equal(want) {
+			t.Errorf("due at %s, want %s", got.Tick, want)
 		}
-		want := map[time.Time]check.Result{
+		want := map[time.Time]check.Outcome{
 			time.Date(2000, 3, 25, 1, 30, 0, 0, time.UTC): check.Missed,
 			time.Date(2000, 3, 27, 0, 30, 0, 0, time.UTC): check.Missed,
 		}
@@ -179,12 +179,12 @@ func TestATickIsDueByTheClockOfTemporal(t *testing.T) {
 		a, env := worker(&fakeCluster{})
 		kept := &fakeLedger{}
 		a.Runs, a.Ledger = &fakeRuns{}, kept
-		anchor := time.Now()
+		start := time.Now()
 		time.Sleep(2*time.Minute + 3*time.Second) // as the worker sees it
-		in := tickAt(anchor, 0)
-		in.Now = anchor.Add(time.Minute + 58*time.Second)
+		in := tickAt(start, 0)
+		in.Now = start.Add(time.Minute + 58*time.Second)
 		encoded, err := env.ExecuteActivity(a.Tick, in)
-		if got := value[activities.TickResult](t, encoded, err); !got.Nominal.Equal(anchor.Add(time.Minute)) || len(kept.rows) > 0 {
+		if got := value[activities.TickResult](t, encoded, err); !got.Tick.Equal(start.Add(time.Minute)) || len(kept.rows) > 0 {
 			t.Errorf("result %+v, recorded %v, want it due after a minute, and none missed", got, kept.rows)
 		}
 	})
@@ -205,7 +205,7 @@ func TestTickWithoutTemporalIsTriedAgain(t *testing.T) {
 
 func TestTickOfAScheduleThatCannotBeReadIsNotTriedAgain(t *testing.T) {
 	a, env := worker(&fakeCluster{})
-	in := tickAt(dueAt, 0)
+	in := tickAt(tick, 0)
 	in.Schedule = check.ScheduleSpec{Schedule: "often"}
 	for name, do := range map[string]func() error{
 		"tick": func() error { _, err := env.ExecuteActivity(a.Tick, in); return err },

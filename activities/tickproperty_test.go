@@ -26,68 +26,68 @@ type cronWorkflow struct {
 	spec     check.ScheduleSpec
 	schedule check.Schedule
 
-	anchor, last, since time.Time
-	run                 string
-	runEnds             time.Time
-	unrecorded          []activities.Span
-	// skipped is the due time of a tick that was skipped and recorded, and whose answer was lost.
+	start, last, since time.Time
+	run                string
+	runEnds            time.Time
+	unrecorded         []activities.Span
+	// skipped is a tick that was skipped and recorded, and whose answer was lost.
 	skipped time.Time
-	// want are the outcomes of the due times so far; check.Unfinished stands for a run.
-	want map[time.Time]check.Result
+	// want are the outcomes of the ticks so far; check.Unfinished stands for a run.
+	want map[time.Time]check.Outcome
 }
 
 // tick waits for the time at which Temporal starts the next tick, which may be late, and decides it.
 func (c *cronWorkflow) tick(t *testing.T, n int, late time.Duration) {
 	t.Helper()
-	due := c.schedule.Next(c.anchor, c.since)
-	backoff := time.Duration(math.Ceil(due.Sub(c.since).Seconds())) * time.Second // in whole seconds, as Temporal does
+	tick := c.schedule.Next(c.start, c.since)
+	backoff := time.Duration(math.Ceil(tick.Sub(c.since).Seconds())) * time.Second // in whole seconds, as Temporal does
 	time.Sleep(time.Until(c.since.Add(backoff)) + late)
-	for next := c.schedule.Next(c.anchor, due); !next.After(time.Now()); next = c.schedule.Next(c.anchor, due) {
-		due = next // an outage
+	for next := c.schedule.Next(c.start, tick); !next.After(time.Now()); next = c.schedule.Next(c.start, tick) {
+		tick = next // an outage
 	}
 	c.runs.open = nil
 	if c.runEnds.After(time.Now()) {
 		c.runs.open = []string{c.run}
 	}
 	in := activities.TickInput{
-		Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Schedule: c.spec, Anchor: c.anchor, Last: c.last, Since: c.since, Now: time.Now(),
+		Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Schedule: c.spec, Start: c.start, Last: c.last, Since: c.since, Now: time.Now(),
 		Previous: c.run, RunUUID: fmt.Sprint("run-", n), Unrecorded: c.unrecorded,
 	}
 	encoded, err := c.env.ExecuteActivity(c.a.Tick, in)
 	if c.random.IntN(5) == 0 { // its answer is lost, and it is called again later
 		time.Sleep(time.Duration(c.random.IntN(5000)) * time.Millisecond)
 		first := value[activities.TickResult](t, encoded, err)
-		if _, recorded := c.kept.rows[first.Nominal.UTC()]; recorded && first.Skipped {
-			c.skipped = first.Nominal // and that stays, also when the second call serves a later due time
+		if _, recorded := c.kept.rows[first.Tick.UTC()]; recorded && first.Skipped {
+			c.skipped = first.Tick // and that stays, also when the second call serves a later tick
 		}
 		encoded, err = c.env.ExecuteActivity(c.a.Tick, in)
 	}
-	c.decided(in, due, value[activities.TickResult](t, encoded, err))
+	c.decided(in, tick, value[activities.TickResult](t, encoded, err))
 }
 
 // decided goes on with what a tick decided, as ScheduledCheck does.
-func (c *cronWorkflow) decided(in activities.TickInput, due time.Time, got activities.TickResult) {
-	for missed := range c.schedule.Between(c.anchor, c.last, got.Nominal) {
+func (c *cronWorkflow) decided(in activities.TickInput, tick time.Time, got activities.TickResult) {
+	for missed := range c.schedule.Between(c.start, c.last, got.Tick) {
 		c.want[missed.UTC()] = check.Missed
 		if missed.Equal(c.skipped) {
 			c.want[missed.UTC()] = check.Skipped
 		}
 	}
 	if got.Skipped {
-		c.want[got.Nominal.UTC()] = check.Skipped
+		c.want[got.Tick.UTC()] = check.Skipped
 	} else {
-		c.want[got.Nominal.UTC()] = check.Unfinished
-		c.run, c.runEnds = in.RunUUID, time.Now().Add(time.Duration(c.random.ExpFloat64()*float64(c.schedule.Interval(due))))
-		record := ledger.Record{Key: ledger.Key{Nominal: got.Nominal}, WorkflowID: c.run}
-		c.kept.rows[got.Nominal.UTC()] = record // whatever the ledger does: at last it is entered from the result of the run
+		c.want[got.Tick.UTC()] = check.Unfinished
+		c.run, c.runEnds = in.RunUUID, time.Now().Add(time.Duration(c.random.ExpFloat64()*float64(c.schedule.Interval(tick))))
+		record := ledger.Record{Key: ledger.Key{Tick: got.Tick}, WorkflowID: c.run}
+		c.kept.rows[got.Tick.UTC()] = record // whatever the ledger does: at last it is entered from the result of the run
 	}
-	c.unrecorded, c.last = got.Unrecorded, got.Nominal
+	c.unrecorded, c.last = got.Unrecorded, got.Tick
 	time.Sleep(time.Duration(c.random.IntN(300)) * time.Millisecond)
 	c.since = time.Now()
 }
 
-// Each due time between the first and the last tick has one record, with the right outcome, whatever fails meanwhile.
-func TestEachDueTimeHasOneRecord(t *testing.T) {
+// Each tick between the first and the last tick has one record, with the right outcome, whatever fails meanwhile.
+func TestEachTickHasOneRecord(t *testing.T) {
 	specs := []check.ScheduleSpec{
 		{RunInterval: "1s"},
 		{RunInterval: "7s"},
@@ -115,9 +115,9 @@ func playTicks(t *testing.T, random *rand.Rand, spec check.ScheduleSpec) {
 	a, env := worker(&fakeCluster{})
 	c := &cronWorkflow{
 		random: random, env: env, a: a, runs: &fakeRuns{}, kept: &fakeLedger{rows: map[time.Time]ledger.Record{}}, spec: spec, schedule: schedule,
-		anchor: time.Now().Truncate(time.Second), since: time.Now(), want: map[time.Time]check.Result{},
+		start: time.Now().Truncate(time.Second), since: time.Now(), want: map[time.Time]check.Outcome{},
 	}
-	c.last, a.Runs, a.Ledger = c.anchor, c.runs, c.kept
+	c.last, a.Runs, a.Ledger = c.start, c.runs, c.kept
 	for n := range 150 {
 		late := time.Duration(random.IntN(100)) * time.Millisecond
 		if random.IntN(10) == 0 {
@@ -137,11 +137,11 @@ func playTicks(t *testing.T, random *rand.Rand, spec check.ScheduleSpec) {
 		c.tick(t, n, 0)
 	}
 	if diff := cmp.Diff(c.want, c.kept.outcomes()); diff != "" {
-		t.Errorf("records of the due times (-want +got):\n%s", diff)
+		t.Errorf("records of the ticks (-want +got):\n%s", diff)
 	}
-	for due := range schedule.Between(c.anchor, c.anchor, c.last.Add(1)) {
-		if _, recorded := c.kept.rows[due.UTC()]; !recorded {
-			t.Errorf("the tick that was due at %s has no record", due)
+	for tick := range schedule.Between(c.start, c.start, c.last.Add(1)) {
+		if _, recorded := c.kept.rows[tick.UTC()]; !recorded {
+			t.Errorf("the tick that was due at %s has no record", tick)
 		}
 	}
 	if len(c.runs.started) == 0 {

@@ -25,28 +25,28 @@ type Attempts struct {
 	Failures, InfraFailures int
 	// Refusals are those of InfraFailures that are not disruptions: no pod could be created, or it could not start.
 	Refusals int
-	// failed and spoiled are the last outcome of each kind.
-	failed, spoiled Outcome
+	// failed and infraFailed are the last conclusion of each kind.
+	failed, infraFailed Conclusion
 }
 
 // Next counts the outcome of an attempt. It returns whether another follows, and after which pause. Disrupted is true when the
 // platform took the pod away, and left is the time until the deadline.
-func (a *Attempts) Next(outcome Outcome, disrupted bool, left time.Duration) (pause time.Duration, again bool) {
-	switch outcome.Result {
+func (a *Attempts) Next(conclusion Conclusion, disrupted bool, left time.Duration) (pause time.Duration, again bool) {
+	switch conclusion.Outcome {
 	case Failed:
 		a.Failures++
-		a.failed = outcome
+		a.failed = conclusion
 		again = a.Failures < a.Wanted
 	case InfraFailed:
 		a.InfraFailures++
-		a.spoiled = outcome
+		a.infraFailed = conclusion
 		if !disrupted {
 			a.Refusals++
 		}
 		again = disrupted || a.Refusals < maxRefusals
 		pause = a.pause(disrupted)
 	}
-	if outcome.Final || left < pause+leastAttempt {
+	if conclusion.Final || left < pause+leastAttempt {
 		again = false
 	}
 	return pause, again
@@ -65,21 +65,21 @@ func (a *Attempts) pause(disrupted bool) time.Duration {
 	return min(firstPause<<min(n-1, 8), longestPause)
 }
 
-// Verdict is the outcome of the run, whose last attempt ended with last. A success after a failure is flaky. An attempt that
+// Outcome is the outcome of the run, whose last attempt ended with last. A success after a failure is flaky. An attempt that
 // the deadline or the platform cut short takes back no failure that came before it; and where the platform took most of the time,
 // as short says, a timeout is its doing.
-func (a *Attempts) Verdict(last Outcome, short bool) Outcome {
-	before := Outcome{}
+func (a *Attempts) Conclude(last Conclusion, short bool) Conclusion {
+	before := Conclusion{}
 	switch {
-	case last.Result == Succeeded:
+	case last.Outcome == Succeeded:
 		last.Flaky = a.Failures > 0
 		return last
-	case last.Result != TimedOut && last.Result != InfraFailed:
+	case last.Outcome != TimedOut && last.Outcome != InfraFailed:
 		return last
 	case a.Failures > 0:
 		before = a.failed
-	case last.Result == TimedOut && a.InfraFailures > 0 && short:
-		before = a.spoiled
+	case last.Outcome == TimedOut && a.InfraFailures > 0 && short:
+		before = a.infraFailed
 	default:
 		return last
 	}

@@ -10,105 +10,105 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// ended is the outcome of an attempt; D stands for one whose pod the platform took away.
-func ended(word string) (outcome check.Outcome, disrupted bool) {
-	return map[string]check.Outcome{
-		"ok":       {Result: check.Succeeded},
-		"failed":   {Result: check.Failed, Errors: []string{"broken"}, Reported: true},
-		"final":    {Result: check.Failed, Errors: []string{"bad spec"}, Final: true},
-		"refused":  {Result: check.InfraFailed, Errors: []string{"no image"}},
-		"never":    {Result: check.InfraFailed, Errors: []string{"no such image name"}, Final: true},
-		"evicted":  {Result: check.InfraFailed, Errors: []string{"pod deleted expectedly"}},
-		"late":     {Result: check.TimedOut, Errors: []string{"no report"}},
-		"canceled": {Result: check.Canceled},
+// ended is the conclusion of an attempt; D stands for one whose pod the platform took away.
+func ended(word string) (conclusion check.Conclusion, disrupted bool) {
+	return map[string]check.Conclusion{
+		"ok":       {Outcome: check.Succeeded},
+		"failed":   {Outcome: check.Failed, Errors: []string{"broken"}, Reported: true},
+		"final":    {Outcome: check.Failed, Errors: []string{"bad spec"}, Final: true},
+		"refused":  {Outcome: check.InfraFailed, Errors: []string{"no image"}},
+		"never":    {Outcome: check.InfraFailed, Errors: []string{"no such image name"}, Final: true},
+		"evicted":  {Outcome: check.InfraFailed, Errors: []string{"pod deleted expectedly"}},
+		"late":     {Outcome: check.TimedOut, Errors: []string{"no report"}},
+		"canceled": {Outcome: check.Canceled},
 	}[word], word == "evicted"
 }
 
 func TestAttempts(t *testing.T) {
 	const s = time.Second
 	tests := []struct {
-		name    string
-		wanted  int
-		words   []string        // how the attempts end, in turn
-		pauses  []time.Duration // before each attempt but the first
-		result  check.Result
-		errors  []string
-		flaky   bool
-		failed  int
-		spoiled int
-		long    bool // the last attempt had most of the time
+		name        string
+		wanted      int
+		words       []string        // how the attempts end, in turn
+		pauses      []time.Duration // before each attempt but the first
+		outcome     check.Outcome
+		errors      []string
+		flaky       bool
+		failed      int
+		infraFailed int
+		long        bool // the last attempt had most of the time
 	}{
-		{name: "success", words: []string{"ok"}, result: check.Succeeded},
-		{name: "a failure is final by default", words: []string{"failed"}, result: check.Failed, errors: []string{"broken"}, failed: 1},
+		{name: "success", words: []string{"ok"}, outcome: check.Succeeded},
+		{name: "a failure is final by default", words: []string{"failed"}, outcome: check.Failed, errors: []string{"broken"}, failed: 1},
 		{
 			name: "a failure that is confirmed", wanted: 3, words: []string{"failed", "failed", "failed"},
-			pauses: []time.Duration{0, 0}, result: check.Failed, errors: []string{"broken"}, failed: 3,
+			pauses: []time.Duration{0, 0}, outcome: check.Failed, errors: []string{"broken"}, failed: 3,
 		},
 		{
 			name: "a failure that is not confirmed", wanted: 3, words: []string{"failed", "ok"}, pauses: []time.Duration{0},
-			result: check.Succeeded, flaky: true, failed: 1,
+			outcome: check.Succeeded, flaky: true, failed: 1,
 		},
-		{name: "a spec that is not valid", wanted: 3, words: []string{"final"}, result: check.Failed, errors: []string{"bad spec"}, failed: 1},
+		{name: "a spec that is not valid", wanted: 3, words: []string{"final"}, outcome: check.Failed, errors: []string{"bad spec"}, failed: 1},
 		{
 			name: "evictions are repeated without an end but the deadline", words: []string{"evicted", "evicted", "evicted", "evicted", "ok"},
-			pauses: []time.Duration{0, 5 * s, 10 * s, 20 * s}, result: check.Succeeded, spoiled: 4,
+			pauses: []time.Duration{0, 5 * s, 10 * s, 20 * s}, outcome: check.Succeeded, infraFailed: 4,
 		},
 		{
 			name: "refusals are repeated twice", words: []string{"refused", "refused", "refused"}, pauses: []time.Duration{5 * s, 10 * s},
-			result: check.InfraFailed, errors: []string{"no image"}, spoiled: 3,
+			outcome: check.InfraFailed, errors: []string{"no image"}, infraFailed: 3,
 		},
 		{
 			name: "refusals after evictions are repeated as often", words: []string{"evicted", "evicted", "refused", "refused", "evicted", "refused"},
-			pauses: []time.Duration{0, 5 * s, 5 * s, 10 * s, 10 * s}, result: check.InfraFailed, errors: []string{"no image"}, spoiled: 6,
+			pauses: []time.Duration{0, 5 * s, 5 * s, 10 * s, 10 * s}, outcome: check.InfraFailed, errors: []string{"no image"}, infraFailed: 6,
 		},
-		{name: "what can never start", words: []string{"never"}, result: check.InfraFailed, errors: []string{"no such image name"}, spoiled: 1},
+		{name: "what can never start", words: []string{"never"}, outcome: check.InfraFailed, errors: []string{"no such image name"}, infraFailed: 1},
 		{
 			name: "the platform's failures are none of the check's", wanted: 2, words: []string{"evicted", "failed", "evicted", "ok"},
-			pauses: []time.Duration{0, 0, 5 * s}, result: check.Succeeded, flaky: true, failed: 1, spoiled: 2,
+			pauses: []time.Duration{0, 0, 5 * s}, outcome: check.Succeeded, flaky: true, failed: 1, infraFailed: 2,
 		},
 		{
 			name: "a timeout does not take a failure back", wanted: 2, words: []string{"failed", "late"}, pauses: []time.Duration{0},
-			result: check.Failed, errors: []string{"broken"}, failed: 1,
+			outcome: check.Failed, errors: []string{"broken"}, failed: 1,
 		},
 		{
 			name: "nor does the platform", wanted: 2, words: []string{"failed", "never"}, pauses: []time.Duration{0},
-			result: check.Failed, errors: []string{"broken"}, failed: 1, spoiled: 1,
+			outcome: check.Failed, errors: []string{"broken"}, failed: 1, infraFailed: 1,
 		},
 		{
 			name: "a timeout after an eviction is the platform's", words: []string{"evicted", "late"}, pauses: []time.Duration{0},
-			result: check.InfraFailed, errors: []string{"pod deleted expectedly"}, spoiled: 1,
+			outcome: check.InfraFailed, errors: []string{"pod deleted expectedly"}, infraFailed: 1,
 		},
 		{
 			name: "a timeout well after an eviction is the check's", words: []string{"evicted", "late"}, pauses: []time.Duration{0}, long: true,
-			result: check.TimedOut, errors: []string{"no report"}, spoiled: 1,
+			outcome: check.TimedOut, errors: []string{"no report"}, infraFailed: 1,
 		},
-		{name: "a timeout", wanted: 3, words: []string{"late"}, result: check.TimedOut, errors: []string{"no report"}},
-		{name: "canceled", wanted: 3, words: []string{"failed", "canceled"}, pauses: []time.Duration{0}, result: check.Canceled, failed: 1},
+		{name: "a timeout", wanted: 3, words: []string{"late"}, outcome: check.TimedOut, errors: []string{"no report"}},
+		{name: "canceled", wanted: 3, words: []string{"failed", "canceled"}, pauses: []time.Duration{0}, outcome: check.Canceled, failed: 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tries := check.Attempts{Wanted: tt.wanted}
 			var pauses []time.Duration
-			var verdict check.Outcome
+			var conclusion check.Conclusion
 			for i, word := range tt.words {
-				outcome, disrupted := ended(word)
-				pause, again := tries.Next(outcome, disrupted, time.Hour)
+				last, disrupted := ended(word)
+				pause, again := tries.Next(last, disrupted, time.Hour)
 				if again == (i == len(tt.words)-1) {
 					t.Fatalf("after attempt %d: again is %t", i+1, again)
 				}
 				if again {
 					pauses = append(pauses, pause)
 				}
-				verdict = tries.Verdict(outcome, !tt.long)
+				conclusion = tries.Conclude(last, !tt.long)
 			}
 			if diff := cmp.Diff(tt.pauses, pauses); diff != "" {
 				t.Errorf("pauses (-want +got):\n%s", diff)
 			}
-			if verdict.Result != tt.result || verdict.Flaky != tt.flaky || fmt.Sprint(verdict.Errors) != fmt.Sprint(tt.errors) {
-				t.Errorf("verdict is %+v, want %s %q, flaky: %t", verdict, tt.result, tt.errors, tt.flaky)
+			if conclusion.Outcome != tt.outcome || conclusion.Flaky != tt.flaky || fmt.Sprint(conclusion.Errors) != fmt.Sprint(tt.errors) {
+				t.Errorf("conclusion is %+v, want %s %q, flaky: %t", conclusion, tt.outcome, tt.errors, tt.flaky)
 			}
-			if tries.Failures != tt.failed || tries.InfraFailures != tt.spoiled {
-				t.Errorf("counted %d failures and %d of the platform, want %d and %d", tries.Failures, tries.InfraFailures, tt.failed, tt.spoiled)
+			if tries.Failures != tt.failed || tries.InfraFailures != tt.infraFailed {
+				t.Errorf("counted %d failures and %d of the platform, want %d and %d", tries.Failures, tries.InfraFailures, tt.failed, tt.infraFailed)
 			}
 		})
 	}
@@ -127,9 +127,9 @@ func TestNoAttemptWithoutTimeForIt(t *testing.T) {
 		{"refused", 7 * time.Second, true},
 		{"refused", 5 * time.Second, false},
 	} {
-		outcome, disrupted := ended(tt.word)
+		conclusion, disrupted := ended(tt.word)
 		tries := check.Attempts{Wanted: 2}
-		if _, again := tries.Next(outcome, disrupted, tt.left); again != tt.want {
+		if _, again := tries.Next(conclusion, disrupted, tt.left); again != tt.want {
 			t.Errorf("%s with %s left: again is %t", tt.word, tt.left, again)
 		}
 	}
@@ -137,9 +137,9 @@ func TestNoAttemptWithoutTimeForIt(t *testing.T) {
 
 func TestPausesAreBounded(t *testing.T) {
 	var tries check.Attempts
-	outcome, disrupted := ended("evicted")
+	conclusion, disrupted := ended("evicted")
 	for range 100 {
-		if pause, again := tries.Next(outcome, disrupted, time.Hour); !again || pause < 0 || pause > time.Minute {
+		if pause, again := tries.Next(conclusion, disrupted, time.Hour); !again || pause < 0 || pause > time.Minute {
 			t.Fatalf("after %d evictions: pause %s, again %t", tries.InfraFailures, pause, again)
 		}
 	}

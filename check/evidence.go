@@ -27,7 +27,7 @@ const (
 	EvidenceEvents = "events"
 	// EvidenceLog is the end of a container's log; its name is ATTEMPT/CONTAINER.
 	EvidenceLog = "log"
-	// EvidenceReport is the report that was the verdict, EvidenceFurther the first of those that came after it, and
+	// EvidenceReport is the report that was the outcome, EvidenceFurther the first of those that came after it, and
 	// EvidenceLate the first that came when the run was over.
 	EvidenceReport  = "report"
 	EvidenceFurther = "further-report"

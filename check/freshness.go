@@ -142,7 +142,7 @@ func lastEnd(state *khv1.KuberhealthyState, timeout time.Duration) (end time.Tim
 // nextBy returns when the outcome after a run that ended should be there. It is zero when no tick follows.
 func (s Schedule) nextBy(ended time.Time, timeout time.Duration) time.Time {
 	free := ended.Add(settling)
-	// The grid of an interval is not known here, only that its next tick is within one.
+	// The start of an interval is not known here, only that its next tick is within one.
 	tick := s.Next(free, free)
 	if tick.IsZero() {
 		return tick

@@ -275,12 +275,12 @@ func TestAwaitedOfAll(t *testing.T) {
 	}
 }
 
-// engine is a model of what Khronicle does with one check while it works: ticks on a grid, skipped while a run is in
+// engine is a model of what Khronicle does with one check while it works: ticks of a schedule, skipped while a run is in
 // flight, late by seconds; any duration up to the timeout; a pod that takes its time to go.
 type engine struct {
 	random   *rand.Rand
 	schedule check.Schedule
-	anchor   time.Time
+	start    time.Time
 	timeout  time.Duration
 	cron     bool
 }
@@ -301,7 +301,7 @@ func (e engine) run(tick time.Time) (started, recorded, over time.Time) {
 	return started, recorded, recorded.Add(e.upTo(exit))
 }
 
-// While the engine works, no check is unknown at any moment, whatever its interval, timeout and the grid of its ticks; and
+// While the engine works, no check is unknown at any moment, whatever its interval, timeout and the times of its ticks; and
 // when it stops, each is within a bound.
 func TestNoCheckIsUnknownWhileTheEngineWorks(t *testing.T) {
 	specs := []func(*khv1.CheckConfig){
@@ -318,18 +318,18 @@ func TestNoCheckIsUnknownWhileTheEngineWorks(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := engine{rand.New(rand.NewPCG(seed, uint64(i))), parseSchedule(t, check.ScheduleOf(c.Spec)), c.CreationTimestamp.Time, timeout, c.Spec.Schedule != ""}
-			owed, tick := check.AwaitedOfCheck(c, nil), e.anchor
+			owed, tick := check.AwaitedOfCheck(c, nil), e.start
 			for n := range 2000 {
 				started, recorded, over := e.run(tick)
 				if owed.Unknown(recorded) {
 					t.Fatalf("run %d from %s ends at %s and was owed by %s", n, started, recorded, owed.By)
 				}
-				owed = check.AwaitedOfCheck(c, check.NewState(nil, checkRef, runUUID, "worker-0", check.Outcome{Started: started}, recorded))
+				owed = check.AwaitedOfCheck(c, check.NewState(nil, checkRef, runUUID, "worker-0", check.Conclusion{Started: started}, recorded))
 				if bound := recorded.Add(e.longest()); owed.By.After(bound) {
 					t.Fatalf("the outcome after that of %s is owed by %s only, want %s at the latest", recorded, owed.By, bound)
 				}
-				tick = e.schedule.Next(e.anchor, over.Add(-time.Nanosecond))
-				if e.random.IntN(20) == 0 { // the engine was away: one overdue run starts at once, off the grid
+				tick = e.schedule.Next(e.start, over.Add(-time.Nanosecond))
+				if e.random.IntN(20) == 0 { // the engine was away: one overdue run starts at once, between the ticks
 					tick = tick.Add(e.upTo(3 * e.schedule.Interval(tick)))
 					owed.By = time.Time{}
 				}
@@ -341,7 +341,7 @@ func TestNoCheckIsUnknownWhileTheEngineWorks(t *testing.T) {
 // longest is how long after an outcome the next is owed at most: the longest time between two ticks, the timeout, 30
 // seconds for the pod to go, and the grace.
 func (e engine) longest() time.Duration {
-	interval := e.schedule.Interval(e.anchor)
+	interval := e.schedule.Interval(e.start)
 	if e.cron {
 		interval = max(interval, 65*time.Hour) // from Friday evening to Monday morning when summer time ends
 	}

@@ -19,28 +19,28 @@ var (
 )
 
 // Result is the one word for what became of a run, or of a tick that started none.
-type Result string
+type Outcome string
 
 // The results of a run, and of a tick without a run.
 const (
 	// Unfinished is the result of a run that is open.
-	Unfinished Result = ""
+	Unfinished Outcome = ""
 	// Succeeded: the check reported OK.
-	Succeeded Result = "succeeded"
+	Succeeded Outcome = "succeeded"
 	// Failed: the check reported errors, or its pod ended or was deleted without a report.
-	Failed Result = "failed"
+	Failed Outcome = "failed"
 	// TimedOut: the deadline passed before the report, or before the exit.
-	TimedOut Result = "timed-out"
+	TimedOut Outcome = "timed-out"
 	// InfraFailed: the platform did not let the check run.
-	InfraFailed Result = "infra-failed"
+	InfraFailed Outcome = "infra-failed"
 	// Canceled: the check was deleted during its run; nothing is recorded.
-	Canceled Result = "canceled"
+	Canceled Outcome = "canceled"
 	// Skipped: the tick started no run, because the previous run was open.
-	Skipped Result = "skipped"
+	Skipped Outcome = "skipped"
 	// Missed: the tick started no run, because no worker or no Temporal was there at its time.
-	Missed Result = "missed"
+	Missed Outcome = "missed"
 	// Paused: the tick started no run, because the check was suspended or its spec was not valid.
-	Paused Result = "paused"
+	Paused Outcome = "paused"
 )
 
 // Trigger is why a run was started.
@@ -59,16 +59,16 @@ const (
 )
 
 // Outcome is how a run ended. It is data: a check that fails is no error of Khronicle's.
-type Outcome struct {
-	Result Result
+type Conclusion struct {
+	Outcome Outcome
 	// Errors are the texts that people see. The first is Kuberhealthy's for the same situation, a second gives detail.
 	Errors []string
-	// Reported is true when the check itself gave the verdict.
+	// Reported is true when the check itself reported.
 	Reported bool
 	// Node is where the pod ran.
 	Node string
-	// Started is when the run began and Judged when its verdict was known.
-	Started, Judged time.Time
+	// Started is when the run began and Judged when its outcome was known.
+	Started, Concluded time.Time
 	// Notes say what else happened in the run, such as a second report.
 	Notes []string
 	// Flaky is true when the run succeeded after an attempt of it had failed.
@@ -78,7 +78,7 @@ type Outcome struct {
 }
 
 // OK is true when the run found nothing wrong.
-func (o Outcome) OK() bool { return o.Result == Succeeded }
+func (o Conclusion) OK() bool { return o.Outcome == Succeeded }
 
 // Bounds of the errors of an outcome where it is stored as a record.
 const (
@@ -87,7 +87,7 @@ const (
 )
 
 // Bounded returns the outcome with as many and as long errors as a record keeps.
-func (o Outcome) Bounded() Outcome {
+func (o Conclusion) Bounded() Conclusion {
 	if n := len(o.Errors); n > maxErrors {
 		o.Errors = append(slices.Clone(o.Errors[:maxErrors-1]), fmt.Sprintf("and %d more", n-maxErrors+1))
 	} else {
@@ -99,9 +99,9 @@ func (o Outcome) Bounded() Outcome {
 	return o
 }
 
-// ExecutionError returns what kept the check of ref from giving its own verdict, without the words that a state puts
+// ExecutionError returns what kept the check of ref from reporting, without the words that a state puts
 // before it; ok is false when the check gave one.
-func (o Outcome) ExecutionError(ref Ref) (text string, ok bool) {
+func (o Conclusion) ExecutionError(ref Ref) (text string, ok bool) {
 	if len(o.Errors) == 0 {
 		return "", false
 	}
@@ -116,17 +116,17 @@ func executionErrorPrefix(ref Ref) string {
 }
 
 // FromReport returns the outcome of a run whose check reported.
-func FromReport(report status.Report) Outcome {
-	outcome := Outcome{Result: Succeeded, Errors: report.Errors, Reported: true}
+func FromReport(report status.Report) Conclusion {
+	conclusion := Conclusion{Outcome: Succeeded, Errors: report.Errors, Reported: true}
 	if !report.OK {
-		outcome.Result = Failed
+		conclusion.Outcome = Failed
 	}
-	return outcome
+	return conclusion
 }
 
-// A Failure is why a run has an outcome without the check's own verdict.
+// A Failure is why a run has an outcome without the check's own outcome.
 type Failure struct {
-	Result Result
+	Outcome Outcome
 	// Text is the situation in Kuberhealthy's words.
 	Text string
 	// Bare texts are shown without the name of the check, as Kuberhealthy does for some.
@@ -138,33 +138,33 @@ type Failure struct {
 }
 
 // Outcome returns the failure as the outcome of a run of ref.
-func (f Failure) Outcome(ref Ref) Outcome {
+func (f Failure) Conclude(ref Ref) Conclusion {
 	text := f.Text
 	if !f.Bare {
 		text = ref.String() + ": " + text
 	}
-	outcome := Outcome{Result: f.Result, Errors: []string{executionErrorPrefix(ref) + text}, Final: f.Final}
+	conclusion := Conclusion{Outcome: f.Outcome, Errors: []string{executionErrorPrefix(ref) + text}, Final: f.Final}
 	if f.Detail != "" {
-		outcome.Errors = append(outcome.Errors, f.Detail)
+		conclusion.Errors = append(conclusion.Errors, f.Detail)
 	}
-	return outcome
+	return conclusion
 }
 
 // InvalidSpec is the failure of a workload from which no pod can be made.
 func InvalidSpec(err error) Failure {
-	return Failure{Result: Failed, Text: err.Error(), Bare: true, Final: true}
+	return Failure{Outcome: Failed, Text: err.Error(), Bare: true, Final: true}
 }
 
 // CreateFailed is the failure of a pod that the API server did not take.
 func CreateFailed(reason string) Failure {
-	return Failure{Result: InfraFailed, Text: "failed to create pod for checker: " + reason}
+	return Failure{Outcome: InfraFailed, Text: "failed to create pod for checker: " + reason}
 }
 
 // NotStarted is the failure of a pod that was not running at the deadline.
 func NotStarted(o Observation) Failure {
-	failure := Failure{Result: TimedOut, Text: "failed to see pod running within timeout", Detail: o.Detail}
+	failure := Failure{Outcome: TimedOut, Text: "failed to see pod running within timeout", Detail: o.Detail}
 	if o.Unschedulable() {
-		failure.Result = InfraFailed
+		failure.Outcome = InfraFailed
 	}
 	return failure
 }
@@ -172,7 +172,7 @@ func NotStarted(o Observation) Failure {
 // CannotStart is the failure of a pod with a container that will not start by itself.
 func CannotStart(o Observation) Failure {
 	return Failure{
-		Result: InfraFailed, Text: "error when waiting for pod to start: " + o.Hopeless, Detail: o.Detail,
+		Outcome: InfraFailed, Text: "error when waiting for pod to start: " + o.Hopeless, Detail: o.Detail,
 		Final: slices.Contains(neverStarts, o.Hopeless),
 	}
 }
@@ -181,34 +181,34 @@ func CannotStart(o Observation) Failure {
 func Removed(o Observation) Failure {
 	switch {
 	case o.Disrupted:
-		return Failure{Result: InfraFailed, Text: ErrPodRemovedExpectedly.Error(), Bare: true, Detail: o.Detail}
+		return Failure{Outcome: InfraFailed, Text: ErrPodRemovedExpectedly.Error(), Bare: true, Detail: o.Detail}
 	case !o.Started:
-		return Failure{Result: Failed, Text: "error when waiting for pod to start: " + ErrPodDeletedBeforeRunning.Error()}
+		return Failure{Outcome: Failed, Text: "error when waiting for pod to start: " + ErrPodDeletedBeforeRunning.Error()}
 	default:
-		return Failure{Result: Failed, Text: ErrPodRemovedUnexpectedly.Error(), Bare: true}
+		return Failure{Outcome: Failed, Text: ErrPodRemovedUnexpectedly.Error(), Bare: true}
 	}
 }
 
 // EndedSilently is the failure of a pod that ended without a report.
 func EndedSilently(o Observation) Failure {
-	failure := Failure{Result: Failed, Text: "checker pod ended without reporting in: " + o.Detail}
+	failure := Failure{Outcome: Failed, Text: "checker pod ended without reporting in: " + o.Detail}
 	if o.Disrupted {
-		failure.Result = InfraFailed
+		failure.Outcome = InfraFailed
 	}
 	return failure
 }
 
 // NoReport is the failure of a pod that had not reported at the deadline. A container of it that has failed is named.
 func NoReport(o Observation) Failure {
-	return Failure{Result: TimedOut, Text: "timed out waiting for checker pod to report in", Detail: o.Detail}
+	return Failure{Outcome: TimedOut, Text: "timed out waiting for checker pod to report in", Detail: o.Detail}
 }
 
 // NoExit is the failure of a pod that reported, but was still running at the deadline.
 func NoExit() Failure {
-	return Failure{Result: TimedOut, Text: "timed out waiting for pod to exit"}
+	return Failure{Outcome: TimedOut, Text: "timed out waiting for pod to exit"}
 }
 
 // Lost is the failure of a run of which Temporal has no record any more: whether its pod reported is not known.
 func Lost() Failure {
-	return Failure{Result: InfraFailed, Text: "the run was lost: Temporal has no record of it any more", Final: true}
+	return Failure{Outcome: InfraFailed, Text: "the run was lost: Temporal has no record of it any more", Final: true}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 )
 
-// TestFailureTexts is Kuberhealthy's table of what people see for each end of a run without a verdict.
+// TestFailureTexts is Kuberhealthy's table of what people see for each end of a run without an outcome.
 func TestFailureTexts(t *testing.T) {
 	hopeless := check.Observation{Hopeless: "ErrImagePull", Detail: "container main: ErrImagePull: manifest unknown"}
 	lacksCPU := check.Observation{Detail: "pod is unschedulable: 0/3 nodes are available"}
@@ -22,7 +22,7 @@ func TestFailureTexts(t *testing.T) {
 	tests := []struct {
 		name    string
 		failure check.Failure
-		result  check.Result
+		outcome check.Outcome
 		// text follows "Check execution error: " or "Job execution error: "; %s is the name of the check or job.
 		check, job string
 		detail     string
@@ -112,21 +112,21 @@ func TestFailureTexts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for ref, text := range map[check.Ref]string{checkRef: tt.check, jobRef: tt.job} {
-				outcome := tt.failure.Outcome(ref)
+				conclusion := tt.failure.Conclude(ref)
 				want := []string{text}
 				if tt.detail != "" {
 					want = append(want, tt.detail)
 				}
 				// What people see is what stands in the state.
-				state := check.NewState(nil, ref, runUUID, "worker-0", outcome, now)
+				state := check.NewState(nil, ref, runUUID, "worker-0", conclusion, now)
 				if diff := cmp.Diff(want, state.Spec.Errors); diff != "" {
 					t.Errorf("%s: errors differ (-want +got):\n%s", ref.Kind, diff)
 				}
-				if got, ok := outcome.ExecutionError(ref); !ok || "Check execution error: "+got != tt.check && "Job execution error: "+got != tt.job {
+				if got, ok := conclusion.ExecutionError(ref); !ok || "Check execution error: "+got != tt.check && "Job execution error: "+got != tt.job {
 					t.Errorf("%s: execution error is %q (%t)", ref.Kind, got, ok)
 				}
-				if outcome.Result != tt.result || outcome.OK() || state.Spec.OK || outcome.Reported {
-					t.Errorf("%s: result is %s, OK %t, reported %t, want %s without a verdict", ref.Kind, outcome.Result, state.Spec.OK, outcome.Reported, tt.result)
+				if conclusion.Outcome != tt.outcome || conclusion.OK() || state.Spec.OK || conclusion.Reported {
+					t.Errorf("%s: result is %s, OK %t, reported %t, want %s without an outcome", ref.Kind, conclusion.Outcome, state.Spec.OK, conclusion.Reported, tt.outcome)
 				}
 			}
 		})
@@ -137,15 +137,15 @@ func TestFromReport(t *testing.T) {
 	tests := []struct {
 		name   string
 		report status.Report
-		want   check.Outcome
+		want   check.Conclusion
 	}{
-		{"OK", status.NewReport(nil), check.Outcome{Result: check.Succeeded, Errors: []string{}, Reported: true}},
-		{"failed", status.NewReport([]string{"a", "b"}), check.Outcome{Result: check.Failed, Errors: []string{"a", "b"}, Reported: true}},
+		{"OK", status.NewReport(nil), check.Conclusion{Outcome: check.Succeeded, Errors: []string{}, Reported: true}},
+		{"failed", status.NewReport([]string{"a", "b"}), check.Conclusion{Outcome: check.Failed, Errors: []string{"a", "b"}, Reported: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if text, ok := check.FromReport(tt.report).ExecutionError(checkRef); ok {
-				t.Errorf("a verdict of the check's own is taken for the execution error %q", text)
+				t.Errorf("an outcome of the check's own is taken for the execution error %q", text)
 			}
 			if diff := cmp.Diff(tt.want, check.FromReport(tt.report)); diff != "" {
 				t.Errorf("outcome differs (-want +got):\n%s", diff)
@@ -175,7 +175,7 @@ func TestBoundedOutcome(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := slices.Clone(tt.errors)
-			got := check.Outcome{Result: check.Failed, Errors: tt.errors}.Bounded().Errors
+			got := check.Conclusion{Outcome: check.Failed, Errors: tt.errors}.Bounded().Errors
 			if len(got) != tt.want || tt.want > 0 && !strings.HasPrefix(got[tt.want-1], tt.lastBegin) {
 				t.Errorf("%d errors, want %d, of which the last begins with %q", len(got), tt.want, tt.lastBegin)
 			}
@@ -192,9 +192,9 @@ func TestBoundedOutcome(t *testing.T) {
 }
 
 func TestOnlySucceededIsOK(t *testing.T) {
-	for _, result := range []check.Result{check.Succeeded, check.Failed, check.TimedOut, check.InfraFailed, check.Canceled, ""} {
-		if got, want := (check.Outcome{Result: result}).OK(), result == check.Succeeded; got != want {
-			t.Errorf("%q: OK is %t", result, got)
+	for _, outcome := range []check.Outcome{check.Succeeded, check.Failed, check.TimedOut, check.InfraFailed, check.Canceled, ""} {
+		if got, want := (check.Conclusion{Outcome: outcome}).OK(), outcome == check.Succeeded; got != want {
+			t.Errorf("%q: OK is %t", outcome, got)
 		}
 	}
 }

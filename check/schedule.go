@@ -11,7 +11,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// minInterval is the finest grid that a cron workflow keeps.
+// minInterval is the shortest interval of a cron workflow.
 const minInterval = time.Second
 
 // ScheduleSpec is the part of a check's spec that says when it is due, as the user wrote it.
@@ -101,22 +101,22 @@ func locationOf(zone string) (*time.Location, error) {
 // CronSpec returns the schedule as Temporal's CronSchedule reads it.
 func (s Schedule) CronSpec() string { return s.spec }
 
-// Next returns the first due time after t. The anchor is the start of the schedule; a cron expression has no need of it.
-func (s Schedule) Next(anchor, t time.Time) time.Time {
+// Next returns the first tick after t. The anchor is the start of the schedule; a cron expression has no need of it.
+func (s Schedule) Next(start, t time.Time) time.Time {
 	if s.cron != nil {
 		return s.cron.Next(t)
 	}
-	if t.Before(anchor) {
-		return anchor.Add(s.interval)
+	if t.Before(start) {
+		return start.Add(s.interval)
 	}
-	return anchor.Add((t.Sub(anchor)/s.interval + 1) * s.interval)
+	return start.Add((t.Sub(start)/s.interval + 1) * s.interval)
 }
 
-// Between returns the due times after one time and before another, neither of them among these.
-func (s Schedule) Between(anchor, after, before time.Time) iter.Seq[time.Time] {
+// Between returns the ticks after one time and before another, neither of them among these.
+func (s Schedule) Between(start, after, before time.Time) iter.Seq[time.Time] {
 	return func(yield func(time.Time) bool) {
-		for due := s.Next(anchor, after); !due.IsZero() && due.Before(before); due = s.Next(anchor, due) {
-			if !yield(due) {
+		for tick := s.Next(start, after); !tick.IsZero() && tick.Before(before); tick = s.Next(start, tick) {
+			if !yield(tick) {
 				return
 			}
 		}
@@ -129,18 +129,18 @@ func (s Schedule) Interval(t time.Time) time.Duration {
 	return s.Next(t, first).Sub(first)
 }
 
-// Nominal returns the due time that a tick serves which Temporal scheduled after a time, and which is decided now. That is the
-// first due time after the time, however late the tick is within its interval. After an outage it is the last due time.
-func (s Schedule) Nominal(anchor, after, now time.Time) time.Time {
-	nominal := s.Next(anchor, after)
+// Nominal returns the tick that a tick serves which Temporal scheduled after a time, and which is decided now. That is the
+// first tick after the time, however late the tick is within its interval. After an outage it is the last tick.
+func (s Schedule) Tick(start, after, now time.Time) time.Time {
+	tick := s.Next(start, after)
 	if s.cron == nil {
-		if latest := anchor.Add(now.Sub(anchor) / s.interval * s.interval); latest.After(nominal) {
+		if latest := start.Add(now.Sub(start) / s.interval * s.interval); latest.After(tick) {
 			return latest
 		}
-		return nominal
+		return tick
 	}
-	for next := s.Next(anchor, nominal); !next.IsZero() && !next.After(now); next = s.Next(anchor, next) {
-		nominal = next
+	for next := s.Next(start, tick); !next.IsZero() && !next.After(now); next = s.Next(start, next) {
+		tick = next
 	}
-	return nominal
+	return tick
 }

@@ -115,20 +115,20 @@ func TestScheduleNext(t *testing.T) {
 	berlin := func(cron string) check.ScheduleSpec {
 		return check.ScheduleSpec{Schedule: cron, TimeZone: "Europe/Berlin"}
 	}
-	const anchor = "2026-11-22T12:00:00.25Z"
+	const start = "2026-11-22T12:00:00.25Z"
 	tests := []struct {
 		name     string
 		spec     check.ScheduleSpec
 		t, after string
 	}{
-		{"interval: at the anchor", interval, anchor, "2026-11-22T12:10:00.25Z"},
-		{"interval: before the anchor", interval, "2026-11-22T10:00:00Z", "2026-11-22T12:10:00.25Z"},
+		{"interval: at the start", interval, start, "2026-11-22T12:10:00.25Z"},
+		{"interval: before the start", interval, "2026-11-22T10:00:00Z", "2026-11-22T12:10:00.25Z"},
 		{"interval: between", interval, "2026-11-22T12:34:56Z", "2026-11-22T12:40:00.25Z"},
-		{"interval: at a due time", interval, "2026-11-22T12:20:00.25Z", "2026-11-22T12:30:00.25Z"},
-		{"interval: just before a due time", interval, "2026-11-22T12:20:00.249999999Z", "2026-11-22T12:20:00.25Z"},
-		{"interval: keeps its grid over a change to winter time", interval, "2026-10-25T00:59:00Z", "2026-11-22T12:10:00.25Z"},
+		{"interval: at a tick", interval, "2026-11-22T12:20:00.25Z", "2026-11-22T12:30:00.25Z"},
+		{"interval: just before a tick", interval, "2026-11-22T12:20:00.249999999Z", "2026-11-22T12:20:00.25Z"},
+		{"interval: stays the same over a change to winter time", interval, "2026-10-25T00:59:00Z", "2026-11-22T12:10:00.25Z"},
 		{"cron: UTC", check.ScheduleSpec{Schedule: "*/15 * * * *"}, "2026-11-22T12:01:00Z", "2026-11-22T12:15:00Z"},
-		{"cron: at a due time", check.ScheduleSpec{Schedule: "*/15 * * * *"}, "2026-11-22T12:15:00Z", "2026-11-22T12:30:00Z"},
+		{"cron: at a tick", check.ScheduleSpec{Schedule: "*/15 * * * *"}, "2026-11-22T12:15:00Z", "2026-11-22T12:30:00Z"},
 		{"cron: next leap day", check.ScheduleSpec{Schedule: "0 0 29 2 *"}, "2026-11-22T12:00:00Z", "2028-02-29T00:00:00Z"},
 		{"zone: winter", berlin("0 9 * * *"), "2026-01-15T12:00:00Z", "2026-01-16T08:00:00Z"},
 		{"zone: summer", berlin("0 9 * * *"), "2026-07-15T12:00:00Z", "2026-07-16T07:00:00Z"},
@@ -140,7 +140,7 @@ func TestScheduleNext(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := parseSchedule(t, tt.spec).Next(at(t, anchor), at(t, tt.t))
+			got := parseSchedule(t, tt.spec).Next(at(t, start), at(t, tt.t))
 			if want := at(t, tt.after); !got.Equal(want) {
 				t.Errorf("after %s comes %s, want %s", tt.t, got.UTC().Format(time.RFC3339Nano), tt.after)
 			}
@@ -150,10 +150,10 @@ func TestScheduleNext(t *testing.T) {
 
 // The nominal time is that of the tick that Temporal scheduled: however late it decides within its interval, it keeps its own due
 // time (review 1.12).
-func TestScheduleNominal(t *testing.T) {
+func TestScheduleTick(t *testing.T) {
 	const (
-		anchor = "2026-11-22T12:00:00Z"
-		tenth  = "2026-11-22T12:10:00Z"
+		start = "2026-11-22T12:00:00Z"
+		tenth = "2026-11-22T12:10:00Z"
 	)
 	minutes := check.ScheduleSpec{RunInterval: "10m"}
 	cron := check.ScheduleSpec{Schedule: "*/10 * * * *"}
@@ -164,28 +164,28 @@ func TestScheduleNominal(t *testing.T) {
 		after, now string
 		want       string
 	}{
-		{"interval: on time", minutes, anchor, tenth, tenth},
+		{"interval: on time", minutes, start, tenth, tenth},
 		{"interval: 40 ms late", minutes, "2026-11-22T12:00:00.05Z", "2026-11-22T12:10:00.04Z", tenth},
-		{"interval: early by the clock of another machine", minutes, anchor, "2026-11-22T12:09:58Z", tenth},
-		{"interval: late by nearly the whole interval", minutes, anchor, "2026-11-22T12:19:59.999Z", tenth},
-		{"interval: late by an interval", minutes, anchor, "2026-11-22T12:20:00Z", "2026-11-22T12:20:00Z"},
-		{"interval: after an outage", minutes, anchor, "2026-11-22T14:03:00Z", "2026-11-22T14:00:00Z"},
+		{"interval: early by the clock of another machine", minutes, start, "2026-11-22T12:09:58Z", tenth},
+		{"interval: late by nearly the whole interval", minutes, start, "2026-11-22T12:19:59.999Z", tenth},
+		{"interval: late by an interval", minutes, start, "2026-11-22T12:20:00Z", "2026-11-22T12:20:00Z"},
+		{"interval: after an outage", minutes, start, "2026-11-22T14:03:00Z", "2026-11-22T14:00:00Z"},
 		{"interval: the tick before ended late", minutes, "2026-11-22T12:10:30Z", "2026-11-22T12:20:00Z", "2026-11-22T12:20:00Z"},
-		{"interval: never the due time of the tick before", minutes, "2026-11-22T12:20:00Z", "2026-11-22T12:18:00Z", "2026-11-22T12:30:00Z"},
-		{"interval: a clock before the anchor", minutes, anchor, "2026-11-22T11:35:00Z", tenth},
-		{"cron: on time", cron, anchor, tenth, tenth},
+		{"interval: never the previous tick", minutes, "2026-11-22T12:20:00Z", "2026-11-22T12:18:00Z", "2026-11-22T12:30:00Z"},
+		{"interval: a clock before the start", minutes, start, "2026-11-22T11:35:00Z", tenth},
+		{"cron: on time", cron, start, tenth, tenth},
 		{"cron: 40 ms late", cron, "2026-11-22T12:00:00.05Z", "2026-11-22T12:10:00.04Z", tenth},
-		{"cron: early by the clock of another machine", cron, anchor, "2026-11-22T12:09:58Z", tenth},
-		{"cron: late by nearly the whole interval", cron, anchor, "2026-11-22T12:19:59.999Z", tenth},
-		{"cron: late by an interval", cron, anchor, "2026-11-22T12:20:00Z", "2026-11-22T12:20:00Z"},
-		{"cron: after an outage", cron, anchor, "2026-11-22T14:03:00Z", "2026-11-22T14:00:00Z"},
-		{"cron: never the due time of the tick before", cron, "2026-11-22T12:20:00Z", "2026-11-22T12:18:00Z", "2026-11-22T12:30:00Z"},
+		{"cron: early by the clock of another machine", cron, start, "2026-11-22T12:09:58Z", tenth},
+		{"cron: late by nearly the whole interval", cron, start, "2026-11-22T12:19:59.999Z", tenth},
+		{"cron: late by an interval", cron, start, "2026-11-22T12:20:00Z", "2026-11-22T12:20:00Z"},
+		{"cron: after an outage", cron, start, "2026-11-22T14:03:00Z", "2026-11-22T14:00:00Z"},
+		{"cron: never the previous tick", cron, "2026-11-22T12:20:00Z", "2026-11-22T12:18:00Z", "2026-11-22T12:30:00Z"},
 		{"zone: after an outage over the beginning of summer time", berlin, "2026-03-28T01:30:00Z", "2026-03-30T00:29:00Z", "2026-03-30T00:30:00Z"},
 		{"zone: after an outage over its end", berlin, "2026-10-24T00:30:00Z", "2026-10-26T01:31:00Z", "2026-10-26T01:30:00Z"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := parseSchedule(t, tt.spec).Nominal(at(t, anchor), at(t, tt.after), at(t, tt.now))
+			got := parseSchedule(t, tt.spec).Tick(at(t, start), at(t, tt.after), at(t, tt.now))
 			if want := at(t, tt.want); !got.Equal(want) {
 				t.Errorf("a tick after %s that decides at %s is due at %s, want %s", tt.after, tt.now, got.UTC().Format(time.RFC3339Nano), tt.want)
 			}
@@ -194,14 +194,14 @@ func TestScheduleNominal(t *testing.T) {
 }
 
 func TestScheduleBetween(t *testing.T) {
-	const anchor = "2026-11-22T12:00:00Z"
+	const start = "2026-11-22T12:00:00Z"
 	tests := []struct {
 		name          string
 		spec          check.ScheduleSpec
 		after, before string
 		want          []string
 	}{
-		{"interval", check.ScheduleSpec{RunInterval: "10m"}, anchor, "2026-11-22T12:30:00Z", []string{"2026-11-22T12:10:00Z", "2026-11-22T12:20:00Z"}},
+		{"interval", check.ScheduleSpec{RunInterval: "10m"}, start, "2026-11-22T12:30:00Z", []string{"2026-11-22T12:10:00Z", "2026-11-22T12:20:00Z"}},
 		{"interval: none", check.ScheduleSpec{RunInterval: "10m"}, "2026-11-22T12:10:00Z", "2026-11-22T12:20:00Z", nil},
 		{"interval: none in no time", check.ScheduleSpec{RunInterval: "10m"}, "2026-11-22T12:20:00Z", "2026-11-22T12:10:00Z", nil},
 		{
@@ -214,11 +214,11 @@ func TestScheduleBetween(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
-			for due := range parseSchedule(t, tt.spec).Between(at(t, anchor), at(t, tt.after), at(t, tt.before)) {
-				got = append(got, due.UTC().Format(time.RFC3339Nano))
+			for tick := range parseSchedule(t, tt.spec).Between(at(t, start), at(t, tt.after), at(t, tt.before)) {
+				got = append(got, tick.UTC().Format(time.RFC3339Nano))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("due times (-want +got):\n%s", diff)
+				t.Errorf("ticks (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -256,13 +256,13 @@ func BenchmarkParseScheduleOfAThousandChecks(b *testing.B) {
 }
 
 // This is what a day of missed minutes costs the tick that comes after it.
-func BenchmarkScheduleNominalMinutelyForADay(b *testing.B) {
+func BenchmarkScheduleTickMinutelyForADay(b *testing.B) {
 	schedule, err := check.ParseSchedule(check.ScheduleSpec{Schedule: "* * * * *", TimeZone: "Europe/Berlin"})
 	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		schedule.Nominal(now.AddDate(0, 0, -1), now.AddDate(0, 0, -1), now)
+		schedule.Tick(now.AddDate(0, 0, -1), now.AddDate(0, 0, -1), now)
 	}
 }
 

@@ -24,17 +24,17 @@ func StateName(name string) string {
 
 // Supersedes is true when an outcome may replace what the state shows: the state shows no later run. For a state that
 // Kuberhealthy wrote, its last run stands for the start of that.
-func Supersedes(state *khv1.KuberhealthyState, outcome Outcome) bool {
+func Supersedes(state *khv1.KuberhealthyState, conclusion Conclusion) bool {
 	shown, err := time.Parse(time.RFC3339Nano, state.Annotations[AnnotationRunStarted])
 	if err != nil && state.Spec.LastRun != nil {
 		shown, err = state.Spec.LastRun.Time, nil
 	}
-	return err != nil || !shown.After(outcome.Started)
+	return err != nil || !shown.After(conclusion.Started)
 }
 
 // NewState returns the state that shows the outcome of a run, made from the present one (nil if there is none) without
 // changing it.
-func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, outcome Outcome, now time.Time) *khv1.KuberhealthyState {
+func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, conclusion Conclusion, now time.Time) *khv1.KuberhealthyState {
 	state := &khv1.KuberhealthyState{}
 	if present != nil {
 		state = present.DeepCopy()
@@ -44,21 +44,21 @@ func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, o
 	if ref.UID != "" {
 		state.OwnerReferences = OwnersOf(ref)
 	}
-	metav1.SetMetaDataAnnotation(&state.ObjectMeta, AnnotationRunStarted, outcome.Started.UTC().Format(time.RFC3339Nano))
+	metav1.SetMetaDataAnnotation(&state.ObjectMeta, AnnotationRunStarted, conclusion.Started.UTC().Format(time.RFC3339Nano))
 	lastRun := metav1.NewTime(now.Truncate(time.Second))
 	state.Spec = khv1.WorkloadDetails{
-		OK:               outcome.OK(),
-		Errors:           append([]string{}, outcome.Errors...),
+		OK:               conclusion.OK(),
+		Errors:           append([]string{}, conclusion.Errors...),
 		Namespace:        ref.Namespace,
-		Node:             outcome.Node,
+		Node:             conclusion.Node,
 		LastRun:          &lastRun,
 		AuthoritativePod: recorder,
 		KHWorkload:       &ref.Kind,
 	}
-	if outcome.Reported {
+	if conclusion.Reported {
 		// Without a report, the UUID could still be used to send one.
 		state.Spec.CurrentUUID = uuid
-		state.Spec.RunDuration = outcome.Judged.Sub(outcome.Started).String()
+		state.Spec.RunDuration = conclusion.Concluded.Sub(conclusion.Started).String()
 	}
 	return state
 }
@@ -72,27 +72,27 @@ const MaxRecentRuns = 10
 // RecentRun is what a state tells of one of its last runs. Times and durations are kept to the millisecond.
 type RecentRun struct {
 	// Due is when the run was due. It is zero where that is not known.
-	Due time.Time `json:"due,omitzero"`
+	Tick time.Time `json:"tick,omitzero"`
 	// Started is when the run began; no other run of its check began then.
 	Started time.Time `json:"started"`
-	Outcome Result    `json:"outcome"`
-	// Seconds is how long it took from the start to the verdict.
+	Outcome Outcome   `json:"outcome"`
+	// Seconds is how long it took from the start to the outcome.
 	Seconds float64 `json:"seconds"`
 }
 
-// StartDelay is how long after its due time the run began; ok is false where that is not known.
+// StartDelay is how long after its tick the run began; ok is false where that is not known.
 func (r RecentRun) StartDelay() (delay time.Duration, ok bool) {
-	return max(r.Started.Sub(r.Due), 0), !r.Due.IsZero() && !r.Started.IsZero()
+	return max(r.Started.Sub(r.Tick), 0), !r.Tick.IsZero() && !r.Started.IsZero()
 }
 
 // NewRecentRun returns what a state tells of a run that was due then and had that outcome.
-func NewRecentRun(due time.Time, outcome Outcome) RecentRun {
-	if !due.IsZero() {
-		due = due.UTC().Truncate(time.Millisecond)
+func NewRecentRun(tick time.Time, conclusion Conclusion) RecentRun {
+	if !tick.IsZero() {
+		tick = tick.UTC().Truncate(time.Millisecond)
 	}
 	return RecentRun{
-		Due: due, Started: outcome.Started.UTC().Truncate(time.Millisecond), Outcome: outcome.Result,
-		Seconds: outcome.Judged.Sub(outcome.Started).Round(time.Millisecond).Seconds(),
+		Tick: tick, Started: conclusion.Started.UTC().Truncate(time.Millisecond), Outcome: conclusion.Outcome,
+		Seconds: conclusion.Concluded.Sub(conclusion.Started).Round(time.Millisecond).Seconds(),
 	}
 }
 

@@ -14,17 +14,17 @@ import (
 )
 
 // passed is the outcome of a run that reported OK after 3.2 seconds.
-func passed() check.Outcome {
-	return check.Outcome{
-		Result: check.Succeeded, Errors: []string{}, Reported: true, Node: "node-1",
-		Started: now.Add(-10 * time.Second), Judged: now.Add(-6800 * time.Millisecond),
+func passed() check.Conclusion {
+	return check.Conclusion{
+		Outcome: check.Succeeded, Errors: []string{}, Reported: true, Node: "node-1",
+		Started: now.Add(-10 * time.Second), Concluded: now.Add(-6800 * time.Millisecond),
 	}
 }
 
-func timedOut() check.Outcome {
-	outcome := check.NoReport(check.Observation{}).Outcome(checkRef)
-	outcome.Started, outcome.Judged, outcome.Node = now.Add(-time.Minute), now, "node-2"
-	return outcome
+func timedOut() check.Conclusion {
+	conclusion := check.NoReport(check.Observation{}).Conclude(checkRef)
+	conclusion.Started, conclusion.Concluded, conclusion.Node = now.Add(-time.Minute), now, "node-2"
+	return conclusion
 }
 
 func TestNewState(t *testing.T) {
@@ -42,11 +42,11 @@ func TestNewState(t *testing.T) {
 	}
 	typeMeta := metav1.TypeMeta{APIVersion: "comcast.github.io/v1", Kind: "KuberhealthyState"}
 	tests := []struct {
-		name    string
-		present *khv1.KuberhealthyState
-		ref     check.Ref
-		outcome check.Outcome
-		want    *khv1.KuberhealthyState
+		name       string
+		present    *khv1.KuberhealthyState
+		ref        check.Ref
+		conclusion check.Conclusion
+		want       *khv1.KuberhealthyState
 	}{
 		{"none before, reported", nil, checkRef, passed(), &khv1.KuberhealthyState{
 			TypeMeta: typeMeta,
@@ -70,7 +70,7 @@ func TestNewState(t *testing.T) {
 				LastRun: &metav1.Time{Time: now}, AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: ptr(khv1.KHJob),
 			},
 		}},
-		{"one before, no verdict", present, checkRef, timedOut(), &khv1.KuberhealthyState{
+		{"one before, no outcome", present, checkRef, timedOut(), &khv1.KuberhealthyState{
 			TypeMeta: typeMeta,
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: "ns", Name: "dns", UID: "uid-of-state", ResourceVersion: "41",
@@ -88,7 +88,7 @@ func TestNewState(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := tt.present.DeepCopy()
-			got := check.NewState(tt.present, tt.ref, runUUID, "worker-0", tt.outcome, now.Add(900*time.Millisecond))
+			got := check.NewState(tt.present, tt.ref, runUUID, "worker-0", tt.conclusion, now.Add(900*time.Millisecond))
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("state differs (-want +got):\n%s", diff)
 			}
@@ -108,14 +108,14 @@ func TestNewStateShowsNoUUIDThatIsStillGood(t *testing.T) {
 	if err != nil || strings.Contains(string(text), silent) || strings.Contains(string(text), runUUID) {
 		t.Errorf("got %s %v, want no UUID", text, err)
 	}
-	amended := check.NoExit().Outcome(checkRef)
+	amended := check.NoExit().Conclude(checkRef)
 	if got := check.NewState(present, checkRef, runUUID, "w", amended, now).Spec.CurrentUUID; got != "" {
 		t.Errorf("after an amendment the UUID is %q", got)
 	}
 }
 
 func TestNewStateNeverWritesNullErrors(t *testing.T) {
-	state := check.NewState(nil, checkRef, runUUID, "w", check.Outcome{Result: check.Succeeded, Reported: true}, now)
+	state := check.NewState(nil, checkRef, runUUID, "w", check.Conclusion{Outcome: check.Succeeded, Reported: true}, now)
 	text, err := json.Marshal(state.Spec)
 	if err != nil || !strings.Contains(string(text), `"Errors":[]`) {
 		t.Errorf("got %s %v, want an empty list: the API server refuses null", text, err)
@@ -123,10 +123,10 @@ func TestNewStateNeverWritesNullErrors(t *testing.T) {
 }
 
 func TestNewStateSharesNothingWithTheOutcome(t *testing.T) {
-	outcome := timedOut()
-	state := check.NewState(nil, checkRef, runUUID, "w", outcome, now)
+	conclusion := timedOut()
+	state := check.NewState(nil, checkRef, runUUID, "w", conclusion, now)
 	state.Spec.Errors[0] = "changed"
-	if outcome.Errors[0] == "changed" {
+	if conclusion.Errors[0] == "changed" {
 		t.Error("the outcome was changed through the state")
 	}
 }
@@ -158,7 +158,7 @@ func TestSupersedes(t *testing.T) {
 			if tt.shown != "" {
 				state.Annotations = map[string]string{check.AnnotationRunStarted: tt.shown}
 			}
-			if got := check.Supersedes(state, check.Outcome{Started: tt.started}); got != tt.want {
+			if got := check.Supersedes(state, check.Conclusion{Started: tt.started}); got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
 		})
@@ -387,7 +387,7 @@ func TestCut(t *testing.T) {
 
 func recentRun(n int) check.RecentRun {
 	at := now.Add(time.Duration(n) * time.Minute)
-	return check.RecentRun{Due: at, Started: at.Add(40 * time.Millisecond), Outcome: check.Succeeded, Seconds: 3.2}
+	return check.RecentRun{Tick: at, Started: at.Add(40 * time.Millisecond), Outcome: check.Succeeded, Seconds: 3.2}
 }
 
 func recentRuns(from, to int) (runs []check.RecentRun) {
@@ -422,7 +422,7 @@ func TestAddRecentRun(t *testing.T) {
 		{"too many", encoded(recentRuns(1, 50)), recentRun(51), recentRuns(42, 51)},
 		{"null", "null", recentRun(1), recentRuns(1, 1)},
 		{"cut short", encoded(recentRuns(1, 3))[:50], recentRun(4), recentRuns(4, 4)},
-		{"not a list", `{"due":1}`, recentRun(1), recentRuns(1, 1)},
+		{"not a list", `{"tick":1}`, recentRun(1), recentRuns(1, 1)},
 		{"not times", `[{"started":"yesterday"}]`, recentRun(1), recentRuns(1, 1)},
 		{"words", "the last ten runs", recentRun(1), recentRuns(1, 1)},
 	}
@@ -448,7 +448,7 @@ func TestSizeOfTheRecentRuns(t *testing.T) {
 	state := &khv1.KuberhealthyState{}
 	for n := range 20 {
 		run := recentRun(n)
-		run.Due, run.Outcome, run.Seconds = run.Due.Add(999*time.Millisecond), check.InfraFailed, 3599.999
+		run.Tick, run.Outcome, run.Seconds = run.Tick.Add(999*time.Millisecond), check.InfraFailed, 3599.999
 		check.AddRecentRun(state, run)
 	}
 	if n := len(state.Annotations[check.AnnotationRecentRuns]); n > 1250 {
@@ -457,33 +457,33 @@ func TestSizeOfTheRecentRuns(t *testing.T) {
 }
 
 func TestNewRecentRun(t *testing.T) {
-	outcome := passed()
-	outcome.Started, outcome.Judged = now.Add(1234567), now.Add(1234567+3200*time.Millisecond)
+	conclusion := passed()
+	conclusion.Started, conclusion.Concluded = now.Add(1234567), now.Add(1234567+3200*time.Millisecond)
 	at := now.In(time.FixedZone("", 3600))
-	want := check.RecentRun{Due: now, Started: now.Add(time.Millisecond), Outcome: check.Succeeded, Seconds: 3.2}
-	if diff := cmp.Diff(want, check.NewRecentRun(at, outcome)); diff != "" {
+	want := check.RecentRun{Tick: now, Started: now.Add(time.Millisecond), Outcome: check.Succeeded, Seconds: 3.2}
+	if diff := cmp.Diff(want, check.NewRecentRun(at, conclusion)); diff != "" {
 		t.Errorf("run (-want +got):\n%s", diff)
 	}
-	if got := check.NewRecentRun(time.Time{}, outcome); !got.Due.IsZero() {
-		t.Errorf("a run whose due time is not known was due %s", got.Due)
+	if got := check.NewRecentRun(time.Time{}, conclusion); !got.Tick.IsZero() {
+		t.Errorf("a run whose tick is not known was due %s", got.Tick)
 	}
 }
 
 func TestStartDelay(t *testing.T) {
 	tests := []struct {
-		name         string
-		due, started time.Time
-		delay        time.Duration
-		ok           bool
+		name          string
+		tick, started time.Time
+		delay         time.Duration
+		ok            bool
 	}{
 		{"late", now, now.Add(3 * time.Second), 3 * time.Second, true},
 		{"on time", now, now, 0, true},
 		{"clocks that differ", now, now.Add(-time.Second), 0, true},
-		{"due time not known", time.Time{}, now, 0, false},
+		{"tick not known", time.Time{}, now, 0, false},
 		{"start not known", now, time.Time{}, 0, false},
 	}
 	for _, tt := range tests {
-		delay, ok := check.RecentRun{Due: tt.due, Started: tt.started}.StartDelay()
+		delay, ok := check.RecentRun{Tick: tt.tick, Started: tt.started}.StartDelay()
 		if ok != tt.ok || ok && delay != tt.delay {
 			t.Errorf("%s: %s, %t; want %s, %t", tt.name, delay, ok, tt.delay, tt.ok)
 		}

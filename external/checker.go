@@ -160,7 +160,7 @@ func (ext *Checker) Run(ctx context.Context, client *kubernetes.Clientset) error
 	return ext.RunOnce(ctx)
 }
 
-// executionError is what kept a check from giving its own verdict, in Kuberhealthy's words.
+// executionError is what kept a check from reporting, in Kuberhealthy's words.
 type executionError struct {
 	text  string
 	cause error

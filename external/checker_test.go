@@ -34,9 +34,9 @@ import (
 type fakeTemporal struct {
 	client.Client
 	refuse  error
-	outcome func() (check.Outcome, error)
-	hangs   bool           // a cancelled run never ends
-	late    *check.Outcome // of a run that ends while it is cancelled
+	outcome func() (check.Conclusion, error)
+	hangs   bool              // a cancelled run never ends
+	late    *check.Conclusion // of a run that ends while it is cancelled
 	// refuseCancel is the answer to a cancellation.
 	refuseCancel error
 
@@ -45,13 +45,13 @@ type fakeTemporal struct {
 	canceled chan struct{}
 }
 
-func newTemporal(outcome check.Outcome) *fakeTemporal {
-	return &fakeTemporal{canceled: make(chan struct{}), outcome: func() (check.Outcome, error) { return outcome, nil }}
+func newTemporal(conclusion check.Conclusion) *fakeTemporal {
+	return &fakeTemporal{canceled: make(chan struct{}), outcome: func() (check.Conclusion, error) { return conclusion, nil }}
 }
 
 // neverEnds is a run that ends only when it is cancelled.
 func neverEnds() *fakeTemporal {
-	f := newTemporal(check.Outcome{})
+	f := newTemporal(check.Conclusion{})
 	f.outcome = nil
 	return f
 }
@@ -63,7 +63,7 @@ func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflow
 
 func (f *fakeTemporal) CancelWorkflow(context.Context, string, string) error {
 	if f.late != nil {
-		f.outcome = func() (check.Outcome, error) { return *f.late, nil }
+		f.outcome = func() (check.Conclusion, error) { return *f.late, nil }
 	}
 	if f.refuseCancel == nil {
 		close(f.canceled)
@@ -95,9 +95,9 @@ func (r run) Get(ctx context.Context, into any) error {
 			return &temporal.WorkflowExecutionError{}
 		}
 	}
-	outcome, err := r.outcome()
+	conclusion, err := r.outcome()
 	if err == nil {
-		*into.(*workflows.ManualRunResult) = workflows.ManualRunResult{Outcome: outcome}
+		*into.(*workflows.ManualRunResult) = workflows.ManualRunResult{Conclusion: conclusion}
 	}
 	return err
 }
@@ -126,41 +126,41 @@ var cartRef = check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart"}
 
 func TestRunOnceReturnsWhatKuberhealthySays(t *testing.T) {
 	tests := []struct {
-		name    string
-		outcome check.Outcome
-		want    string // empty for none
-		is      error
+		name       string
+		conclusion check.Conclusion
+		want       string // empty for none
+		is         error
 	}{
-		{name: "success", outcome: check.Outcome{Result: check.Succeeded, Reported: true}},
-		{name: "the check's own errors are no error", outcome: check.Outcome{Result: check.Failed, Errors: []string{"broken"}, Reported: true}},
+		{name: "success", conclusion: check.Conclusion{Outcome: check.Succeeded, Reported: true}},
+		{name: "the check's own errors are no error", conclusion: check.Conclusion{Outcome: check.Failed, Errors: []string{"broken"}, Reported: true}},
 		{
-			name:    "an error of the check that looks like one of ours",
-			outcome: check.Outcome{Result: check.Failed, Errors: []string{"Check execution error: x"}, Reported: true},
+			name:       "an error of the check that looks like one of ours",
+			conclusion: check.Conclusion{Outcome: check.Failed, Errors: []string{"Check execution error: x"}, Reported: true},
 		},
-		{name: "no report", outcome: check.NoReport(check.Observation{}).Outcome(cartRef), want: "shop/cart: timed out waiting for checker pod to report in"},
-		{name: "no exit", outcome: check.NoExit().Outcome(cartRef), want: "shop/cart: timed out waiting for pod to exit"},
+		{name: "no report", conclusion: check.NoReport(check.Observation{}).Conclude(cartRef), want: "shop/cart: timed out waiting for checker pod to report in"},
+		{name: "no exit", conclusion: check.NoExit().Conclude(cartRef), want: "shop/cart: timed out waiting for pod to exit"},
 		{
-			name: "image", outcome: check.CannotStart(check.Observation{Hopeless: "ErrImagePull"}).Outcome(cartRef),
+			name: "image", conclusion: check.CannotStart(check.Observation{Hopeless: "ErrImagePull"}).Conclude(cartRef),
 			want: "shop/cart: error when waiting for pod to start: ErrImagePull",
 		},
 		{
-			name: "deleted while it ran", outcome: check.Removed(check.Observation{Started: true, Gone: true}).Outcome(cartRef),
+			name: "deleted while it ran", conclusion: check.Removed(check.Observation{Started: true, Gone: true}).Conclude(cartRef),
 			want: "pod deleted unexpectedly", is: external.ErrPodRemovedUnexpectedly,
 		},
 		{
-			name: "deleted before it ran", outcome: check.Removed(check.Observation{Gone: true}).Outcome(cartRef),
+			name: "deleted before it ran", conclusion: check.Removed(check.Observation{Gone: true}).Conclude(cartRef),
 			want: "shop/cart: error when waiting for pod to start: the khcheck check pod is deleted, waiting for start failed",
 			is:   external.ErrPodDeletedBeforeRunning,
 		},
 		{
-			name: "evicted", outcome: check.Removed(check.Observation{Gone: true, Disrupted: true}).Outcome(cartRef),
+			name: "evicted", conclusion: check.Removed(check.Observation{Gone: true, Disrupted: true}).Conclude(cartRef),
 			want: "pod deleted expectedly", is: external.ErrPodRemovedExpectedly,
 		},
-		{name: "cancelled by someone else", outcome: check.Outcome{Result: check.Canceled}, want: "run shop/cart: it was cancelled"},
+		{name: "cancelled by someone else", conclusion: check.Conclusion{Outcome: check.Canceled}, want: "run shop/cart: it was cancelled"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := newCheck(newTemporal(tt.outcome)).RunOnce(t.Context())
+			err := newCheck(newTemporal(tt.conclusion)).RunOnce(t.Context())
 			switch {
 			case tt.want == "" && err != nil, tt.want != "" && (err == nil || err.Error() != tt.want):
 				t.Errorf("error is %v, want %q", err, tt.want)
@@ -172,7 +172,7 @@ func TestRunOnceReturnsWhatKuberhealthySays(t *testing.T) {
 }
 
 func TestRunAsksForTheRunOfItsFields(t *testing.T) {
-	engine := newTemporal(check.Outcome{Result: check.Succeeded, Reported: true})
+	engine := newTemporal(check.Conclusion{Outcome: check.Succeeded, Reported: true})
 	ext := newCheck(engine)
 	ext.ExtraLabels["team"], ext.ExtraAnnotations["note"] = "payments", "x"
 	if err := ext.Run(t.Context(), &kubernetes.Clientset{}); err != nil {
@@ -210,7 +210,7 @@ func TestRunAsksForTheRunOfItsFields(t *testing.T) {
 }
 
 func TestRunOfAJob(t *testing.T) {
-	engine := newTemporal(check.NoReport(check.Observation{}).Outcome(check.Ref{Kind: khv1.KHJob, Namespace: "shop", Name: "cart"}))
+	engine := newTemporal(check.NoReport(check.Observation{}).Conclude(check.Ref{Kind: khv1.KHJob, Namespace: "shop", Name: "cart"}))
 	err := newJob(engine).RunOnce(t.Context())
 	if want := "shop/cart: timed out waiting for checker pod to report in"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %q", err, want)
@@ -248,14 +248,14 @@ func TestRunOnceRefuses(t *testing.T) {
 }
 
 func TestTemporalThatRefuses(t *testing.T) {
-	engine := newTemporal(check.Outcome{})
+	engine := newTemporal(check.Conclusion{})
 	engine.refuse = errors.New("no such namespace")
 	err := newCheck(engine).RunOnce(t.Context())
 	if want := "ask for a run of shop/cart: no such namespace"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %q", err, want)
 	}
-	engine = newTemporal(check.Outcome{})
-	engine.outcome = func() (check.Outcome, error) { return check.Outcome{}, errors.New("terminated") }
+	engine = newTemporal(check.Conclusion{})
+	engine.outcome = func() (check.Conclusion, error) { return check.Conclusion{}, errors.New("terminated") }
 	err = newCheck(engine).RunOnce(t.Context())
 	if want := "run shop/cart: terminated"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %q", err, want)
@@ -329,16 +329,16 @@ func TestAccessorsAndDefaults(t *testing.T) {
 	}
 }
 
-// A run that ends in the moment in which it is to stop keeps its verdict.
-func TestVerdictThatIsFasterThanTheStop(t *testing.T) {
+// A run that ends in the moment in which it is to stop keeps its outcome.
+func TestOutcomeThatIsFasterThanTheStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := neverEnds()
-		engine.late = &check.Outcome{Result: check.Failed, Errors: []string{"broken"}, Reported: true}
+		engine.late = &check.Conclusion{Outcome: check.Failed, Errors: []string{"broken"}, Reported: true}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		ext := newCheck(engine)
 		if err := ext.RunOnce(ctx); err != nil || ext.RunID != "uuid-of-the-run" {
-			t.Errorf("error %v, run %s; want the verdict", err, ext.RunID)
+			t.Errorf("error %v, run %s; want the outcome", err, ext.RunID)
 		}
 	})
 }
@@ -482,7 +482,7 @@ func TestOwnerOfThePods(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, ext := range []*external.Checker{newCheck(nil), newJob(nil)} {
-				engine := newTemporal(check.Outcome{Result: check.Succeeded, Reported: true})
+				engine := newTemporal(check.Conclusion{Outcome: check.Succeeded, Reported: true})
 				ext.TemporalClient, ext.KHCheckClient, ext.KHJobClient = engine, checks, jobs
 				err := ext.RunOnce(t.Context())
 				if tt.fails != "" {

@@ -46,7 +46,7 @@ type call struct {
 }
 
 // RunOnce runs the check once and waits for its end: a worker makes a pod from OriginalPodSpec, and what comes of it stands
-// in the check's KHState. It returns nil when the check itself gave a verdict, good or bad (see CurrentStatus), and after
+// in the check's KHState. It returns nil when the check itself reported, good or bad (see CurrentStatus), and after
 // Shutdown. Otherwise the error is what Kuberhealthy says of that situation; a pod that went away is one of the ErrPod
 // errors, for errors.Is.
 //
@@ -81,7 +81,7 @@ func (ext *Checker) RunOnce(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("run %s: %w", w.Ref, err)
 	}
-	return verdict(w.Ref, result.Outcome)
+	return conclusionError(w.Ref, result.Conclusion)
 }
 
 // await returns the result of the run. When it is told to stop, it cancels the run and waits until its pod has ended.
@@ -95,7 +95,7 @@ func (c *call) await(temporal client.Client, run client.WorkflowRun) (result wor
 		c.err = fmt.Errorf("cancel the run: %w", err)
 		return result, c.err
 	}
-	err = run.Get(ctx, &result) // the verdict, if the check was faster
+	err = run.Get(ctx, &result) // the outcome, if the check was faster
 	var failed *temporalsdk.WorkflowExecutionError
 	if err != nil && !errors.As(err, &failed) {
 		c.err = errNoEnd
@@ -111,12 +111,12 @@ func (c *call) stopped() error {
 	return nil
 }
 
-// verdict is the error of a run that ended.
-func verdict(ref check.Ref, outcome check.Outcome) error {
-	if outcome.Result == check.Canceled {
+// conclusionError is the error of a run that ended.
+func conclusionError(ref check.Ref, conclusion check.Conclusion) error {
+	if conclusion.Outcome == check.Canceled {
 		return fmt.Errorf("run %s: it was cancelled", ref)
 	}
-	if text, ok := outcome.ExecutionError(ref); ok && !outcome.Reported {
+	if text, ok := conclusion.ExecutionError(ref); ok && !conclusion.Reported {
 		return newExecutionError(text)
 	}
 	return nil

@@ -57,7 +57,7 @@ const (
 	addCheck = `INSERT INTO checks (uid, kind, namespace, name) VALUES ($1, $2, $3, $4) RETURNING id`
 	// Not joined with checks: PostgreSQL would choose its plan while the table is small, and read all of it ever after.
 	loadRow = `SELECT outcome, flaky, revision, workflow_id, duration FROM records
-WHERE check_id = $1 AND nominal = $2 AND trigger = $3`
+WHERE check_id = $1 AND tick = $2 AND trigger = $3`
 )
 
 // findChecks finds the ID of the check of every entry. It is looked up each time: a check that was pruned gets another ID.
@@ -109,7 +109,7 @@ func (b *batch) findChecks(ctx context.Context, tx transaction) error {
 func (b *batch) load(ctx context.Context, tx transaction) error {
 	keys := make([][]any, 0, len(b.entries))
 	for _, e := range b.entries {
-		keys = append(keys, []any{e.checkID, e.record.Nominal.UnixMicro(), triggerIndex(e.record.Trigger)})
+		keys = append(keys, []any{e.checkID, e.record.Tick.UnixMicro(), triggerIndex(e.record.Trigger)})
 	}
 	err := tx.each(ctx, loadRow, keys, func(i int, scan scanner) (err error) {
 		b.entries[i].old, err = scanRow(scan)

@@ -13,8 +13,8 @@ import (
 
 // The columns of records, in the order of columnsOf.
 var (
-	recordKey    = []string{"check_id", "nominal", "trigger"}
-	timeColumns  = []string{"deadline_after", "started_after", "pod_created_after", "running_after", "reported_after", "judged_after", "exited_after", "recorded_after"}
+	recordKey    = []string{"check_id", "tick", "trigger"}
+	timeColumns  = []string{"deadline_after", "started_after", "pod_created_after", "running_after", "reported_after", "concluded_after", "exited_after", "recorded_after"}
 	wordColumns  = []string{"node", "image_digest", "spec_hash", "worker_build"}
 	recordValues = slices.Concat(
 		[]string{"outcome", "flaky", "revision", "attempts", "infra_failures"}, timeColumns, []string{"queued", "duration"}, wordColumns,
@@ -24,11 +24,11 @@ var (
 func columnsOf(e *entry, wordID func(string) any) []any {
 	r := &e.record
 	list := []any{
-		e.checkID, r.Nominal.UnixMicro(), triggerIndex(r.Trigger),
+		e.checkID, r.Tick.UnixMicro(), triggerIndex(r.Trigger),
 		slices.Index(outcomes, r.Outcome), flag(e.now.flaky), r.Revision, r.Attempts, r.InfraFailures,
 	}
 	for _, t := range r.times() {
-		list = append(list, after(r.Nominal, *t))
+		list = append(list, after(r.Tick, *t))
 	}
 	list = append(list, orNull(r.Queued.Microseconds(), r.Queued > 0), orNull(e.now.duration, e.now.timed))
 	for _, word := range wordsOf(r) {
@@ -42,7 +42,7 @@ func wordsOf(r *Record) []string { return []string{r.Node, r.ImageDigest, r.Spec
 
 func triggerIndex(t check.Trigger) int { return slices.Index(triggers, t) }
 
-func outcomeOf(stored int64) (check.Result, error) {
+func outcomeOf(stored int64) (check.Outcome, error) {
 	if stored < 0 || stored >= int64(len(outcomes)) {
 		return "", fmt.Errorf("unknown outcome %d in the database", stored)
 	}
@@ -64,11 +64,11 @@ func orNull(n int64, known bool) any {
 	return n
 }
 
-func after(nominal, t time.Time) any {
+func after(tick, t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
-	return t.UnixMicro() - nominal.UnixMicro()
+	return t.UnixMicro() - tick.UnixMicro()
 }
 
 // packID stores a UUID in 17 bytes instead of 36, and any other text as it is. The first byte says which.

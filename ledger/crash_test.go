@@ -88,7 +88,7 @@ func writerChild(t *testing.T, dsn string, round int) (said <-chan struct{}, end
 
 func wantAcknowledged(t *testing.T, l *ledger.Ledger, round int, acknowledged map[string]bool) {
 	t.Helper()
-	outcomes := map[string]check.Result{}
+	outcomes := map[string]check.Outcome{}
 	for w := range 8 {
 		a := crashRecord(fmt.Sprint(round), w, 0)
 		for i, found := range ticks(t, l, a.Name) {

@@ -73,9 +73,9 @@ func unpack(packed []byte) (string, error) {
 }
 
 const otherPieces = `SELECT count(*) FROM evidence
-WHERE check_uid = $1 AND nominal = $2 AND trigger = $3 AND NOT (kind = $4 AND name = $5)`
+WHERE check_uid = $1 AND tick = $2 AND trigger = $3 AND NOT (kind = $4 AND name = $5)`
 
-var putPiece = upsert("evidence", []string{"check_uid", "nominal", "trigger", "kind", "name"}, []string{"size", "content"},
+var putPiece = upsert("evidence", []string{"check_uid", "tick", "trigger", "kind", "name"}, []string{"size", "content"},
 	func(column string) string { return "excluded." + column })
 
 func (b *batch) putEvidence(ctx context.Context, tx transaction) error {
@@ -84,7 +84,7 @@ func (b *batch) putEvidence(ctx context.Context, tx transaction) error {
 			continue
 		}
 		k, e := r.evidence.key, r.evidence.evidence
-		id := []any{k.CheckUID, k.Nominal.UnixMicro(), triggerIndex(k.Trigger), e.Kind, e.Name}
+		id := []any{k.CheckUID, k.Tick.UnixMicro(), triggerIndex(k.Trigger), e.Kind, e.Name}
 		var others int64
 		err := one(ctx, tx, otherPieces, func(scan scanner) error { return scan(&others) }, id...)
 		if err != nil {
@@ -107,8 +107,8 @@ func (l *Ledger) Evidence(ctx context.Context, key Key) ([]Evidence, error) {
 		return nil, err
 	}
 	rows, err := l.reader().QueryContext(ctx, `SELECT kind, name, size, content FROM evidence
-WHERE check_uid = $1 AND nominal = $2 AND trigger = $3 ORDER BY kind, name`,
-		key.CheckUID, key.Nominal.UnixMicro(), triggerIndex(key.Trigger))
+WHERE check_uid = $1 AND tick = $2 AND trigger = $3 ORDER BY kind, name`,
+		key.CheckUID, key.Tick.UnixMicro(), triggerIndex(key.Trigger))
 	if err != nil {
 		return nil, fmt.Errorf("evidence of %s: %w", key, err)
 	}

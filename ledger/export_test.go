@@ -147,10 +147,10 @@ func HoldWriter(ctx context.Context, l *Ledger) (release func() error) {
 	return release
 }
 
-// Ticks returns the records of a check's grid with a nominal time from from up to, but not at, to, the oldest first.
+// Ticks returns the records of a check's schedule in [from, to), the oldest first.
 func (l *Ledger) Ticks(ctx context.Context, checkUID string, from, to time.Time) ([]Record, error) {
-	ticks, err := queryRecords(ctx, l.reader(), selectRecords+` WHERE c.uid = $1 AND r.nominal >= $2
-AND r.nominal < $3 AND r.trigger = $4 ORDER BY r.nominal`, checkUID, ceilMicro(from), ceilMicro(to), triggerIndex(check.TriggerSchedule))
+	ticks, err := queryRecords(ctx, l.reader(), selectRecords+` WHERE c.uid = $1 AND r.tick >= $2
+AND r.tick < $3 AND r.trigger = $4 ORDER BY r.tick`, checkUID, ceilMicro(from), ceilMicro(to), triggerIndex(check.TriggerSchedule))
 	if err != nil {
 		return nil, fmt.Errorf("ticks of %s: %w", checkUID, err)
 	}

@@ -17,7 +17,7 @@ func (l *Ledger) LastFault(ctx context.Context, ref check.Ref) (a Record, ok boo
 
 // RunAt returns the newest record of a check or job that was due at a time or before.
 func (l *Ledger) RunAt(ctx context.Context, ref check.Ref, at time.Time) (a Record, ok bool, err error) {
-	return l.newest(ctx, ref, `r.nominal <= $2`, at.UnixMicro())
+	return l.newest(ctx, ref, `r.tick <= $2`, at.UnixMicro())
 }
 
 // RunOf returns the record of a check or job that belongs to a workflow, by its ID.
@@ -31,11 +31,11 @@ func (l *Ledger) newest(ctx context.Context, ref check.Ref, condition string, ar
 	for _, id := range ids {
 		var found []Record
 		found, err = queryRecords(ctx, l.reader(), selectRecords+` WHERE r.check_id = $1 AND `+condition+
-			` ORDER BY r.nominal DESC, r.trigger DESC LIMIT 1`, append([]any{id}, args...)...)
+			` ORDER BY r.tick DESC, r.trigger DESC LIMIT 1`, append([]any{id}, args...)...)
 		if err != nil {
 			break
 		}
-		if len(found) > 0 && (!ok || found[0].Nominal.After(a.Nominal)) {
+		if len(found) > 0 && (!ok || found[0].Tick.After(a.Tick)) {
 			a, ok = found[0], true
 		}
 	}

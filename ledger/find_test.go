@@ -26,7 +26,7 @@ func TestFind(t *testing.T) {
 			must(t, l.Finish(t.Context(), a))
 		}
 		must(t, recordTicks(t.Context(), l, ledger.Record{
-			Key:  ledger.Key{CheckUID: flaky.CheckUID, Trigger: check.TriggerSchedule, Nominal: noon.Add(5 * time.Minute)},
+			Key:  ledger.Key{CheckUID: flaky.CheckUID, Trigger: check.TriggerSchedule, Tick: noon.Add(5 * time.Minute)},
 			Kind: flaky.Kind, Namespace: flaky.Namespace, Name: flaky.Name, Outcome: check.Missed,
 		}))
 		at := func(after time.Duration) func() (ledger.Record, bool, error) {
@@ -41,7 +41,7 @@ func TestFind(t *testing.T) {
 		}{
 			"last fault":            {func() (ledger.Record, bool, error) { return l.LastFault(t.Context(), ref("dns")) }, 3 * time.Minute},
 			"last fault of none":    {func() (ledger.Record, bool, error) { return l.LastFault(t.Context(), ref("none")) }, -1},
-			"at its due time":       {at(2 * time.Minute), 2 * time.Minute},
+			"at its tick":           {at(2 * time.Minute), 2 * time.Minute},
 			"just before it":        {at(2*time.Minute - time.Microsecond), time.Minute},
 			"long after":            {at(time.Hour), 5 * time.Minute},
 			"before all":            {at(-1), -1},
@@ -53,8 +53,8 @@ func TestFind(t *testing.T) {
 		for name, tt := range tests {
 			a, ok, err := tt.find()
 			must(t, err)
-			if ok != (tt.want >= 0) || ok && (!cmp.Equal(a.Nominal, noon.Add(tt.want)) || a.Name != "dns") {
-				t.Errorf("%s: %t, %s of %s", name, ok, a.Nominal, a.Name)
+			if ok != (tt.want >= 0) || ok && (!cmp.Equal(a.Tick, noon.Add(tt.want)) || a.Name != "dns") {
+				t.Errorf("%s: %t, %s of %s", name, ok, a.Tick, a.Name)
 			}
 		}
 		must(t, l.Close())
@@ -95,8 +95,8 @@ func TestFaultsAreFoundAndKept(t *testing.T) {
 			for _, tt := range tests {
 				a, ok, err := l.LastFault(t.Context(), ref(tt.name))
 				must(t, err)
-				if ok != tt.fault || ok && !a.Nominal.Equal(noon.Add(-100*days)) {
-					t.Errorf("%s, %s: %t, of %s, want %t", tt.name, when, ok, a.Nominal, tt.fault)
+				if ok != tt.fault || ok && !a.Tick.Equal(noon.Add(-100*days)) {
+					t.Errorf("%s, %s: %t, of %s, want %t", tt.name, when, ok, a.Tick, tt.fault)
 				}
 			}
 		}

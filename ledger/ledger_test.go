@@ -101,16 +101,16 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func ref(name string) check.Ref { return check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: name} }
 
 // record returns a closed one of the tick at a time after noon, all of whose fields are set.
-func record(name string, at time.Duration, outcome check.Result) ledger.Record {
-	nominal := noon.Add(at)
+func record(name string, at time.Duration, outcome check.Outcome) ledger.Record {
+	tick := noon.Add(at)
 	return ledger.Record{
-		Key:  ledger.Key{CheckUID: "uid-" + name, Trigger: check.TriggerSchedule, Nominal: nominal},
+		Key:  ledger.Key{CheckUID: "uid-" + name, Trigger: check.TriggerSchedule, Tick: tick},
 		Kind: khv1.KHCheck, Namespace: "ns", Name: name, Outcome: outcome,
-		Deadline: nominal.Add(5 * time.Minute), Queued: 30 * time.Millisecond, Started: nominal.Add(40 * time.Millisecond), PodCreated: nominal.Add(60 * time.Millisecond),
-		Running: nominal.Add(time.Second), Reported: nominal.Add(2040 * time.Millisecond), Judged: nominal.Add(2050 * time.Millisecond),
-		Exited: nominal.Add(3 * time.Second), Recorded: nominal.Add(4 * time.Second),
+		Deadline: tick.Add(5 * time.Minute), Queued: 30 * time.Millisecond, Started: tick.Add(40 * time.Millisecond), PodCreated: tick.Add(60 * time.Millisecond),
+		Running: tick.Add(time.Second), Reported: tick.Add(2040 * time.Millisecond), Concluded: tick.Add(2050 * time.Millisecond),
+		Exited: tick.Add(3 * time.Second), Recorded: tick.Add(4 * time.Second),
 		Attempts: 1, Node: "node-1", ImageDigest: "sha256:" + strings.Repeat("ab", 32), SpecHash: "f00", WorkerBuild: "v1.2.3",
-		WorkflowID: "run-" + name + nominal.Format(time.RFC3339), RunID: "8c0d6e0e-7b1c-4c57-9b0c-0d0a3c6f0001",
+		WorkflowID: "run-" + name + tick.Format(time.RFC3339), RunID: "8c0d6e0e-7b1c-4c57-9b0c-0d0a3c6f0001",
 	}
 }
 
@@ -236,7 +236,7 @@ func TestOrderAndRepetitionChangeNothing(t *testing.T) {
 		for i := range runs {
 			revisions := []ledger.Record{}
 			for revision := range 1 + random.IntN(3) {
-				r := record("dns", time.Duration(i)*7*time.Minute, []check.Result{check.Failed, check.TimedOut, check.Succeeded}[revision])
+				r := record("dns", time.Duration(i)*7*time.Minute, []check.Outcome{check.Failed, check.TimedOut, check.Succeeded}[revision])
 				r.Revision, r.Flaky = revision, revision == 2
 				r.Reported = r.Started.Add(time.Duration(random.IntN(1000)) * time.Millisecond)
 				revisions = append(revisions, r)
@@ -282,7 +282,7 @@ func TestEveryOrderOfATickEndsTheSame(t *testing.T) {
 			failed, late := record("dns", at, check.Failed), record("dns", at, check.Succeeded)
 			late.Revision, late.Reported = 1, late.Started.Add(time.Second)
 			missed := missedTick(failed)
-			missed.Started, missed.Judged = failed.Nominal, failed.Nominal.Add(time.Hour) // nothing of it is left, the longest duration neither
+			missed.Started, missed.Concluded = failed.Tick, failed.Tick.Add(time.Hour) // nothing of it is left, the longest duration neither
 			records := []ledger.Record{missed, opened(failed), failed, late}
 			for _, n := range order {
 				var err error
@@ -335,7 +335,7 @@ func TestManyWritersOfOneDatabase(t *testing.T) {
 				for i := range each {
 					a := record(fmt.Sprint("check", w%checks), time.Duration(i)*time.Minute, check.Succeeded)
 					missed := a
-					missed.Nominal, missed.Outcome, missed.WorkflowID = a.Nominal.Add(30*time.Second), check.Missed, ""
+					missed.Tick, missed.Outcome, missed.WorkflowID = a.Tick.Add(30*time.Second), check.Missed, ""
 					err := errors.Join(l.Begin(t.Context(), opened(a)), l.Finish(t.Context(), a),
 						recordTicks(t.Context(), l, missed))
 					if err != nil {
@@ -383,15 +383,15 @@ func TestTimesAreTheSameInEveryZone(t *testing.T) {
 		l := open(t, dsn)
 		a := record("dns", 123*time.Microsecond, check.Succeeded)
 		there := a
-		there.Nominal, there.Started = a.Nominal.In(zone).Add(400), a.Started.In(zone) // a part of a microsecond is no other tick
+		there.Tick, there.Started = a.Tick.In(zone).Add(400), a.Started.In(zone) // a part of a microsecond is no other tick
 		must(t, l.Begin(t.Context(), opened(there)))
 		must(t, l.Finish(t.Context(), a))
 		wantTicks(t, l, "dns", a)
-		found, err := l.Ticks(t.Context(), a.CheckUID, a.Nominal.In(zone), a.Nominal.Add(time.Microsecond).In(zone))
+		found, err := l.Ticks(t.Context(), a.CheckUID, a.Tick.In(zone), a.Tick.Add(time.Microsecond).In(zone))
 		if err != nil || len(found) != 1 {
 			t.Errorf("%d ticks, %v, want 1: from is included", len(found), err)
 		}
-		found, err = l.Ticks(t.Context(), a.CheckUID, noon, a.Nominal)
+		found, err = l.Ticks(t.Context(), a.CheckUID, noon, a.Tick)
 		if err != nil || len(found) != 0 {
 			t.Errorf("%d ticks, %v, want none: to is not included", len(found), err)
 		}
@@ -404,7 +404,7 @@ func TestWhatNoStoreCouldHoldIsRefused(t *testing.T) {
 		"no UID":      func(a *ledger.Record) { a.CheckUID = "" },
 		"zero in UID": func(a *ledger.Record) { a.CheckUID = "a\x00" },
 		"trigger":     func(a *ledger.Record) { a.Trigger = "whim" },
-		"no time":     func(a *ledger.Record) { a.Nominal = time.Time{} },
+		"no time":     func(a *ledger.Record) { a.Tick = time.Time{} },
 		"outcome":     func(a *ledger.Record) { a.Outcome = "fine" },
 		"open":        func(a *ledger.Record) { a.Outcome = check.Unfinished },
 		"no workflow": func(a *ledger.Record) { a.WorkflowID = "" },
@@ -459,7 +459,7 @@ func TestRecordTicksReturnsTheNewOnes(t *testing.T) {
 				skipped.Outcome = check.Skipped
 				must(t, recordTicks(t.Context(), l, skipped))
 			}
-			ticks, gap = append(ticks, missed), append(gap, a.Nominal)
+			ticks, gap = append(ticks, missed), append(gap, a.Tick)
 		}
 		want = []time.Time{gap[0], gap[4]}
 		for range 2 {
@@ -467,7 +467,7 @@ func TestRecordTicksReturnsTheNewOnes(t *testing.T) {
 			must(t, err)
 			var got []time.Time
 			for _, a := range added {
-				got = append(got, a.Nominal)
+				got = append(got, a.Tick)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("new ticks (-want +got):\n%s", diff)
@@ -482,7 +482,7 @@ func TestManyTicksAtOnce(t *testing.T) {
 		l := open(t, dsn)
 		var gap []ledger.Record
 		for i := range 2000 {
-			a := record("dns", time.Duration(i)*time.Minute, []check.Result{check.Missed, check.Skipped, check.Paused}[i%3])
+			a := record("dns", time.Duration(i)*time.Minute, []check.Outcome{check.Missed, check.Skipped, check.Paused}[i%3])
 			a.Started, a.WorkflowID, a.RunID = time.Time{}, "", ""
 			gap = append(gap, a)
 		}

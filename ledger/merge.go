@@ -20,7 +20,7 @@ type change struct {
 // row is the part of a stored record that decides about a change, and that the roll-ups count.
 type row struct {
 	exists     bool
-	outcome    check.Result
+	outcome    check.Outcome
 	flaky      bool
 	revision   int
 	workflowID string

@@ -19,15 +19,15 @@ type newest struct {
 }
 
 // recordTime is the part of a record's key that orders those of one check.
-type recordTime struct{ nominal, trigger int64 }
+type recordTime struct{ tick, trigger int64 }
 
 func (t recordTime) compare(other recordTime) int {
-	return cmp.Or(cmp.Compare(t.nominal, other.nominal), cmp.Compare(t.trigger, other.trigger))
+	return cmp.Or(cmp.Compare(t.tick, other.tick), cmp.Compare(t.trigger, other.trigger))
 }
 
 // newestColumns are the columns of newest, and newestFields where they are scanned.
 var newestColumns = func() []string {
-	list := []string{"last_nominal", "last_trigger", "day_since"}
+	list := []string{"last_tick", "last_trigger", "day_since"}
 	for _, column := range tallyColumns[:durationMax] {
 		list = append(list, "day_"+column)
 	}
@@ -35,13 +35,13 @@ var newestColumns = func() []string {
 }()
 
 func (n *newest) scan(scan scanner, before ...any) error {
-	var nominal, trigger *int64
-	list := append(before, &nominal, &trigger, &n.since)
+	var tick, trigger *int64
+	list := append(before, &tick, &trigger, &n.since)
 	if err := scan(append(list, n.day.destinations()[:durationMax]...)...); err != nil {
 		return err
 	}
-	if n.closed = nominal != nil && trigger != nil; n.closed {
-		n.key = recordTime{*nominal, *trigger}
+	if n.closed = tick != nil && trigger != nil; n.closed {
+		n.key = recordTime{*tick, *trigger}
 	}
 	return nil
 }
@@ -68,8 +68,8 @@ var (
 	}()
 )
 
-const newestClosed = `SELECT nominal, trigger FROM records WHERE check_id = $1 AND outcome <> 0
-ORDER BY nominal DESC, trigger DESC LIMIT 1`
+const newestClosed = `SELECT tick, trigger FROM records WHERE check_id = $1 AND outcome <> 0
+ORDER BY tick DESC, trigger DESC LIMIT 1`
 
 // keepNewest brings the rows of the batch's checks up to date, once the records and hours are written.
 func (b *batch) keepNewest(ctx context.Context, tx transaction) error {
@@ -92,8 +92,8 @@ func (b *batch) keepNewest(ctx context.Context, tx transaction) error {
 	}
 	var moved []int64
 	for _, id := range order {
-		if n := changed[id]; n.closed && windowBefore(n.key.nominal) > n.since {
-			n.since, moved = windowBefore(n.key.nominal), append(moved, id)
+		if n := changed[id]; n.closed && windowBefore(n.key.tick) > n.since {
+			n.since, moved = windowBefore(n.key.tick), append(moved, id)
 		}
 	}
 	if err := sumDays(ctx, tx, changed, moved); err != nil {
@@ -105,8 +105,8 @@ func (b *batch) keepNewest(ctx context.Context, tx transaction) error {
 // count takes in a change of a record. It returns true when this was the newest closed record and is open now: then
 // another has to be looked for.
 func (n *newest) count(e *entry) (reopened bool) {
-	at := recordTime{e.record.Nominal.UnixMicro(), int64(triggerIndex(e.record.Trigger))}
-	if at.nominal >= n.since {
+	at := recordTime{e.record.Tick.UnixMicro(), int64(triggerIndex(e.record.Trigger))}
+	if at.tick >= n.since {
 		n.day.add(e.old, -1)
 		n.day.add(e.now, 1)
 	}
@@ -128,7 +128,7 @@ func findNewest(ctx context.Context, tx transaction, all map[int64]*newest, ids 
 	err := tx.each(ctx, newestClosed, lists, func(i int, scan scanner) error {
 		n := all[ids[i]]
 		n.closed = true
-		return scan(&n.key.nominal, &n.key.trigger)
+		return scan(&n.key.tick, &n.key.trigger)
 	})
 	if err != nil {
 		return fmt.Errorf("find newest records: %w", err)
@@ -158,7 +158,7 @@ func putNewest(ctx context.Context, tx transaction, all map[int64]*newest, ids [
 		n := all[id]
 		lists[i] = []any{id, nil, nil, n.since}
 		if n.closed {
-			lists[i][1], lists[i][2] = n.key.nominal, n.key.trigger
+			lists[i][1], lists[i][2] = n.key.tick, n.key.trigger
 		}
 		for _, count := range n.day[:durationMax] {
 			lists[i] = append(lists[i], count)

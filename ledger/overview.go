@@ -21,7 +21,7 @@ var (
 	selectChecks = `SELECT id, uid, kind, namespace, name, ` + strings.Join(newestColumns, ", ") + ` FROM checks`
 	// CROSS JOIN tells SQLite to begin with the checks.
 	selectLast = `SELECT c.id, ` + recordColumns + ` FROM checks c CROSS JOIN records r` + wordJoins +
-		` WHERE r.check_id = c.id AND r.nominal = c.last_nominal AND r.trigger = c.last_trigger`
+		` WHERE r.check_id = c.id AND r.tick = c.last_tick AND r.trigger = c.last_trigger`
 	selectHours = `SELECT c.id, h.` + strings.Join(tallyColumns, ", h.") + ` FROM checks c CROSS JOIN hourly h
 WHERE c.day_since = $1 AND h.check_id = c.id AND h.hour IN (`
 )

@@ -57,7 +57,7 @@ func TestOverviewSaysWhatTheRecordsSay(t *testing.T) {
 		wantOverview(t, l, noon, "d")
 		for i, name := range names {
 			for at := time.Duration(0); at < 60*time.Hour; at += every[i] {
-				a := record(name, at+time.Duration(random.IntN(60))*time.Second, []check.Result{check.Succeeded, check.Failed}[random.IntN(2)])
+				a := record(name, at+time.Duration(random.IntN(60))*time.Second, []check.Outcome{check.Succeeded, check.Failed}[random.IntN(2)])
 				a.Trigger = []check.Trigger{check.TriggerSchedule, check.TriggerManual}[random.IntN(2)]
 				must(t, randomly(t, random, l, a))
 			}

@@ -156,8 +156,8 @@ func (p *pruner) checkIDs() (ids []int64, err error) {
 }
 
 func (p *pruner) oldest(class string, id, limit int64) (n, last int64, err error) {
-	query := `SELECT count(*), coalesce(max(nominal), 0) FROM (SELECT r.nominal FROM records r
-WHERE r.check_id = $1 AND r.nominal < $2 AND ` + class + ` ORDER BY r.nominal LIMIT $3) oldest`
+	query := `SELECT count(*), coalesce(max(tick), 0) FROM (SELECT r.tick FROM records r
+WHERE r.check_id = $1 AND r.tick < $2 AND ` + class + ` ORDER BY r.tick LIMIT $3) oldest`
 	err = queryRows(p.ctx, p.ledger.reader(), query, func(scan scanner) error { return scan(&n, &last) }, id, limit, pruneBatch)
 	return n, last, err
 }
@@ -168,7 +168,7 @@ func (p *pruner) remove(class string, work [][]any, done *int64) error {
 	}
 	var removed int64
 	err := p.ledger.store().write(p.ctx, func(tx transaction) error {
-		err := tx.each(p.ctx, `DELETE FROM records AS r WHERE r.check_id = $1 AND r.nominal < $2 AND `+class+` RETURNING 1`, work,
+		err := tx.each(p.ctx, `DELETE FROM records AS r WHERE r.check_id = $1 AND r.tick < $2 AND `+class+` RETURNING 1`, work,
 			func(int, scanner) error { removed++; return nil })
 		if err != nil {
 			return err
@@ -190,8 +190,8 @@ pruned = CASE WHEN pruned < $2 THEN $2 ELSE pruned END`, nil, removed, end)
 }
 
 // Of a check that was deleted long ago, the newest record itself is removed.
-var newestAfterPrune = `UPDATE checks SET last_nominal = (` + strings.Replace(newestClosed, "nominal, trigger", "nominal", 1) + `),
-last_trigger = (` + strings.Replace(newestClosed, "nominal, trigger", "trigger", 1) + `) WHERE id = $1 AND last_nominal < $2`
+var newestAfterPrune = `UPDATE checks SET last_tick = (` + strings.Replace(newestClosed, "tick, trigger", "tick", 1) + `),
+last_trigger = (` + strings.Replace(newestClosed, "tick, trigger", "trigger", 1) + `) WHERE id = $1 AND last_tick < $2`
 
 // excess removes the oldest days until no more than limit records are left.
 func (p *pruner) excess(limit int64) error {
@@ -221,14 +221,14 @@ func (p *pruner) excess(limit int64) error {
 
 // oldestHour returns the beginning of the hour of the oldest record, by one look at the key of each check.
 func (p *pruner) oldestHour() (int64, error) {
-	oldest, err := p.number(`SELECT coalesce(min((SELECT min(r.nominal) FROM records r WHERE r.check_id = c.id)), 0) FROM checks c`)
+	oldest, err := p.number(`SELECT coalesce(min((SELECT min(r.tick) FROM records r WHERE r.check_id = c.id)), 0) FROM checks c`)
 	return floor(oldest, hour), err
 }
 
 // evidence removes what is older than limit.
 func (p *pruner) evidence(limit int64) error {
-	return p.slices(`SELECT coalesce(max(nominal), 0) FROM (SELECT nominal FROM evidence
-WHERE nominal < $1 ORDER BY nominal LIMIT 100) oldest`, `DELETE FROM evidence WHERE nominal <= $1 RETURNING 1`, limit, &p.done.Evidence)
+	return p.slices(`SELECT coalesce(max(tick), 0) FROM (SELECT tick FROM evidence
+WHERE tick < $1 ORDER BY tick LIMIT 100) oldest`, `DELETE FROM evidence WHERE tick <= $1 RETURNING 1`, limit, &p.done.Evidence)
 }
 
 // rollupLimit is the day from which the counts stay: as long as there may be rows.
@@ -261,7 +261,7 @@ func (p *pruner) days() error {
 
 // excessEvidence removes the oldest until all of it takes no more than limit.
 func (p *pruner) excessEvidence(limit int64) error {
-	newest, err := p.number(`SELECT coalesce(max(nominal), -1) FROM (SELECT nominal, sum(length(content)) OVER (ORDER BY nominal DESC) AS bytes
+	newest, err := p.number(`SELECT coalesce(max(tick), -1) FROM (SELECT tick, sum(length(content)) OVER (ORDER BY tick DESC) AS bytes
 FROM evidence) sums WHERE bytes > $1`, limit)
 	if err != nil {
 		return err
@@ -282,14 +282,14 @@ func (p *pruner) evidenceOfOldRuns(runs int) error {
 		return err
 	}
 	for _, uid := range checks {
-		limit, err := p.number(`SELECT coalesce(max(nominal), 0) FROM (SELECT DISTINCT nominal FROM evidence
-WHERE check_uid = $1 ORDER BY nominal DESC LIMIT 1 OFFSET $2) next`, uid, runs)
+		limit, err := p.number(`SELECT coalesce(max(tick), 0) FROM (SELECT DISTINCT tick FROM evidence
+WHERE check_uid = $1 ORDER BY tick DESC LIMIT 1 OFFSET $2) next`, uid, runs)
 		if err != nil {
 			return err
 		}
-		err = p.slices(`SELECT coalesce(max(nominal), 0) FROM (SELECT nominal FROM evidence
-WHERE check_uid = $2 AND nominal <= $1 ORDER BY nominal LIMIT 100) oldest`,
-			`DELETE FROM evidence WHERE check_uid = $2 AND nominal <= $1 RETURNING 1`, limit, &p.done.Evidence, uid)
+		err = p.slices(`SELECT coalesce(max(tick), 0) FROM (SELECT tick FROM evidence
+WHERE check_uid = $2 AND tick <= $1 ORDER BY tick LIMIT 100) oldest`,
+			`DELETE FROM evidence WHERE check_uid = $2 AND tick <= $1 RETURNING 1`, limit, &p.done.Evidence, uid)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	recordColumns = "c.uid, c.kind, c.namespace, c.name, r.nominal, r.trigger, r.outcome, r.flaky, r.revision, r.attempts, r.infra_failures, r." +
+	recordColumns = "c.uid, c.kind, c.namespace, c.name, r.tick, r.trigger, r.outcome, r.flaky, r.revision, r.attempts, r.infra_failures, r." +
 		strings.Join(timeColumns, ", r.") +
 		", w1.word, w2.word, w3.word, w4.word, r.queued, r.workflow_id, r.run_id, r.errors, r.notes"
 	wordJoins = ` LEFT JOIN dictionary w1 ON w1.id = r.node LEFT JOIN dictionary w2 ON w2.id = r.image_digest
@@ -62,14 +62,14 @@ func queryRecord(ctx context.Context, q queryer, query string, args ...any) (Rec
 
 func scanRecord(scan scanner) (Record, error) {
 	var r Record
-	var nominal, trigger, outcome int64
+	var tick, trigger, outcome int64
 	var afters [8]*int64
 	var queued *int64
 	var words [4]*string
 	var workflowID, runID []byte
 	var errs, notes *string
 	list := []any{
-		&r.CheckUID, &r.Kind, &r.Namespace, &r.Name, &nominal, &trigger, &outcome, &r.Flaky, &r.Revision, &r.Attempts,
+		&r.CheckUID, &r.Kind, &r.Namespace, &r.Name, &tick, &trigger, &outcome, &r.Flaky, &r.Revision, &r.Attempts,
 		&r.InfraFailures,
 	}
 	for i := range afters {
@@ -84,10 +84,10 @@ func scanRecord(scan scanner) (Record, error) {
 	if queued != nil {
 		r.Queued = time.Duration(*queued) * time.Microsecond
 	}
-	r.Nominal = time.UnixMicro(nominal).UTC()
+	r.Tick = time.UnixMicro(tick).UTC()
 	for i, t := range r.times() {
 		if afters[i] != nil {
-			*t = time.UnixMicro(nominal + *afters[i]).UTC()
+			*t = time.UnixMicro(tick + *afters[i]).UTC()
 		}
 	}
 	for i, s := range []*string{&r.Node, &r.ImageDigest, &r.SpecHash, &r.WorkerBuild} {
@@ -137,19 +137,19 @@ func (l *Ledger) LastRuns(ctx context.Context, ref check.Ref, limit int) ([]Reco
 	var runs []Record
 	for _, id := range ids {
 		some, err := queryRecords(ctx, db,
-			selectRecords+` WHERE r.check_id = $1 ORDER BY r.nominal DESC, r.trigger DESC LIMIT $2`, id, max(0, limit))
+			selectRecords+` WHERE r.check_id = $1 ORDER BY r.tick DESC, r.trigger DESC LIMIT $2`, id, max(0, limit))
 		if err != nil {
 			return nil, fmt.Errorf("last runs of %s: %w", ref, err)
 		}
 		runs = append(runs, some...)
 	}
-	slices.SortStableFunc(runs, func(a, b Record) int { return b.Nominal.Compare(a.Nominal) })
+	slices.SortStableFunc(runs, func(a, b Record) int { return b.Tick.Compare(a.Tick) })
 	return runs[:min(len(runs), max(0, limit))], nil
 }
 
-var selectNewest = selectRecords + ` WHERE r.check_id = $1 AND r.trigger = $2 AND r.nominal < $3 ORDER BY r.nominal DESC LIMIT 1`
+var selectNewest = selectRecords + ` WHERE r.check_id = $1 AND r.trigger = $2 AND r.tick < $3 ORDER BY r.tick DESC LIMIT 1`
 
-// Last returns the newest record of a check with a trigger and a nominal time before another, closed or open; ok is false where
+// Last returns the newest record of a check with a trigger and a tick before another, closed or open; ok is false where
 // there is none. It goes to one place of the key, and reads on over records of the check with other triggers alone.
 func (l *Ledger) Last(ctx context.Context, checkUID string, trigger check.Trigger, before time.Time) (r Record, ok bool, err error) {
 	var id int64
@@ -170,15 +170,15 @@ func ceilMicro(t time.Time) int64 {
 }
 
 // The index of the open records is small: all of them are read, whoever is asked for.
-const selectOpen = ` WHERE r.outcome = 0 AND r.nominal + coalesce(r.deadline_after, 0) < $1 AND (c.uid, r.nominal, r.trigger) > ($2, $3, $4)
-ORDER BY c.uid, r.nominal, r.trigger LIMIT $5`
+const selectOpen = ` WHERE r.outcome = 0 AND r.tick + coalesce(r.deadline_after, 0) < $1 AND (c.uid, r.tick, r.trigger) > ($2, $3, $4)
+ORDER BY c.uid, r.tick, r.trigger LIMIT $5`
 
-// OpenRuns returns the records without an outcome whose deadline, or nominal time where there is no deadline, is before
-// dueBefore. They are in the order of their keys, from the one that follows after; the zero Key is before all others. At most
+// OpenRuns returns the records without an outcome whose deadline, or tick where there is no deadline, is before
+// tickBefore. They are in the order of their keys, from the one that follows after; the zero Key is before all others. At most
 // limit are returned: a further call with the last of them as after returns the next ones.
-func (l *Ledger) OpenRuns(ctx context.Context, dueBefore time.Time, after Key, limit int) ([]Record, error) {
+func (l *Ledger) OpenRuns(ctx context.Context, before time.Time, after Key, limit int) ([]Record, error) {
 	runs, err := queryRecords(ctx, l.reader(), selectRecords+selectOpen,
-		ceilMicro(dueBefore), after.CheckUID, after.Nominal.UnixMicro(), triggerIndex(after.Trigger), max(0, limit))
+		ceilMicro(before), after.CheckUID, after.Tick.UnixMicro(), triggerIndex(after.Trigger), max(0, limit))
 	if err != nil {
 		return nil, fmt.Errorf("open runs: %w", err)
 	}

@@ -19,12 +19,12 @@ import (
 // counted adds up the records as a roll-up should.
 func counted(records []ledger.Record, from, to time.Time) ledger.Counts {
 	var c ledger.Counts
-	fields := map[check.Result]*int64{
+	fields := map[check.Outcome]*int64{
 		check.Succeeded: &c.Succeeded, check.Failed: &c.Failed, check.InfraFailed: &c.InfraFailed, check.TimedOut: &c.TimedOut,
 		check.Skipped: &c.Skipped, check.Paused: &c.Paused, check.Missed: &c.Missed, check.Canceled: &c.Canceled,
 	}
 	for _, a := range records {
-		if a.Nominal.Before(from) || !a.Nominal.Before(to) {
+		if a.Tick.Before(from) || !a.Tick.Before(to) {
 			continue
 		}
 		*fields[a.Outcome]++
@@ -47,7 +47,7 @@ func TestUptimeCountsWhatTheRowsSay(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		l := open(t, dsn)
 		var all []ledger.Record
-		every := []check.Result{
+		every := []check.Outcome{
 			check.Succeeded, check.Failed, check.InfraFailed, check.TimedOut, check.Skipped, check.Paused, check.Missed, check.Canceled,
 		}
 		for at := time.Duration(0); at < 5*24*time.Hour; at += 7 * time.Minute {
@@ -55,7 +55,7 @@ func TestUptimeCountsWhatTheRowsSay(t *testing.T) {
 			a.Flaky = a.Outcome == check.Succeeded && random.IntN(2) == 0
 			a.Reported = a.Started.Add(time.Duration(random.IntN(5_000_000)) * time.Microsecond)
 			if random.IntN(3) == 0 {
-				a.Reported, a.Judged = time.Time{}, time.Time{}
+				a.Reported, a.Concluded = time.Time{}, time.Time{}
 			}
 			all = append(all, a)
 		}
@@ -126,7 +126,7 @@ func TestLastRunsAndOverview(t *testing.T) {
 			t.Errorf("last runs (-want +got):\n%s", diff)
 		}
 		if len(ticks(t, l, "dns")) != 3 {
-			t.Errorf("the ticks of the grid are %v, want 3 without the manual run", ticks(t, l, "dns"))
+			t.Errorf("the ticks of the schedule are %v, want 3 without the manual run", ticks(t, l, "dns"))
 		}
 		overview, err := l.Overview(t.Context(), noon.Add(2*time.Minute))
 		must(t, err)
@@ -151,7 +151,7 @@ func TestLast(t *testing.T) {
 		l := open(t, dsn)
 		want := func(a ledger.Record, there bool) {
 			t.Helper()
-			got, ok, err := l.Last(t.Context(), "uid-dns", check.TriggerSchedule, record("dns", 90*time.Minute, check.Succeeded).Nominal)
+			got, ok, err := l.Last(t.Context(), "uid-dns", check.TriggerSchedule, record("dns", 90*time.Minute, check.Succeeded).Tick)
 			must(t, err)
 			if diff := gocmp.Diff(a, got); diff != "" || ok != there {
 				t.Errorf("last tick is there=%t, want %t (-want +got):\n%s", ok, there, diff)
@@ -188,13 +188,13 @@ func TestLastGoesByTheKey(t *testing.T) {
 
 func TestVerifyFindsContradictions(t *testing.T) {
 	for name, spoil := range map[string]string{
-		"a row is gone":         `DELETE FROM records WHERE nominal % 7 = 0`,
+		"a row is gone":         `DELETE FROM records WHERE tick % 7 = 0`,
 		"an outcome is another": `UPDATE records SET outcome = 2 WHERE outcome = 1`,
 		"an hour is gone":       `DELETE FROM hourly`,
 		"a day counts more":     `UPDATE daily SET failed = failed + 1`,
 		"a duration is another": `UPDATE hourly SET duration_max = 1`,
-		"an older record":       `UPDATE checks SET last_nominal = last_nominal - 1`,
-		"no newest record":      `UPDATE checks SET last_nominal = NULL, last_trigger = NULL`,
+		"an older record":       `UPDATE checks SET last_tick = last_tick - 1`,
+		"no newest record":      `UPDATE checks SET last_tick = NULL, last_trigger = NULL`,
 		"a last day with more":  `UPDATE checks SET day_skipped = day_skipped + 1`,
 		"a wrong total":         `UPDATE totals SET records = records + 1`,
 	} {
@@ -238,9 +238,9 @@ func TestOpenRunsInPages(t *testing.T) {
 			for i := range 5 {
 				run := opened(record(name, time.Duration(i)*time.Minute, check.Succeeded))
 				run.Trigger = []check.Trigger{check.TriggerSchedule, check.TriggerManual}[i%2]
-				run.Deadline = run.Nominal.Add(time.Hour)
-				if i == 4 { // its nominal time is what counts
-					run.Nominal, run.Deadline = run.Nominal.Add(time.Hour-5*time.Minute), time.Time{}
+				run.Deadline = run.Tick.Add(time.Hour)
+				if i == 4 { // its tick is what counts
+					run.Tick, run.Deadline = run.Tick.Add(time.Hour-5*time.Minute), time.Time{}
 				}
 				must(t, l.Begin(t.Context(), run))
 				want = append(want, run.Key)
@@ -248,11 +248,11 @@ func TestOpenRunsInPages(t *testing.T) {
 			must(t, l.Finish(t.Context(), record(name, time.Second, check.Failed)))
 		}
 		slices.SortFunc(want, func(a, b ledger.Key) int {
-			return cmp.Or(strings.Compare(a.CheckUID, b.CheckUID), a.Nominal.Compare(b.Nominal))
+			return cmp.Or(strings.Compare(a.CheckUID, b.CheckUID), a.Tick.Compare(b.Tick))
 		})
-		pages := func(dueBefore time.Time) (all []ledger.Key) {
+		pages := func(before time.Time) (all []ledger.Key) {
 			for after := (ledger.Key{}); ; after = all[len(all)-1] {
-				page, err := l.OpenRuns(t.Context(), dueBefore, after, 4)
+				page, err := l.OpenRuns(t.Context(), before, after, 4)
 				must(t, err)
 				for _, r := range page {
 					all = append(all, r.Key)
@@ -266,7 +266,7 @@ func TestOpenRunsInPages(t *testing.T) {
 			t.Errorf("all open runs (-want +got):\n%s", diff)
 		}
 		want = slices.DeleteFunc(want, func(k ledger.Key) bool {
-			return k.Nominal.After(noon.Add(time.Minute)) && k.Nominal.Before(noon.Add(50*time.Minute))
+			return k.Tick.After(noon.Add(time.Minute)) && k.Tick.Before(noon.Add(50*time.Minute))
 		})
 		if diff := gocmp.Diff(want, pages(noon.Add(time.Hour+90*time.Second))); diff != "" {
 			t.Errorf("open runs past their deadline (-want +got):\n%s", diff)
@@ -363,12 +363,12 @@ func history(name string, age, every time.Duration) (records []ledger.Record) {
 	return records
 }
 
-func wantOldest(t *testing.T, l *ledger.Ledger, name string, outcome check.Result, limit time.Time) {
+func wantOldest(t *testing.T, l *ledger.Ledger, name string, outcome check.Outcome, limit time.Time) {
 	t.Helper()
 	for _, a := range ticks(t, l, name) {
 		if a.Outcome == outcome {
-			if a.Nominal.Before(limit) || a.Nominal.After(limit.Add(2*24*time.Hour)) {
-				t.Errorf("the oldest %s of %s is of %s, want one just after %s", outcome, name, a.Nominal, limit)
+			if a.Tick.Before(limit) || a.Tick.After(limit.Add(2*24*time.Hour)) {
+				t.Errorf("the oldest %s of %s is of %s, want one just after %s", outcome, name, a.Tick, limit)
 			}
 			return
 		}

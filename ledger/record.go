@@ -26,27 +26,27 @@ const (
 var triggers = []check.Trigger{check.TriggerSchedule, check.TriggerFirst, check.TriggerManual, check.TriggerJob}
 
 // outcomes are stored by their index, check.Unfinished as 0: append only.
-var outcomes = []check.Result{
+var outcomes = []check.Outcome{
 	check.Unfinished, check.Succeeded, check.Failed, check.InfraFailed, check.TimedOut, check.Skipped, check.Paused, check.Missed,
 	check.Canceled,
 }
 
 // withoutRun are the outcomes of ticks at which no run was started.
-var withoutRun = []check.Result{check.Skipped, check.Paused, check.Missed}
+var withoutRun = []check.Outcome{check.Skipped, check.Paused, check.Missed}
 
 // Key identifies a record: there is one row for each key.
 type Key struct {
 	// CheckUID is the UID of the KHCheck or KHJob. A check that is created again under an old name has another UID.
 	CheckUID string
 	Trigger  check.Trigger
-	// Nominal is the time that the schedule names, not when the run started. For a run without a schedule it is when the
+	// Tick is the time that the schedule names, not when the run started. For a run without a schedule it is when the
 	// run was asked for. It counts in whole microseconds.
-	Nominal time.Time
+	Tick time.Time
 }
 
 // String returns the key as errors name it.
 func (k Key) String() string {
-	return fmt.Sprintf("%s %s %s", k.CheckUID, k.Trigger, k.Nominal.UTC().Format(time.RFC3339Nano))
+	return fmt.Sprintf("%s %s %s", k.CheckUID, k.Trigger, k.Tick.UTC().Format(time.RFC3339Nano))
 }
 
 // Record is what is known of one tick or run. Times may be zero. They are stored in microseconds and come back in UTC.
@@ -57,7 +57,7 @@ type Record struct {
 	Name      string
 
 	// Outcome is check.Unfinished while the run is open.
-	Outcome check.Result
+	Outcome check.Outcome
 	// Flaky is true when a run succeeded after an attempt of it had failed.
 	Flaky bool
 	// Revision counts the closed records that one run sends, from 0: a late report amends the first with Revision 1. The
@@ -67,8 +67,8 @@ type Record struct {
 	// Deadline is when the run must have ended at the latest.
 	Deadline                                       time.Time
 	Started, PodCreated, Running, Reported, Exited time.Time
-	// Judged is when the outcome was known. A run that did not report has no other time of its end.
-	Judged time.Time
+	// Concluded is when the outcome was known. A run that did not report has no other time of its end.
+	Concluded time.Time
 	// Recorded is when the run sent the closed record, at its end, even if the ledger was down then. Where it is zero, the
 	// ledger sets it to the time at which it stores the row.
 	Recorded time.Time
@@ -97,7 +97,7 @@ type Record struct {
 func (r Record) Duration() (d time.Duration, ok bool) {
 	end := r.Reported
 	if end.IsZero() {
-		end = r.Judged
+		end = r.Concluded
 	}
 	if r.Started.IsZero() || end.Before(r.Started) {
 		return 0, false
@@ -119,14 +119,14 @@ func (k Key) validate() error {
 		return fmt.Errorf("record %s: %w: check UID", k, ErrInvalid)
 	case !slices.Contains(triggers, k.Trigger):
 		return fmt.Errorf("record %s: %w: trigger", k, ErrInvalid)
-	case k.Nominal.Year() < 1970 || k.Nominal.Year() > 9999:
-		return fmt.Errorf("record %s: %w: nominal time", k, ErrInvalid)
+	case k.Tick.Year() < 1970 || k.Tick.Year() > 9999:
+		return fmt.Errorf("record %s: %w: tick", k, ErrInvalid)
 	}
 	return nil
 }
 
 func (k Key) normal() Key {
-	k.Nominal = micro(k.Nominal)
+	k.Tick = micro(k.Tick)
 	return k
 }
 
@@ -177,7 +177,7 @@ func (r Record) normal() Record {
 // times lists the times of the record in the order of their columns.
 func (r *Record) times() []*time.Time {
 	return []*time.Time{
-		&r.Deadline, &r.Started, &r.PodCreated, &r.Running, &r.Reported, &r.Judged, &r.Exited, &r.Recorded,
+		&r.Deadline, &r.Started, &r.PodCreated, &r.Running, &r.Reported, &r.Concluded, &r.Exited, &r.Recorded,
 	}
 }
 

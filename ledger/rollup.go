@@ -9,7 +9,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// Counts is how the records of some time ended. A record counts in the hour and the day, in UTC, of its nominal time.
+// Counts is how the records of some time ended. A record counts in the hour and the day, in UTC, of its tick.
 type Counts struct {
 	Succeeded, Failed, InfraFailed, TimedOut, Skipped, Paused, Missed, Canceled int64
 	// Flaky of the succeeded ones had a failed attempt.
@@ -121,7 +121,7 @@ func addUp(table string) func(string) string {
 // A maximum that an amended record took with it is looked for again, in the rows of the hour and the hours of the day.
 const (
 	maxOfHour = `UPDATE hourly SET duration_max = coalesce((SELECT max(r.duration) FROM records r
-WHERE r.check_id = $2 AND r.nominal >= $1 AND r.nominal < $3 AND r.outcome <> 0), 0) WHERE hour = $1 AND check_id = $2`
+WHERE r.check_id = $2 AND r.tick >= $1 AND r.tick < $3 AND r.outcome <> 0), 0) WHERE hour = $1 AND check_id = $2`
 	maxOfDay = `UPDATE daily SET duration_max = coalesce((SELECT max(h.duration_max) FROM hourly h
 WHERE h.check_id = $2 AND h.hour >= $1 AND h.hour < $3), 0) WHERE day = $1 AND check_id = $2`
 )
@@ -144,7 +144,7 @@ func (b *batch) rollUpBy(ctx context.Context, tx transaction, unit int64, put, m
 		if e.old.outcome == check.Unfinished && e.now.outcome == check.Unfinished {
 			continue
 		}
-		k := bucket{start: floor(e.record.Nominal.UnixMicro(), unit), checkID: e.checkID}
+		k := bucket{start: floor(e.record.Tick.UnixMicro(), unit), checkID: e.checkID}
 		if tallies[k] == nil {
 			tallies[k] = &tally{}
 			order = append(order, k)

@@ -9,7 +9,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// Uptime counts how the records of a check or job ended whose nominal time lies from from up to, but not at, to. Whole
+// Uptime counts how the records of a check or job ended whose tick lies from from up to, but not at, to. Whole
 // days and hours come from the roll-ups, the odd ends from the rows; where rows of an end have been pruned, the whole hour
 // counts. Those of a deleted check that had the same name are included.
 func (l *Ledger) Uptime(ctx context.Context, ref check.Ref, from, to time.Time) (Counts, error) {
@@ -116,7 +116,7 @@ func (s split) count(ctx context.Context, q queryer, id int64, total *tally) err
 		}
 	}
 	for _, r := range s.rows {
-		query := "SELECT " + rowCounts + " FROM records r WHERE r.check_id = $1 AND r.nominal >= $2 AND r.nominal < $3"
+		query := "SELECT " + rowCounts + " FROM records r WHERE r.check_id = $1 AND r.tick >= $2 AND r.tick < $3"
 		if err := queryRows(ctx, q, query, add, id, r.from, r.to); err != nil {
 			return err
 		}

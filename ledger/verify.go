@@ -13,7 +13,7 @@ type Findings struct {
 	Records, Open int64
 	// Problems are contradictions, at most MaxProblems of each kind, in words; none means the ledger is consistent.
 	Problems []string
-	// Overdue are the open records with a nominal time before the limit, the oldest first.
+	// Overdue are the open records with a tick before the limit, the oldest first.
 	Overdue []Record
 }
 
@@ -57,7 +57,7 @@ func (l *Ledger) verify(ctx context.Context, f *Findings, openSince int64) error
 		return err
 	}
 	f.Overdue, err = queryRecords(ctx, tx,
-		selectRecords+` WHERE r.outcome = 0 AND r.nominal < $1 ORDER BY r.nominal, r.check_id`, openSince)
+		selectRecords+` WHERE r.outcome = 0 AND r.tick < $1 ORDER BY r.tick, r.check_id`, openSince)
 	return err
 }
 
@@ -88,7 +88,7 @@ func (f *Findings) differences(ctx context.Context, q queryer, query string, arg
 // taken back there are zeros and no rows.
 var (
 	rowsAgainstHours = fmt.Sprintf(`SELECT 'rows and hours', coalesce(t.check_id, h.check_id), coalesce(t.start, h.hour)
-FROM (SELECT r.check_id, r.nominal - r.nominal %% %d AS start, %s FROM records r WHERE r.outcome <> 0 GROUP BY 1, 2) t
+FROM (SELECT r.check_id, r.tick - r.tick %% %d AS start, %s FROM records r WHERE r.outcome <> 0 GROUP BY 1, 2) t
 FULL JOIN hourly h ON h.check_id = t.check_id AND h.hour = t.start
 WHERE (coalesce(t.start, h.hour) >= $1 AND (%s)) OR (%s) LIMIT %d`,
 		hour, rowCounts, anyOf(tallyColumns, "coalesce(t.%[1]s, 0) <> coalesce(h.%[1]s, 0)"),
@@ -101,9 +101,9 @@ FULL JOIN daily d ON d.check_id = s.check_id AND d.day = s.start WHERE %s LIMIT 
 
 // The columns of each check for the overview.
 var (
-	newestAgainstRows = fmt.Sprintf(`SELECT 'newest record', c.id, coalesce(c.last_nominal, 0) FROM checks c
-WHERE c.last_nominal IS DISTINCT FROM (%s) OR c.last_trigger IS DISTINCT FROM (%s) LIMIT %d`,
-		newestOf("nominal"), newestOf("trigger"), MaxProblems)
+	newestAgainstRows = fmt.Sprintf(`SELECT 'newest record', c.id, coalesce(c.last_tick, 0) FROM checks c
+WHERE c.last_tick IS DISTINCT FROM (%s) OR c.last_trigger IS DISTINCT FROM (%s) LIMIT %d`,
+		newestOf("tick"), newestOf("trigger"), MaxProblems)
 	daysAgainstHours = fmt.Sprintf(`SELECT 'last day and hours', c.id, c.day_since FROM checks c
 LEFT JOIN (SELECT k.id, %s FROM hourly h JOIN checks k ON k.id = h.check_id WHERE h.hour >= k.day_since GROUP BY k.id) s
 ON s.id = c.id WHERE %s LIMIT %d`,
@@ -113,7 +113,7 @@ ON s.id = c.id WHERE %s LIMIT %d`,
 // newestOf returns a query of one column of the newest closed record of the check c.
 func newestOf(column string) string {
 	return fmt.Sprintf(`SELECT r.%s FROM records r WHERE r.check_id = c.id AND r.outcome <> 0
-ORDER BY r.nominal DESC, r.trigger DESC LIMIT 1`, column)
+ORDER BY r.tick DESC, r.trigger DESC LIMIT 1`, column)
 }
 
 // anyOf joins a condition on every column by OR.

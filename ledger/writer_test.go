@@ -169,7 +169,7 @@ func TestCloseStoresWhatWaits(t *testing.T) {
 	stored := map[time.Time]bool{}
 	again := open(t, dsn)
 	for _, a := range ticks(t, again, "dns") {
-		stored[a.Nominal] = true
+		stored[a.Tick] = true
 	}
 	for at := range acknowledged {
 		if !stored[noon.Add(at)] {

@@ -32,7 +32,7 @@ func large(n int) fakeCluster {
 		s.ResourceVersion = fmt.Sprint(2*n + i)
 		for j := range check.MaxRecentRuns {
 			at := noon.Add(time.Duration(j-check.MaxRecentRuns) * time.Minute)
-			check.AddRecentRun(s, check.NewRecentRun(at, check.Outcome{Result: check.Succeeded, Started: at.Add(41 * time.Millisecond), Judged: at.Add(3 * time.Second)}))
+			check.AddRecentRun(s, check.NewRecentRun(at, check.Conclusion{Outcome: check.Succeeded, Started: at.Add(41 * time.Millisecond), Concluded: at.Add(3 * time.Second)}))
 		}
 		each := every(name, "1m", func(c *khv1.KuberhealthyCheck) { c.ResourceVersion = fmt.Sprint(i + 1) })
 		if i%5 == 0 {

@@ -43,12 +43,12 @@ type fakeRuns struct {
 // closedRun is a run that ended just now without a report.
 func closedRun(t *testing.T) *fakeRuns {
 	t.Helper()
-	due := activities.Due{
-		Ref: check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "u"}, Trigger: check.TriggerSchedule, At: noon,
+	key := activities.RecordKey{
+		Ref: check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "u"}, Trigger: check.TriggerSchedule, Tick: noon,
 	}
 	return &fakeRuns{info: &workflowpb.WorkflowExecutionInfo{
 		Status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, CloseTime: timestamppb.Now(),
-		Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload(t, due)}},
+		Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoRecordKey: payload(t, key)}},
 	}}
 }
 
@@ -168,7 +168,7 @@ func TestLateReports(t *testing.T) {
 			if tt.want == "sent" {
 				const content = `{"Errors":["too late"],"OK":false}`
 				want = []workflows.LateReport{{
-					Due:   activities.Due{Ref: check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "u"}, Trigger: check.TriggerSchedule, At: noon},
+					Key:   activities.RecordKey{Ref: check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: "dns", UID: "u"}, Trigger: check.TriggerSchedule, Tick: noon},
 					Piece: check.Piece{Kind: check.EvidenceLate, Content: content, Size: len(content)},
 				}}
 			}

@@ -56,7 +56,7 @@ var (
 	lastOutcomeDesc = prometheus.NewDesc("khronicle_check_last_outcome_timestamp_seconds",
 		"When the last outcome of a check or job was recorded, in Unix seconds.", checkLabels, nil)
 	startDelayDesc = prometheus.NewDesc("khronicle_check_start_delay_seconds",
-		"How long after its due time the last run of a check or job began whose outcome was recorded; absent where that is not known.", checkLabels, nil)
+		"How long after its tick the last run of a check or job began whose outcome was recorded; absent where that is not known.", checkLabels, nil)
 	// checkLabels are those of khronicle_runs_total; the label namespace is taken by Temporal's.
 	checkLabels = []string{"check", "check_namespace", "workload"}
 )
@@ -138,7 +138,7 @@ func collectDetails(g gauges, d workloadDescs, p Presentation, details map[strin
 			g.add(d.state, boolValue(shown.OK), name, shown.Namespace, status, check.ErrorLabel(shown.Errors, p.ErrorLabelMaxLength))
 		}
 		duration, err := time.ParseDuration(shown.RunDuration)
-		if err != nil { // empty when the check gave no verdict
+		if err != nil { // empty when the check did not report
 			duration = 0
 		}
 		g.add(d.duration, duration.Seconds(), name, shown.Namespace)

@@ -127,12 +127,12 @@ func TestStartDelayOfTheLastRun(t *testing.T) {
 	ran := func(s *khv1.KuberhealthyState, delays ...time.Duration) *khv1.KuberhealthyState {
 		for i, delay := range delays {
 			at := noon.Add(time.Duration(i) * time.Minute)
-			check.AddRecentRun(s, check.NewRecentRun(at, check.Outcome{Result: check.Succeeded, Started: at.Add(delay), Judged: at.Add(delay + time.Second)}))
+			check.AddRecentRun(s, check.NewRecentRun(at, check.Conclusion{Outcome: check.Succeeded, Started: at.Add(delay), Concluded: at.Add(delay + time.Second)}))
 		}
 		return s
 	}
 	unknown := state("ns", "unknown", khv1.KHCheck)
-	check.AddRecentRun(unknown, check.NewRecentRun(time.Time{}, check.Outcome{Result: check.Failed, Started: noon}))
+	check.AddRecentRun(unknown, check.NewRecentRun(time.Time{}, check.Conclusion{Outcome: check.Failed, Started: noon}))
 	broken := state("ns", "broken", khv1.KHCheck)
 	broken.Annotations = map[string]string{check.AnnotationRecentRuns: "[{"}
 	states := fakeStates{

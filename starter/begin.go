@@ -179,7 +179,7 @@ func (s *starter) terminate(ctx context.Context, id, runID, why string) error {
 	return nil
 }
 
-// recordTicks has due times without a run recorded. Those that an earlier try has taken care of are left out: it ended before
+// recordTicks has ticks without a run recorded. Those that an earlier try has taken care of are left out: it ended before
 // its schedule was begun, and the workflow that it started says how far it came.
 func (s *starter) recordTicks(ctx context.Context, in workflows.TicksInput) error {
 	for in.Spans = due(in); len(in.Spans) > 0; in.Spans = due(in) {

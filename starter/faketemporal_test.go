@@ -167,9 +167,9 @@ func (f *fakeTemporal) tick(t *testing.T, id string, skipped bool) (uuid string)
 	if !ok || !w.open() {
 		t.Fatalf("%s is no open schedule", id)
 	}
-	result := workflows.ScheduledCheckResult{Anchor: w.started.Truncate(time.Second), Nominal: w.executionTime, Run: w.runID}
+	result := workflows.ScheduledCheckResult{Start: w.started.Truncate(time.Second), Tick: w.executionTime, Run: w.runID}
 	if w.last != nil {
-		result.Anchor = w.last.Anchor
+		result.Start = w.last.Start
 	}
 	if skipped {
 		result.Run, result.Outcome = in.Previous, check.Skipped

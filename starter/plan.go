@@ -97,7 +97,7 @@ func pausedSchedule(c *khv1.KuberhealthyCheck, last schedule) (spec check.Schedu
 	return last.input.Schedule, last.known(c)
 }
 
-// ticksBetween are the due times that the last schedule of a check left without a record, up to a time. Where nothing is known of that
+// ticksBetween are the ticks that the last schedule of a check left without a record, up to a time. Where nothing is known of that
 // schedule, the present spec and the newest record stand for it.
 func ticksBetween(c *khv1.KuberhealthyCheck, last schedule, before time.Time) workflows.TicksInput {
 	if last.known(c) {
@@ -105,21 +105,21 @@ func ticksBetween(c *khv1.KuberhealthyCheck, last schedule, before time.Time) wo
 	}
 	created := c.CreationTimestamp.Time
 	return workflows.TicksInput{
-		Ref: check.FromCheck(c).Ref, Schedule: check.ScheduleOf(c.Spec), Anchor: created, Before: before, SinceNewest: true,
+		Ref: check.FromCheck(c).Ref, Schedule: check.ScheduleOf(c.Spec), Start: created, Before: before, SinceNewest: true,
 		Spans: []workflows.Span{{After: created, Through: before.Add(-1), Outcome: check.Missed}},
 	}
 }
 
-// ticksOf are the due times that a schedule left without a record, up to a time.
+// ticksOf are the ticks that a schedule left without a record, up to a time.
 func ticksOf(last schedule, before time.Time) workflows.TicksInput {
 	outcome := check.Missed
 	if last.input.Paused {
 		outcome = check.Paused
 	}
 	return workflows.TicksInput{
-		Ref: last.input.Ref, Schedule: last.input.Schedule, Anchor: last.last.Anchor, Before: before,
+		Ref: last.input.Ref, Schedule: last.input.Schedule, Start: last.last.Start, Before: before,
 		Spans: append(slices.Clone(last.last.Unrecorded), workflows.Span{
-			After: last.last.Nominal, Through: before.Add(-1), Outcome: outcome,
+			After: last.last.Tick, Through: before.Add(-1), Outcome: outcome,
 		}),
 	}
 }
@@ -131,14 +131,14 @@ func due(in workflows.TicksInput) (spans []workflows.Span) {
 		return nil
 	}
 	for _, span := range in.Spans {
-		if next := schedule.Next(in.Anchor, span.After); !next.IsZero() && !next.After(span.Through) {
+		if next := schedule.Next(in.Start, span.After); !next.IsZero() && !next.After(span.Through) {
 			spans = append(spans, span)
 		}
 	}
 	return spans
 }
 
-// scheduleInput is the input of the ticks of a check. The previous run may be open, and due times before covered are recorded.
+// scheduleInput is the input of the ticks of a check. The previous run may be open, and ticks before covered are recorded.
 func scheduleInput(c *khv1.KuberhealthyCheck, previous run, covered time.Time) workflows.ScheduledCheckInput {
 	w := check.FromCheck(c)
 	in := workflows.ScheduledCheckInput{
@@ -161,7 +161,7 @@ func firstInput(c *khv1.KuberhealthyCheck) workflows.ScheduledCheckInput {
 func jobInput(job *khv1.KuberhealthyJob) workflows.ScheduledCheckInput {
 	w := check.FromJob(job)
 	return workflows.ScheduledCheckInput{
-		Ref: w.Ref, Trigger: check.TriggerJob, Timeout: timeoutOf(w), Due: job.CreationTimestamp.Time,
+		Ref: w.Ref, Trigger: check.TriggerJob, Timeout: timeoutOf(w), Tick: job.CreationTimestamp.Time,
 	}
 }
 

@@ -111,7 +111,7 @@ func TestPlan(t *testing.T) {
 		{"suspended with a bad interval, after a namesake", aCheck(suspend, badInterval), aSchedule(2, ofNamesake, ended), nothing},
 		{"resumed", aCheck(), aSchedule(2, paused), start},
 		{"resumed, a run is open", aCheck(), aSchedule(2, paused, running), wait},
-		{"resumed, while the due times are recorded", aCheck(), aSchedule(2, paused, late1s), start},
+		{"resumed, while the ticks are recorded", aCheck(), aSchedule(2, paused, late1s), start},
 
 		{"bad timeout", aCheck(badTimeout), none, fault},
 		{"bad interval", aCheck(badInterval), none, fault},
@@ -134,8 +134,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// Due times are recorded only where there are some.
-func TestDueTimesOfASpan(t *testing.T) {
+// Ticks are recorded only where there are some.
+func TestTicksOfASpan(t *testing.T) {
 	tests := []struct {
 		name   string
 		c      *khv1.KuberhealthyCheck
@@ -153,7 +153,7 @@ func TestDueTimesOfASpan(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.last.last = workflows.ScheduledCheckResult{Anchor: now, Nominal: now}
+			tt.last.last = workflows.ScheduledCheckResult{Start: now, Tick: now}
 			if tt.c != nil {
 				tt.c.CreationTimestamp = metav1.NewTime(now)
 			}

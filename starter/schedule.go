@@ -198,9 +198,9 @@ func (s *starter) runOfUnfinishedStart(ctx context.Context, ref check.Ref) (run,
 	var found run
 	err := s.list(ctx, query, func(info *workflowpb.WorkflowExecutionInfo) {
 		id, runID := info.GetExecution().GetWorkflowId(), info.GetExecution().GetRunId()
-		due, isRun := workflows.DueOf(info.GetMemo())
+		key, isRun := workflows.RecordKeyOf(info.GetMemo())
 		switch {
-		case isRun && due.Ref.Kind == khv1.KHCheck && due.Trigger == check.TriggerFirst && due.Ref.Generation != ref.Generation:
+		case isRun && key.Ref.Kind == khv1.KHCheck && key.Trigger == check.TriggerFirst && key.Ref.Generation != ref.Generation:
 			found = run{id, id}
 		case isFirstTick(id, ref) && id != workflows.FirstRunID(ref):
 			found = run{id, runID}

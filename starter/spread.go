@@ -31,15 +31,15 @@ func newSpread(burst int) *spread {
 func (s *spread) wait(k key, c *khv1.KuberhealthyCheck, now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	due, known := s.due[k]
+	tick, known := s.due[k]
 	if !known {
-		due = now
+		tick = now
 		if !s.atOnce.AllowN(now, 1) {
-			due = turn(k, windowOf(c, now), now)
+			tick = turn(k, windowOf(c, now), now)
 		}
-		s.due[k] = due
+		s.due[k] = tick
 	}
-	return max(due.Sub(now), 0)
+	return max(tick.Sub(now), 0)
 }
 
 // settled is called for a check that has started, or has no need to.
@@ -52,11 +52,11 @@ func (s *spread) settled(k key) {
 // turn returns when the check's turn comes next. Each has its own in every window of the clock.
 func turn(k key, window time.Duration, now time.Time) time.Time {
 	sum := sha256.Sum256([]byte(k.namespace + "/" + k.name)) // a weaker hash puts names that differ in a digit together
-	due := now.Truncate(window).Add(time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(window)))
-	if due.Before(now) {
-		return due.Add(window)
+	tick := now.Truncate(window).Add(time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(window)))
+	if tick.Before(now) {
+		return tick.Add(window)
 	}
-	return due
+	return tick
 }
 
 // windowOf is the interval of a check whose schedule is valid, within bounds.

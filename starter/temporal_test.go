@@ -140,9 +140,9 @@ type runs struct {
 }
 
 func (r runs) Start(ctx context.Context, run activities.Run) (time.Time, error) {
-	in := workflows.CheckRunInput{Ref: run.Due.Ref, Trigger: run.Due.Trigger, Timeout: run.Timeout, Due: run.Due.At}
+	in := workflows.CheckRunInput{Ref: run.Key.Ref, Trigger: run.Key.Trigger, Timeout: run.Timeout, Tick: run.Key.Tick}
 	_, err := r.temporal.ExecuteWorkflow(ctx, workflows.RunOptions(run.UUID, in), workflows.CheckRunType, in)
-	return run.Due.At, err
+	return run.Key.Tick, err
 }
 
 func (r runs) Open(ctx context.Context, uuid, _ string) (bool, error) {
@@ -392,7 +392,7 @@ func testReplacement(t *testing.T, w realWorld) {
 	}
 }
 
-// The due times of a check that was suspended are recorded in one step, once, though its begin fails again and again.
+// The ticks of a check that was suspended are recorded in one step, once, though its begin fails again and again.
 func testGap(t *testing.T, w realWorld) {
 	stop := w.run(t, w.temporal)
 	w.cluster.apply(w.check("cart", every("1s"), suspended))

@@ -12,15 +12,15 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// The due times between the last tick of a schedule and the beginning of the next schedule are recorded, and those that the ledger
+// The ticks between the last tick of a schedule and the beginning of the next schedule are recorded, and those that the ledger
 // did not take before.
 func TestTicksBetweenTwoSchedules(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		w.idle(t)
-		anchor := time.Now()
+		start := time.Now()
 		w.expect(t, 2*time.Minute)
 		w.temporal.complete(w.temporal.tick(t, cartID, false))
-		waiting := activities.Span{After: anchor, Through: anchor.Add(2 * time.Minute), Outcome: check.Skipped}
+		waiting := activities.Span{After: start, Through: start.Add(2 * time.Minute), Outcome: check.Skipped}
 		w.temporal.workflows[cartID].last.Unrecorded = []activities.Span{waiting}
 		w.expect(t, 5*time.Minute) // no worker is there
 		w.cluster.apply(cart(every("5m")))
@@ -30,8 +30,8 @@ func TestTicksBetweenTwoSchedules(t *testing.T) {
 			t.Errorf("ticks are recorded up to %s ago", late)
 		}
 		want := []activities.TicksInput{{
-			Ref: cartRef, Schedule: check.ScheduleSpec{RunInterval: "2m"}, Anchor: anchor, Before: edited,
-			Spans: []activities.Span{waiting, {After: anchor.Add(2 * time.Minute), Through: edited.Add(-1), Outcome: check.Missed}},
+			Ref: cartRef, Schedule: check.ScheduleSpec{RunInterval: "2m"}, Start: start, Before: edited,
+			Spans: []activities.Span{waiting, {After: start.Add(2 * time.Minute), Through: edited.Add(-1), Outcome: check.Missed}},
 		}}
 		if diff := cmp.Diff(want, w.temporal.recorded()); diff != "" {
 			t.Errorf("recorded ticks differ (-want +got):\n%s", diff)
@@ -39,11 +39,11 @@ func TestTicksBetweenTwoSchedules(t *testing.T) {
 	})
 }
 
-// However often the steps of a begin are tried, each due time is recorded by one workflow.
+// However often the steps of a begin are tried, each tick is recorded by one workflow.
 func TestGapIsRecordedOnceHoweverOftenABeginIsTried(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		w.idle(t)
-		anchor := time.Now()
+		start := time.Now()
 		w.expect(t, 5*time.Minute)
 		for range 10 { // 3 minutes of tries: another tick is due meanwhile
 			w.temporal.errors["execute "+cartID] = append(w.temporal.errors["execute "+cartID], errDown)
@@ -53,15 +53,15 @@ func TestGapIsRecordedOnceHoweverOftenABeginIsTried(t *testing.T) {
 		var due []time.Duration
 		for _, in := range w.temporal.recorded() {
 			for _, span := range in.Spans {
-				for at := anchor.Add(2 * time.Minute); !at.After(span.Through); at = at.Add(2 * time.Minute) {
+				for at := start.Add(2 * time.Minute); !at.After(span.Through); at = at.Add(2 * time.Minute) {
 					if at.After(span.After) {
-						due = append(due, at.Sub(anchor))
+						due = append(due, at.Sub(start))
 					}
 				}
 			}
 		}
 		if diff := cmp.Diff([]time.Duration{2 * time.Minute, 4 * time.Minute, 6 * time.Minute}, due); diff != "" {
-			t.Errorf("recorded due times after the anchor (-want +got):\n%s", diff)
+			t.Errorf("recorded ticks after the start (-want +got):\n%s", diff)
 		}
 	})
 }

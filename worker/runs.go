@@ -34,19 +34,19 @@ type runs struct {
 }
 
 // Start implements activities.Runs.
-func (r runs) Start(ctx context.Context, run activities.Run) (due time.Time, err error) {
-	in := workflows.CheckRunInput{Ref: run.Due.Ref, Trigger: run.Due.Trigger, Timeout: run.Timeout, Due: run.Due.At}
+func (r runs) Start(ctx context.Context, run activities.Run) (tick time.Time, err error) {
+	in := workflows.CheckRunInput{Ref: run.Key.Ref, Trigger: run.Key.Trigger, Timeout: run.Timeout, Tick: run.Key.Tick}
 	options := workflows.RunOptions(run.UUID, in)
 	options.TypedSearchAttributes = r.withBuild(options.TypedSearchAttributes)
 	_, err = r.ExecuteWorkflow(ctx, options, workflows.CheckRunType, in)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
-		return r.dueOf(ctx, run)
+		return r.tickOf(ctx, run)
 	case err != nil:
-		return due, fmt.Errorf("start workflow %s of %s: %w", workflows.CheckRunType, run.Due.Ref, err)
+		return tick, fmt.Errorf("start workflow %s of %s: %w", workflows.CheckRunType, run.Key.Ref, err)
 	}
-	return run.Due.At, nil
+	return run.Key.Tick, nil
 }
 
 // searchAttributeBuilds is where Temporal lists the builds of the workers that took part in a workflow.
@@ -62,17 +62,17 @@ func (r runs) withBuild(attributes temporal.SearchAttributes) temporal.SearchAtt
 	return temporal.NewSearchAttributes(attributes.Copy(), searchAttributeBuilds.ValueSet([]string{unversioned, unversioned + ":" + r.build}))
 }
 
-// dueOf returns the due time of a run that was started before.
-func (r runs) dueOf(ctx context.Context, run activities.Run) (time.Time, error) {
+// tickOf returns the tick of a run that was started before.
+func (r runs) tickOf(ctx context.Context, run activities.Run) (time.Time, error) {
 	info, err := r.describe(ctx, run.UUID)
 	if err != nil {
 		return time.Time{}, err
 	}
-	due, ok := workflows.DueOf(info.GetMemo())
+	key, ok := workflows.RecordKeyOf(info.GetMemo())
 	if !ok {
-		return run.Due.At, nil // Temporal has no record of it any more
+		return run.Key.Tick, nil // Temporal has no record of it any more
 	}
-	return due.At, nil
+	return key.Tick, nil
 }
 
 // Open implements activities.Runs.

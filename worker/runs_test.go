@@ -94,34 +94,34 @@ func (f fakeRun) Get(_ context.Context, into any) error {
 	return f.err
 }
 
-var dueAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+var tick = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func dueRun() activities.Run {
+func runToStart() activities.Run {
 	ref := check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: "u-1", Generation: 2}
-	return activities.Run{UUID: runUUID, Timeout: time.Minute, Due: activities.Due{Ref: ref, Trigger: check.TriggerSchedule, At: dueAt}}
+	return activities.Run{UUID: runUUID, Timeout: time.Minute, Key: activities.RecordKey{Ref: ref, Trigger: check.TriggerSchedule, Tick: tick}}
 }
 
 // memoOf is the memo of a run that was due then.
-func memoOf(t *testing.T, due time.Time) *commonpb.Memo {
+func memoOf(t *testing.T, tick time.Time) *commonpb.Memo {
 	t.Helper()
-	payload, err := converter.GetDefaultDataConverter().ToPayload(activities.Due{At: due})
+	payload, err := converter.GetDefaultDataConverter().ToPayload(activities.RecordKey{Tick: tick})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload}}
+	return &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoRecordKey: payload}}
 }
 
 func TestStartOfARun(t *testing.T) {
 	f := &fakeTemporal{}
-	due, err := runs{temporalClient: f}.Start(t.Context(), dueRun())
-	if err != nil || !due.Equal(dueAt) {
+	due, err := runs{temporalClient: f}.Start(t.Context(), runToStart())
+	if err != nil || !due.Equal(tick) {
 		t.Errorf("due at %s, error %v", due, err)
 	}
-	in := workflows.CheckRunInput{Ref: dueRun().Due.Ref, Trigger: check.TriggerSchedule, Timeout: time.Minute, Due: dueAt}
+	in := workflows.CheckRunInput{Ref: runToStart().Key.Ref, Trigger: check.TriggerSchedule, Timeout: time.Minute, Tick: tick}
 	if diff := cmp.Diff([]any{workflows.CheckRunType, in}, f.inputs); diff != "" || f.started[0].ID != runUUID {
 		t.Errorf("started %s with (-want +got):\n%s", f.started[0].ID, diff)
 	}
-	if diff := cmp.Diff(map[string]any{workflows.MemoDue: dueRun().Due}, f.started[0].Memo); diff != "" {
+	if diff := cmp.Diff(map[string]any{workflows.MemoRecordKey: runToStart().Key}, f.started[0].Memo); diff != "" {
 		t.Errorf("memo (-want +got):\n%s", diff)
 	}
 }
@@ -130,7 +130,7 @@ func TestStartOfARun(t *testing.T) {
 // write to the list of workflows.
 func TestStartOfARunSetsTheBuildAsTemporalDoes(t *testing.T) {
 	f := &fakeTemporal{}
-	if _, err := (runs{temporalClient: f, build: "v1"}).Start(t.Context(), dueRun()); err != nil {
+	if _, err := (runs{temporalClient: f, build: "v1"}).Start(t.Context(), runToStart()); err != nil {
 		t.Fatal(err)
 	}
 	attributes := f.started[0].TypedSearchAttributes
@@ -138,13 +138,13 @@ func TestStartOfARunSetsTheBuildAsTemporalDoes(t *testing.T) {
 	if diff := cmp.Diff([]string{"unversioned", "unversioned:v1"}, builds); diff != "" {
 		t.Errorf("builds (-want +got):\n%s", diff)
 	}
-	if name, _ := attributes.GetKeyword(workflows.SearchAttributeCheck); name != dueRun().Due.Ref.Name {
+	if name, _ := attributes.GetKeyword(workflows.SearchAttributeCheck); name != runToStart().Key.Ref.Name {
 		t.Errorf("check %q, want the attributes of the check beside the builds", name)
 	}
 }
 
-func TestStartOfARunThatWasStartedBeforeHasItsDueTime(t *testing.T) {
-	before := dueAt.Add(-time.Hour)
+func TestStartOfARunThatWasStartedBeforeHasItsTick(t *testing.T) {
+	before := tick.Add(-time.Hour)
 	already := serviceerror.NewWorkflowExecutionAlreadyStarted("already started", "", "")
 	info := func(memo *commonpb.Memo) map[string]*workflowpb.WorkflowExecutionInfo {
 		return map[string]*workflowpb.WorkflowExecutionInfo{runUUID: {Memo: memo}}
@@ -156,13 +156,13 @@ func TestStartOfARunThatWasStartedBeforeHasItsDueTime(t *testing.T) {
 		err  string
 	}{
 		{"from its memo", fakeTemporal{start: already, describe: info(memoOf(t, before))}, before, ""},
-		{"or this one when Temporal has no record of it", fakeTemporal{start: already}, dueAt, ""},
+		{"or this one when Temporal has no record of it", fakeTemporal{start: already}, tick, ""},
 		{"and Temporal cannot be asked", fakeTemporal{start: already, down: errors.New("unavailable")}, time.Time{}, "describe a run: unavailable"},
 		{"is not known when Temporal refuses it", fakeTemporal{start: errors.New("rate limit")}, time.Time{}, "start workflow CheckRun of shop/cart: rate limit"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			due, err := runs{temporalClient: &tt.f}.Start(t.Context(), dueRun())
+			due, err := runs{temporalClient: &tt.f}.Start(t.Context(), runToStart())
 			if !due.Equal(tt.want) || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {
 				t.Errorf("due at %s, error %v, want %s and %q", due, err, tt.want, tt.err)
 			}
@@ -218,7 +218,7 @@ func TestARunThatTheFirstTickHasStillToStartIsOpen(t *testing.T) {
 func closedRun(id string, seconds int) *workflowpb.WorkflowExecutionInfo {
 	return &workflowpb.WorkflowExecutionInfo{
 		Execution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: "execution of " + id}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED,
-		CloseTime: timestamppb.New(dueAt.Add(time.Duration(seconds) * time.Second)),
+		CloseTime: timestamppb.New(tick.Add(time.Duration(seconds) * time.Second)),
 	}
 }
 
@@ -226,10 +226,10 @@ func TestWaitingRunsAreThoseOfAllPagesTheOldestFirst(t *testing.T) {
 	open := closedRun("open", 0)
 	open.Status = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING // its attribute is set before it ends
 	f := &fakeTemporal{pages: [][]*workflowpb.WorkflowExecutionInfo{{closedRun("c", 3), open}, {closedRun("b", 2)}, {closedRun("a", 1)}}}
-	got, all, err := runs{temporalClient: f}.Waiting(t.Context(), dueAt.Add(123456789), dueAt.Add(time.Minute))
+	got, all, err := runs{temporalClient: f}.Waiting(t.Context(), tick.Add(123456789), tick.Add(time.Minute))
 	var want []activities.WaitingRun
 	for n, id := range []string{"a", "b", "c"} {
-		want = append(want, activities.WaitingRun{UUID: id, RunID: "execution of " + id, Closed: dueAt.Add(time.Duration(n+1) * time.Second)})
+		want = append(want, activities.WaitingRun{UUID: id, RunID: "execution of " + id, Closed: tick.Add(time.Duration(n+1) * time.Second)})
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil || !all {
 		t.Errorf("error %v, all: %t, runs (-want +got):\n%s", err, all, diff)
@@ -243,17 +243,17 @@ func TestWaitingRunsAreThoseOfAllPagesTheOldestFirst(t *testing.T) {
 func TestOfVeryManyRunsSomeAreListed(t *testing.T) {
 	page := slices.Repeat([]*workflowpb.WorkflowExecutionInfo{closedRun("a", 1)}, 1000)
 	f := &fakeTemporal{pages: [][]*workflowpb.WorkflowExecutionInfo{page, page, page, page}}
-	if got, all, err := (runs{temporalClient: f}).Waiting(t.Context(), dueAt, dueAt.Add(time.Hour)); err != nil || len(got) != 3000 || all {
+	if got, all, err := (runs{temporalClient: f}).Waiting(t.Context(), tick, tick.Add(time.Hour)); err != nil || len(got) != 3000 || all {
 		t.Errorf("error %v, %d runs, all: %t, want 3000 and more to come", err, len(got), all)
 	}
 	f.down = errors.New("unavailable")
-	if _, _, err := (runs{temporalClient: f}).Waiting(t.Context(), dueAt, dueAt.Add(time.Hour)); err == nil {
+	if _, _, err := (runs{temporalClient: f}).Waiting(t.Context(), tick, tick.Add(time.Hour)); err == nil {
 		t.Error("no error, though Temporal cannot be asked")
 	}
 }
 
 func TestUnrecordedIsThatOfTheResult(t *testing.T) {
-	left := activities.Unrecorded{Due: dueRun().Due, Record: &activities.RecordInput{UUID: runUUID}}
+	left := activities.Unrecorded{Key: runToStart().Key, Record: &activities.RecordInput{UUID: runUUID}}
 	terminated := &temporal.WorkflowExecutionError{}
 	tests := []struct {
 		name string

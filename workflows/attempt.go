@@ -43,7 +43,7 @@ type attempt struct {
 	// report is the report that counts, if one came, and reportedAt is when.
 	report     *status.Report
 	reportedAt time.Time
-	outcome    check.Outcome
+	conclusion check.Conclusion
 	// before are the attempts of the run without this one.
 	before check.Attempts
 	// podKept and reportKept are true once evidence of the pod, or of the report, was kept.
@@ -54,7 +54,7 @@ type attempt struct {
 func (t *attempt) over() bool { return t.pod.Name == "" || t.seen.Ended || t.seen.Gone }
 
 // take makes a report the outcome of the attempt.
-func (t *attempt) take(ctx workflow.Context, report status.Report) check.Outcome {
+func (t *attempt) take(ctx workflow.Context, report status.Report) check.Conclusion {
 	t.report, t.reportedAt = &report, workflow.Now(ctx)
 	return check.FromReport(report)
 }
@@ -68,20 +68,20 @@ func (r *run) try(ctx workflow.Context, number int) *attempt {
 	err := r.createPod(ctx, t)
 	switch {
 	case ctx.Err() != nil:
-		t.outcome = check.Outcome{Result: check.Canceled}
+		t.conclusion = check.Conclusion{Outcome: check.Canceled}
 	case err != nil:
 		failure := check.CreateFailed(reason(err))
 		failure.Final = true // it was tried until the deadline
-		t.outcome = failure.Outcome(r.in.Ref)
+		t.conclusion = failure.Conclude(r.in.Ref)
 	case t.created.CheckGone:
-		t.pod.Name, t.outcome = "", check.Outcome{Result: check.Canceled}
+		t.pod.Name, t.conclusion = "", check.Conclusion{Outcome: check.Canceled}
 	case t.created.SpecChanged:
 		t.pod.Name, t.specChanged = "", true
 	case t.created.Failure != nil:
-		t.pod.Name, t.outcome = "", t.created.Failure.Outcome(r.in.Ref)
+		t.pod.Name, t.conclusion = "", t.created.Failure.Conclude(r.in.Ref)
 	default:
 		r.specHash = t.created.SpecHash
-		t.outcome = r.awaitOutcome(ctx, t)
+		t.conclusion = r.awaitOutcome(ctx, t)
 	}
 	return t
 }
@@ -113,14 +113,14 @@ func (r *run) createPodOnce(ctx workflow.Context, t *attempt, admitted bool) err
 	options := persistently(max(r.left(ctx), createAtLeast))
 	options.StartToCloseTimeout = min(options.ScheduleToCloseTimeout, requestTimeout)
 	return shortly(ctx, step{r.label("create the pod"), a.CreatePod}, options, activities.Attempt{
-		Due: r.due(), UUID: r.uuid, Number: t.number, Started: r.started, Deadline: r.deadline, Admitted: admitted,
+		Key: r.key(), UUID: r.uuid, Number: t.number, Started: r.started, Deadline: r.deadline, Admitted: admitted,
 		SpecHash: r.specHash, Avoid: r.avoid, Given: r.in.Given,
 	}, &t.created)
 }
 
-func (r *run) awaitOutcome(ctx workflow.Context, t *attempt) check.Outcome {
-	var outcome *check.Outcome
-	decide := func(o check.Outcome) { outcome = &o }
+func (r *run) awaitOutcome(ctx workflow.Context, t *attempt) check.Conclusion {
+	var conclusion *check.Conclusion
+	decide := func(o check.Conclusion) { conclusion = &o }
 	r.watch(ctx, t)
 	r.details(ctx, "waiting for the report of pod %s until %s", t.pod.Name, r.deadline.UTC().Format(time.TimeOnly))
 
@@ -139,16 +139,16 @@ func (r *run) awaitOutcome(ctx workflow.Context, t *attempt) check.Outcome {
 	})
 	selector.AddFuture(r.timer, func(workflow.Future) {
 		if ctx.Err() != nil { // the timer ends with the run
-			decide(check.Outcome{Result: check.Canceled})
+			decide(check.Conclusion{Outcome: check.Canceled})
 			return
 		}
 		decide(r.atDeadline(ctx, t))
 	})
-	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) { decide(check.Outcome{Result: check.Canceled}) })
-	for outcome == nil {
+	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) { decide(check.Conclusion{Outcome: check.Canceled}) })
+	for conclusion == nil {
 		selector.Select(ctx)
 	}
-	return *outcome
+	return *conclusion
 }
 
 // hopeless is true for a pod that will not start by itself.
@@ -201,7 +201,7 @@ func (r *run) look(ctx workflow.Context, t *attempt) bool {
 }
 
 // withoutReport is the outcome of a pod that ended, was deleted or cannot start, unless a report still arrives.
-func (r *run) withoutReport(ctx workflow.Context, t *attempt) check.Outcome {
+func (r *run) withoutReport(ctx workflow.Context, t *attempt) check.Conclusion {
 	if t.over() {
 		var report status.Report
 		if ok, _ := r.reports.ReceiveWithTimeout(ctx, reportGrace, &report); ok {
@@ -215,12 +215,12 @@ func (r *run) withoutReport(ctx workflow.Context, t *attempt) check.Outcome {
 	case t.seen.Hopeless != "":
 		failure = check.CannotStart(t.seen)
 	}
-	return failure.Outcome(r.in.Ref)
+	return failure.Conclude(r.in.Ref)
 }
 
 // atDeadline is the outcome of a run without a report at its deadline. The API server is asked once more for the pod: the watch
 // may have missed something, when no worker was there. When the API server does not answer, what the watch saw last counts.
-func (r *run) atDeadline(ctx workflow.Context, t *attempt) check.Outcome {
+func (r *run) atDeadline(ctx workflow.Context, t *attempt) check.Conclusion {
 	if !r.look(ctx, t) {
 		t.observe(ctx, t.watch)
 	}
@@ -228,9 +228,9 @@ func (r *run) atDeadline(ctx workflow.Context, t *attempt) check.Outcome {
 	case t.over() || t.seen.AllEnded || t.seen.Hopeless != "":
 		return r.withoutReport(ctx, t)
 	case t.seen.Started:
-		return check.NoReport(t.seen).Outcome(r.in.Ref)
+		return check.NoReport(t.seen).Conclude(r.in.Ref)
 	default:
-		return check.NotStarted(t.seen).Outcome(r.in.Ref)
+		return check.NotStarted(t.seen).Conclude(r.in.Ref)
 	}
 }
 
@@ -256,15 +256,15 @@ func (r *run) exits(ctx workflow.Context, t *attempt) bool {
 // another counts the outcome of an attempt and, when another one follows, makes room for it. The outcome changes when the
 // check's report arrives meanwhile, or the run is cancelled.
 func (r *run) another(ctx workflow.Context, t *attempt) bool {
-	if t.outcome.Result != check.Failed && t.outcome.Result != check.InfraFailed {
+	if t.conclusion.Outcome != check.Failed && t.conclusion.Outcome != check.InfraFailed {
 		return false
 	}
 	r.tries.Wanted = t.created.Attempts
-	pause, again := r.tries.Next(t.outcome, t.seen.Disrupted, r.left(ctx))
+	pause, again := r.tries.Next(t.conclusion, t.seen.Disrupted, r.left(ctx))
 	if !again {
 		return false
 	}
-	r.details(ctx, "attempt %d: %s; the next one follows", t.number, t.outcome.Result)
+	r.details(ctx, "attempt %d: %s; the next one follows", t.number, t.conclusion.Outcome)
 	again = r.makeRoom(ctx, t, pause)
 	report, late := r.lateReport(ctx)
 	switch {
@@ -272,10 +272,10 @@ func (r *run) another(ctx workflow.Context, t *attempt) bool {
 		if late {
 			r.noteFurther(ctx, report) // as what takeLateReports reads of a cancelled run
 		}
-		t.outcome = check.Outcome{Result: check.Canceled}
+		t.conclusion = check.Conclusion{Outcome: check.Canceled}
 		return false
 	case late && t.report == nil: // it was answered with success, and is the outcome of that attempt
-		r.tries, t.outcome = t.before, t.take(ctx, report)
+		r.tries, t.conclusion = t.before, t.take(ctx, report)
 		return r.another(ctx, t)
 	case late:
 		r.noteFurther(ctx, report)
@@ -290,8 +290,8 @@ func (r *run) another(ctx workflow.Context, t *attempt) bool {
 // has not ended, for a run never has two pods at a time, or the deadline has come.
 func (r *run) makeRoom(ctx workflow.Context, t *attempt, pause time.Duration) bool {
 	// A platform that refuses the pod is shown at once; one that takes a pod away, only if no other attempt succeeds.
-	if t.outcome.Result == check.InfraFailed && !t.seen.Disrupted && !r.shown {
-		if _, err := r.record(ctx, t, r.complete(ctx, t, t.outcome), true); err != nil {
+	if t.conclusion.Outcome == check.InfraFailed && !t.seen.Disrupted && !r.shown {
+		if _, err := r.record(ctx, t, r.complete(ctx, t, t.conclusion), true); err != nil {
 			return false // it is tried until the run is cancelled
 		}
 	}
@@ -299,7 +299,7 @@ func (r *run) makeRoom(ctx workflow.Context, t *attempt, pause time.Duration) bo
 		r.awaitExit(ctx, t)
 	}
 	if t.number <= evidenceOfFirst { // and of the last: see conclude
-		r.keepEvidence(ctx, t, t.outcome)
+		r.keepEvidence(ctx, t, t.conclusion)
 	}
 	r.removePod(ctx, t)
 	if !t.over() {
@@ -340,14 +340,14 @@ func (r *run) lateReport(ctx workflow.Context) (report status.Report, ok bool) {
 // noteAttempt notes how an attempt ended that is repeated, and remembers a node where the platform ended it.
 func (r *run) noteAttempt(t *attempt) {
 	text, node := "no error was given", t.seen.Node
-	if len(t.outcome.Errors) > 0 {
-		text = check.Cut(t.outcome.Errors[0], maxNoteBytes/2)
+	if len(t.conclusion.Errors) > 0 {
+		text = check.Cut(t.conclusion.Errors[0], maxNoteBytes/2)
 	}
 	if node != "" {
 		text += " (on " + node + ")"
 	}
-	r.note(fmt.Sprintf("attempt %d was repeated: %s: %s", t.number, t.outcome.Result, text))
-	if t.outcome.Result == check.InfraFailed && node != "" && !slices.Contains(r.avoid, node) {
+	r.note(fmt.Sprintf("attempt %d was repeated: %s: %s", t.number, t.conclusion.Outcome, text))
+	if t.conclusion.Outcome == check.InfraFailed && node != "" && !slices.Contains(r.avoid, node) {
 		r.avoid = append(r.avoid, node)
 	}
 }

@@ -25,7 +25,7 @@ func TestDeletedCheckEndsItsRun(t *testing.T) {
 	if len(w.outcomes) != 0 || !cmp.Equal(w.removed, []string{podOf(checkRef, 1)}) || len(w.kept) != 0 {
 		t.Errorf("recorded %v, deleted %v, kept %v; want nothing recorded and the pod deleted", w.texts(), w.removed, w.kept)
 	}
-	if diff := cmp.Diff([]check.Result{check.Canceled}, w.results()); diff != "" {
+	if diff := cmp.Diff([]check.Outcome{check.Canceled}, w.results()); diff != "" {
 		t.Errorf("results in the ledger (-want +got):\n%s", diff)
 	}
 }
@@ -37,14 +37,14 @@ func TestCancelledAfterItsReport(t *testing.T) {
 			w := newWorld(t)
 			w.creates(activities.CreatePodResult{Containers: containers})
 			w.watchTakes, w.afterReportTakes = 50*time.Second, 50*time.Second
-			w.reportAfter(5*time.Second, "its own verdict")
+			w.reportAfter(5*time.Second, "its own outcome")
 			w.env.RegisterDelayedCallback(w.env.CancelWorkflow, 10*time.Second)
 			began := w.env.Now()
 			outcome, err := w.execute(t, checkRef)
-			if err != nil || outcome.Result != check.Failed {
-				t.Fatalf("outcome is %+v, error %v, want the check's own verdict", outcome, err)
+			if err != nil || outcome.Outcome != check.Failed {
+				t.Fatalf("outcome is %+v, error %v, want the check's own outcome", outcome, err)
 			}
-			if diff := cmp.Diff([][]string{{"its own verdict"}}, w.texts()); diff != "" {
+			if diff := cmp.Diff([][]string{{"its own outcome"}}, w.texts()); diff != "" {
 				t.Errorf("recorded errors (-want +got):\n%s", diff)
 			}
 			if !cmp.Equal(w.removed, []string{podOf(checkRef, 1)}) {
@@ -69,7 +69,7 @@ func TestCancelledBetweenAttemptsNotesTheReport(t *testing.T) {
 		t.Errorf("run ends with %v after %d attempts, want it cancelled after one", err, len(w.created))
 	}
 	want := []string{"a further report was ignored: OK=false, 1 errors"}
-	if diff := cmp.Diff(want, w.records[0].Outcome.Notes); diff != "" {
+	if diff := cmp.Diff(want, w.records[0].Conclusion.Notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 }
@@ -101,7 +101,7 @@ func TestCancelledRunWhoseRecordWaitsHasAResult(t *testing.T) {
 	w.watchTakes, w.ledger = time.Minute, ledgerDown
 	w.env.RegisterDelayedCallback(w.env.CancelWorkflow, 10*time.Second)
 	result, err := w.execute(t, checkRef)
-	if err != nil || result.Result != check.Canceled || result.Unrecorded == nil || result.Unrecorded.Record.Outcome.Result != check.Canceled {
+	if err != nil || result.Outcome != check.Canceled || result.Unrecorded == nil || result.Unrecorded.Record.Conclusion.Outcome != check.Canceled {
 		t.Errorf("result is %+v, error %v, want it cancelled with its record", result, err)
 	}
 }
@@ -115,16 +115,16 @@ func TestCheckThatIsDeletedWhileNoStarterRuns(t *testing.T) {
 		setup func(w *world)
 		given *activities.Given
 		// want are the results that the record had, in turn.
-		want []check.Result
+		want []check.Outcome
 		note string
 	}{
 		{
 			name: "with its pod", setup: func(w *world) { w.deleted, w.watch = true, removed },
-			want: []check.Result{check.Canceled}, note: "without that: failed: Check execution error: pod deleted unexpectedly",
+			want: []check.Outcome{check.Canceled}, note: "without that: failed: Check execution error: pod deleted unexpectedly",
 		},
 		{
 			name: "its pod reports that it was interrupted", setup: func(w *world) { w.deleted = true; w.reportAfter(5*time.Second, "interrupted") },
-			want: []check.Result{check.Canceled}, note: "without that: failed: interrupted",
+			want: []check.Outcome{check.Canceled}, note: "without that: failed: interrupted",
 		},
 		{
 			name: "after a provisional outcome",
@@ -135,14 +135,14 @@ func TestCheckThatIsDeletedWhileNoStarterRuns(t *testing.T) {
 					return activities.CreatePodResult{Failure: &failure}, nil
 				}
 			},
-			want: []check.Result{check.Canceled}, note: "without that: infra-failed",
+			want: []check.Outcome{check.Canceled}, note: "without that: infra-failed",
 		},
 		{
 			name: "and the report comes late",
 			setup: func(w *world) {
 				w.deleted, w.watch, w.atTheEnd = true, removed, func() { w.report() }
 			},
-			want: []check.Result{check.Canceled, check.Canceled}, note: "the report came late",
+			want: []check.Outcome{check.Canceled, check.Canceled}, note: "the report came late",
 		},
 		{
 			name: "after its outcome was recorded, when the report comes late",
@@ -150,7 +150,7 @@ func TestCheckThatIsDeletedWhileNoStarterRuns(t *testing.T) {
 				w.watch = removed
 				w.atTheEnd = func() { w.deleted = true; w.report() }
 			},
-			want: []check.Result{check.Failed, check.Succeeded}, note: "the report came late",
+			want: []check.Outcome{check.Failed, check.Succeeded}, note: "the report came late",
 		},
 		{
 			name: "after its report was recorded, when its pod does not exit",
@@ -159,11 +159,11 @@ func TestCheckThatIsDeletedWhileNoStarterRuns(t *testing.T) {
 				w.watch, w.watchTakes = running, time.Minute
 				w.env.RegisterDelayedCallback(func() { w.deleted = true }, 10*time.Second)
 			},
-			want: []check.Result{check.TimedOut}, note: "before the deadline the check reported: succeeded",
+			want: []check.Outcome{check.TimedOut}, note: "before the deadline the check reported: succeeded",
 		},
 		{
 			name: "the run is a program's", setup: func(w *world) { w.deleted = true; w.reportAfter(5 * time.Second) }, given: given,
-			want: []check.Result{check.Succeeded},
+			want: []check.Outcome{check.Succeeded},
 		},
 	}
 	for _, tt := range tests {
@@ -172,7 +172,7 @@ func TestCheckThatIsDeletedWhileNoStarterRuns(t *testing.T) {
 			w := newMeasuredWorld(t, metrics.Temporal)
 			tt.setup(w)
 			_, err := w.executeInput(t, workflows.CheckRunInput{
-				Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Due: due, Given: tt.given,
+				Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Tick: tick, Given: tt.given,
 			})
 			last := tt.want[len(tt.want)-1]
 			if temporal.IsCanceledError(err) != (last == check.Canceled) || err != nil && last != check.Canceled {
@@ -182,11 +182,11 @@ func TestCheckThatIsDeletedWhileNoStarterRuns(t *testing.T) {
 				t.Fatalf("results in the record (-want +got):\n%s", diff)
 			}
 			if slices.ContainsFunc(w.records, func(in activities.RecordInput) bool {
-				return in.Outcome.Result == check.Canceled && len(in.Outcome.Errors) > 0
+				return in.Conclusion.Outcome == check.Canceled && len(in.Conclusion.Errors) > 0
 			}) {
 				t.Errorf("records are %+v, want no errors in one that is cancelled", w.records)
 			}
-			if notes := strings.Join(w.records[len(w.records)-1].Outcome.Notes, "\n"); !strings.Contains(notes, tt.note) {
+			if notes := strings.Join(w.records[len(w.records)-1].Conclusion.Notes, "\n"); !strings.Contains(notes, tt.note) {
 				t.Errorf("notes are %q, want one with %q", notes, tt.note)
 			}
 			if diff := cmp.Diff(map[string]float64{"KHCheck shop/cart shop " + string(last): 1}, counted(t, metrics, "khronicle_runs_total")); diff != "" {

@@ -24,11 +24,11 @@ func CheckRun(ctx workflow.Context, in CheckRunInput) (CheckRunResult, error) {
 	// From here on the run ends in order, even when it was cancelled meanwhile.
 	after, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	outcome, err := r.conclude(ctx, after, last)
+	conclusion, err := r.conclude(ctx, after, last)
 	if err != nil {
-		return CheckRunResult{Outcome: outcome.Bounded()}, err
+		return CheckRunResult{Conclusion: conclusion.Bounded()}, err
 	}
-	return r.close(after, last, outcome)
+	return r.close(after, last, conclusion)
 }
 
 // run is what all attempts of a run share.
@@ -66,14 +66,14 @@ func newRun(ctx workflow.Context, in CheckRunInput) *run {
 		// Asking for the channel before anything else keeps a report that comes early.
 		reports: workflow.GetSignalChannel(ctx, ReportSignal),
 	}
-	r.unrecorded.Due = r.due()
+	r.unrecorded.Key = r.key()
 	r.setDeadline(ctx)
 	return r
 }
 
 // due is the key of the record of the run.
-func (r *run) due() activities.Due {
-	return activities.Due{Ref: r.in.Ref, Trigger: r.in.Trigger, At: r.in.Due}
+func (r *run) key() activities.RecordKey {
+	return activities.RecordKey{Ref: r.in.Ref, Trigger: r.in.Trigger, Tick: r.in.Tick}
 }
 
 // setDeadline gives the run all of its time, from now on.
@@ -103,8 +103,8 @@ func (r *run) attempts(ctx workflow.Context) *attempt {
 			break
 		}
 	}
-	last.outcome = r.tries.Verdict(last.outcome, r.deadline.Sub(last.started) < r.in.Timeout/2)
-	for _, text := range last.outcome.Notes {
+	last.conclusion = r.tries.Conclude(last.conclusion, r.deadline.Sub(last.started) < r.in.Timeout/2)
+	for _, text := range last.conclusion.Notes {
 		r.note(text)
 	}
 	return last
@@ -112,86 +112,86 @@ func (r *run) attempts(ctx workflow.Context) *attempt {
 
 // conclude records the outcome, waits for the exit of a pod that has reported, removes one that goes on, and takes in what
 // still arrived. The run may be cancelled meanwhile: then nobody waits for its pod.
-func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (outcome check.Outcome, err error) {
-	outcome = r.complete(ctx, last, last.outcome)
-	if r.deleted, err = r.record(ctx, last, outcome, false); err != nil {
-		return outcome, err
+func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (conclusion check.Conclusion, err error) {
+	conclusion = r.complete(ctx, last, last.conclusion)
+	if r.deleted, err = r.record(ctx, last, conclusion, false); err != nil {
+		return conclusion, err
 	}
 	if r.deleted {
-		r.note(fmt.Sprintf("the check was deleted; without that: %s: %s", outcome.Result, strings.Join(outcome.Errors, "; ")))
+		r.note(fmt.Sprintf("the check was deleted; without that: %s: %s", conclusion.Outcome, strings.Join(conclusion.Errors, "; ")))
 	}
 	if last.report != nil && !r.exits(cancellable, last) && cancellable.Err() == nil {
 		// Cut short: quoted, the largest report would be larger than Temporal takes.
-		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", outcome.Errors))
-		r.note(fmt.Sprintf("before the deadline the check reported: %s %s", outcome.Result, said))
-		outcome = r.complete(ctx, last, check.NoExit().Outcome(r.in.Ref))
-		if _, err := r.record(ctx, last, outcome, false); err != nil {
-			return outcome, err
+		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", conclusion.Errors))
+		r.note(fmt.Sprintf("before the deadline the check reported: %s %s", conclusion.Outcome, said))
+		conclusion = r.complete(ctx, last, check.NoExit().Conclude(r.in.Ref))
+		if _, err := r.record(ctx, last, conclusion, false); err != nil {
+			return conclusion, err
 		}
 	}
-	r.keepEvidence(ctx, last, outcome)
+	r.keepEvidence(ctx, last, conclusion)
 	r.removePod(ctx, last)
 	if err := r.setJobPhase(ctx, khv1.JobCompleted, 0); err != nil {
-		return outcome, err
+		return conclusion, err
 	}
-	r.recordRun(ctx, last, outcome)
-	return r.takeLateReports(ctx, last, outcome)
+	r.recordRun(ctx, last, conclusion)
+	return r.takeLateReports(ctx, last, conclusion)
 }
 
-func (r *run) complete(ctx workflow.Context, last *attempt, outcome check.Outcome) check.Outcome {
-	outcome.Started, outcome.Judged, outcome.Node = r.started, workflow.Now(ctx), last.seen.Node
+func (r *run) complete(ctx workflow.Context, last *attempt, conclusion check.Conclusion) check.Conclusion {
+	conclusion.Started, conclusion.Concluded, conclusion.Node = r.started, workflow.Now(ctx), last.seen.Node
 	// A pod's last words may have the run UUID, with which anybody could report while the run is open.
-	outcome.Errors = slices.Clone(outcome.Errors)
-	for i, text := range outcome.Errors {
-		outcome.Errors[i] = r.hide(text)
+	conclusion.Errors = slices.Clone(conclusion.Errors)
+	for i, text := range conclusion.Errors {
+		conclusion.Errors[i] = r.hide(text)
 	}
-	outcome.Reported = outcome.Reported && last.report != nil // else the UUID could still be used to report
-	return outcome
+	conclusion.Reported = conclusion.Reported && last.report != nil // else the UUID could still be used to report
+	return conclusion
 }
 
 // final is the outcome for record, metrics and Temporal. A run whose check was deleted is cancelled, also when nobody was there
 // to cancel it: what it found may be the deletion of its pod.
-func (r *run) final(last *attempt, outcome check.Outcome) check.Outcome {
+func (r *run) final(last *attempt, conclusion check.Conclusion) check.Conclusion {
 	if r.deleted {
-		outcome = check.Outcome{Result: check.Canceled, Started: outcome.Started, Judged: outcome.Judged, Node: outcome.Node}
+		conclusion = check.Conclusion{Outcome: check.Canceled, Started: conclusion.Started, Concluded: conclusion.Concluded, Node: conclusion.Node}
 	}
-	outcome = outcome.Bounded()
-	outcome.Notes = r.notes
-	if outcome.Node == "" { // a report may be faster than the news that the pod runs
-		outcome.Node = last.seen.Node
+	conclusion = conclusion.Bounded()
+	conclusion.Notes = r.notes
+	if conclusion.Node == "" { // a report may be faster than the news that the pod runs
+		conclusion.Node = last.seen.Node
 	}
-	return outcome
+	return conclusion
 }
 
 // takeLateReports reads what arrived after the outcome was known. A report that was answered with success is never lost: the
 // first one of a run without any becomes the outcome, every other is noted. The record has both.
-func (r *run) takeLateReports(ctx workflow.Context, last *attempt, outcome check.Outcome) (check.Outcome, error) {
+func (r *run) takeLateReports(ctx workflow.Context, last *attempt, conclusion check.Conclusion) (check.Conclusion, error) {
 	for r.reports.Len() > 0 {
 		var report status.Report
 		for r.reports.ReceiveAsync(&report) {
-			if last.report != nil || outcome.Result == check.Canceled {
+			if last.report != nil || conclusion.Outcome == check.Canceled {
 				r.noteFurther(ctx, report)
 				continue
 			}
-			r.note("the report came late; before it: " + strings.Join(outcome.Errors, "; "))
+			r.note("the report came late; before it: " + strings.Join(conclusion.Errors, "; "))
 			r.tries = last.before // it is the outcome of the last attempt
-			outcome = r.complete(ctx, last, r.tries.Verdict(last.take(ctx, report), false))
-			if _, err := r.record(ctx, last, outcome, false); err != nil {
-				return outcome, err
+			conclusion = r.complete(ctx, last, r.tries.Conclude(last.take(ctx, report), false))
+			if _, err := r.record(ctx, last, conclusion, false); err != nil {
+				return conclusion, err
 			}
-			r.keepEvidence(ctx, last, outcome)
+			r.keepEvidence(ctx, last, conclusion)
 		}
-		r.recordRun(ctx, last, outcome)
+		r.recordRun(ctx, last, conclusion)
 	}
-	return outcome, nil
+	return conclusion, nil
 }
 
 // close ends the workflow. A cancelled run ends as cancelled.
-func (r *run) close(ctx workflow.Context, last *attempt, outcome check.Outcome) (CheckRunResult, error) {
-	outcome = r.final(last, outcome)
-	workflow.SetCurrentDetails(ctx, summary(outcome))
-	result := CheckRunResult{Outcome: outcome}
-	attributes := []temporal.SearchAttributeUpdate{SearchAttributeOutcome.ValueSet(string(outcome.Result))}
+func (r *run) close(ctx workflow.Context, last *attempt, conclusion check.Conclusion) (CheckRunResult, error) {
+	conclusion = r.final(last, conclusion)
+	workflow.SetCurrentDetails(ctx, summary(conclusion))
+	result := CheckRunResult{Conclusion: conclusion}
+	attributes := []temporal.SearchAttributeUpdate{SearchAttributeOutcome.ValueSet(string(conclusion.Outcome))}
 	if last.report != nil {
 		attributes = append(attributes, SearchAttributeReported.ValueSet("true"))
 	}
@@ -202,25 +202,25 @@ func (r *run) close(ctx workflow.Context, last *attempt, outcome check.Outcome) 
 	if err := workflow.UpsertTypedSearchAttributes(ctx, attributes...); err != nil {
 		return result, fmt.Errorf("set search attributes: %w", err)
 	}
-	r.measure(ctx, outcome)
-	if outcome.Result == check.Canceled && result.Unrecorded == nil { // an error has no result
+	r.measure(ctx, conclusion)
+	if conclusion.Outcome == check.Canceled && result.Unrecorded == nil { // an error has no result
 		return result, temporal.NewCanceledError("the check was deleted, or its run cancelled")
 	}
 	return result, nil
 }
 
-func (r *run) measure(ctx workflow.Context, outcome check.Outcome) {
-	measureRun(ctx, r.in.Ref, outcome, r.tries)
+func (r *run) measure(ctx workflow.Context, conclusion check.Conclusion) {
+	measureRun(ctx, r.in.Ref, conclusion, r.tries)
 	durations := workflow.GetMetricsHandler(ctx)
-	durations.Timer("khronicle_run_verdict").Record(outcome.Judged.Sub(outcome.Started))
+	durations.Timer("khronicle_run_outcome").Record(conclusion.Concluded.Sub(conclusion.Started))
 	durations.Timer("khronicle_run").Record(workflow.Now(ctx).Sub(r.started))
 	durations.Timer("khronicle_run_queued").Record(r.queued)
 }
 
 // summary is made at once: of the many texts that a report may have, one after the other would take so long that the SDK
 // takes the workflow for hung, again and again.
-func summary(outcome check.Outcome) string {
-	return strings.Join(slices.Concat([]string{string(outcome.Result)}, outcome.Errors, outcome.Notes), "\n")
+func summary(conclusion check.Conclusion) string {
+	return strings.Join(slices.Concat([]string{string(conclusion.Outcome)}, conclusion.Errors, conclusion.Notes), "\n")
 }
 
 // Bounds of the notes of a run.

@@ -102,7 +102,7 @@ func TestOutcomeIsRecordedWhenTheAPIServerIsBack(t *testing.T) {
 	w.recordErrors = slices.Repeat([]error{errors.New("connection refused")}, 17)
 	began := w.env.Now()
 	outcome, err := w.execute(t, checkRef)
-	if err != nil || outcome.Result != check.Failed {
+	if err != nil || outcome.Outcome != check.Failed {
 		t.Fatalf("outcome is %+v, error %v", outcome, err)
 	}
 	if diff := cmp.Diff([][]string{{"broken"}}, w.texts()); diff != "" {
@@ -126,7 +126,7 @@ func TestPodIsNotAskedForAfterTheDeadline(t *testing.T) {
 		last = w.env.Now()
 		return activities.CreatePodResult{}, errors.New("connection refused")
 	}
-	_, err := w.executeInput(t, workflows.CheckRunInput{Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: 10 * time.Second, Due: due})
+	_, err := w.executeInput(t, workflows.CheckRunInput{Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: 10 * time.Second, Tick: tick})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,14 +135,14 @@ func TestPodIsNotAskedForAfterTheDeadline(t *testing.T) {
 	}
 }
 
-func TestOutcomeCarriesItsDueTimeAndPod(t *testing.T) {
+func TestOutcomeCarriesItsTickAndPod(t *testing.T) {
 	w := newWorld(t)
 	w.reportAfter(5 * time.Second)
 	if _, err := w.execute(t, checkRef); err != nil {
 		t.Fatal(err)
 	}
 	got := w.outcomes[0]
-	if !got.Due.Equal(due) || got.Pod != podOf(checkRef, 1) || got.UUID != runUUID || got.Ref != checkRef || got.Provisional {
+	if !got.Tick.Equal(tick) || got.Pod != podOf(checkRef, 1) || got.UUID != runUUID || got.Ref != checkRef || got.Provisional {
 		t.Errorf("recorded %+v", got)
 	}
 }
@@ -246,7 +246,7 @@ func TestRunOfAGivenWorkload(t *testing.T) {
 	w := newWorld(t)
 	w.reportAfter(5 * time.Second)
 	given := &activities.Given{Workload: check.Workload{Ref: jobRef, Timeout: "1m"}, ReportingURL: "http://elsewhere/externalCheckStatus"}
-	outcome, err := w.executeInput(t, workflows.CheckRunInput{Ref: jobRef, Trigger: check.TriggerManual, Timeout: time.Minute, Due: due, Given: given})
+	outcome, err := w.executeInput(t, workflows.CheckRunInput{Ref: jobRef, Trigger: check.TriggerManual, Timeout: time.Minute, Tick: tick, Given: given})
 	if err != nil || !outcome.OK() {
 		t.Fatalf("outcome is %+v, error %v, want success", outcome, err)
 	}
@@ -274,7 +274,7 @@ func TestRunCountsFlakyRunsAndInfrastructureFailures(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
-	if !w.records[0].Outcome.Flaky || w.records[0].InfraFailures != 1 || w.records[0].Attempts != 3 {
+	if !w.records[0].Conclusion.Flaky || w.records[0].InfraFailures != 1 || w.records[0].Attempts != 3 {
 		t.Errorf("record %+v", w.records[0])
 	}
 }

@@ -67,7 +67,7 @@ const (
 	// MemoRevision is on a ScheduledCheck with a cron schedule and holds its Revision.
 	MemoRevision = "khronicleRevision"
 	// MemoDue is on a CheckRun and holds its activities.Due: the key of its record.
-	MemoDue = "khronicleDue"
+	MemoRecordKey = "khronicleRecordKey"
 )
 
 // Revision is what a cron workflow was started for. One that differs from the check is replaced.
@@ -91,7 +91,7 @@ const (
 	HousekeepingID = "khronicle/housekeeping"
 	// HousekeepingSchedule is its cron schedule.
 	HousekeepingSchedule = "@every 30s"
-	// PausedSchedule is the cron schedule of a check that is paused: once a day its due times are recorded.
+	// PausedSchedule is the cron schedule of a check that is paused: once a day its ticks are recorded.
 	PausedSchedule = "@every 24h"
 )
 
@@ -121,7 +121,7 @@ func JobRunID(ref check.Ref) string {
 // LostJobRunID returns the ID of the workflow that records the loss of the one run of a job.
 func LostJobRunID(ref check.Ref) string { return JobRunID(ref) + "/lost" }
 
-// TicksID returns the ID of the workflow that records the due times of a check between two schedules, which lie after a time.
+// TicksID returns the ID of the workflow that records the ticks of a check between two schedules, which lie after a time.
 func TicksID(ref check.Ref, after time.Time) string {
 	return fmt.Sprintf("%s%s/%s/ticks/%d", scheduledCheckPrefix, ref.Namespace, ref.Name, after.UnixNano())
 }
@@ -148,32 +148,32 @@ type ScheduledCheckInput struct {
 	// Timeout is the time that one run may take.
 	Timeout time.Duration
 	// Due is when a single run was due. The zero time means when the tick starts. A cron workflow has none.
-	Due time.Time `json:",omitzero"`
+	Tick time.Time `json:",omitzero"`
 	// Schedule says when a cron workflow's ticks are due.
 	Schedule check.ScheduleSpec `json:",omitzero"`
-	// Paused is true when the due times are recorded and no run starts. Such a cron workflow ticks by PausedSchedule; the due
+	// Paused is true when the ticks are recorded and no run starts. Such a cron workflow ticks by PausedSchedule; the due
 	// times are those of Schedule.
 	Paused bool `json:",omitempty"`
 	// Previous is the run UUID of a run that may be open when the cron workflow starts. While it is, ticks are skipped. First is
 	// the workflow ID of a tick that may still have to start it.
 	Previous string `json:",omitempty"`
 	First    string `json:",omitempty"`
-	// Covered is the time before which the due times of the schedule before are recorded. The first tick records those from
+	// Covered is the time before which the ticks of the schedule before are recorded. The first tick records those from
 	// then on.
 	Covered time.Time `json:",omitzero"`
 }
 
 // ScheduledCheckResult is the result of a tick. Temporal hands it to the next tick of the cron workflow.
 type ScheduledCheckResult struct {
-	// Anchor is what the due times of an interval count from: the start of the cron workflow, in whole seconds.
-	Anchor time.Time
-	// Nominal is the due time of the tick.
-	Nominal time.Time
+	// Start is what the ticks of an interval count from: the start of the cron workflow, in whole seconds.
+	Start time.Time
+	// Tick is the scheduled time.
+	Tick time.Time
 	// Outcome is Skipped or Paused. It is empty when the tick started a run.
-	Outcome check.Result `json:",omitempty"`
+	Outcome check.Outcome `json:",omitempty"`
 	// Run is the run UUID of the newest run that the cron workflow started; it may be open.
 	Run string `json:",omitempty"`
-	// Unrecorded are the due times without a run that the ledger has not taken.
+	// Unrecorded are the ticks without a run that the ledger has not taken.
 	Unrecorded []Span `json:",omitempty"`
 }
 
@@ -184,7 +184,7 @@ type CheckRunInput struct {
 	// Timeout is the time that the run may take, from the time at which it may start its pod.
 	Timeout time.Duration
 	// Due is when the run was due, in whole microseconds. Ref, Trigger and Due are the key of its record.
-	Due time.Time
+	Tick time.Time
 	// Given is the workload to run in place of the one in the cluster.
 	Given *activities.Given `json:",omitempty"`
 }
@@ -198,7 +198,7 @@ type ManualRunInput struct {
 
 // ManualRunResult is the result of such a run. Its run UUID is the run ID of the ManualRun.
 type ManualRunResult struct {
-	Outcome check.Outcome
+	Conclusion check.Conclusion
 }
 
 // LostJobInput names a job whose one run was lost.
@@ -218,15 +218,15 @@ type HousekeepingResult struct {
 
 // CheckRunResult is the result of one run.
 type CheckRunResult struct {
-	check.Outcome
+	check.Conclusion
 	// Unrecorded is what the ledger has not taken; housekeeping enters it later.
 	Unrecorded *activities.Unrecorded `json:",omitempty"`
 }
 
-// TicksInput names due times without a run.
+// TicksInput names ticks without a run.
 type TicksInput = activities.TicksInput
 
-// Span is a range of due times without a run.
+// Span is a range of ticks without a run.
 type Span = activities.Span
 
 // LateReport is the first report that came after the end of a run without a report.
@@ -234,7 +234,7 @@ type LateReport = activities.LateReport
 
 // LateReportOf makes a LateReport from the memo of the closed run; ok is false for what is no run.
 func LateReportOf(runUUID string, memo *commonpb.Memo, report check.ReceivedReport, at time.Time) (late LateReport, ok bool) {
-	due, ok := DueOf(memo)
+	key, ok := RecordKeyOf(memo)
 	if !ok {
 		return late, false
 	}
@@ -242,17 +242,17 @@ func LateReportOf(runUUID string, memo *commonpb.Memo, report check.ReceivedRepo
 	content = check.HideRun(content, runUUID) // before it is cut, which may be within the UUID
 	content = content[:min(len(content), maxLateReport)]
 	text := fmt.Sprintf("%s %s", at.UTC().Format(time.RFC3339), strings.ToValidUTF8(string(content), "\uFFFD"))
-	return LateReport{Due: due, Piece: check.Piece{Kind: check.EvidenceLate, Content: text, Size: size}}, true
+	return LateReport{Key: key, Piece: check.Piece{Kind: check.EvidenceLate, Content: text, Size: size}}, true
 }
 
 // maxLateReport is how much of a late report is kept, in bytes: some of them wait together in one history.
 const maxLateReport = 8 << 10
 
 // DueOf reads the memo MemoDue of a CheckRun; ok is false where there is none.
-func DueOf(memo *commonpb.Memo) (due activities.Due, ok bool) {
-	payload := memo.GetFields()[MemoDue]
-	ok = payload != nil && converter.GetDefaultDataConverter().FromPayload(payload, &due) == nil
-	return due, ok
+func RecordKeyOf(memo *commonpb.Memo) (key activities.RecordKey, ok bool) {
+	payload := memo.GetFields()[MemoRecordKey]
+	ok = payload != nil && converter.GetDefaultDataConverter().FromPayload(payload, &key) == nil
+	return key, ok
 }
 
 // Reported is true for a closed run whose check reported.
@@ -281,7 +281,7 @@ func summaryOf(ref check.Ref, trigger check.Trigger) string {
 // RunOptions returns the start options of a CheckRun.
 func RunOptions(runUUID string, in CheckRunInput) client.StartWorkflowOptions {
 	o := singleOptions(runUUID, in.Ref, summaryOf(in.Ref, in.Trigger))
-	o.Memo = map[string]any{MemoDue: activities.Due{Ref: in.Ref, Trigger: in.Trigger, At: in.Due}}
+	o.Memo = map[string]any{MemoRecordKey: activities.RecordKey{Ref: in.Ref, Trigger: in.Trigger, Tick: in.Tick}}
 	return o
 }
 
@@ -323,7 +323,7 @@ func ScheduleOptions(in ScheduledCheckInput) (client.StartWorkflowOptions, error
 	return o, nil
 }
 
-// TicksOptions returns the start options of the workflow that records due times between two schedules. There is at least one span.
+// TicksOptions returns the start options of the workflow that records ticks between two schedules. There is at least one span.
 func TicksOptions(in TicksInput) client.StartWorkflowOptions {
 	return singleOptions(TicksID(in.Ref, in.Spans[0].After), in.Ref, "ticks without a run of "+in.Ref.String())
 }

@@ -27,7 +27,7 @@ func TestCheckOfScheduleIsTheInverseOfScheduledCheckID(t *testing.T) {
 		{id: workflows.JobRunID(jobRef)},
 		{id: workflows.LostJobRunID(jobRef)},
 		{id: workflows.ManualRunID(checkRef)},
-		{id: workflows.TicksID(checkRef, due)},
+		{id: workflows.TicksID(checkRef, tick)},
 		{id: "khcheck/shop"},
 		{id: runUUID},
 	}
@@ -48,7 +48,7 @@ func TestWorkflowIDsDiffer(t *testing.T) {
 		"first run": workflows.FirstRunID(checkRef), "first run after an edit": workflows.FirstRunID(edited),
 		"first run of a check made anew": workflows.FirstRunID(again), "job": workflows.JobRunID(jobRef), "lost job": workflows.LostJobRunID(jobRef),
 		"manual run": workflows.ManualRunID(checkRef), "manual run of a job": workflows.ManualRunID(jobRef),
-		"ticks": workflows.TicksID(checkRef, due), "later ticks": workflows.TicksID(checkRef, due.Add(1)),
+		"ticks": workflows.TicksID(checkRef, tick), "later ticks": workflows.TicksID(checkRef, tick.Add(1)),
 	} {
 		if other, ok := ids[id]; ok {
 			t.Errorf("%s and %s have workflow ID %q", what, other, id)
@@ -70,7 +70,7 @@ func TestWhatStartsOnceIsRefusedASecondTime(t *testing.T) {
 		"run":          {workflows.RunOptions(runUUID, workflows.CheckRunInput{Ref: checkRef}), false},
 		"first run":    {workflows.SingleTickOptions(workflows.FirstRunID(checkRef), tickInput()), false},
 		"lost job":     {workflows.LostJobOptions(jobRef), false},
-		"ticks":        {workflows.TicksOptions(activities.TicksInput{Ref: checkRef, Before: due, Spans: []activities.Span{{After: due}}}), false},
+		"ticks":        {workflows.TicksOptions(activities.TicksInput{Ref: checkRef, Before: tick, Spans: []activities.Span{{After: tick}}}), false},
 		"schedule":     {schedule, true},
 		"manual run":   {workflows.ManualRunOptions(checkRef), true},
 		"housekeeping": {workflows.HousekeepingOptions(), true},
@@ -117,13 +117,13 @@ func TestScheduleOptions(t *testing.T) {
 
 // The memo of a run holds the key of its record, for whoever finds the run closed.
 func TestMemoOfARunHoldsTheKeyOfItsRecord(t *testing.T) {
-	in := workflows.CheckRunInput{Ref: checkRef, Trigger: check.TriggerFirst, Due: due.Add(123456 * time.Microsecond)}
-	payload, err := converter.GetDefaultDataConverter().ToPayload(workflows.RunOptions(runUUID, in).Memo[workflows.MemoDue])
+	in := workflows.CheckRunInput{Ref: checkRef, Trigger: check.TriggerFirst, Tick: tick.Add(123456 * time.Microsecond)}
+	payload, err := converter.GetDefaultDataConverter().ToPayload(workflows.RunOptions(runUUID, in).Memo[workflows.MemoRecordKey])
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, ok := workflows.DueOf(&commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload}})
-	if diff := cmp.Diff(activities.Due{Ref: checkRef, Trigger: check.TriggerFirst, At: in.Due}, got); diff != "" || !ok {
+	got, ok := workflows.RecordKeyOf(&commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoRecordKey: payload}})
+	if diff := cmp.Diff(activities.RecordKey{Ref: checkRef, Trigger: check.TriggerFirst, Tick: in.Tick}, got); diff != "" || !ok {
 		t.Errorf("ok %t, due (-want +got):\n%s", ok, diff)
 	}
 }
@@ -162,20 +162,20 @@ func TestOpen(t *testing.T) {
 // A cron expression that is due between two schedules is recorded by the first tick of the second one.
 func TestFirstTickRecordsWhatTheScheduleBeforeHasNot(t *testing.T) {
 	started := time.Date(2026, 3, 1, 12, 0, 5, 300, time.UTC)
-	anchor, covered := started.Truncate(time.Second), started.Add(-10*time.Second)
+	start, covered := started.Truncate(time.Second), started.Add(-10*time.Second)
 	tests := []struct {
 		name string
 		in   workflows.ScheduledCheckInput
 		want time.Time
 	}{
-		{"interval", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{RunInterval: "1m"}, Covered: covered}, anchor},
+		{"interval", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{RunInterval: "1m"}, Covered: covered}, start},
 		{"cron expression", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{Schedule: "0 12 * * *"}, Covered: covered}, covered.Add(-1)},
-		{"nothing before", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{Schedule: "0 12 * * *"}}, anchor},
-		{"another clock ahead", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{Schedule: "0 12 * * *"}, Covered: started.Add(time.Hour)}, anchor},
+		{"nothing before", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{Schedule: "0 12 * * *"}}, start},
+		{"another clock ahead", workflows.ScheduledCheckInput{Schedule: check.ScheduleSpec{Schedule: "0 12 * * *"}, Covered: started.Add(time.Hour)}, start},
 	}
 	for _, tt := range tests {
-		if got := workflows.FirstTick(tt.in, started); !got.Anchor.Equal(anchor) || !got.Nominal.Equal(tt.want) {
-			t.Errorf("%s: begins with %+v, want the due times after %s", tt.name, got, tt.want)
+		if got := workflows.FirstTick(tt.in, started); !got.Start.Equal(start) || !got.Tick.Equal(tt.want) {
+			t.Errorf("%s: begins with %+v, want the ticks after %s", tt.name, got, tt.want)
 		}
 	}
 }

@@ -36,7 +36,7 @@ const (
 var (
 	checkRef = check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: "u-1", Generation: 1}
 	jobRef   = check.Ref{Kind: khv1.KHJob, Namespace: "shop", Name: "cart", UID: "u-2", Generation: 1}
-	due      = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	tick     = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 )
 
 // anything matches any argument of a mocked activity.
@@ -309,7 +309,7 @@ func (w *world) creates(result activities.CreatePodResult) {
 // execute runs a CheckRun with a timeout of one minute to its end.
 func (w *world) execute(t *testing.T, ref check.Ref) (workflows.CheckRunResult, error) {
 	t.Helper()
-	return w.executeInput(t, workflows.CheckRunInput{Ref: ref, Trigger: check.TriggerSchedule, Timeout: time.Minute, Due: due})
+	return w.executeInput(t, workflows.CheckRunInput{Ref: ref, Trigger: check.TriggerSchedule, Timeout: time.Minute, Tick: tick})
 }
 
 func (w *world) executeInput(t *testing.T, in workflows.CheckRunInput) (result workflows.CheckRunResult, err error) {
@@ -331,16 +331,16 @@ func (w *world) executeInput(t *testing.T, in workflows.CheckRunInput) (result w
 func (w *world) texts() [][]string {
 	var all [][]string
 	for _, in := range w.outcomes {
-		all = append(all, in.Outcome.Errors)
+		all = append(all, in.Conclusion.Errors)
 	}
 	return all
 }
 
 // results are the results in the records that the ledger took, in turn.
-func (w *world) results() []check.Result {
-	var all []check.Result
+func (w *world) results() []check.Outcome {
+	var all []check.Outcome
 	for _, record := range w.records {
-		all = append(all, record.Outcome.Result)
+		all = append(all, record.Conclusion.Outcome)
 	}
 	return all
 }

@@ -93,7 +93,7 @@ func TestWhichAttemptsKeepEvidence(t *testing.T) {
 				if cmp.Equal(in.Logs, followed) {
 					logs++
 				}
-				if in.UUID != runUUID || in.At != due || in.Ref != checkRef || in.Pod.Name != podOf(checkRef, in.Attempt) {
+				if in.UUID != runUUID || in.Tick != tick || in.Ref != checkRef || in.Pod.Name != podOf(checkRef, in.Attempt) {
 					t.Errorf("asked for %+v", in)
 				}
 				if got := encoded(in.Report); got != tt.report || in.Further != nil {
@@ -143,7 +143,7 @@ func TestEvidenceThatTheLedgerDoesNotTakeWaitsInTheResult(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &activities.Unrecorded{Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: due}, Evidence: pieces}
+	want := &activities.Unrecorded{Key: activities.RecordKey{Ref: checkRef, Trigger: check.TriggerSchedule, Tick: tick}, Evidence: pieces}
 	if diff := cmp.Diff(want, result.Unrecorded); diff != "" {
 		t.Errorf("what waits (-want +got):\n%s", diff)
 	}
@@ -177,10 +177,10 @@ func TestEvidenceThatCannotBeKept(t *testing.T) {
 	}
 	w.reportAfter(5*time.Second, "broken")
 	result, err := w.execute(t, checkRef)
-	if err != nil || result.Result != check.Failed || !cmp.Equal(result.Notes, []string{"evidence was not kept: no memory"}) {
+	if err != nil || result.Outcome != check.Failed || !cmp.Equal(result.Notes, []string{"evidence was not kept: no memory"}) {
 		t.Errorf("result is %+v, error %v", result, err)
 	}
-	if len(w.records) != 1 || !cmp.Equal(w.records[0].Outcome.Notes, result.Notes) {
+	if len(w.records) != 1 || !cmp.Equal(w.records[0].Conclusion.Notes, result.Notes) {
 		t.Errorf("records are %+v", w.records)
 	}
 }
@@ -239,22 +239,22 @@ func TestEvidenceOfAnAttemptIsCollectedOnce(t *testing.T) {
 }
 
 func TestLateReportOfAClosedRun(t *testing.T) {
-	want := activities.Due{Ref: checkRef, Trigger: check.TriggerJob, At: due}
+	want := activities.RecordKey{Ref: checkRef, Trigger: check.TriggerJob, Tick: tick}
 	payload, err := converter.GetDefaultDataConverter().ToPayload(want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	memo := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload}}
+	memo := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoRecordKey: payload}}
 	report := check.Received(status.NewReport([]string{"I am " + runUUID}))
-	late, ok := workflows.LateReportOf(runUUID, memo, report, due.Add(time.Minute))
+	late, ok := workflows.LateReportOf(runUUID, memo, report, tick.Add(time.Minute))
 	const said = `{"Errors":["I am ************************************"],"OK":false}`
 	piece := check.Piece{Kind: check.EvidenceLate, Content: "2026-03-01T12:01:00Z " + said, Size: len(said)}
-	if diff := cmp.Diff(activities.LateReport{Due: want, Piece: piece}, late); diff != "" || !ok {
+	if diff := cmp.Diff(activities.LateReport{Key: want, Piece: piece}, late); diff != "" || !ok {
 		t.Errorf("ok %t, late report (-want +got):\n%s", ok, diff)
 	}
-	broken := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: {Metadata: payload.Metadata, Data: []byte("?")}}}
+	broken := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoRecordKey: {Metadata: payload.Metadata, Data: []byte("?")}}}
 	for name, memo := range map[string]*commonpb.Memo{"none": nil, "empty": {}, "broken": broken} {
-		if _, ok := workflows.LateReportOf(runUUID, memo, report, due); ok {
+		if _, ok := workflows.LateReportOf(runUUID, memo, report, tick); ok {
 			t.Errorf("memo %s: a report was taken", name)
 		}
 	}
@@ -262,13 +262,13 @@ func TestLateReportOfAClosedRun(t *testing.T) {
 
 // A long late report is cut, also within a UUID or a character, and shows no part of the UUID.
 func TestLongLateReportIsCut(t *testing.T) {
-	payload, err := converter.GetDefaultDataConverter().ToPayload(activities.Due{Ref: checkRef, At: due})
+	payload, err := converter.GetDefaultDataConverter().ToPayload(activities.RecordKey{Ref: checkRef, Tick: tick})
 	if err != nil {
 		t.Fatal(err)
 	}
-	memo := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: payload}}
+	memo := &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoRecordKey: payload}}
 	for _, filler := range []string{strings.Repeat(runUUID, 1000), strings.Repeat("€", 10000)} {
-		late, ok := workflows.LateReportOf(runUUID, memo, check.Received(status.NewReport([]string{filler})), due)
+		late, ok := workflows.LateReportOf(runUUID, memo, check.Received(status.NewReport([]string{filler})), tick)
 		if n := len(late.Piece.Content); !ok || n > 9<<10 || late.Piece.Size < 30000 || strings.Contains(late.Piece.Content, runUUID[:8]) {
 			t.Errorf("ok %t, %d of %d bytes: %.80s", ok, n, late.Piece.Size, late.Piece.Content)
 		}

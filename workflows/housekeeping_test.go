@@ -32,7 +32,7 @@ const repairTakes = time.Second
 func newKeeper(t *testing.T) *keeper {
 	t.Helper()
 	k := &keeper{repair: func(activities.RepairInput) (activities.RepairResult, error) {
-		return activities.RepairResult{Until: due}, nil
+		return activities.RepairResult{Until: tick}, nil
 	}}
 	k.env, _ = newEnv(t, nil)
 	var a *activities.Activities
@@ -62,7 +62,7 @@ func (k *keeper) lateAfter(delay time.Duration, n int) {
 
 func late(n int) workflows.LateReport {
 	return workflows.LateReport{
-		Due:   activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: due.Add(time.Duration(n) * time.Minute)},
+		Key:   activities.RecordKey{Ref: checkRef, Trigger: check.TriggerSchedule, Tick: tick.Add(time.Duration(n) * time.Minute)},
 		Piece: check.Piece{Kind: check.EvidenceLate, Content: fmt.Sprintf("report %d", n)},
 	}
 }
@@ -76,12 +76,12 @@ func lateOnes(from, to int) (all []workflows.LateReport) {
 
 func TestHousekeepingSendsTheHeartbeatAndRepairsRecords(t *testing.T) {
 	k := newKeeper(t)
-	since := due.Add(-time.Minute)
+	since := tick.Add(-time.Minute)
 	result := k.keep(t, workflows.HousekeepingResult{Until: since})
 	if diff := cmp.Diff([]activities.RepairInput{{Since: since}}, k.repaired); diff != "" || k.beats != 1 {
 		t.Errorf("%d heartbeats, repaired (-want +got):\n%s", k.beats, diff)
 	}
-	if diff := cmp.Diff(workflows.HousekeepingResult{Until: due}, result); diff != "" {
+	if diff := cmp.Diff(workflows.HousekeepingResult{Until: tick}, result); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
 }
@@ -145,7 +145,7 @@ func TestNoMoreThan32LateReportsWait(t *testing.T) {
 
 // When a part fails, the other is done, and the next housekeeping goes on from where this one began.
 func TestHousekeepingThatFailsIsMadeUpForByTheNext(t *testing.T) {
-	last := workflows.HousekeepingResult{Until: due.Add(-time.Minute)}
+	last := workflows.HousekeepingResult{Until: tick.Add(-time.Minute)}
 	for name, tt := range map[string]struct {
 		fail  func(k *keeper)
 		until time.Time
@@ -156,7 +156,7 @@ func TestHousekeepingThatFailsIsMadeUpForByTheNext(t *testing.T) {
 				return activities.RepairResult{}, errors.New("down")
 			}
 		}, last.Until, 2},
-		"the heartbeat is not sent": {func(k *keeper) { k.beatErr = errors.New("down") }, due, 1},
+		"the heartbeat is not sent": {func(k *keeper) { k.beatErr = errors.New("down") }, tick, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newKeeper(t)

@@ -15,7 +15,7 @@ import (
 // ManualRun is a run that a program asks for, and waits for. One is open for each check: who asks meanwhile joins it. The run
 // UUID is the run ID of this workflow. When it is cancelled, so is the run, and it waits until the pod is deleted.
 func ManualRun(ctx workflow.Context, in ManualRunInput) (ManualRunResult, error) {
-	due := workflow.Now(ctx).Truncate(time.Microsecond)
+	tick := workflow.Now(ctx).Truncate(time.Microsecond)
 	var result CheckRunResult
 	err := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            workflow.GetInfo(ctx).OriginalRunID,
@@ -23,38 +23,38 @@ func ManualRun(ctx workflow.Context, in ManualRunInput) (ManualRunResult, error)
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		WaitForCancellation:   true,
 		TypedSearchAttributes: SearchAttributesOf(in.Ref),
-		Memo:                  map[string]any{MemoDue: activities.Due{Ref: in.Ref, Trigger: check.TriggerManual, At: due}},
+		Memo:                  map[string]any{MemoRecordKey: activities.RecordKey{Ref: in.Ref, Trigger: check.TriggerManual, Tick: tick}},
 		StaticSummary:         summaryOf(in.Ref, check.TriggerManual),
 	}), CheckRun, CheckRunInput{
-		Ref: in.Ref, Trigger: check.TriggerManual, Timeout: in.Timeout, Due: due, Given: in.Given,
+		Ref: in.Ref, Trigger: check.TriggerManual, Timeout: in.Timeout, Tick: tick, Given: in.Given,
 	}).Get(ctx, &result)
 	if err != nil {
 		return ManualRunResult{}, fmt.Errorf("run %s: %w", in.Ref, err)
 	}
-	return ManualRunResult{Outcome: result.Outcome}, nil
+	return ManualRunResult{Conclusion: result.Conclusion}, nil
 }
 
 // LostJob records that the one run of a job was lost: Temporal has no record of it any more. The job is not run again, because
 // nobody knows how far it came.
 func LostJob(ctx workflow.Context, in LostJobInput) error {
-	outcome := check.Lost().Outcome(in.Ref)
-	outcome.Started, outcome.Judged = in.Since, workflow.Now(ctx) // an outcome that was recorded since stands
+	conclusion := check.Lost().Conclude(in.Ref)
+	conclusion.Started, conclusion.Concluded = in.Since, workflow.Now(ctx) // an outcome that was recorded since stands
 	info := workflow.GetInfo(ctx)
 	for _, s := range []struct {
 		step
 		in any
 	}{
-		{step{"record the outcome — " + in.Ref.String(), a.RecordOutcome}, activities.RecordOutcomeInput{Ref: in.Ref, Outcome: outcome}},
+		{step{"record the outcome — " + in.Ref.String(), a.RecordOutcome}, activities.RecordOutcomeInput{Ref: in.Ref, Conclusion: conclusion}},
 		{step{"set the phase — " + in.Ref.String(), a.SetJobPhase}, activities.SetJobPhaseInput{Ref: in.Ref, Phase: khv1.JobCompleted}},
 		{step{"record the run — " + in.Ref.String(), a.RecordRun}, activities.RecordInput{
-			Due:  activities.Due{Ref: in.Ref, Trigger: check.TriggerJob, At: in.Since.Truncate(time.Microsecond)},
-			UUID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID, Outcome: outcome, Recorded: workflow.Now(ctx),
+			RecordKey: activities.RecordKey{Ref: in.Ref, Trigger: check.TriggerJob, Tick: in.Since.Truncate(time.Microsecond)},
+			UUID:      info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID, Conclusion: conclusion, Recorded: workflow.Now(ctx),
 		}},
 	} {
 		if err := shortly(ctx, s.step, persistently(0), s.in, nil); err != nil && !refused(err) {
 			return fmt.Errorf("lost run of %s: %w", in.Ref, err)
 		}
 	}
-	measureRun(ctx, in.Ref, outcome, check.Attempts{})
+	measureRun(ctx, in.Ref, conclusion, check.Attempts{})
 	return nil
 }

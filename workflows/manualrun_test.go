@@ -21,14 +21,14 @@ import (
 func TestManualRunReturnsTheOutcomeOfItsRun(t *testing.T) {
 	env, _ := newEnv(t, nil)
 	given := &activities.Given{Workload: check.Workload{Ref: checkRef}}
-	outcome := check.Outcome{Result: check.Failed, Errors: []string{"broken"}, Reported: true}
+	conclusion := check.Conclusion{Outcome: check.Failed, Errors: []string{"broken"}, Reported: true}
 	var got workflows.CheckRunInput
 	var id string
 	var options workflow.ChildWorkflowOptions
 	env.SetWorkerOptions(workerOptions(&completing{started: func(o workflow.ChildWorkflowOptions) { options = o }}))
 	env.OnWorkflow(workflows.CheckRun, anything, anything).Return(func(ctx workflow.Context, in workflows.CheckRunInput) (workflows.CheckRunResult, error) {
 		got, id = in, workflow.GetInfo(ctx).WorkflowExecution.ID
-		return workflows.CheckRunResult{Outcome: outcome}, nil
+		return workflows.CheckRunResult{Conclusion: conclusion}, nil
 	})
 	began := env.Now().UTC().Truncate(time.Microsecond)
 	env.ExecuteWorkflow(workflows.ManualRun, workflows.ManualRunInput{Ref: checkRef, Timeout: time.Minute, Given: given})
@@ -36,11 +36,11 @@ func TestManualRunReturnsTheOutcomeOfItsRun(t *testing.T) {
 	if err := errors.Join(env.GetWorkflowError(), env.GetWorkflowResult(&result)); err != nil {
 		t.Fatal(err)
 	}
-	want := workflows.CheckRunInput{Ref: checkRef, Trigger: check.TriggerManual, Timeout: time.Minute, Due: began, Given: given}
+	want := workflows.CheckRunInput{Ref: checkRef, Trigger: check.TriggerManual, Timeout: time.Minute, Tick: began, Given: given}
 	if diff := cmp.Diff(want, got, sameInstant); diff != "" || id != tickRunID {
 		t.Errorf("run %q, input (-want +got):\n%s", id, diff)
 	}
-	wantMemo := map[string]any{workflows.MemoDue: activities.Due{Ref: checkRef, Trigger: check.TriggerManual, At: began}}
+	wantMemo := map[string]any{workflows.MemoRecordKey: activities.RecordKey{Ref: checkRef, Trigger: check.TriggerManual, Tick: began}}
 	if diff := cmp.Diff(wantMemo, options.Memo, sameInstant); diff != "" {
 		t.Errorf("memo of the run (-want +got):\n%s", diff)
 	}
@@ -48,7 +48,7 @@ func TestManualRunReturnsTheOutcomeOfItsRun(t *testing.T) {
 	if name != checkRef.Name || options.ParentClosePolicy != enumspb.PARENT_CLOSE_POLICY_ABANDON || !options.WaitForCancellation {
 		t.Errorf("the run is found by check %q, and starts with %+v", name, options)
 	}
-	if diff := cmp.Diff(outcome, result.Outcome); diff != "" {
+	if diff := cmp.Diff(conclusion, result.Conclusion); diff != "" {
 		t.Errorf("outcome (-want +got):\n%s", diff)
 	}
 }
@@ -71,7 +71,7 @@ func TestCancelledManualRunWaitsForTheEndOfItsRun(t *testing.T) {
 func TestLostJobIsRecordedAndRunsNothing(t *testing.T) {
 	metrics := newMetrics(t)
 	w := newMeasuredWorld(t, metrics.Temporal)
-	since := due.Add(-time.Minute + 123*time.Nanosecond)
+	since := tick.Add(-time.Minute + 123*time.Nanosecond)
 	w.env.ExecuteWorkflow(workflows.LostJob, workflows.LostJobInput{Ref: jobRef, Since: since})
 	if err := w.env.GetWorkflowError(); err != nil {
 		t.Fatal(err)
@@ -81,14 +81,14 @@ func TestLostJobIsRecordedAndRunsNothing(t *testing.T) {
 		t.Errorf("recorded errors (-want +got):\n%s", diff)
 	}
 	got := w.outcomes[0] // when the run was due, nobody knows; an outcome that was recorded since stands
-	if got.Outcome.Result != check.InfraFailed || !got.Outcome.Started.Equal(since) || !got.Due.IsZero() || got.UUID != "" {
+	if got.Conclusion.Outcome != check.InfraFailed || !got.Conclusion.Started.Equal(since) || !got.Tick.IsZero() || got.UUID != "" {
 		t.Errorf("recorded %+v", got)
 	}
 	if diff := cmp.Diff([]khv1.JobPhase{khv1.JobCompleted}, w.phases); diff != "" || len(w.created) != 0 {
 		t.Errorf("%d pods, phases (-want +got):\n%s", len(w.created), diff)
 	}
-	key := activities.Due{Ref: jobRef, Trigger: check.TriggerJob, At: due.Add(-time.Minute)}
-	if len(w.records) != 1 || !cmp.Equal(w.records[0].Due, key, sameInstant) || w.records[0].Outcome.Result != check.InfraFailed {
+	key := activities.RecordKey{Ref: jobRef, Trigger: check.TriggerJob, Tick: tick.Add(-time.Minute)}
+	if len(w.records) != 1 || !cmp.Equal(w.records[0].RecordKey, key, sameInstant) || w.records[0].Conclusion.Outcome != check.InfraFailed {
 		t.Errorf("records are %+v, want one of %+v", w.records, key)
 	}
 	if got := counted(t, metrics, "khronicle_runs_total")["KHJob shop/ shop infra-failed"]; got != 1 {
@@ -105,7 +105,7 @@ func TestLostJobIsCompletedWhateverTheLedgerSays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.ledger = ledger
-			w.env.ExecuteWorkflow(workflows.LostJob, workflows.LostJobInput{Ref: jobRef, Since: due})
+			w.env.ExecuteWorkflow(workflows.LostJob, workflows.LostJobInput{Ref: jobRef, Since: tick})
 			if err := w.env.GetWorkflowError(); err != nil {
 				t.Fatal(err)
 			}

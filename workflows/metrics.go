@@ -9,10 +9,10 @@ import (
 )
 
 // measureRun counts a finished run, once: not when the workflow is replayed.
-func measureRun(ctx workflow.Context, ref check.Ref, outcome check.Outcome, attempts check.Attempts) {
+func measureRun(ctx workflow.Context, ref check.Ref, conclusion check.Conclusion, attempts check.Attempts) {
 	metrics := metricsFor(ctx, ref)
-	metrics.WithTags(map[string]string{"outcome": string(outcome.Result)}).Counter("khronicle_runs").Inc(1)
-	if outcome.Flaky {
+	metrics.WithTags(map[string]string{"outcome": string(conclusion.Outcome)}).Counter("khronicle_runs").Inc(1)
+	if conclusion.Flaky {
 		metrics.Counter("khronicle_flaky_runs").Inc(1)
 	}
 	if n := attempts.InfraFailures; n > 0 {
@@ -31,10 +31,10 @@ func measureTick(ctx workflow.Context, in ScheduledCheckInput, decided activitie
 	measureTicks(ctx, in.Ref, decided.Recorded)
 }
 
-// measureTicks counts due times without a run, once: not when the workflow is replayed.
+// measureTicks counts ticks without a run, once: not when the workflow is replayed.
 func measureTicks(ctx workflow.Context, ref check.Ref, counts activities.TickCounts) {
 	for _, c := range []struct {
-		outcome check.Result
+		outcome check.Outcome
 		count   int
 	}{{check.Skipped, counts.Skipped}, {check.Paused, counts.Paused}, {check.Missed, counts.Missed}} {
 		if c.count > 0 {

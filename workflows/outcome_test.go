@@ -17,7 +17,7 @@ import (
 type runCase struct {
 	name  string
 	setup func(w *world)
-	want  check.Result
+	want  check.Outcome
 	// recorded are the errors of each outcome that was recorded, in turn.
 	recorded [][]string
 	// notes are parts of what the outcome notes.
@@ -34,8 +34,8 @@ func (tt runCase) run(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if outcome.Result != tt.want || outcome.Flaky != tt.flaky {
-		t.Errorf("result is %s, flaky: %t, want %s, flaky: %t", outcome.Result, outcome.Flaky, tt.want, tt.flaky)
+	if outcome.Outcome != tt.want || outcome.Flaky != tt.flaky {
+		t.Errorf("result is %s, flaky: %t, want %s, flaky: %t", outcome.Outcome, outcome.Flaky, tt.want, tt.flaky)
 	}
 	if diff := cmp.Diff(tt.recorded, w.texts(), cmp.Transformer("empty", emptyIsNil)); diff != "" {
 		t.Errorf("recorded errors (-want +got):\n%s", diff)
@@ -52,8 +52,8 @@ func (tt runCase) run(t *testing.T) {
 	if slices.Contains(w.removed, last) != tt.removes {
 		t.Errorf("deleted pods are %q, want %s among them: %t", w.removed, last, tt.removes)
 	}
-	if got := w.records[len(w.records)-1].Outcome; got.Result != tt.want || !cmp.Equal(got.Errors, outcome.Errors) || !slices.Equal(got.Notes, outcome.Notes) {
-		t.Errorf("the record says %s %q, notes %q, want what the result of the run says", got.Result, got.Errors, got.Notes)
+	if got := w.records[len(w.records)-1].Conclusion; got.Outcome != tt.want || !cmp.Equal(got.Errors, outcome.Errors) || !slices.Equal(got.Notes, outcome.Notes) {
+		t.Errorf("the record says %s %q, notes %q, want what the result of the run says", got.Outcome, got.Errors, got.Notes)
 	}
 }
 
@@ -64,7 +64,7 @@ func emptyIsNil(texts []string) []string {
 	return texts
 }
 
-// prefix is how the texts of a run begin in which the check gave no verdict of its own.
+// prefix is how the texts of a run begin in which the check did not report.
 const prefix = "Check execution error: shop/cart: "
 
 // Whoever knows the run UUID can report while the run is open: the last words of a container may have it.
@@ -125,10 +125,10 @@ var reportCases = []runCase{
 	{
 		name: "second report is noted and changes nothing",
 		setup: func(w *world) {
-			w.reportAfter(5*time.Second, "first verdict")
+			w.reportAfter(5*time.Second, "first outcome")
 			w.reportAfter(5 * time.Second)
 		},
-		want: check.Failed, recorded: [][]string{{"first verdict"}}, notes: []string{"further report was ignored: OK=true"},
+		want: check.Failed, recorded: [][]string{{"first outcome"}}, notes: []string{"further report was ignored: OK=true"},
 	},
 	{
 		name:  "report arrives just after the pod's end",

@@ -30,13 +30,13 @@ const (
 
 // record writes the outcome to the KHState, and tries until it is written. A cancelled run has no outcome to write. A
 // provisional one may be changed by further attempts. deleted is true when there is no check to record it for.
-func (r *run) record(ctx workflow.Context, t *attempt, outcome check.Outcome, provisional bool) (deleted bool, err error) {
-	if outcome.Result == check.Canceled {
+func (r *run) record(ctx workflow.Context, t *attempt, conclusion check.Conclusion, provisional bool) (deleted bool, err error) {
+	if conclusion.Outcome == check.Canceled {
 		return false, nil
 	}
 	var result activities.RecordOutcomeResult
-	err = shortly(ctx, step{r.label("record: " + string(outcome.Result)), a.RecordOutcome}, persistently(0), activities.RecordOutcomeInput{
-		Ref: r.in.Ref, UUID: r.uuid, Outcome: outcome, Pod: t.pod.Name, Due: r.in.Due, Provisional: provisional,
+	err = shortly(ctx, step{r.label("record: " + string(conclusion.Outcome)), a.RecordOutcome}, persistently(0), activities.RecordOutcomeInput{
+		Ref: r.in.Ref, UUID: r.uuid, Conclusion: conclusion, Pod: t.pod.Name, Tick: r.in.Tick, Provisional: provisional,
 	}, &result)
 	if err != nil {
 		return false, fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
@@ -47,16 +47,16 @@ func (r *run) record(ctx workflow.Context, t *attempt, outcome check.Outcome, pr
 
 // recordRun closes the record of the run. When the ledger does not take it, the record waits in the result of the run. The
 // logs are not in it: keepEvidence comes before.
-func (r *run) recordRun(ctx workflow.Context, t *attempt, outcome check.Outcome) {
-	outcome = r.final(t, outcome)
+func (r *run) recordRun(ctx workflow.Context, t *attempt, conclusion check.Conclusion) {
+	conclusion = r.final(t, conclusion)
 	// A workflow task that is done again may come to another record than before. Its history is longer by then.
 	r.revision = max(r.revision+1, workflow.GetInfo(ctx).GetCurrentHistoryLength())
 	in := activities.RecordInput{
-		Due: r.due(), UUID: r.uuid, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, Outcome: outcome, Revision: r.revision,
+		RecordKey: r.key(), UUID: r.uuid, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, Conclusion: conclusion, Revision: r.revision,
 		Attempts: t.number, InfraFailures: r.tries.InfraFailures, Queued: r.queued, Created: t.created.At, Reported: t.reportedAt,
 		Recorded: workflow.Now(ctx), Deadline: r.deadline, Seen: t.seen, SpecHash: r.specHash,
 	}
-	err := locally(ctx, step{r.label("record the run: " + string(outcome.Result)), a.RecordRun}, 2, in, nil)
+	err := locally(ctx, step{r.label("record the run: " + string(conclusion.Outcome)), a.RecordRun}, 2, in, nil)
 	var application *temporal.ApplicationError
 	switch {
 	case err == nil:
@@ -72,10 +72,10 @@ func (r *run) recordRun(ctx workflow.Context, t *attempt, outcome check.Outcome)
 
 // keepEvidence keeps what there is of an attempt, once, unless it succeeded, was cancelled or had no pod. It comes before the
 // pod is deleted. A report that became the outcome since is kept too. That it cannot be kept is noted, and changes nothing else.
-func (r *run) keepEvidence(ctx workflow.Context, t *attempt, outcome check.Outcome) {
+func (r *run) keepEvidence(ctx workflow.Context, t *attempt, conclusion check.Conclusion) {
 	logs := t.seen.Logs
 	t.seen.Logs = nil // from here on they would only be in the way
-	if outcome.Result == check.Succeeded || outcome.Result == check.Canceled || t.pod.Name == "" {
+	if conclusion.Outcome == check.Succeeded || conclusion.Outcome == check.Canceled || t.pod.Name == "" {
 		return
 	}
 	in := activities.EvidenceInput{Attempt: t.number}
@@ -103,7 +103,7 @@ func (r *run) noteFurther(ctx workflow.Context, report status.Report) {
 }
 
 func (r *run) keep(ctx workflow.Context, in activities.EvidenceInput) {
-	in.Due, in.UUID = r.due(), r.uuid
+	in.RecordKey, in.UUID = r.key(), r.uuid
 	var result activities.EvidenceResult
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		Summary:                r.label("keep evidence"),

@@ -22,7 +22,7 @@ func ledgerRefuses(activities.RecordInput) error {
 
 func TestRecordOfARun(t *testing.T) {
 	w := newWorld(t)
-	w.creates(activities.CreatePodResult{At: due.Add(time.Second), SpecHash: "abc"})
+	w.creates(activities.CreatePodResult{At: tick.Add(time.Second), SpecHash: "abc"})
 	w.reportAfter(5*time.Second, "broken")
 	began := w.env.Now().UTC()
 	if _, err := w.execute(t, checkRef); err != nil {
@@ -32,19 +32,19 @@ func TestRecordOfARun(t *testing.T) {
 		t.Fatalf("%d records, want 1", len(w.records))
 	}
 	got := w.records[0]
-	want := activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: due}
-	if got.Due != want || got.UUID != runUUID || got.Attempts != 1 || got.SpecHash != "abc" || got.Revision != 1 || !got.Seen.Ended {
+	want := activities.RecordKey{Ref: checkRef, Trigger: check.TriggerSchedule, Tick: tick}
+	if got.RecordKey != want || got.UUID != runUUID || got.Attempts != 1 || got.SpecHash != "abc" || got.Revision != 1 || !got.Seen.Ended {
 		t.Errorf("record is %+v", got)
 	}
-	if got.Outcome.Result != check.Failed || !cmp.Equal(got.Outcome.Errors, []string{"broken"}) || !got.Outcome.Reported {
-		t.Errorf("outcome is %+v", got.Outcome)
+	if got.Conclusion.Outcome != check.Failed || !cmp.Equal(got.Conclusion.Errors, []string{"broken"}) || !got.Conclusion.Reported {
+		t.Errorf("outcome is %+v", got.Conclusion)
 	}
-	if !got.Outcome.Started.Equal(began) || !got.Outcome.Judged.Equal(began.Add(5*time.Second)) || !got.Reported.Equal(began.Add(5*time.Second)) ||
-		!got.Recorded.Equal(began.Add(11*time.Second)) || !got.Created.Equal(due.Add(time.Second)) {
+	if !got.Conclusion.Started.Equal(began) || !got.Conclusion.Concluded.Equal(began.Add(5*time.Second)) || !got.Reported.Equal(began.Add(5*time.Second)) ||
+		!got.Recorded.Equal(began.Add(11*time.Second)) || !got.Created.Equal(tick.Add(time.Second)) {
 		t.Errorf("times: %+v", got)
 	}
-	if in := w.created[0]; in.Due != want || !in.Started.Equal(began) {
-		t.Errorf("the creation of the pod opens the record of %+v, started %s", in.Due, in.Started)
+	if in := w.created[0]; in.Key != want || !in.Started.Equal(began) {
+		t.Errorf("the creation of the pod opens the record of %+v, started %s", in.Key, in.Started)
 	}
 }
 
@@ -52,8 +52,8 @@ func TestRecordOfARunWhoseReportIsFasterThanTheNewsOfItsPod(t *testing.T) {
 	w := newWorld(t)
 	w.reportAfter(100 * time.Millisecond)
 	result, err := w.execute(t, checkRef)
-	if err != nil || w.records[0].Outcome.Node != "node-1" || result.Node != "node-1" {
-		t.Errorf("nodes are %q and %q, error %v, want that of the pod", w.records[0].Outcome.Node, result.Node, err)
+	if err != nil || w.records[0].Conclusion.Node != "node-1" || result.Node != "node-1" {
+		t.Errorf("nodes are %q and %q, error %v, want that of the pod", w.records[0].Conclusion.Node, result.Node, err)
 	}
 }
 
@@ -65,10 +65,10 @@ func TestRecordThatTheLedgerDoesNotTakeWaitsInTheResult(t *testing.T) {
 	w.ledger = func(in activities.RecordInput) error { last = in; return ledgerDown(in) }
 	began := w.env.Now()
 	result, err := w.execute(t, checkRef)
-	if err != nil || result.Result != check.Failed || len(result.Notes) != 0 {
+	if err != nil || result.Outcome != check.Failed || len(result.Notes) != 0 {
 		t.Fatalf("result is %+v, error %v; want the run to end as if the ledger were there", result, err)
 	}
-	want := &activities.Unrecorded{Due: activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: due}, Record: &last}
+	want := &activities.Unrecorded{Key: activities.RecordKey{Ref: checkRef, Trigger: check.TriggerSchedule, Tick: tick}, Record: &last}
 	if diff := cmp.Diff(want, result.Unrecorded); diff != "" {
 		t.Errorf("what waits (-want +got):\n%s", diff)
 	}
@@ -114,10 +114,10 @@ func TestLateReportBecomesTheOutcomeAndAmendsTheRecord(t *testing.T) {
 			watch(w)
 			w.atTheEnd = func() { w.report() }
 			result, err := w.execute(t, checkRef)
-			if err != nil || result.Result != check.Succeeded || len(w.outcomes) != 2 || w.outcomes[1].Outcome.Result != check.Succeeded {
+			if err != nil || result.Outcome != check.Succeeded || len(w.outcomes) != 2 || w.outcomes[1].Conclusion.Outcome != check.Succeeded {
 				t.Errorf("result is %+v, error %v, recorded %v, want the report that was accepted", result, err, w.texts())
 			}
-			if len(w.records) != 2 || w.records[1].Outcome.Result != check.Succeeded || w.records[1].Revision != 2 || w.records[0].Revision != 1 {
+			if len(w.records) != 2 || w.records[1].Conclusion.Outcome != check.Succeeded || w.records[1].Revision != 2 || w.records[0].Revision != 1 {
 				t.Errorf("records are %+v, want the second to amend the first", w.records)
 			}
 			if result.Flaky {
@@ -138,7 +138,7 @@ func TestLateReportIsInTheRecordThatWaits(t *testing.T) {
 	if err != nil || result.Unrecorded == nil {
 		t.Fatalf("result is %+v, error %v", result, err)
 	}
-	if got := result.Unrecorded.Record; got.Revision != 2 || got.Outcome.Result != check.Succeeded {
+	if got := result.Unrecorded.Record; got.Revision != 2 || got.Conclusion.Outcome != check.Succeeded {
 		t.Errorf("record that waits is %+v, want that of the late report", got)
 	}
 }
@@ -154,7 +154,7 @@ func TestRecordDoesNotWaitWhenTheOneWithTheLateReportIsTaken(t *testing.T) {
 		return nil
 	}
 	result, err := w.execute(t, checkRef)
-	if err != nil || result.Unrecorded != nil || !cmp.Equal(w.results(), []check.Result{check.Succeeded}) {
+	if err != nil || result.Unrecorded != nil || !cmp.Equal(w.results(), []check.Outcome{check.Succeeded}) {
 		t.Errorf("result is %+v, error %v, the ledger has %v", result, err, w.results())
 	}
 }
@@ -180,12 +180,12 @@ func TestLargestReports(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(tt.errors, w.outcomes[0].Outcome.Errors); diff != "" {
+				if diff := cmp.Diff(tt.errors, w.outcomes[0].Conclusion.Errors); diff != "" {
 					t.Errorf("errors in the state differ (-want +got):\n%.1000s", diff)
 				}
 				const most = 32 * (4<<10 + 100) // as check.Outcome.Bounded says
-				for where, outcome := range map[string]check.Outcome{"result": result.Outcome, "record": result.Unrecorded.Record.Outcome} {
-					if n := len(strings.Join(outcome.Errors, "")); n == 0 || n > most {
+				for where, conclusion := range map[string]check.Conclusion{"result": result.Conclusion, "record": result.Unrecorded.Record.Conclusion} {
+					if n := len(strings.Join(conclusion.Errors, "")); n == 0 || n > most {
 						t.Errorf("%s has errors of %d bytes, want at most %d", where, n, most)
 					}
 				}

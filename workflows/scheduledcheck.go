@@ -23,15 +23,15 @@ func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledChec
 	info := workflow.GetInfo(ctx)
 	var decided activities.TickResult
 	err = shortly(ctx, step{"tick — " + in.Ref.String(), a.Tick}, tickOptions(), activities.TickInput{
-		Ref: in.Ref, Trigger: in.Trigger, Timeout: in.Timeout, Due: in.Due, Schedule: in.Schedule, Anchor: last.Anchor,
-		Last: last.Nominal, Since: info.WorkflowStartTime, Now: workflow.Now(ctx), Previous: last.Run, First: in.First,
+		Ref: in.Ref, Trigger: in.Trigger, Timeout: in.Timeout, Tick: in.Tick, Schedule: in.Schedule, Start: last.Start,
+		Last: last.Tick, Since: info.WorkflowStartTime, Now: workflow.Now(ctx), Previous: last.Run, First: in.First,
 		RunUUID: info.OriginalRunID, Unrecorded: last.Unrecorded,
 	}, &decided)
 	if err != nil {
 		return last, fmt.Errorf("tick of %s: %w", in.Ref, err)
 	}
 	measureTick(ctx, in, decided)
-	next := ScheduledCheckResult{Anchor: last.Anchor, Nominal: decided.Nominal, Run: info.OriginalRunID, Unrecorded: decided.Unrecorded}
+	next := ScheduledCheckResult{Start: last.Start, Tick: decided.Tick, Run: info.OriginalRunID, Unrecorded: decided.Unrecorded}
 	if decided.Skipped {
 		next.Run, next.Outcome = last.Run, check.Skipped
 		workflow.SetCurrentDetails(ctx, "skipped: the previous run is open")
@@ -42,10 +42,10 @@ func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledChec
 // FirstTick is what the first tick of a cron workflow, started at a time, begins with. An interval counts from that start. A cron
 // expression may have been due between the schedule before and this one.
 func FirstTick(in ScheduledCheckInput, started time.Time) ScheduledCheckResult {
-	anchor := started.Truncate(time.Second)
-	first := ScheduledCheckResult{Anchor: anchor, Nominal: anchor, Run: in.Previous}
-	if in.Schedule.Schedule != "" && !in.Covered.IsZero() && in.Covered.Before(anchor) {
-		first.Nominal = in.Covered.Add(-1)
+	start := started.Truncate(time.Second)
+	first := ScheduledCheckResult{Start: start, Tick: start, Run: in.Previous}
+	if in.Schedule.Schedule != "" && !in.Covered.IsZero() && in.Covered.Before(start) {
+		first.Tick = in.Covered.Add(-1)
 	}
 	return first
 }
@@ -66,26 +66,26 @@ func tickOptions() workflow.ActivityOptions {
 	return workflow.ActivityOptions{StartToCloseTimeout: 30 * time.Second, RetryPolicy: retryPolicy(200*time.Millisecond, 10*time.Second)}
 }
 
-// pausedTick records the due times of a paused check since the tick before. What the ledger does not take, the next tick records.
+// pausedTick records the ticks of a paused check since the tick before. What the ledger does not take, the next tick records.
 func pausedTick(ctx workflow.Context, in ScheduledCheckInput, last ScheduledCheckResult) (ScheduledCheckResult, error) {
 	now := workflow.Now(ctx)
 	options := ticksOptions()
-	options.Summary, options.ScheduleToCloseTimeout = "record the due times of a paused check — "+in.Ref.String(), time.Hour
+	options.Summary, options.ScheduleToCloseTimeout = "record the ticks of a paused check — "+in.Ref.String(), time.Hour
 	var counts activities.TickCounts
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), a.RecordTicks, activities.TicksInput{
-		Ref: in.Ref, Schedule: in.Schedule, Anchor: last.Anchor, Before: now,
-		Spans: []activities.Span{{After: last.Nominal, Through: now, Outcome: check.Paused}},
+		Ref: in.Ref, Schedule: in.Schedule, Start: last.Start, Before: now,
+		Spans: []activities.Span{{After: last.Tick, Through: now, Outcome: check.Paused}},
 	}).Get(ctx, &counts)
 	if err != nil {
-		workflow.GetLogger(ctx).Warn("due times of a paused check are not recorded yet", "check", in.Ref.String(), "error", err)
+		workflow.GetLogger(ctx).Warn("ticks of a paused check are not recorded yet", "check", in.Ref.String(), "error", err)
 		return last, nil
 	}
 	measureTicks(ctx, in.Ref, counts)
-	last.Nominal, last.Outcome = now, check.Paused
+	last.Tick, last.Outcome = now, check.Paused
 	return last, nil
 }
 
-// RecordTicks enters due times without a run into the ledger, and tries until that is done: those between two schedules of a check.
+// RecordTicks enters ticks without a run into the ledger, and tries until that is done: those between two schedules of a check.
 func RecordTicks(ctx workflow.Context, in activities.TicksInput) error {
 	var counts activities.TickCounts
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, ticksOptions()), a.RecordTicks, in).Get(ctx, &counts)
@@ -96,7 +96,7 @@ func RecordTicks(ctx workflow.Context, in activities.TicksInput) error {
 	return nil
 }
 
-// ticksOptions are those of an activity that enters many due times.
+// ticksOptions are those of an activity that enters many ticks.
 func ticksOptions() workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout: 5 * time.Minute, HeartbeatTimeout: time.Minute, RetryPolicy: retryPolicy(time.Second, time.Minute),

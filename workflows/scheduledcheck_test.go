@@ -34,7 +34,7 @@ func newTicker(t *testing.T, metrics client.MetricsHandler) *ticker {
 	t.Helper()
 	k := &ticker{
 		decide: func(in activities.TickInput) (activities.TickResult, error) {
-			return activities.TickResult{Nominal: in.Last.Add(2 * time.Minute)}, nil
+			return activities.TickResult{Tick: in.Last.Add(2 * time.Minute)}, nil
 		},
 		record: func(activities.TicksInput) (activities.TickCounts, error) { return activities.TickCounts{}, nil },
 	}
@@ -73,9 +73,9 @@ func tickInput() workflows.ScheduledCheckInput {
 	}
 }
 
-// lastResult is that of the tick before, two minutes after the anchor.
+// lastResult is that of the tick before, two minutes after the start.
 func lastResult() *workflows.ScheduledCheckResult {
-	return &workflows.ScheduledCheckResult{Anchor: due, Nominal: due.Add(2 * time.Minute), Run: "run-before"}
+	return &workflows.ScheduledCheckResult{Start: tick, Tick: tick.Add(2 * time.Minute), Run: "run-before"}
 }
 
 // sameInstant compares times by their instant.
@@ -92,7 +92,7 @@ func TestTickDecidesInOneLocalActivity(t *testing.T) {
 	}
 	want := activities.TickInput{
 		Ref: checkRef, Trigger: check.TriggerSchedule, Timeout: time.Minute, Schedule: tickInput().Schedule,
-		Anchor: due, Last: due.Add(2 * time.Minute), Previous: "run-before", RunUUID: tickRunID,
+		Start: tick, Last: tick.Add(2 * time.Minute), Previous: "run-before", RunUUID: tickRunID,
 	}
 	if diff := cmp.Diff(want, k.decided[0], sameInstant, cmpopts.IgnoreFields(want, "Since", "Now")); diff != "" {
 		t.Errorf("decided by (-want +got):\n%s", diff)
@@ -100,13 +100,13 @@ func TestTickDecidesInOneLocalActivity(t *testing.T) {
 	if k.decided[0].Since.IsZero() || k.decided[0].Now.IsZero() {
 		t.Error("the tick does not know since when it was scheduled")
 	}
-	next := workflows.ScheduledCheckResult{Anchor: due, Nominal: due.Add(4 * time.Minute), Run: tickRunID}
+	next := workflows.ScheduledCheckResult{Start: tick, Tick: tick.Add(4 * time.Minute), Run: tickRunID}
 	if diff := cmp.Diff(next, result, sameInstant); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
 }
 
-// The first tick of a cron workflow counts its due times from the start of that, in whole seconds as Temporal does, and
+// The first tick of a cron workflow counts its ticks from the start of that, in whole seconds as Temporal does, and
 // knows of a run that may still be open.
 func TestFirstTickCountsFromTheStartOfItsSchedule(t *testing.T) {
 	k := newTicker(t, nil)
@@ -117,11 +117,11 @@ func TestFirstTickCountsFromTheStartOfItsSchedule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	anchor, got := started.Truncate(time.Second), k.decided[0]
-	if !got.Anchor.Equal(anchor) || !got.Last.Equal(anchor) || got.Previous != "first-run" || !got.Since.Equal(started) {
-		t.Errorf("decided by %+v, want anchor and last tick %s, and the first run as the previous one", got, anchor)
+	start, got := started.Truncate(time.Second), k.decided[0]
+	if !got.Start.Equal(start) || !got.Last.Equal(start) || got.Previous != "first-run" || !got.Since.Equal(started) {
+		t.Errorf("decided by %+v, want start and last tick %s, and the first run as the previous one", got, start)
 	}
-	if !result.Anchor.Equal(anchor) || result.Run != tickRunID {
+	if !result.Start.Equal(start) || result.Run != tickRunID {
 		t.Errorf("result is %+v", result)
 	}
 }
@@ -129,10 +129,10 @@ func TestFirstTickCountsFromTheStartOfItsSchedule(t *testing.T) {
 func TestTickIsSkippedWhileThePreviousRunIsOpen(t *testing.T) {
 	k := newTicker(t, nil)
 	k.decide = func(in activities.TickInput) (activities.TickResult, error) {
-		return activities.TickResult{Nominal: due.Add(4 * time.Minute), Skipped: in.Previous == "run-before"}, nil
+		return activities.TickResult{Tick: tick.Add(4 * time.Minute), Skipped: in.Previous == "run-before"}, nil
 	}
 	result, err := k.tick(t, tickInput(), lastResult())
-	want := workflows.ScheduledCheckResult{Anchor: due, Nominal: due.Add(4 * time.Minute), Outcome: check.Skipped, Run: "run-before"}
+	want := workflows.ScheduledCheckResult{Start: tick, Tick: tick.Add(4 * time.Minute), Outcome: check.Skipped, Run: "run-before"}
 	if diff := cmp.Diff(want, result, sameInstant); diff != "" || err != nil {
 		t.Errorf("error %v, result (-want +got):\n%s", err, diff)
 	}
@@ -140,11 +140,11 @@ func TestTickIsSkippedWhileThePreviousRunIsOpen(t *testing.T) {
 
 // What the ledger has not taken goes from tick to tick until it has.
 func TestTickHandsUnrecordedSpansToTheNext(t *testing.T) {
-	old := activities.Span{After: due, Through: due.Add(time.Minute), Outcome: check.Missed}
-	added := activities.Span{After: due.Add(time.Minute), Through: due.Add(2 * time.Minute), Outcome: check.Skipped}
+	old := activities.Span{After: tick, Through: tick.Add(time.Minute), Outcome: check.Missed}
+	added := activities.Span{After: tick.Add(time.Minute), Through: tick.Add(2 * time.Minute), Outcome: check.Skipped}
 	k := newTicker(t, nil)
 	k.decide = func(in activities.TickInput) (activities.TickResult, error) {
-		return activities.TickResult{Nominal: due, Unrecorded: append(in.Unrecorded, added)}, nil
+		return activities.TickResult{Tick: tick, Unrecorded: append(in.Unrecorded, added)}, nil
 	}
 	last := lastResult()
 	last.Unrecorded = []activities.Span{old}
@@ -162,7 +162,7 @@ func TestTickFallsBackToDurableRetries(t *testing.T) {
 		if failures--; failures >= 0 {
 			return activities.TickResult{}, errors.New("resource exhausted")
 		}
-		return activities.TickResult{Nominal: due.Add(4 * time.Minute)}, nil
+		return activities.TickResult{Tick: tick.Add(4 * time.Minute)}, nil
 	}
 	began := k.env.Now()
 	result, err := k.tick(t, tickInput(), lastResult())
@@ -193,18 +193,18 @@ func TestTickOfAScheduleThatCannotBeReadFails(t *testing.T) {
 	}
 }
 
-// A single tick, such as that of a job, has the due time that its starter gave it.
-func TestSingleTickHasTheDueTimeOfItsStarter(t *testing.T) {
+// A single tick, such as that of a job, has the tick that its starter gave it.
+func TestSingleTickHasTheTimeOfItsStarter(t *testing.T) {
 	k := newTicker(t, nil)
-	in := workflows.ScheduledCheckInput{Ref: jobRef, Trigger: check.TriggerJob, Timeout: time.Minute, Due: due}
+	in := workflows.ScheduledCheckInput{Ref: jobRef, Trigger: check.TriggerJob, Timeout: time.Minute, Tick: tick}
 	result, err := k.tick(t, in, nil)
-	if err != nil || result.Run != tickRunID || !k.decided[0].Due.Equal(due) || k.decided[0].Trigger != check.TriggerJob || k.decided[0].Previous != "" {
+	if err != nil || result.Run != tickRunID || !k.decided[0].Tick.Equal(tick) || k.decided[0].Trigger != check.TriggerJob || k.decided[0].Previous != "" {
 		t.Errorf("result %+v, error %v, decided by %+v", result, err, k.decided[0])
 	}
 }
 
-// A paused check costs one step a day, which records all due times since the step before.
-func TestPausedTickRecordsTheDueTimesSinceTheOneBefore(t *testing.T) {
+// A paused check costs one step a day, which records all ticks since the step before.
+func TestPausedTickRecordsTheTicksSinceTheOneBefore(t *testing.T) {
 	metrics := newMetrics(t)
 	k := newTicker(t, metrics.Temporal)
 	k.record = func(activities.TicksInput) (activities.TickCounts, error) {
@@ -218,8 +218,8 @@ func TestPausedTickRecordsTheDueTimesSinceTheOneBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []activities.TicksInput{{
-		Ref: checkRef, Schedule: in.Schedule, Anchor: due, Before: now,
-		Spans: []activities.Span{{After: last.Nominal, Through: now, Outcome: check.Paused}},
+		Ref: checkRef, Schedule: in.Schedule, Start: tick, Before: now,
+		Spans: []activities.Span{{After: last.Tick, Through: now, Outcome: check.Paused}},
 	}}
 	if diff := cmp.Diff(want, k.recorded, sameInstant); diff != "" {
 		t.Errorf("recorded (-want +got):\n%s", diff)
@@ -227,7 +227,7 @@ func TestPausedTickRecordsTheDueTimesSinceTheOneBefore(t *testing.T) {
 	if diff := cmp.Diff([]string{"RecordTicks"}, *k.steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
-	next := workflows.ScheduledCheckResult{Anchor: due, Nominal: now, Outcome: check.Paused, Run: "run-before"}
+	next := workflows.ScheduledCheckResult{Start: tick, Tick: now, Outcome: check.Paused, Run: "run-before"}
 	if diff := cmp.Diff(next, result, sameInstant); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
@@ -236,7 +236,7 @@ func TestPausedTickRecordsTheDueTimesSinceTheOneBefore(t *testing.T) {
 	}
 }
 
-// The due times of a paused check that the ledger does not take, the next tick records.
+// The ticks of a paused check that the ledger does not take, the next tick records.
 func TestPausedTickWhileTheLedgerIsDown(t *testing.T) {
 	k := newTicker(t, nil)
 	k.record = func(activities.TicksInput) (activities.TickCounts, error) {
@@ -250,12 +250,12 @@ func TestPausedTickWhileTheLedgerIsDown(t *testing.T) {
 	}
 }
 
-// Due times without a run are counted once, when the ledger has them, and only ticks of a schedule measure their delay.
+// Ticks without a run are counted once, when the ledger has them, and only ticks of a schedule measure their delay.
 func TestTicksWithoutARunAreCounted(t *testing.T) {
 	metrics := newMetrics(t)
 	k := newTicker(t, metrics.Temporal)
 	k.decide = func(activities.TickInput) (activities.TickResult, error) {
-		return activities.TickResult{Nominal: due, Skipped: true, Recorded: activities.TickCounts{Skipped: 1, Missed: 7}}, nil
+		return activities.TickResult{Tick: tick, Skipped: true, Recorded: activities.TickCounts{Skipped: 1, Missed: 7}}, nil
 	}
 	if _, err := k.tick(t, tickInput(), lastResult()); err != nil {
 		t.Fatal(err)
@@ -266,7 +266,7 @@ func TestTicksWithoutARunAreCounted(t *testing.T) {
 	}
 }
 
-// RecordTicks tries until the ledger has the due times, and counts what was entered at the end.
+// RecordTicks tries until the ledger has the ticks, and counts what was entered at the end.
 func TestRecordTicksTriesUntilItIsDone(t *testing.T) {
 	metrics := newMetrics(t)
 	k := newTicker(t, metrics.Temporal)
@@ -277,7 +277,7 @@ func TestRecordTicksTriesUntilItIsDone(t *testing.T) {
 		}
 		return activities.TickCounts{Missed: 5, Paused: 1}, nil
 	}
-	in := activities.TicksInput{Ref: checkRef, Schedule: tickInput().Schedule, Anchor: due, Before: due.Add(time.Hour), SinceNewest: true}
+	in := activities.TicksInput{Ref: checkRef, Schedule: tickInput().Schedule, Start: tick, Before: tick.Add(time.Hour), SinceNewest: true}
 	k.env.ExecuteWorkflow(workflows.RecordTicks, in)
 	if err := k.env.GetWorkflowError(); err != nil || len(k.recorded) != 6 {
 		t.Fatalf("error %v after %d tries", err, len(k.recorded))

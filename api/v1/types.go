@@ -156,8 +156,8 @@ type WorkloadDetails struct {
 	OK bool `json:"OK"`
 	// Errors says what the last run found wrong, one text a fault.
 	Errors []string `json:"Errors"`
-	// RunDuration is the time from the start of the last run to its verdict, as a Go duration. Empty when the check
-	// itself gave no verdict.
+	// RunDuration is the time from the start of the last run to its outcome, as a Go duration. Empty when the check
+	// itself did not report.
 	RunDuration string `json:"RunDuration"`
 	// Namespace is the namespace of the check or job.
 	Namespace string `json:"Namespace"`

@@ -61,15 +61,15 @@ func chooser(runUUID, at string) (c choice, err error) {
 			return records.RunOf(ctx, ref, strings.ToLower(runUUID))
 		}, "run with that UUID"}, nil
 	case at != "":
-		due, err := time.Parse(time.RFC3339, at)
+		tick, err := time.Parse(time.RFC3339, at)
 		if err != nil {
 			return c, fmt.Errorf("--at: %q is not a time such as 2026-11-23T02:00:00Z", at)
 		}
-		if due.Nanosecond() == 0 { // the command records shows times without the fraction of the second
-			due = due.Add(time.Second - time.Microsecond)
+		if tick.Nanosecond() == 0 { // the command records shows times without the fraction of the second
+			tick = tick.Add(time.Second - time.Microsecond)
 		}
 		return choice{func(ctx context.Context, records *ledger.Ledger, ref check.Ref) (ledger.Record, bool, error) {
-			return records.RunAt(ctx, ref, due)
+			return records.RunAt(ctx, ref, tick)
 		}, "run that was due then or before"}, nil
 	}
 	return choice{func(ctx context.Context, records *ledger.Ledger, ref check.Ref) (ledger.Record, bool, error) {
@@ -94,7 +94,7 @@ func showEvidence(ctx context.Context, dsn, arg string, of choice, asJSON bool, 
 		if err != nil {
 			return err
 		}
-		if ok && (!found || a.Nominal.After(record.Nominal)) {
+		if ok && (!found || a.Tick.After(record.Tick)) {
 			record, found = a, true
 		}
 	}
@@ -144,8 +144,8 @@ func evidenceJSON(out io.Writer, record ledger.Record, pieces []ledger.Evidence)
 }
 
 func evidenceText(out io.Writer, a ledger.Record, pieces []ledger.Evidence) {
-	fmt.Fprintf(out, "%s %s/%s, due %s (%s): %s\n", a.Kind, a.Namespace, a.Name, a.Nominal.Format(time.RFC3339), a.Trigger, cmp.Or(string(a.Outcome), "running"))
-	fmt.Fprintf(out, "run %s, node %s, attempts %d, took %s\n", cmp.Or(a.WorkflowID, "-"), cmp.Or(a.Node, "-"), a.Attempts, between(a.Started, a.Judged))
+	fmt.Fprintf(out, "%s %s/%s, due %s (%s): %s\n", a.Kind, a.Namespace, a.Name, a.Tick.Format(time.RFC3339), a.Trigger, cmp.Or(string(a.Outcome), "running"))
+	fmt.Fprintf(out, "run %s, node %s, attempts %d, took %s\n", cmp.Or(a.WorkflowID, "-"), cmp.Or(a.Node, "-"), a.Attempts, between(a.Started, a.Concluded))
 	for _, text := range a.Errors {
 		fmt.Fprintf(out, "error: %s\n", printable([]byte(text)))
 	}

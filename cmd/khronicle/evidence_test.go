@@ -14,7 +14,7 @@ import (
 const evidenceRun = "3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"
 
 // ledgerWithEvidence is that of filledLedger with evidence of its failed run, and a later run that succeeded.
-func ledgerWithEvidence(t *testing.T) (dsn string, due time.Time) {
+func ledgerWithEvidence(t *testing.T) (dsn string, tick time.Time) {
 	t.Helper()
 	dsn = filledLedger(t)
 	kept, err := ledger.Open(t.Context(), dsn, ledger.Options{})
@@ -37,7 +37,7 @@ func ledgerWithEvidence(t *testing.T) (dsn string, due time.Time) {
 		}
 	}
 	fine := failed
-	fine.Outcome, fine.Errors, fine.Nominal, fine.WorkflowID = check.Succeeded, nil, failed.Nominal.Add(time.Minute+time.Millisecond), evidenceRun
+	fine.Outcome, fine.Errors, fine.Tick, fine.WorkflowID = check.Succeeded, nil, failed.Tick.Add(time.Minute+time.Millisecond), evidenceRun
 	fine.Attempts, fine.InfraFailures = 1, 0
 	if err := kept.Finish(t.Context(), fine); err != nil {
 		t.Fatal(err)
@@ -45,13 +45,13 @@ func ledgerWithEvidence(t *testing.T) (dsn string, due time.Time) {
 	if err := kept.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return dsn, failed.Nominal
+	return dsn, failed.Tick
 }
 
 func TestEvidence(t *testing.T) {
-	dsn, due := ledgerWithEvidence(t)
-	at := func(d time.Duration) []string { return []string{"shop/cart", "--at", due.Add(d).Format(time.RFC3339)} }
-	failed := []string{"KHCheck shop/cart, due " + due.Format(time.RFC3339) + " (schedule): failed\nrun w, node node-1, attempts 2, took 1.5s\nerror: broken\nsecond line\n"}
+	dsn, tick := ledgerWithEvidence(t)
+	at := func(d time.Duration) []string { return []string{"shop/cart", "--at", tick.Add(d).Format(time.RFC3339)} }
+	failed := []string{"KHCheck shop/cart, due " + tick.Format(time.RFC3339) + " (schedule): failed\nrun w, node node-1, attempts 2, took 1.5s\nerror: broken\nsecond line\n"}
 	fine := []string{": succeeded\nrun " + evidenceRun, "There is no evidence"}
 	tests := []struct {
 		name string
@@ -101,7 +101,7 @@ func TestEvidence(t *testing.T) {
 }
 
 func TestEvidenceAsJSON(t *testing.T) {
-	dsn, due := ledgerWithEvidence(t)
+	dsn, tick := ledgerWithEvidence(t)
 	isolate(t)
 	out, err := execute(t, "evidence", "shop/cart", "--ledger", dsn, "-o", "json")
 	if err != nil {
@@ -114,7 +114,7 @@ func TestEvidenceAsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &shown); err != nil {
 		t.Fatal(err)
 	}
-	if !shown.Record.Nominal.Equal(due) || len(shown.Evidence) != 4 {
+	if !shown.Record.Tick.Equal(tick) || len(shown.Evidence) != 4 {
 		t.Errorf("shown are %+v", shown)
 	}
 	if log := shown.Evidence[2]; log.Kind != "log" || log.Size != 100_000 || !strings.HasPrefix(log.Content, "one\x1b[31m\n") {

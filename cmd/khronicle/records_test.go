@@ -19,17 +19,17 @@ func filledLedger(t *testing.T) (dsn string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	due := time.Now().UTC().Truncate(time.Second).Add(-time.Minute)
+	tick := time.Now().UTC().Truncate(time.Second).Add(-time.Minute)
 	record := ledger.Record{
-		Key:  ledger.Key{CheckUID: "u", Trigger: check.TriggerSchedule, Nominal: due},
+		Key:  ledger.Key{CheckUID: "u", Trigger: check.TriggerSchedule, Tick: tick},
 		Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", Outcome: check.Failed, WorkflowID: "w", Attempts: 2, InfraFailures: 1, Node: "node-1",
-		Started: due.Add(40 * time.Millisecond), Judged: due.Add(1540 * time.Millisecond), Errors: []string{"broken\nsecond line"},
+		Started: tick.Add(40 * time.Millisecond), Concluded: tick.Add(1540 * time.Millisecond), Errors: []string{"broken\nsecond line"},
 	}
 	if err := kept.Finish(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
 	missed := ledger.Record{Key: record.Key, Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", Outcome: check.Missed}
-	missed.Nominal = due.Add(-time.Minute)
+	missed.Tick = tick.Add(-time.Minute)
 	if _, err := kept.RecordTicks(t.Context(), []ledger.Record{missed}); err != nil {
 		t.Fatal(err)
 	}

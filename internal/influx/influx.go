@@ -75,8 +75,8 @@ func newExporter(o Options, logger *slog.Logger, b bounds) (*Exporter, error) {
 }
 
 // Export takes in the outcome of a run, to be written soon. It returns at once.
-func (e *Exporter) Export(ref check.Ref, outcome check.Outcome) {
-	e.count(dropped, e.buffer.put(lines(ref, outcome))...)
+func (e *Exporter) Export(ref check.Ref, conclusion check.Conclusion) {
+	e.count(dropped, e.buffer.put(lines(ref, conclusion))...)
 }
 
 // Close writes what is left, for a bounded time, and ends the exporter. What is exported later is dropped.

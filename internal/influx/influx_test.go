@@ -20,16 +20,16 @@ import (
 )
 
 // at is the outcome of the n-th run, one every second.
-func at(n int) check.Outcome {
-	outcome := reported()
-	outcome.Judged = outcome.Judged.Add(time.Duration(n) * time.Second)
-	outcome.Started = outcome.Started.Add(time.Duration(n) * time.Second)
-	return outcome
+func at(n int) check.Conclusion {
+	conclusion := reported()
+	conclusion.Concluded = conclusion.Concluded.Add(time.Duration(n) * time.Second)
+	conclusion.Started = conclusion.Started.Add(time.Duration(n) * time.Second)
+	return conclusion
 }
 
 // key is the point of the n-th run that says whether it found nothing wrong.
 func key(n int) string {
-	return "dns.kube-system|Name=dns|Namespace=kube-system|value@" + at(n).Judged.Format(time.RFC3339Nano)
+	return "dns.kube-system|Name=dns|Namespace=kube-system|value@" + at(n).Concluded.Format(time.RFC3339Nano)
 }
 
 func TestExport(t *testing.T) {
@@ -211,11 +211,11 @@ func TestARefusedPointIsDroppedAlone(t *testing.T) {
 			e.Export(dns, at(0))
 			<-started // what follows waits, and is then one batch
 			for n := 1; n <= 9; n++ {
-				outcome := at(n)
+				conclusion := at(n)
 				if n == 4 {
-					outcome.Result, outcome.Errors = check.Failed, []string{"poison"}
+					conclusion.Outcome, conclusion.Errors = check.Failed, []string{"poison"}
 				}
-				e.Export(dns, outcome)
+				e.Export(dns, conclusion)
 			}
 			close(proceed)
 			e.Close()

@@ -15,28 +15,28 @@ import (
 const maxErrors = 4096
 
 // lines returns an outcome in InfluxDB's line protocol: one point that says whether the run found nothing wrong, and, if
-// the check itself gave the verdict, one for how long that took. They are the same, and so take each other's place in
+// the check itself reported, one for how long that took. They are the same, and so take each other's place in
 // InfluxDB, whoever sends them and however often.
-func lines(ref check.Ref, outcome check.Outcome) string {
+func lines(ref check.Ref, conclusion check.Conclusion) string {
 	status := int64(0)
-	if outcome.OK() {
+	if conclusion.OK() {
 		status = 1
 	}
 	name := ref.Name + "." + ref.Namespace
-	text := line(name, ref, outcome, status)
-	if outcome.Reported {
-		text += line("RunDuration."+name, ref, outcome, outcome.Judged.Sub(outcome.Started).Seconds())
+	text := line(name, ref, conclusion, status)
+	if conclusion.Reported {
+		text += line("RunDuration."+name, ref, conclusion, conclusion.Concluded.Sub(conclusion.Started).Seconds())
 	}
 	return text
 }
 
 // line returns one point. The type of value must stay what it is in Kuberhealthy: InfluxDB refuses a second one.
-func line(measurement string, ref check.Ref, outcome check.Outcome, value any) string {
+func line(measurement string, ref check.Ref, conclusion check.Conclusion, value any) string {
 	tags := map[string]string{"Namespace": ref.Namespace, "Name": ref.Name}
-	if found := tagValue(strings.Join(outcome.Errors, ",")); found != "" { // InfluxDB has no empty tags
+	if found := tagValue(strings.Join(conclusion.Errors, ",")); found != "" { // InfluxDB has no empty tags
 		tags["Errors"] = found
 	}
-	point := write.NewPoint(strings.ReplaceAll(measurement, " ", "_"), tags, map[string]any{"value": value}, outcome.Judged)
+	point := write.NewPoint(strings.ReplaceAll(measurement, " ", "_"), tags, map[string]any{"value": value}, conclusion.Concluded)
 	return write.PointToLineProtocol(point, time.Nanosecond)
 }
 

@@ -15,34 +15,34 @@ import (
 )
 
 var (
-	dns    = check.Ref{Kind: khv1.KHCheck, Namespace: "kube-system", Name: "dns", UID: "u-1", Generation: 3}
-	judged = time.Date(2026, 11, 22, 12, 0, 3, 250_000_000, time.UTC)
+	dns       = check.Ref{Kind: khv1.KHCheck, Namespace: "kube-system", Name: "dns", UID: "u-1", Generation: 3}
+	concluded = time.Date(2026, 11, 22, 12, 0, 3, 250_000_000, time.UTC)
 )
 
 // reported is the outcome of a run whose check reported those errors after 3.25 seconds.
-func reported(errors ...string) check.Outcome {
-	outcome := check.Outcome{
-		Result: check.Succeeded, Errors: errors, Reported: true, Node: "node-1", Started: judged.Add(-3250 * time.Millisecond), Judged: judged,
+func reported(errors ...string) check.Conclusion {
+	conclusion := check.Conclusion{
+		Outcome: check.Succeeded, Errors: errors, Reported: true, Node: "node-1", Started: concluded.Add(-3250 * time.Millisecond), Concluded: concluded,
 	}
 	if len(errors) > 0 {
-		outcome.Result = check.Failed
+		conclusion.Outcome = check.Failed
 	}
-	return outcome
+	return conclusion
 }
 
-func timedOut() check.Outcome {
-	outcome := check.NoReport(check.Observation{}).Outcome(dns)
-	outcome.Started, outcome.Judged = judged.Add(-time.Minute), judged
-	return outcome
+func timedOut() check.Conclusion {
+	conclusion := check.NoReport(check.Observation{}).Conclude(dns)
+	conclusion.Started, conclusion.Concluded = concluded.Add(-time.Minute), concluded
+	return conclusion
 }
 
 func TestLines(t *testing.T) {
 	const at = " 1795348803250000000\n"
 	tests := []struct {
-		name    string
-		ref     check.Ref
-		outcome check.Outcome
-		want    string
+		name       string
+		ref        check.Ref
+		conclusion check.Conclusion
+		want       string
 	}{
 		{
 			"passed", dns, reported(),
@@ -55,7 +55,7 @@ func TestLines(t *testing.T) {
 				`RunDuration.dns.kube-system,Errors=no\ answer\,slow,Name=dns,Namespace=kube-system value=3.25` + at,
 		},
 		{
-			"gave no verdict", dns, timedOut(),
+			"did not report", dns, timedOut(),
 			`dns.kube-system,Errors=Check\ execution\ error:\ kube-system/dns:\ timed\ out\ waiting\ for\ checker\ pod\ to\ report\ in,` +
 				"Name=dns,Namespace=kube-system value=0i" + at,
 		},
@@ -75,7 +75,7 @@ func TestLines(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, influx.Lines(tt.ref, tt.outcome)); diff != "" {
+			if diff := cmp.Diff(tt.want, influx.Lines(tt.ref, tt.conclusion)); diff != "" {
 				t.Errorf("lines differ (-want +got):\n%s", diff)
 			}
 		})
@@ -112,7 +112,7 @@ func TestLinesCarryAnyError(t *testing.T) {
 					tags[tag.Key] = tag.Value
 				}
 				want := map[string]string{"Name": "dns", "Namespace": "kube-system", "Errors": tt.want}
-				if diff := cmp.Diff(want, tags); diff != "" || len(point.FieldList()) != 1 || !point.Time().Equal(judged) {
+				if diff := cmp.Diff(want, tags); diff != "" || len(point.FieldList()) != 1 || !point.Time().Equal(concluded) {
 					t.Errorf("%d fields at %s; tags differ (-want +got):\n%.500s", len(point.FieldList()), point.Time(), diff)
 				}
 			}

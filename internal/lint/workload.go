@@ -64,14 +64,14 @@ func (o *object) times(w check.Workload) {
 	}
 }
 
-// shortest returns the least time between two due times of a schedule, among the first of a year.
+// shortest returns the least time between two ticks of a schedule, among the first of a year.
 func shortest(schedule check.Schedule) time.Duration {
 	const looks = 50
-	anchor := time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
-	at := schedule.Next(anchor, anchor)
+	start := time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
+	at := schedule.Next(start, start)
 	least := time.Duration(1<<63 - 1)
 	for range looks {
-		next := schedule.Next(anchor, at)
+		next := schedule.Next(start, at)
 		if !next.After(at) { // never again
 			break
 		}

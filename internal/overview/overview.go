@@ -39,7 +39,7 @@ type Row struct {
 	Name, State string
 	// LastRun is when its last outcome was recorded, zero if there is none.
 	LastRun time.Time
-	// Duration is how long the last run took to its verdict.
+	// Duration is how long the last run took to its outcome.
 	Duration string
 	// NextRun says when the next run is due, in words.
 	NextRun string
@@ -141,8 +141,8 @@ func (o workflowsOfChecks) add(info *workflowpb.WorkflowExecutionInfo) {
 	if namespace, name, ok := workflows.CheckOfSchedule(info.GetExecution().GetWorkflowId()); ok {
 		o.nextTick[namespace+"/"+name] = info.GetExecutionTime().AsTime()
 	}
-	if due, ok := workflows.DueOf(info.GetMemo()); ok && due.Ref.Kind == khv1.KHCheck {
-		o.running[due.Ref.String()] = true
+	if key, ok := workflows.RecordKeyOf(info.GetMemo()); ok && key.Ref.Kind == khv1.KHCheck {
+		o.running[key.Ref.String()] = true
 	}
 }
 

@@ -90,13 +90,13 @@ func scheduled(name string, status enumspb.WorkflowExecutionStatus, next time.Ti
 
 func runOf(t *testing.T, kind khv1.KHWorkload, name string) *workflowpb.WorkflowExecutionInfo {
 	t.Helper()
-	memo, err := converter.GetDefaultDataConverter().ToPayload(activities.Due{Ref: check.Ref{Kind: kind, Namespace: "shop", Name: name}})
+	memo, err := converter.GetDefaultDataConverter().ToPayload(activities.RecordKey{Ref: check.Ref{Kind: kind, Namespace: "shop", Name: name}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &workflowpb.WorkflowExecutionInfo{
 		Execution: &commonpb.WorkflowExecution{WorkflowId: "a-run-uuid"}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
-		Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoDue: memo}},
+		Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoRecordKey: memo}},
 	}
 }
 

@@ -32,7 +32,7 @@ func TestMetricsOfWorkflows(t *testing.T) {
 	tagged := m.Temporal.WithTags(map[string]string{"check": "ns/dns", "outcome": "succeeded"})
 	tagged.Counter("khronicle_runs").Inc(2)
 	tagged.Counter("khronicle_runs").Inc(1)
-	m.Temporal.WithTags(map[string]string{"check": "ns/dns"}).Timer("khronicle_run_verdict").Record(3 * time.Second)
+	m.Temporal.WithTags(map[string]string{"check": "ns/dns"}).Timer("khronicle_run_outcome").Record(3 * time.Second)
 	families := gather(t, m)
 
 	runs := families["khronicle_runs_total"]
@@ -47,11 +47,11 @@ func TestMetricsOfWorkflows(t *testing.T) {
 		t.Errorf("labels differ (-want +got):\n%s", diff)
 	}
 
-	verdict := families["khronicle_run_verdict_seconds"]
-	if verdict.GetType() != dto.MetricType_HISTOGRAM || len(verdict.GetMetric()) != 1 {
-		t.Fatalf("khronicle_run_verdict_seconds is %v, want a histogram; there are %v", verdict, families)
+	outcome := families["khronicle_run_outcome_seconds"]
+	if outcome.GetType() != dto.MetricType_HISTOGRAM || len(outcome.GetMetric()) != 1 {
+		t.Fatalf("khronicle_run_outcome_seconds is %v, want a histogram; there are %v", outcome, families)
 	}
-	histogram := verdict.GetMetric()[0].GetHistogram()
+	histogram := outcome.GetMetric()[0].GetHistogram()
 	if histogram.GetSampleCount() != 1 || histogram.GetSampleSum() != 3 {
 		t.Errorf("%d samples of %v seconds, want one of 3", histogram.GetSampleCount(), histogram.GetSampleSum())
 	}

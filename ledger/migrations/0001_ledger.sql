@@ -1,7 +1,7 @@
 -- One text for SQLite and PostgreSQL: keywords in double braces differ and are replaced (dialect.go).
 -- Times are microseconds since 1970 in UTC. Outcomes and triggers are the indexes of the lists in record.go.
 
--- The columns from last_nominal on are what the overview needs of each check. The transactions that close records keep
+-- The columns from last_tick on are what the overview needs of each check. The transactions that close records keep
 -- them: the key of the newest closed record, and the counts of all hours from day_since on. That is a full hour, no later
 -- than 24 hours before the newest closed record. So the overview reads one row for each check, and not 25.
 CREATE TABLE checks (
@@ -10,7 +10,7 @@ CREATE TABLE checks (
     kind             TEXT   NOT NULL,
     namespace        TEXT   NOT NULL,
     name             TEXT   NOT NULL,
-    last_nominal     BIGINT,
+    last_tick        BIGINT,
     last_trigger     SMALLINT,
     day_since        BIGINT NOT NULL DEFAULT 0,
     day_succeeded    BIGINT NOT NULL DEFAULT 0,
@@ -33,10 +33,10 @@ CREATE TABLE dictionary (
     word TEXT NOT NULL UNIQUE
 );
 
--- The *_after columns are microseconds after nominal: small numbers, which SQLite stores in few bytes.
+-- The *_after columns are microseconds after the tick: small numbers, which SQLite stores in few bytes.
 CREATE TABLE records (
     check_id          BIGINT   NOT NULL,
-    nominal           BIGINT   NOT NULL,
+    tick              BIGINT   NOT NULL,
     trigger           SMALLINT NOT NULL,
     outcome           SMALLINT NOT NULL,
     flaky             SMALLINT NOT NULL,
@@ -48,7 +48,7 @@ CREATE TABLE records (
     pod_created_after BIGINT,
     running_after     BIGINT,
     reported_after    BIGINT,
-    judged_after      BIGINT,
+    concluded_after   BIGINT,
     exited_after      BIGINT,
     recorded_after    BIGINT,
     queued            BIGINT,
@@ -61,22 +61,22 @@ CREATE TABLE records (
     run_id            {{bytes}},
     errors            TEXT,
     notes             TEXT,
-    PRIMARY KEY (check_id, nominal, trigger)
+    PRIMARY KEY (check_id, tick, trigger)
 ){{clustered}};
-CREATE INDEX records_open ON records (check_id, nominal, trigger) WHERE outcome = 0;
+CREATE INDEX records_open ON records (check_id, tick, trigger) WHERE outcome = 0;
 
 -- Evidence names its check by the UID, not by checks.id: it may come before the first record of the check.
 CREATE TABLE evidence (
     check_uid TEXT     NOT NULL,
-    nominal   BIGINT   NOT NULL,
+    tick      BIGINT   NOT NULL,
     trigger   SMALLINT NOT NULL,
     kind      TEXT     NOT NULL,
     name      TEXT     NOT NULL,
     size      BIGINT   NOT NULL,
     content   {{bytes}} NOT NULL,
-    PRIMARY KEY (check_uid, nominal, trigger, kind, name)
+    PRIMARY KEY (check_uid, tick, trigger, kind, name)
 );
-CREATE INDEX evidence_by_age ON evidence (nominal);
+CREATE INDEX evidence_by_age ON evidence (tick);
 
 -- Hours are read for all checks at once, days for one check at a time: hence the orders of the keys.
 CREATE TABLE hourly (

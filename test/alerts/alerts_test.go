@@ -62,7 +62,7 @@ func TestAlertsFire(t *testing.T) {
 	const infra = `khronicle_runs_total{check="ns/dns",workload="KHCheck",outcome="infra-failed",instance="w-1"}`
 	const missed = `khronicle_ticks_without_run_total{check="ns/dns",workload="KHCheck",outcome="missed",instance="w-1"}`
 	const skipped = `khronicle_ticks_without_run_total{check="ns/dns",workload="KHCheck",outcome="skipped",instance="w-1"}`
-	const spoiled = `khronicle_infra_failed_attempts_total{check="ns/dns",workload="KHCheck",instance="w-1"}`
+	const infraFailed = `khronicle_infra_failed_attempts_total{check="ns/dns",workload="KHCheck",instance="w-1"}`
 	const flaky = `khronicle_flaky_runs_total{check="ns/dns",workload="KHCheck",instance="w-1"}`
 	const stuck = `temporal_workflow_task_execution_failed_total{instance="w-1",workflow_type="CheckRun"}`
 	const began = `process_start_time_seconds{instance="w-1"}`
@@ -102,8 +102,8 @@ func TestAlertsFire(t *testing.T) {
 			infra + ` 1x30` + "\n" + began + ` 0x5 330x30`, 20, []string{`{check="ns/dns", workload="KHCheck"}`}},
 		{"one while scrapes failed for 20 minutes", "KhronicleRunsInfraFailed",
 			infra + ` 1x5 stale _x20 2x30` + "\n" + began + ` 0x5 stale _x20 0x30`, 30, []string{`{check="ns/dns", workload="KHCheck"}`}},
-		{"a scrape failed an hour ago", "KhronicleAttemptsInfraFailed", spoiled + ` 1x69 stale 1x90` + "\n" + began + ` 0x69 stale 0x90`, 130, nil},
-		{"the very first", "KhronicleAttemptsInfraFailed", spoiled + ` _x69 1x90`, 75, []string{`{check="ns/dns", workload="KHCheck"}`}},
+		{"a scrape failed an hour ago", "KhronicleAttemptsInfraFailed", infraFailed + ` 1x69 stale 1x90` + "\n" + began + ` 0x69 stale 0x90`, 130, nil},
+		{"the very first", "KhronicleAttemptsInfraFailed", infraFailed + ` _x69 1x90`, 75, []string{`{check="ns/dns", workload="KHCheck"}`}},
 		{"a scrape failed an hour ago", "KhronicleCheckFlaky", flaky + ` 1x69 stale 1x90`, 130, nil},
 		{"the very first", "KhronicleCheckFlaky", flaky + ` _x69 1x90`, 75, []string{`{check="ns/dns", workload="KHCheck"}`}},
 		{"a scrape failed 15 minutes ago", "KhronicleTicksMissed", missed + ` 1x9 stale 1x30`, 25, nil},

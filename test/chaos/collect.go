@@ -145,7 +145,7 @@ func (s *stack) allRanAfter(ctx context.Context, after time.Time) (ok bool, err 
 				return err
 			}
 			if slices.ContainsFunc(rows, func(r ledger.Record) bool {
-				return r.Trigger == khcheck.TriggerSchedule && r.Nominal.After(after) && r.Outcome != khcheck.Unfinished && r.WorkflowID != ""
+				return r.Trigger == khcheck.TriggerSchedule && r.Tick.After(after) && r.Outcome != khcheck.Unfinished && r.WorkflowID != ""
 			}) {
 				ran++
 			}
@@ -301,8 +301,8 @@ type execution struct {
 	id, runID       string
 	started, closed time.Time
 	// due is when a cron workflow began to tick, which is later than it was started.
-	due time.Time
-	in  workflows.ScheduledCheckInput
+	tick time.Time
+	in   workflows.ScheduledCheckInput
 	// isFirst is true for the first execution of a cron workflow.
 	isFirst bool
 	// result is nil when it did not complete.
@@ -316,12 +316,12 @@ func addTick(f *proof.Facts, e execution) {
 		return
 	}
 	began := e.started
-	if e.due.After(began) {
-		began = e.due
+	if e.tick.After(began) {
+		began = e.tick
 	}
 	tick := proof.Tick{ID: e.id, RunID: e.runID, Check: e.in.Ref.Name, Trigger: e.in.Trigger, Started: began, Closed: e.closed}
 	if e.result != nil {
-		tick.Decided, tick.Nominal, tick.Skipped = true, e.result.Nominal, e.result.Outcome == khcheck.Skipped
+		tick.Decided, tick.Tick, tick.Skipped = true, e.result.Tick, e.result.Outcome == khcheck.Skipped
 	}
 	if e.closed.IsZero() || e.closed.After(began) {
 		f.Ticks = append(f.Ticks, tick)
@@ -333,15 +333,15 @@ func addTick(f *proof.Facts, e execution) {
 		addSchedule(f, e.in, e.started.Truncate(time.Second))
 	}
 	if e.result != nil {
-		addSchedule(f, e.in, e.result.Anchor)
+		addSchedule(f, e.in, e.result.Start)
 	}
 }
 
-func addSchedule(f *proof.Facts, in workflows.ScheduledCheckInput, anchor time.Time) {
-	schedule := proof.Schedule{Spec: in.Schedule, Anchor: anchor}
+func addSchedule(f *proof.Facts, in workflows.ScheduledCheckInput, start time.Time) {
+	schedule := proof.Schedule{Spec: in.Schedule, Start: start}
 	for i := range f.Checks {
 		c := &f.Checks[i]
-		if c.Name == in.Ref.Name && !slices.ContainsFunc(c.Schedules, func(s proof.Schedule) bool { return s.Spec == schedule.Spec && s.Anchor.Equal(schedule.Anchor) }) {
+		if c.Name == in.Ref.Name && !slices.ContainsFunc(c.Schedules, func(s proof.Schedule) bool { return s.Spec == schedule.Spec && s.Start.Equal(schedule.Start) }) {
 			c.Schedules = append(c.Schedules, schedule)
 		}
 	}
@@ -359,7 +359,7 @@ func (s *stack) execution(ctx context.Context, w *workflowpb.WorkflowExecutionIn
 		id: w.GetExecution().GetWorkflowId(), runID: w.GetExecution().GetRunId(), started: w.GetStartTime().AsTime(), closed: closeTime(w),
 	}
 	if at := w.GetExecutionTime(); at != nil {
-		e.due = at.AsTime()
+		e.tick = at.AsTime()
 	}
 	first, last, err := s.ends(ctx, w)
 	if err != nil {
@@ -388,11 +388,11 @@ func (s *stack) run(ctx context.Context, w *workflowpb.WorkflowExecutionInfo) (p
 	if err := decode(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in); err != nil {
 		return run, err
 	}
-	run.Check, run.UID, run.Trigger, run.Due = in.Ref.Name, string(in.Ref.UID), in.Trigger, in.Due
+	run.Check, run.UID, run.Trigger, run.Tick = in.Ref.Name, string(in.Ref.UID), in.Trigger, in.Tick
 	if completed := last.GetWorkflowExecutionCompletedEventAttributes(); completed != nil {
 		var result workflows.CheckRunResult
 		err := decode(completed.GetResult(), &result)
-		run.Outcome, run.Waited = &result.Outcome, result.Unrecorded != nil && result.Unrecorded.Record != nil
+		run.Conclusion, run.Waited = &result.Conclusion, result.Unrecorded != nil && result.Unrecorded.Record != nil
 		return run, err
 	}
 	return run, nil

@@ -61,23 +61,23 @@ func TestAddTick(t *testing.T) {
 	start := time.Date(2030, 4, 1, 12, 0, 0, 0, time.UTC)
 	in := workflows.ScheduledCheckInput{Ref: check.Ref{Name: "cart"}, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{RunInterval: "10s"}}
 	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
-	result := func(seconds float64, outcome check.Result) *workflows.ScheduledCheckResult {
-		return &workflows.ScheduledCheckResult{Anchor: start, Nominal: at(seconds), Outcome: outcome}
+	result := func(seconds float64, outcome check.Outcome) *workflows.ScheduledCheckResult {
+		return &workflows.ScheduledCheckResult{Start: start, Tick: at(seconds), Outcome: outcome}
 	}
 	f := &proof.Facts{Checks: []proof.Check{{Name: "cart"}}}
 	for _, e := range []execution{
-		{runID: "1", started: at(0.5), due: at(10), closed: at(11), in: in, isFirst: true, result: result(10, "")},
-		{runID: "2", started: at(11), due: at(20), closed: at(21), in: in, result: result(20, check.Skipped)},
-		{runID: "3", started: at(21), due: at(30), closed: at(22), in: in}, // ended before it was due
-		{runID: "4", started: at(21), due: at(30), in: in},
+		{runID: "1", started: at(0.5), tick: at(10), closed: at(11), in: in, isFirst: true, result: result(10, "")},
+		{runID: "2", started: at(11), tick: at(20), closed: at(21), in: in, result: result(20, check.Skipped)},
+		{runID: "3", started: at(21), tick: at(30), closed: at(22), in: in}, // ended before it was due
+		{runID: "4", started: at(21), tick: at(30), in: in},
 	} {
 		addTick(f, e)
 	}
-	if diff := cmp.Diff([]proof.Schedule{{Spec: in.Schedule, Anchor: start}}, f.Checks[0].Schedules); diff != "" {
+	if diff := cmp.Diff([]proof.Schedule{{Spec: in.Schedule, Start: start}}, f.Checks[0].Schedules); diff != "" {
 		t.Errorf("schedules, -want +got:\n%s", diff)
 	}
-	tick := proof.Tick{RunID: "1", Check: "cart", Trigger: check.TriggerSchedule, Started: at(10), Closed: at(11), Decided: true, Nominal: at(10)}
-	skipped := proof.Tick{RunID: "2", Check: "cart", Trigger: check.TriggerSchedule, Started: at(20), Closed: at(21), Decided: true, Nominal: at(20), Skipped: true}
+	tick := proof.Tick{RunID: "1", Check: "cart", Trigger: check.TriggerSchedule, Started: at(10), Closed: at(11), Decided: true, Tick: at(10)}
+	skipped := proof.Tick{RunID: "2", Check: "cart", Trigger: check.TriggerSchedule, Started: at(20), Closed: at(21), Decided: true, Tick: at(20), Skipped: true}
 	open := proof.Tick{RunID: "4", Check: "cart", Trigger: check.TriggerSchedule, Started: at(30)}
 	if diff := cmp.Diff([]proof.Tick{tick, skipped, open}, f.Ticks); diff != "" {
 		t.Errorf("ticks, -want +got:\n%s", diff)

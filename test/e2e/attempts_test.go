@@ -100,7 +100,7 @@ func TestNodeDrain(t *testing.T) {
 	if _, err := under.kubebox("kubectl", "uncordon", "kubebox"); err != nil {
 		t.Fatal(err)
 	}
-	spoiled, attempts := 0, 0
+	infraFailed, attempts := 0, 0
 	for n := range checks {
 		records := awaitRecords(t, kept, khv1.KHCheck, namespace, name(n), 2*time.Minute, "the first run", closedFirst)
 		a := records[len(records)-1]
@@ -110,11 +110,11 @@ func TestNodeDrain(t *testing.T) {
 		if !strings.Contains(strings.Join(a.Notes, "\n"), "attempt 1 was repeated: infra-failed: Check execution error: pod deleted expectedly (on kubebox)") {
 			t.Errorf("notes of %s are %q", name(n), a.Notes)
 		}
-		spoiled, attempts = spoiled+a.InfraFailures, attempts+a.Attempts
+		infraFailed, attempts = infraFailed+a.InfraFailures, attempts+a.Attempts
 		if state := awaitState(t, namespace, name(n), 5*time.Second, "an outcome", anyState); !state.OK {
 			t.Errorf("%s is shown as failed: %q", name(n), state.Errors)
 		}
 	}
-	t.Logf("drain: %d lines of kubectl name an eviction; %d runs with %d attempts, %d of them ended by the platform; none failed", evicted, checks, attempts, spoiled)
+	t.Logf("drain: %d lines of kubectl name an eviction; %d runs with %d attempts, %d of them ended by the platform; none failed", evicted, checks, attempts, infraFailed)
 	workerCounts(t, "khronicle_infra_failed_attempts_total", namespace, "drained-0")
 }

@@ -131,7 +131,7 @@ func startRuns(t *testing.T, reportDelay string) (namespace string, uuids map[st
 	t.Helper()
 	namespace = newNamespace(t)
 	for i := range inFlight {
-		c := demoCheck(namespace, fmt.Sprintf("run-%d", i), env{"REPORT_DELAY": reportDelay, "REPORT_ERRORS": fmt.Sprintf("verdict of run-%d", i)})
+		c := demoCheck(namespace, fmt.Sprintf("run-%d", i), env{"REPORT_DELAY": reportDelay, "REPORT_ERRORS": fmt.Sprintf("outcome of run-%d", i)})
 		c.Spec.Timeout = "2m"
 		apply(t, c)
 	}
@@ -148,7 +148,7 @@ func everyRunHasItsOutcome(t *testing.T, namespace string, uuids map[string]stri
 	t.Helper()
 	for name, uuid := range uuids {
 		state := awaitState(t, namespace, name, within, "an outcome", anyState)
-		if want := "verdict of " + name; state.CurrentUUID != uuid || strings.Join(state.Errors, "|") != want {
+		if want := "outcome of " + name; state.CurrentUUID != uuid || strings.Join(state.Errors, "|") != want {
 			t.Errorf("%s shows %q of run %s, want %q of run %s", name, state.Errors, state.CurrentUUID, want, uuid)
 		}
 	}

@@ -55,7 +55,7 @@ func has(t *testing.T, evidence map[string]string, piece string, parts ...string
 }
 
 // closedRecord waits for the one record of a check that ends with this outcome.
-func closedRecord(t *testing.T, kept *ledger.Ledger, namespace, name string, outcome check.Result) ledger.Record {
+func closedRecord(t *testing.T, kept *ledger.Ledger, namespace, name string, outcome check.Outcome) ledger.Record {
 	t.Helper()
 	return awaitRecords(t, kept, khv1.KHCheck, namespace, name, time.Minute, "one, "+string(outcome), func(records []ledger.Record) bool {
 		return len(records) == 1 && records[0].Outcome == outcome
@@ -136,7 +136,7 @@ func TestEvidenceOfACrash(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), "=== log 1/check (the end: ") || !strings.Contains(string(out), numbers[len(numbers)-1]) {
 		t.Errorf("khronicle evidence: %v\n%.2000s", err, out)
 	}
-	for _, args := range [][]string{{"--run", a.WorkflowID}, {"--at", a.Nominal.Format(time.RFC3339)}} {
+	for _, args := range [][]string{{"--run", a.WorkflowID}, {"--at", a.Tick.Format(time.RFC3339)}} {
 		out, err := exec.Command(show.Path, append(append(show.Args[1:], args...), "-o", "json")...).Output()
 		var shown struct {
 			Evidence []struct{ Kind, Content string }

@@ -169,7 +169,7 @@ func TestHeartbeat(t *testing.T) {
 		return len(records) == 1 && records[0].Outcome != check.Unfinished
 	})[0]
 	if lost := "Check execution error: " + namespace + "/doomed: the run was lost: Temporal has no record of it any more"; doomed.Outcome != check.InfraFailed ||
-		len(doomed.Errors) != 1 || doomed.Errors[0] != lost || doomed.WorkflowID != runUUID || !doomed.Judged.IsZero() || doomed.Recorded.Sub(doomed.Started) < lostAfter {
+		len(doomed.Errors) != 1 || doomed.Errors[0] != lost || doomed.WorkflowID != runUUID || !doomed.Concluded.IsZero() || doomed.Recorded.Sub(doomed.Started) < lostAfter {
 		t.Errorf("record is %s, want that of a lost run", describe(doomed))
 	}
 	if strings.Contains(roleLog(t, "worker"), outside.URL) || strings.Contains(roleLog(t, "worker"), runUUID) {

@@ -55,7 +55,7 @@ func describe(records ...ledger.Record) string {
 		if a.Outcome == check.Unfinished {
 			outcome = "not finished"
 		}
-		fmt.Fprintf(&lines, "\n\t%s of %s: %s", a.Trigger, a.Nominal.Format(clock), outcome)
+		fmt.Fprintf(&lines, "\n\t%s of %s: %s", a.Trigger, a.Tick.Format(clock), outcome)
 		for _, at := range []struct {
 			what string
 			time time.Time
@@ -84,7 +84,7 @@ func TestRecordsOfRuns(t *testing.T) {
 	if a.Outcome != check.Failed || a.Trigger != check.TriggerFirst || len(a.Errors) != 1 || a.Errors[0] != "broken" {
 		t.Errorf("record is %s", describe(a))
 	}
-	times := []time.Time{a.Nominal, a.Started, a.PodCreated.Add(time.Second), a.Reported, a.Recorded} // Kubernetes has whole seconds
+	times := []time.Time{a.Tick, a.Started, a.PodCreated.Add(time.Second), a.Reported, a.Recorded} // Kubernetes has whole seconds
 	for i, at := range times {
 		if at.IsZero() || i > 0 && at.Before(times[i-1]) {
 			t.Errorf("times are not in order: %v", times)
@@ -127,7 +127,7 @@ func TestEveryDueTickHasOneRecord(t *testing.T) {
 	if err := under.ready(time.Minute, "worker", "starter", "reportapi"); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]check.Result{"busy": check.Skipped, "quick": check.Missed} {
+	for name, want := range map[string]check.Outcome{"busy": check.Skipped, "quick": check.Missed} {
 		before := awaitRecords(t, kept, khv1.KHCheck, namespace, name, 60*time.Second, "any", func([]ledger.Record) bool { return true })
 		more := countOf(before, check.Succeeded) + 3
 		records := awaitRecords(t, kept, khv1.KHCheck, namespace, name, 90*time.Second, "three more runs, and "+string(want)+" ticks",
@@ -155,7 +155,7 @@ func TestADeletedCheckOwesNoRecord(t *testing.T) {
 		return countOf(records, check.Succeeded) >= 2 && records[0].Outcome == check.Unfinished
 	}
 	awaitRecords(t, kept, khv1.KHCheck, namespace, "doomed", 60*time.Second, "two runs, and a third that goes on", running)
-	time.Sleep(interval + interval/2) // due times that the run keeps from others: this is what is tested
+	time.Sleep(interval + interval/2) // ticks that the run keeps from others: this is what is tested
 	if err := under.kube.checks(namespace).Delete(t.Context(), "doomed", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestADeletedCheckOwesNoRecord(t *testing.T) {
 	records := awaitRecords(t, kept, khv1.KHCheck, namespace, "doomed", 10*time.Second, "all closed", func(records []ledger.Record) bool {
 		return countOf(records, check.Unfinished) == 0
 	})
-	if behind := deleted.Sub(records[0].Nominal); behind > interval || records[0].Outcome != check.Skipped {
+	if behind := deleted.Sub(records[0].Tick); behind > interval || records[0].Outcome != check.Skipped {
 		t.Errorf("the last record is %s, %s before the deletion, want a tick that was skipped at most %s before", describe(records[0]), behind, interval)
 	}
 	if countOf(records, check.Canceled) != 1 || countOf(records, check.Missed) != 0 {
@@ -176,7 +176,7 @@ func TestADeletedCheckOwesNoRecord(t *testing.T) {
 	checkGrid(t, "doomed", ticksOf(records), interval)
 }
 
-func countOf(records []ledger.Record, outcome check.Result) int {
+func countOf(records []ledger.Record, outcome check.Outcome) int {
 	n := 0
 	for _, a := range records {
 		if a.Outcome == outcome {
@@ -206,11 +206,11 @@ func settledOf(records []ledger.Record) []ledger.Record {
 // there twice.
 func checkGrid(t *testing.T, name string, ticks []ledger.Record, interval time.Duration) {
 	t.Helper()
-	counts := map[check.Result]int{}
+	counts := map[check.Outcome]int{}
 	for i, a := range ticks {
 		counts[a.Outcome]++
-		if i > 0 && ticks[i-1].Nominal.Sub(a.Nominal) != interval {
-			t.Errorf("%s: from %s (%s) to %s (%s) there is no record, or one too many", name, a.Nominal, a.Outcome, ticks[i-1].Nominal, ticks[i-1].Outcome)
+		if i > 0 && ticks[i-1].Tick.Sub(a.Tick) != interval {
+			t.Errorf("%s: from %s (%s) to %s (%s) there is no record, or one too many", name, a.Tick, a.Outcome, ticks[i-1].Tick, ticks[i-1].Outcome)
 		}
 	}
 	t.Logf("%s: %d ticks, %v", name, len(ticks), counts)

@@ -181,7 +181,7 @@ func TestScheduleRunsAtOnceAndByTheClock(t *testing.T) {
 	})
 }
 
-func TestNoRunUUIDIsShownBeforeItsVerdict(t *testing.T) {
+func TestNoRunUUIDIsShownBeforeItsOutcome(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
 	apply(t, demoCheck(namespace, "secret", env{"REPORT_DELAY": "5s"}))

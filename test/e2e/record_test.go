@@ -106,10 +106,10 @@ func TestRecordHistories(t *testing.T) {
 		apply(t, busy)
 		saveTick(t, "ScheduledCheck-skipped", workflows.ScheduledCheckID(namespace, "busy"), 2)
 		edit(t, namespace, "schedule", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true })
-		time.Sleep(7 * time.Second) // due times of a suspended check
+		time.Sleep(7 * time.Second) // ticks of a suspended check
 		edit(t, namespace, "schedule", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = false })
 		var gap string
-		eventually(t, time.Minute, "the due times of the suspension are recorded", func() (bool, string) {
+		eventually(t, time.Minute, "the ticks of the suspension are recorded", func() (bool, string) {
 			closed := closedRuns(t, fmt.Sprintf("WorkflowType = 'RecordTicks' AND KhNamespace = '%s' AND ExecutionStatus = 'Completed'", namespace))
 			if len(closed) > 0 {
 				gap = closed[0].GetExecution().GetWorkflowId()

@@ -46,17 +46,17 @@ func withoutGap(t *testing.T, ticks []ledger.Record, interval, next time.Duratio
 		if i == 0 {
 			continue
 		}
-		before := ticks[i-1].Nominal
-		switch step := tick.Nominal.Sub(before); {
-		case before.Before(began) && tick.Nominal.After(began):
+		before := ticks[i-1].Tick
+		switch step := tick.Tick.Sub(before); {
+		case before.Before(began) && tick.Tick.After(began):
 			if left := began.Sub(before); left > interval+time.Second {
 				t.Errorf("the last tick of the old schedule is at %s, %s before the new one began: ticks are missing", before, left)
 			}
-			if left := tick.Nominal.Sub(began); left > next+time.Second {
-				t.Errorf("the first tick of the new schedule is at %s, %s after it began: ticks are missing", tick.Nominal, left)
+			if left := tick.Tick.Sub(began); left > next+time.Second {
+				t.Errorf("the first tick of the new schedule is at %s, %s after it began: ticks are missing", tick.Tick, left)
 			}
-		case tick.Nominal.Before(began) && step != interval, !tick.Nominal.Before(began) && step != next:
-			t.Errorf("from %s (%s) to %s (%s) there is no record, or one too many", before, ticks[i-1].Outcome, tick.Nominal, tick.Outcome)
+		case tick.Tick.Before(began) && step != interval, !tick.Tick.Before(began) && step != next:
+			t.Errorf("from %s (%s) to %s (%s) there is no record, or one too many", before, ticks[i-1].Outcome, tick.Tick, tick.Outcome)
 		}
 	}
 }
@@ -74,21 +74,21 @@ func TestTicksOfASuspendedCheck(t *testing.T) {
 	})
 	edit(t, namespace, "sleeper", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true })
 	suspended := time.Now()
-	time.Sleep(4 * interval) // due times of a suspended check: this is what is tested
+	time.Sleep(4 * interval) // ticks of a suspended check: this is what is tested
 	edit(t, namespace, "sleeper", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = false })
 	records := awaitRecords(t, kept, khv1.KHCheck, namespace, "sleeper", 40*time.Second, "runs after it", func(records []ledger.Record) bool {
 		firsts, ticks := firstsOf(records), scheduledOf(records)
 		ranAfter := func(tick ledger.Record) bool {
-			return tick.Outcome == check.Succeeded && tick.Nominal.After(firsts[1].Nominal)
+			return tick.Outcome == check.Succeeded && tick.Tick.After(firsts[1].Tick)
 		}
 		return len(firsts) == 2 && countOf(ticks, check.Paused) >= 3 && slices.ContainsFunc(ticks, ranAfter)
 	})
-	resumed := firstsOf(records)[1].Nominal
+	resumed := firstsOf(records)[1].Tick
 	var before, during []ledger.Record
 	for _, tick := range scheduledOf(records) {
 		switch {
-		case tick.Nominal.After(resumed):
-		case tick.Nominal.Before(suspended):
+		case tick.Tick.After(resumed):
+		case tick.Tick.Before(suspended):
 			before = append(before, tick)
 		default:
 			during = append(during, tick)
@@ -96,7 +96,7 @@ func TestTicksOfASuspendedCheck(t *testing.T) {
 	}
 	for _, tick := range during[1:] { // the first one may belong to a run that was in flight
 		if tick.Outcome != check.Paused {
-			t.Errorf("tick at %s is %s, want paused", tick.Nominal, tick.Outcome)
+			t.Errorf("tick at %s is %s, want paused", tick.Tick, tick.Outcome)
 		}
 	}
 	withoutGap(t, append(before, during...), interval, interval, suspended)
@@ -128,12 +128,12 @@ func TestEditLeavesNoTickWithoutRecord(t *testing.T) {
 	records := awaitRecords(t, kept, khv1.KHCheck, namespace, "edited", time.Minute, "a tick of the new schedule that ran", func(records []ledger.Record) bool {
 		firsts, ticks := firstsOf(records), scheduledOf(records)
 		ranAfter := func(tick ledger.Record) bool {
-			return tick.Outcome == check.Succeeded && tick.Nominal.After(firsts[1].Nominal)
+			return tick.Outcome == check.Succeeded && tick.Tick.After(firsts[1].Tick)
 		}
 		return len(firsts) == 2 && slices.ContainsFunc(ticks, ranAfter) && countOf(ticks, check.Missed) > 0
 	})
 	ticks := scheduledOf(records)
-	withoutGap(t, ticks, interval, next, firstsOf(records)[1].Nominal)
+	withoutGap(t, ticks, interval, next, firstsOf(records)[1].Tick)
 	if n := countOf(ticks, check.Missed); n < 3 {
 		t.Errorf("%d ticks were missed, want those of ten seconds", n)
 	}
@@ -164,7 +164,7 @@ func TestEverythingDown(t *testing.T) {
 	eventually(t, time.Minute, "no check runs, and none is due at once", func() (bool, string) {
 		for n := range checks {
 			newest := scheduledOf(awaitRecords(t, kept, khv1.KHCheck, namespace, name(n), time.Second, "any", func([]ledger.Record) bool { return true }))
-			if last := newest[len(newest)-1]; last.Outcome == check.Unfinished || time.Since(last.Nominal) > interval*7/10 {
+			if last := newest[len(newest)-1]; last.Outcome == check.Unfinished || time.Since(last.Tick) > interval*7/10 {
 				return false, describe(last)
 			}
 		}
@@ -224,9 +224,9 @@ func TestEverythingDown(t *testing.T) {
 		var overdue []ledger.Record // runs that began at once, for a tick of the outage
 		for _, a := range scheduledOf(records) {
 			switch {
-			case a.Nominal.After(down.Add(interval)) && a.Nominal.Before(up.Add(-interval)) && a.Outcome != check.Missed && a.WorkflowID == "":
-				t.Errorf("%s: tick at %s, in the outage, is %s", name(n), a.Nominal, a.Outcome)
-			case a.Nominal.After(down) && a.Nominal.Before(up) && a.WorkflowID != "" && a.Started.After(down.Add(*outage)):
+			case a.Tick.After(down.Add(interval)) && a.Tick.Before(up.Add(-interval)) && a.Outcome != check.Missed && a.WorkflowID == "":
+				t.Errorf("%s: tick at %s, in the outage, is %s", name(n), a.Tick, a.Outcome)
+			case a.Tick.After(down) && a.Tick.Before(up) && a.WorkflowID != "" && a.Started.After(down.Add(*outage)):
 				overdue = append(overdue, a)
 			}
 			if a.Outcome == check.Missed {

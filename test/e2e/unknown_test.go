@@ -32,14 +32,14 @@ func TestCheckThatSilentlyStopsIsUnknown(t *testing.T) {
 		open := openWorkflows(t, namespace)
 		return len(open) == 0, fmt.Sprint(open)
 	})
-	due := awaitedFrom(t, namespace, "silent").By
-	if left := time.Until(due); left < 0 || left > 75*time.Second { // 30 s, the interval, the timeout, the grace of 30 s
+	tick := awaitedFrom(t, namespace, "silent").By
+	if left := time.Until(tick); left < 0 || left > 75*time.Second { // 30 s, the interval, the timeout, the grace of 30 s
 		t.Fatalf("the next outcome is due in %s", left)
 	}
-	eventually(t, time.Until(due)+5*time.Second, "the check is unknown", func() (bool, string) {
+	eventually(t, time.Until(tick)+5*time.Second, "the check is unknown", func() (bool, string) {
 		ok, saw := shownAs(t, namespace, "silent", true)
-		if ok && time.Now().Before(due) {
-			t.Fatalf("unknown before %s: %s", due, saw)
+		if ok && time.Now().Before(tick) {
+			t.Fatalf("unknown before %s: %s", tick, saw)
 		}
 		return ok, saw
 	})

@@ -181,9 +181,9 @@ func TestWireAnyReplica(t *testing.T) {
 	namespace := newNamespace(t)
 	runUUID := openRun(t, namespace, "shared").Labels["kuberhealthy-run-id"]
 	first := report(`{"OK":false,"Errors":["first"]}`)
-	send(t, second, "first verdict to the second replica", first, runUUID, http.StatusOK)
+	send(t, second, "first outcome to the second replica", first, runUUID, http.StatusOK)
 	send(t, reportAddress, "the same to the first replica", first, runUUID, http.StatusOK)
-	send(t, second, "another verdict", report(`{"OK":true}`), runUUID, http.StatusOK)
+	send(t, second, "another outcome", report(`{"OK":true}`), runUUID, http.StatusOK)
 	if err := under.kube.core.CoreV1().Pods(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestWireAnyReplica(t *testing.T) {
 	for _, address := range []string{second, reportAddress} {
 		send(t, address, "after the end, to "+address, report(`{"OK":true}`), runUUID, http.StatusBadRequest)
 	}
-	awaitState(t, namespace, "shared", time.Second, "the first verdict", func(s khv1.WorkloadDetails) bool {
+	awaitState(t, namespace, "shared", time.Second, "the first outcome", func(s khv1.WorkloadDetails) bool {
 		return len(s.Errors) == 1 && s.Errors[0] == "first"
 	})
 }
@@ -225,12 +225,12 @@ func TestWireRepeated(t *testing.T) {
 	pod := awaitPod(t, namespace, "talkative", corev1.PodRunning)
 	runUUID := pod.Labels["kuberhealthy-run-id"]
 	first := report(`{"OK":false,"Errors":["first"]}`)
-	send(t, reportAddress, "first verdict", first, runUUID, http.StatusOK)
+	send(t, reportAddress, "first outcome", first, runUUID, http.StatusOK)
 	send(t, reportAddress, "D9 the same again", first, runUUID, http.StatusOK)
-	send(t, reportAddress, "D14 another verdict", report(`{"OK":true}`), runUUID, http.StatusOK)
+	send(t, reportAddress, "D14 another outcome", report(`{"OK":true}`), runUUID, http.StatusOK)
 	settled(t, runUUID)
 	send(t, reportAddress, "D10 after the end", report(`{"OK":true}`), runUUID, http.StatusBadRequest)
-	state := awaitState(t, namespace, "talkative", time.Second, "the first verdict", func(s khv1.WorkloadDetails) bool {
+	state := awaitState(t, namespace, "talkative", time.Second, "the first outcome", func(s khv1.WorkloadDetails) bool {
 		return len(s.Errors) == 1 && s.Errors[0] == "first"
 	})
 	if state.CurrentUUID != runUUID {

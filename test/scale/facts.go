@@ -29,15 +29,15 @@ const (
 type facts struct {
 	// runs of each check, by namespace/name.
 	runs map[string][]measure.Run
-	// grids of the checks.
-	grids map[string]measure.Grid
+	// schedules of the checks.
+	schedules map[string]measure.Schedule
 	// lag is the time from the moment at which the server wanted to start a tick to the start of its run.
 	lag []time.Duration
 }
 
 // collect reads the executions of the window, and the first one of each schedule.
 func (s *stack) collect(ctx context.Context, from, until time.Time) (facts, error) {
-	f := facts{runs: map[string][]measure.Run{}, grids: map[string]measure.Grid{}}
+	f := facts{runs: map[string][]measure.Run{}, schedules: map[string]measure.Schedule{}}
 	query := fmt.Sprintf("WorkflowType = 'CheckRun' AND StartTime >= '%s'", from.UTC().Format(time.RFC3339Nano))
 	err := s.list(ctx, query, func(e *workflowpb.WorkflowExecutionInfo) {
 		key := attribute(e, attributeNamespace) + "/" + attribute(e, attributeCheck)
@@ -61,7 +61,7 @@ func (s *stack) collect(ctx context.Context, from, until time.Time) (facts, erro
 		}
 	})
 	for key, started := range starts {
-		f.grids[key] = measure.GridOf(started, s.interval)
+		f.schedules[key] = measure.ScheduleOf(started, s.interval)
 		f.lag = append(f.lag, measure.Lags(ticks[key], f.runs[key], s.interval)...)
 	}
 	return f, err
@@ -70,8 +70,8 @@ func (s *stack) collect(ctx context.Context, from, until time.Time) (facts, erro
 // ticks are those of all checks in the window.
 func (f facts) ticks(from, until time.Time) measure.Ticks {
 	var all measure.Ticks
-	for key, grid := range f.grids {
-		all.Add(grid.Match(f.runs[key], from, until))
+	for key, schedule := range f.schedules {
+		all.Add(schedule.Match(f.runs[key], from, until))
 	}
 	return all
 }

@@ -94,7 +94,7 @@ func (s *stack) records(ctx context.Context) (map[string][]measure.Record, error
 			for _, row := range rows {
 				if row.Trigger == check.TriggerSchedule {
 					key := row.Namespace + "/" + row.Name
-					all[key] = append(all[key], measure.Record{Due: row.Nominal, Run: row.WorkflowID, Outcome: string(row.Outcome)})
+					all[key] = append(all[key], measure.Record{Tick: row.Tick, Run: row.WorkflowID, Outcome: string(row.Outcome)})
 				}
 			}
 		}
@@ -103,12 +103,12 @@ func (s *stack) records(ctx context.Context) (map[string][]measure.Record, error
 	return all, err
 }
 
-// recordedBetween is how many closed records there are of due times between two times.
+// recordedBetween is how many closed records there are of ticks between two times.
 func (s *stack) recordedBetween(ctx context.Context, from, to time.Time) (n int, err error) {
 	all, err := s.records(ctx)
 	for _, records := range all {
 		for _, r := range records {
-			if !r.Due.Before(from) && r.Due.Before(to) && r.Outcome != "" {
+			if !r.Tick.Before(from) && r.Tick.Before(to) && r.Outcome != "" {
 				n++
 			}
 		}
@@ -116,7 +116,7 @@ func (s *stack) recordedBetween(ctx context.Context, from, to time.Time) (n int,
 	return n, err
 }
 
-// judgeHang waits until the records are there, and compares them with the due times and the runs.
+// judgeHang waits until the records are there, and compares them with the ticks and the runs.
 func (s *stack) judgeHang(ctx context.Context, h hang, from, until time.Time) (*measure.Hang, error) {
 	progress("waiting until all records are there")
 	result := &measure.Hang{Seconds: h.to.Sub(h.from).Seconds(), Hung: h.recorded}
@@ -136,8 +136,8 @@ func (s *stack) judgeHang(ctx context.Context, h hang, from, until time.Time) (*
 		}
 	}
 	var ticks measure.Ticks
-	for key, grid := range f.grids {
-		ticks.Add(grid.MatchDue(f.runs[key], h.from, h.to))
+	for key, schedule := range f.schedules {
+		ticks.Add(schedule.MatchTicks(f.runs[key], h.from, h.to))
 	}
 	result.Due, result.Started, result.OnTime = ticks.Due, ticks.Started, ticks.OnTime(onTime)
 	result.Lateness = measure.QuantilesOf(ticks.Lateness)
@@ -146,20 +146,20 @@ func (s *stack) judgeHang(ctx context.Context, h hang, from, until time.Time) (*
 
 func (s *stack) compare(ctx context.Context, f facts, from, until time.Time) (all measure.Records, err error) {
 	records, err := s.records(ctx)
-	for key, grid := range f.grids {
-		all.Add(grid.Compare(key, records[key], f.runs[key], from, until))
+	for key, schedule := range f.schedules {
+		all.Add(schedule.Compare(key, records[key], f.runs[key], from, until))
 	}
 	return all, err
 }
 
-// scheduledRun is what a CheckRun of a schedule says of itself; others have no due time.
+// scheduledRun is what a CheckRun of a schedule says of itself; others have no tick.
 func scheduledRun(e *workflowpb.WorkflowExecutionInfo) measure.Run {
 	run := measure.Run{
 		ID: e.GetExecution().GetWorkflowId(), Start: e.GetStartTime().AsTime(), Outcome: attribute(e, attributeOutcome),
 		Succeeded: attribute(e, attributeOutcome) == succeeded,
 	}
-	if due, ok := workflows.DueOf(e.GetMemo()); ok && due.Trigger == check.TriggerSchedule {
-		run.Due = due.At
+	if key, ok := workflows.RecordKeyOf(e.GetMemo()); ok && key.Trigger == check.TriggerSchedule {
+		run.Tick = key.Tick
 	}
 	return run
 }

@@ -143,8 +143,8 @@ func (s *stack) result(ctx context.Context, idle, window span, did played) (*mea
 	if err != nil {
 		return nil, err
 	}
-	if len(f.grids) != s.checks {
-		return nil, fmt.Errorf("list of schedules in Temporal: %d checks, want %d", len(f.grids), s.checks)
+	if len(f.schedules) != s.checks {
+		return nil, fmt.Errorf("list of schedules in Temporal: %d checks, want %d", len(f.schedules), s.checks)
 	}
 	ticks := f.ticks(from, until)
 	r := &measure.Result{

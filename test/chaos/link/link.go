@@ -154,7 +154,7 @@ func (l *Link) pass() {
 // parcel is a part of what one side says, and when the other may hear it. One without content is the end.
 type parcel struct {
 	content []byte
-	due     time.Time
+	tick    time.Time
 }
 
 // underway is how many parcels may be on a slow link: so many that it is slow, but not narrow.
@@ -173,7 +173,7 @@ func (l *Link) pump(to, from net.Conn) {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			parcels <- parcel{due: l.due()}
+			parcels <- parcel{tick: l.due()}
 			return
 		case err != nil:
 			reset(to)
@@ -196,7 +196,7 @@ func (l *Link) deliver(to, from net.Conn, parcels <-chan parcel) {
 		if broken {
 			continue
 		}
-		time.Sleep(time.Until(p.due))
+		time.Sleep(time.Until(p.tick))
 		l.pass()
 		if len(p.content) == 0 {
 			_ = to.(*net.TCPConn).CloseWrite() // it may be closed

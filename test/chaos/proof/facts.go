@@ -38,10 +38,10 @@ type Check struct {
 	Schedules []Schedule
 }
 
-// Schedule is a grid of due times.
+// Schedule is the ticks of a check.
 type Schedule struct {
-	Spec   check.ScheduleSpec
-	Anchor time.Time
+	Spec  check.ScheduleSpec
+	Start time.Time
 }
 
 // Run is a CheckRun in Temporal.
@@ -49,12 +49,12 @@ type Run struct {
 	// ID is the run UUID.
 	ID, Check, UID  string
 	Trigger         check.Trigger
-	Due             time.Time
+	Tick            time.Time
 	Started, Closed time.Time
 	// Status is Temporal's; "Completed" is the only one that is right.
 	Status string
 	// Outcome is the result, where there is one.
-	Outcome *check.Outcome
+	Conclusion *check.Conclusion
 	// Waited is true when the ledger did not take the record at the end of the run.
 	Waited bool
 }
@@ -65,9 +65,9 @@ type Tick struct {
 	ID, RunID, Check string
 	Trigger          check.Trigger
 	Started, Closed  time.Time
-	// Decided is true when it ended in order. Then Nominal is the due time that it decided, and Skipped what.
+	// Decided is true when it ended in order. Then Tick is the scheduled time that it decided, and Skipped what.
 	Decided bool
-	Nominal time.Time
+	Tick    time.Time
 	Skipped bool
 }
 
@@ -86,8 +86,8 @@ type Rule string
 
 // The rules.
 const (
-	// Grid: each check has exactly one schedule, whose due times can be read.
-	Grid Rule = "grid"
+	// OneSchedule: each check has exactly one schedule, whose ticks can be read.
+	OneSchedule Rule = "one-schedule"
 	// Unrecorded: each due tick has a row.
 	Unrecorded Rule = "unrecorded"
 	// Surplus: each row of a schedule is a due tick, and none is there twice.
@@ -114,7 +114,7 @@ const (
 	StrangerPod Rule = "stranger-pod"
 	// LostReport: a report that was answered 200 is the outcome.
 	LostReport Rule = "lost-report"
-	// Guessed: no verdict of a check that no pod gave.
+	// Guessed: no outcome of a check that no pod gave.
 	Guessed Rule = "guessed"
 	// Unexplained: each other failure is what the pod did, or is explained by a fault.
 	Unexplained Rule = "unexplained"
@@ -135,7 +135,7 @@ const (
 
 // Rules are all of them.
 var Rules = []Rule{
-	Grid, Unrecorded, Surplus, Open, NoRun, NoRow, TwoRuns, Overlap, Undone, Broken, OtherResult, TwoPods, StrangerPod, LostReport, Guessed,
+	OneSchedule, Unrecorded, Surplus, Open, NoRun, NoRow, TwoRuns, Overlap, Undone, Broken, OtherResult, TwoPods, StrangerPod, LostReport, Guessed,
 	Unexplained, FalseSkip, FalseMiss, WrongState, BadLedger, BadLog, NotSettled, LeftBehind,
 }
 

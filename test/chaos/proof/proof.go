@@ -29,7 +29,7 @@ type Figure struct {
 func Prove(f Facts) Result {
 	p := newProver(f)
 	for _, c := range f.Checks {
-		p.grid(c)
+		p.schedule(c)
 		p.state(c)
 	}
 	for _, row := range f.Rows {
@@ -103,24 +103,24 @@ func (p *prover) violated(rule Rule, format string, args ...any) {
 // at is how times are written: with the date left out, as all of them are of one run.
 func at(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
-// grid compares the rows of a check with its due times.
-func (p *prover) grid(c Check) {
+// schedule compares the rows of a check with its ticks.
+func (p *prover) schedule(c Check) {
 	// When the chaos is over the checks are suspended, by schedules of their own.
-	schedules := slices.DeleteFunc(slices.Clone(c.Schedules), func(s Schedule) bool { return s.Anchor.After(p.Ended) })
+	schedules := slices.DeleteFunc(slices.Clone(c.Schedules), func(s Schedule) bool { return s.Start.After(p.Ended) })
 	if len(schedules) != 1 {
-		p.violated(Grid, "%s has %d schedules, want 1: %v", c.Name, len(schedules), schedules)
+		p.violated(OneSchedule, "%s has %d schedules, want 1: %v", c.Name, len(schedules), schedules)
 		return
 	}
 	schedule, err := check.ParseSchedule(schedules[0].Spec)
 	if err != nil {
-		p.violated(Grid, "%s: %v", c.Name, err)
+		p.violated(OneSchedule, "%s: %v", c.Name, err)
 		return
 	}
-	anchor := schedules[0].Anchor
-	seen := p.rowsOnGrid(c, func(t time.Time) bool {
-		return schedule.Next(anchor, t.Add(-time.Microsecond)).Sub(t) < time.Microsecond
+	start := schedules[0].Start
+	seen := p.rowsOfTicks(c, func(t time.Time) bool {
+		return schedule.Next(start, t.Add(-time.Microsecond)).Sub(t) < time.Microsecond
 	})
-	for t := range schedule.Between(anchor, anchor, p.Ended) {
+	for t := range schedule.Between(start, start, p.Ended) {
 		if p.due++; !seen[t.UnixMicro()] {
 			p.violated(Unrecorded, "%s was due at %s and has no row for that", c.Name, at(t))
 		}
@@ -136,21 +136,21 @@ func (p *prover) grid(c Check) {
 	}
 }
 
-// rowsOnGrid returns the times, in microseconds, of which a check has rows, and looks whether each is a due time and has one row.
-func (p *prover) rowsOnGrid(c Check, due func(time.Time) bool) map[int64]bool {
+// rowsOfTicks returns the times, in microseconds, of which a check has rows, and looks whether each is a tick and has one row.
+func (p *prover) rowsOfTicks(c Check, due func(time.Time) bool) map[int64]bool {
 	seen := map[int64]bool{}
 	for _, row := range p.rows[c.Name] {
-		if row.Trigger != check.TriggerSchedule || row.Outcome == check.Paused && row.Nominal.After(p.Ended) {
+		if row.Trigger != check.TriggerSchedule || row.Outcome == check.Paused && row.Tick.After(p.Ended) {
 			continue
 		}
 		if row.Outcome == check.Paused {
-			p.violated(Grid, "%s is paused at %s, when it was not suspended", c.Name, at(row.Nominal))
+			p.violated(OneSchedule, "%s is paused at %s, when it was not suspended", c.Name, at(row.Tick))
 		}
-		nominal := row.Nominal.UnixMicro()
-		if !due(row.Nominal) || seen[nominal] || row.CheckUID != c.UID {
-			p.violated(Surplus, "%s has a row at %s (%s), which is no due time of it, or a second one for it", c.Name, at(row.Nominal), row.Outcome)
+		tick := row.Tick.UnixMicro()
+		if !due(row.Tick) || seen[tick] || row.CheckUID != c.UID {
+			p.violated(Surplus, "%s has a row at %s (%s), which is no tick of it, or a second one for it", c.Name, at(row.Tick), row.Outcome)
 		}
-		seen[nominal] = true
+		seen[tick] = true
 	}
 	return seen
 }
@@ -192,14 +192,14 @@ func (p *prover) row(row ledger.Record) {
 		p.skipped(row)
 	case check.Missed:
 		p.missed(row)
-	case check.Paused: // grid looks whether it was
+	case check.Paused: // schedule looks whether it was
 	default:
 		p.ran(row)
 	}
 }
 
 func describe(row ledger.Record) string {
-	text := fmt.Sprintf("%s, %s tick of %s, started %s: %s", row.Name, row.Trigger, at(row.Nominal), at(row.Started), row.Outcome)
+	text := fmt.Sprintf("%s, %s tick of %s, started %s: %s", row.Name, row.Trigger, at(row.Tick), at(row.Started), row.Outcome)
 	if len(row.Errors) > 0 {
 		text += fmt.Sprintf(" %q", row.Errors)
 	}
@@ -230,15 +230,15 @@ func (p *prover) skipped(row ledger.Record) {
 	p.violated(FalseSkip, "%s, although no run was open from %s to %s, when that was decided", describe(row), at(tick.Started), at(tick.Closed))
 }
 
-// decided finds the tick that decided the due time of a row. Whoever decides twice, after a death, may decide a later one the
+// decided finds the tick that decided the tick of a row. Whoever decides twice, after a death, may decide a later one the
 // second time; and a tick that was ended meanwhile has no result.
 func (p *prover) decided(row ledger.Record) (Tick, bool) {
 	for _, tick := range p.ticks[row.Name] {
 		switch {
 		case tick.Trigger != check.TriggerSchedule:
-		case tick.Decided && tick.Nominal.UnixMicro() >= row.Nominal.UnixMicro(),
-			!tick.Decided && (tick.Closed.IsZero() || tick.Closed.After(row.Nominal.Add(-rounding))):
-			return tick, !tick.Started.After(row.Nominal.Add(pickUp))
+		case tick.Decided && tick.Tick.UnixMicro() >= row.Tick.UnixMicro(),
+			!tick.Decided && (tick.Closed.IsZero() || tick.Closed.After(row.Tick.Add(-rounding))):
+			return tick, !tick.Started.After(row.Tick.Add(pickUp))
 		}
 	}
 	return Tick{}, false
@@ -247,13 +247,13 @@ func (p *prover) decided(row ledger.Record) (Tick, bool) {
 // missed looks whether really nobody decided, and why.
 func (p *prover) missed(row ledger.Record) {
 	for _, tick := range p.ticks[row.Name] {
-		if tick.Decided && tick.Trigger == row.Trigger && tick.Nominal.UnixMicro() == row.Nominal.UnixMicro() {
+		if tick.Decided && tick.Trigger == row.Trigger && tick.Tick.UnixMicro() == row.Tick.UnixMicro() {
 			p.violated(FalseMiss, "%s, although it was decided between %s and %s", describe(row), at(tick.Started), at(tick.Closed))
 			return
 		}
 	}
 	// When the chaos is over, the checks are suspended: a tick of that very moment belongs to neither schedule.
-	if row.Nominal.Before(p.Ended) && !p.explains("missed", engine, row.Nominal.Add(-rounding), row.Nominal.Add(pickUp)) {
+	if row.Tick.Before(p.Ended) && !p.explains("missed", engine, row.Tick.Add(-rounding), row.Tick.Add(pickUp)) {
 		p.violated(Unexplained, "%s, and no fault explains that nobody was there", describe(row))
 	}
 }
@@ -268,12 +268,12 @@ func (p *prover) ran(row ledger.Record) {
 	case !ok:
 		p.violated(NoRun, "%s, but Temporal has no such run", describe(row))
 		return
-	case run.Outcome != nil && (run.Outcome.Result != row.Outcome || !sameTexts(run.Outcome.Errors, row.Errors)):
-		p.violated(OtherResult, "%s, but the run's own result is %s %q", describe(row), run.Outcome.Result, run.Outcome.Errors)
-	case run.Due.UnixMicro() != row.Nominal.UnixMicro() || run.UID != row.CheckUID:
-		p.violated(OtherResult, "%s, but the run was due at %s for check %s", describe(row), at(run.Due), run.UID)
+	case run.Conclusion != nil && (run.Conclusion.Outcome != row.Outcome || !sameTexts(run.Conclusion.Errors, row.Errors)):
+		p.violated(OtherResult, "%s, but the run's own result is %s %q", describe(row), run.Conclusion.Outcome, run.Conclusion.Errors)
+	case run.Tick.UnixMicro() != row.Tick.UnixMicro() || run.UID != row.CheckUID:
+		p.violated(OtherResult, "%s, but the run was due at %s for check %s", describe(row), at(run.Tick), run.UID)
 	}
-	p.verdict(row, run)
+	p.compareOutcome(row, run)
 }
 
 // runs looks at the runs that Temporal has.
@@ -284,15 +284,15 @@ func (p *prover) runs() {
 	}
 	ticks := map[string]string{}
 	for _, run := range p.Runs {
-		if run.Status != "Completed" || run.Outcome == nil {
-			p.violated(Broken, "run %s of %s, due at %s, has ended as %s", run.ID, run.Check, at(run.Due), run.Status)
+		if run.Status != "Completed" || run.Conclusion == nil {
+			p.violated(Broken, "run %s of %s, due at %s, has ended as %s", run.ID, run.Check, at(run.Tick), run.Status)
 		}
 		if !rows[run.ID] {
-			p.violated(NoRow, "run %s of %s, due at %s, has no row", run.ID, run.Check, at(run.Due))
+			p.violated(NoRow, "run %s of %s, due at %s, has no row", run.ID, run.Check, at(run.Tick))
 		}
-		key := fmt.Sprintf("%s %s %d", run.UID, run.Trigger, run.Due.UnixMicro())
+		key := fmt.Sprintf("%s %s %d", run.UID, run.Trigger, run.Tick.UnixMicro())
 		if other, twice := ticks[key]; twice {
-			p.violated(TwoRuns, "%s, due at %s, has the runs %s and %s", run.Check, at(run.Due), other, run.ID)
+			p.violated(TwoRuns, "%s, due at %s, has the runs %s and %s", run.Check, at(run.Tick), other, run.ID)
 		}
 		ticks[key] = run.ID
 	}
@@ -303,17 +303,17 @@ func (p *prover) decisions() {
 	skipped := map[string]bool{}
 	for _, row := range p.Rows {
 		if row.Outcome == check.Skipped {
-			skipped[fmt.Sprintf("%s %d", row.Name, row.Nominal.UnixMicro())] = true
+			skipped[fmt.Sprintf("%s %d", row.Name, row.Tick.UnixMicro())] = true
 		}
 	}
 	for _, tick := range p.Ticks {
 		run, ran := p.byRun[tick.RunID]
 		switch {
 		case !tick.Decided:
-		case tick.Skipped && (ran || !skipped[fmt.Sprintf("%s %d", tick.Check, tick.Nominal.UnixMicro())]):
-			p.violated(Undone, "%s was due at %s and skipped, but has no row that says so", tick.Check, at(tick.Nominal))
-		case !tick.Skipped && (!ran || run.Due.UnixMicro() != tick.Nominal.UnixMicro()):
-			p.violated(Undone, "%s was due at %s and not skipped, but has no run %s of that time", tick.Check, at(tick.Nominal), tick.RunID)
+		case tick.Skipped && (ran || !skipped[fmt.Sprintf("%s %d", tick.Check, tick.Tick.UnixMicro())]):
+			p.violated(Undone, "%s was due at %s and skipped, but has no row that says so", tick.Check, at(tick.Tick))
+		case !tick.Skipped && (!ran || run.Tick.UnixMicro() != tick.Tick.UnixMicro()):
+			p.violated(Undone, "%s was due at %s and not skipped, but has no run %s of that time", tick.Check, at(tick.Tick), tick.RunID)
 		}
 	}
 	for _, runs := range p.runsOf {

@@ -20,21 +20,21 @@ const (
 	uid      = "uid-of-cart"
 )
 
-var anchor = time.Date(2030, 4, 1, 12, 0, 0, 0, time.UTC)
+var start = time.Date(2030, 4, 1, 12, 0, 0, 0, time.UTC)
 
 // scene builds the facts of one check, step by step.
 type scene struct{ proof.Facts }
 
-// tick returns the nth due time.
-func tick(n int) time.Time { return anchor.Add(time.Duration(n) * interval) }
+// tick returns the nth tick.
+func tick(n int) time.Time { return start.Add(time.Duration(n) * interval) }
 
 // honest are the facts of a check with a first run and four ticks, of which nothing is wrong: one failed by its own report, one
 // was skipped because the one before it took too long, and one found a report twice.
 func honest() *scene {
 	s := &scene{}
 	s.Ended = tick(4).Add(interval / 2)
-	s.Checks = []proof.Check{{Name: "cart", UID: uid, Schedules: []proof.Schedule{{Spec: check.ScheduleSpec{RunInterval: interval.String()}, Anchor: anchor}}}}
-	s.reported("run-0", check.TriggerFirst, anchor, 2*time.Second)
+	s.Checks = []proof.Check{{Name: "cart", UID: uid, Schedules: []proof.Schedule{{Spec: check.ScheduleSpec{RunInterval: interval.String()}, Start: start}}}}
+	s.reported("run-0", check.TriggerFirst, start, 2*time.Second)
 	s.reported("run-1", check.TriggerSchedule, tick(1), 3*time.Second, "broken")
 	s.reported("run-2", check.TriggerSchedule, tick(2), 11*time.Second)
 	s.nothing(3, check.Skipped)
@@ -47,42 +47,42 @@ func honest() *scene {
 const millisecond = time.Millisecond
 
 // run adds a run that began a moment after it was due, and its row.
-func (s *scene) run(id string, trigger check.Trigger, due time.Time, took time.Duration, outcome check.Outcome) {
-	began := due.Add(50 * millisecond)
-	outcome.Started, outcome.Judged = began.Add(millisecond), began.Add(took)
+func (s *scene) run(id string, trigger check.Trigger, tick time.Time, took time.Duration, conclusion check.Conclusion) {
+	began := tick.Add(50 * millisecond)
+	conclusion.Started, conclusion.Concluded = began.Add(millisecond), began.Add(took)
 	s.Runs = append(s.Runs, proof.Run{
-		ID: id, Check: "cart", UID: uid, Trigger: trigger, Due: due, Started: began, Closed: began.Add(took + time.Second), Status: "Completed", Outcome: &outcome,
+		ID: id, Check: "cart", UID: uid, Trigger: trigger, Tick: tick, Started: began, Closed: began.Add(took + time.Second), Status: "Completed", Conclusion: &conclusion,
 	})
-	s.Ticks = append(s.Ticks, decided(trigger, id, due, false))
+	s.Ticks = append(s.Ticks, decided(trigger, id, tick, false))
 	row := ledger.Record{
-		Key: ledger.Key{CheckUID: uid, Trigger: trigger, Nominal: due.Truncate(time.Microsecond)}, Name: "cart", WorkflowID: id,
-		Outcome: outcome.Result, Errors: outcome.Errors, Notes: outcome.Notes, Started: outcome.Started.Truncate(time.Microsecond), Judged: outcome.Judged,
+		Key: ledger.Key{CheckUID: uid, Trigger: trigger, Tick: tick.Truncate(time.Microsecond)}, Name: "cart", WorkflowID: id,
+		Outcome: conclusion.Outcome, Errors: conclusion.Errors, Notes: conclusion.Notes, Started: conclusion.Started.Truncate(time.Microsecond), Concluded: conclusion.Concluded,
 	}
-	if outcome.Reported {
-		row.Reported = outcome.Judged
+	if conclusion.Reported {
+		row.Reported = conclusion.Concluded
 	}
 	s.Rows = append(s.Rows, row)
 }
 
 // reported adds a run whose pod reported, and was answered 200, after a time.
-func (s *scene) reported(id string, trigger check.Trigger, due time.Time, took time.Duration, errs ...string) {
-	outcome := check.Outcome{Result: check.Succeeded, Errors: errs, Reported: true}
+func (s *scene) reported(id string, trigger check.Trigger, tick time.Time, took time.Duration, errs ...string) {
+	conclusion := check.Conclusion{Outcome: check.Succeeded, Errors: errs, Reported: true}
 	if len(errs) > 0 {
-		outcome.Result = check.Failed
+		conclusion.Outcome = check.Failed
 	}
-	s.run(id, trigger, due, took, outcome)
-	began := due.Add(time.Second)
+	s.run(id, trigger, tick, took, conclusion)
+	began := tick.Add(time.Second)
 	s.Journals = append(s.Journals, []journal.Line{
-		{At: began, Kind: journal.Start, Pod: "pod of " + id, Run: id, Deadline: due.Add(timeout), Text: "pass after 1s"},
-		{At: due.Add(took), Kind: journal.Sending, Report: 1, OK: len(errs) == 0, Errors: errs},
-		{At: due.Add(took + 10*millisecond), Kind: journal.Answered, Report: 1, Status: 200},
-		{At: due.Add(took + 20*millisecond), Kind: journal.End, Text: "done"},
+		{At: began, Kind: journal.Start, Pod: "pod of " + id, Run: id, Deadline: tick.Add(timeout), Text: "pass after 1s"},
+		{At: tick.Add(took), Kind: journal.Sending, Report: 1, OK: len(errs) == 0, Errors: errs},
+		{At: tick.Add(took + 10*millisecond), Kind: journal.Answered, Report: 1, Status: 200},
+		{At: tick.Add(took + 20*millisecond), Kind: journal.End, Text: "done"},
 	})
 }
 
-// failed adds a run without a report. Its pod did what the lines say, at times counted from the due time.
-func (s *scene) failed(id string, n int, took time.Duration, result check.Result, text string, lines ...journal.Line) {
-	s.run(id, check.TriggerSchedule, tick(n), took, check.Outcome{Result: result, Errors: []string{"Check execution error: chaos/cart: " + text}})
+// failed adds a run without a report. Its pod did what the lines say, at times counted from the tick.
+func (s *scene) failed(id string, n int, took time.Duration, outcome check.Outcome, text string, lines ...journal.Line) {
+	s.run(id, check.TriggerSchedule, tick(n), took, check.Conclusion{Outcome: outcome, Errors: []string{"Check execution error: chaos/cart: " + text}})
 	for i := range lines {
 		lines[i].At = tick(n).Add(lines[i].At.Sub(time.Time{}))
 	}
@@ -93,24 +93,24 @@ func (s *scene) failed(id string, n int, took time.Duration, result check.Result
 }
 
 // decided is a tick that decided at once.
-func decided(trigger check.Trigger, runID string, due time.Time, skipped bool) proof.Tick {
+func decided(trigger check.Trigger, runID string, tick time.Time, skipped bool) proof.Tick {
 	return proof.Tick{
-		ID: "tick", RunID: runID, Check: "cart", Trigger: trigger, Started: due.Add(40 * millisecond), Closed: due.Add(90 * millisecond),
-		Decided: true, Nominal: due, Skipped: skipped,
+		ID: "tick", RunID: runID, Check: "cart", Trigger: trigger, Started: tick.Add(40 * millisecond), Closed: tick.Add(90 * millisecond),
+		Decided: true, Tick: tick, Skipped: skipped,
 	}
 }
 
-// nothing adds a due time without a run. A skipped one was decided.
-func (s *scene) nothing(n int, outcome check.Result) {
+// nothing adds a tick without a run. A skipped one was decided.
+func (s *scene) nothing(n int, outcome check.Outcome) {
 	if outcome == check.Skipped {
 		s.Ticks = append(s.Ticks, decided(check.TriggerSchedule, fmt.Sprintf("none-%d", n), tick(n), true))
 	}
 	s.Rows = append(s.Rows, ledger.Record{
-		Key: ledger.Key{CheckUID: uid, Trigger: check.TriggerSchedule, Nominal: tick(n).Truncate(time.Microsecond)}, Name: "cart", Outcome: outcome,
+		Key: ledger.Key{CheckUID: uid, Trigger: check.TriggerSchedule, Tick: tick(n).Truncate(time.Microsecond)}, Name: "cart", Outcome: outcome,
 	})
 }
 
-// fault adds one that lasted for a second, at a time counted from the due time of a tick.
+// fault adds one that lasted for a second, at a time counted from a tick.
 func (s *scene) fault(kind fault.Kind, target fault.Target, n int, after time.Duration) {
 	from := tick(n).Add(after)
 	s.Faults = append(s.Faults, fault.Window{Fault: fault.Fault{Kind: kind, Target: target}, From: from, To: from.Add(time.Second)})
@@ -133,7 +133,7 @@ func (s *scene) stateOfLast() {
 	s.States = []proof.State{{Check: "cart", OK: last.Outcome == check.Succeeded, Errors: last.Errors, RunStarted: last.Started}}
 }
 
-// after is a line at a time after the due time.
+// after is a line at a time after the tick.
 func after(d time.Duration, kind journal.Kind) journal.Line {
 	return journal.Line{At: time.Time{}.Add(d), Kind: kind, Report: 1}
 }
@@ -177,12 +177,12 @@ func TestHonestFacts(t *testing.T) {
 			s.Ticks[3].Started, s.Ticks[3].Closed = tick(3).Add(6*time.Second), tick(3).Add(7*time.Second)
 			s.Runs[2].Closed = tick(3).Add(6500 * millisecond)
 		},
-		"a tick was decided twice, and the second time for the next due time": func(s *scene) {
+		"a tick was decided twice, and the second time for the next tick": func(s *scene) {
 			s.Ticks = slices.Delete(s.Ticks, 3, 4)
 			s.Ticks[3].Started = tick(3)
 		},
 		"a tick was ended before it had a result": func(s *scene) {
-			s.Ticks[3].Decided, s.Ticks[3].Nominal = false, time.Time{}
+			s.Ticks[3].Decided, s.Ticks[3].Tick = false, time.Time{}
 		},
 		"a run waited for its turn to start a pod": func(s *scene) {
 			s.failed("run-5", 5, timeout+6*time.Second, check.TimedOut, unseen)
@@ -291,7 +291,7 @@ func (s *scene) stayed(until time.Duration) {
 	said := []string{"Check execution error: chaos/cart: " + noExit}
 	row, run := s.row(len(s.Rows)-1), &s.Runs[len(s.Runs)-1]
 	row.Outcome, row.Errors, row.Notes = check.TimedOut, said, []string{"before the deadline the check reported: succeeded []"}
-	run.Outcome.Result, run.Outcome.Errors, run.Closed = check.TimedOut, said, tick(5).Add(timeout+time.Second)
+	run.Conclusion.Outcome, run.Conclusion.Errors, run.Closed = check.TimedOut, said, tick(5).Add(timeout+time.Second)
 	last := &s.Journals[len(s.Journals)-1]
 	(*last)[3] = journal.Line{At: tick(5).Add(until), Kind: journal.Alive}
 	s.grow(5)
@@ -305,21 +305,21 @@ func TestEachRuleIsProved(t *testing.T) {
 		rule   proof.Rule
 		also   []proof.Rule // what cannot be had without
 	}{
-		{"no schedule", func(s *scene) { s.Checks[0].Schedules = nil }, proof.Grid, nil},
+		{"no schedule", func(s *scene) { s.Checks[0].Schedules = nil }, proof.OneSchedule, nil},
 		{"a second schedule", func(s *scene) {
 			c := &s.Checks[0]
-			c.Schedules = append(c.Schedules, proof.Schedule{Spec: c.Schedules[0].Spec, Anchor: anchor.Add(time.Second)})
-		}, proof.Grid, nil},
-		{"a schedule that cannot be read", func(s *scene) { s.Checks[0].Schedules[0].Spec.RunInterval = "often" }, proof.Grid, nil},
+			c.Schedules = append(c.Schedules, proof.Schedule{Spec: c.Schedules[0].Spec, Start: start.Add(time.Second)})
+		}, proof.OneSchedule, nil},
+		{"a schedule that cannot be read", func(s *scene) { s.Checks[0].Schedules[0].Spec.RunInterval = "often" }, proof.OneSchedule, nil},
 		{"a tick without a row", func(s *scene) { s.Rows = slices.Delete(s.Rows, 3, 4) }, proof.Unrecorded, []proof.Rule{proof.Undone}},
 		{"the last tick without a row", func(s *scene) { s.Ended = tick(5).Add(time.Second) }, proof.Unrecorded, nil},
 		{"no row of the first run", func(s *scene) { s.Rows = slices.Delete(s.Rows, 0, 1) }, proof.Unrecorded, []proof.Rule{proof.NoRow}},
 		{
-			"a row beside the grid", func(s *scene) { s.row(3).Nominal = s.row(3).Nominal.Add(2 * time.Millisecond) }, proof.Surplus,
+			"a row beside the schedule", func(s *scene) { s.row(3).Tick = s.row(3).Tick.Add(2 * time.Millisecond) }, proof.Surplus,
 			[]proof.Rule{proof.Unrecorded, proof.Undone, proof.FalseSkip},
 		},
 		{
-			"a row before the grid", func(s *scene) { s.row(3).Nominal = anchor }, proof.Surplus,
+			"a row before the schedule", func(s *scene) { s.row(3).Tick = start }, proof.Surplus,
 			[]proof.Rule{proof.Unrecorded, proof.Undone, proof.FalseSkip},
 		},
 		{"a row twice", func(s *scene) { s.Rows = append(s.Rows, *s.row(3)) }, proof.Surplus, nil},
@@ -328,21 +328,21 @@ func TestEachRuleIsProved(t *testing.T) {
 		{"an open row", func(s *scene) { s.row(3).Outcome = check.Unfinished }, proof.Open, []proof.Rule{proof.Undone}},
 		{"a row of a run that Temporal does not have", func(s *scene) { s.row(4).WorkflowID = "run-9" }, proof.NoRun, []proof.Rule{proof.NoRow, proof.WrongState}},
 		{"a run without a row", func(s *scene) { s.row(4).WorkflowID = "" }, proof.NoRow, []proof.Rule{proof.NoRun, proof.WrongState}},
-		{"two runs of a tick", func(s *scene) { s.Runs[3].Due = s.Runs[2].Due }, proof.TwoRuns, []proof.Rule{proof.OtherResult, proof.Undone}},
+		{"two runs of a tick", func(s *scene) { s.Runs[3].Tick = s.Runs[2].Tick }, proof.TwoRuns, []proof.Rule{proof.OtherResult, proof.Undone}},
 		{"a run that began while another was open", func(s *scene) { s.Runs[2].Closed = s.Runs[3].Started.Add(millisecond) }, proof.Overlap, nil},
 		{"a run that began while another was open, that never ended", func(s *scene) { s.Runs[2].Closed = time.Time{} }, proof.Overlap, nil},
 		{"a tick whose run is not there", func(s *scene) { s.Ticks[4].RunID = "run-9" }, proof.Undone, nil},
-		{"a tick whose run was due at another time", func(s *scene) { s.Ticks[4].Nominal = tick(5) }, proof.Undone, nil},
+		{"a tick whose run was due at another time", func(s *scene) { s.Ticks[4].Tick = tick(5) }, proof.Undone, nil},
 		{"a tick that was skipped and has a run", func(s *scene) { s.Ticks[3].RunID = "run-4" }, proof.Undone, []proof.Rule{proof.FalseSkip}},
 		{"a tick that was skipped and has another row", func(s *scene) {
 			s.row(3).Outcome, s.Ticks[3].Decided = check.Missed, true
 			s.fault(fault.Kill, fault.Worker, 3, 0)
 		}, proof.Undone, []proof.Rule{proof.FalseMiss}},
-		{"a run that was terminated", func(s *scene) { s.Runs[3].Status, s.Runs[3].Outcome = "Terminated", nil }, proof.Broken, nil},
+		{"a run that was terminated", func(s *scene) { s.Runs[3].Status, s.Runs[3].Conclusion = "Terminated", nil }, proof.Broken, nil},
 		{"a run that is still open", func(s *scene) { s.Runs[3].Status = "Running" }, proof.Broken, nil},
-		{"another outcome", func(s *scene) { s.Runs[3].Outcome.Result = check.TimedOut }, proof.OtherResult, nil},
-		{"other texts", func(s *scene) { s.Runs[1].Outcome.Errors = []string{"bent"} }, proof.OtherResult, nil},
-		{"another due time", func(s *scene) { s.Runs[3].Due = tick(3) }, proof.OtherResult, []proof.Rule{proof.Undone}},
+		{"another outcome", func(s *scene) { s.Runs[3].Conclusion.Outcome = check.TimedOut }, proof.OtherResult, nil},
+		{"other texts", func(s *scene) { s.Runs[1].Conclusion.Errors = []string{"bent"} }, proof.OtherResult, nil},
+		{"another tick", func(s *scene) { s.Runs[3].Tick = tick(3) }, proof.OtherResult, []proof.Rule{proof.Undone}},
 		{"two pods at a time", func(s *scene) {
 			s.Journals = append(s.Journals, []journal.Line{{At: tick(4).Add(2 * time.Second), Kind: journal.Start, Pod: "second", Run: "run-4"}})
 		}, proof.TwoPods, nil},
@@ -374,7 +374,7 @@ func TestEachRuleIsProved(t *testing.T) {
 		}, proof.LostReport, nil},
 		{"a success that nobody reported", func(s *scene) { s.Journals[3] = s.Journals[3][:1] }, proof.Guessed, nil},
 		{"a success of a run without a pod", func(s *scene) { s.Journals = s.Journals[:3] }, proof.Guessed, nil},
-		{"a verdict that nobody gave", func(s *scene) { s.Journals[1] = s.Journals[1][:1] }, proof.Guessed, nil},
+		{"an outcome that nobody gave", func(s *scene) { s.Journals[1] = s.Journals[1][:1] }, proof.Guessed, nil},
 		{"a success where an unanswered failure was sent", func(s *scene) {
 			s.Journals[3][1].OK, s.Journals[3][1].Errors = false, []string{"broken"}
 			s.Journals[3] = s.Journals[3][:2]
@@ -433,7 +433,7 @@ func TestEachRuleIsProved(t *testing.T) {
 			s.stayed(4 * time.Second)
 			s.row(len(s.Rows) - 1).Exited = s.Ended
 		}, proof.Unexplained, nil},
-		{"a check is paused, and nobody suspended it", func(s *scene) { s.nothing(5, check.Paused); s.grow(5) }, proof.Grid, nil},
+		{"a check is paused, and nobody suspended it", func(s *scene) { s.nothing(5, check.Paused); s.grow(5) }, proof.OneSchedule, nil},
 		{"the note has another report", func(s *scene) {
 			s.stayed(timeout)
 			s.row(len(s.Rows) - 1).Notes = []string{`before the deadline the check reported: failed ["broken"]`}
@@ -500,11 +500,11 @@ func TestEachRuleIsProved(t *testing.T) {
 }
 
 // fails turns the last run's row and result into a failure.
-func (s *scene) fails(result check.Result, text string) {
+func (s *scene) fails(outcome check.Outcome, text string) {
 	n, run := len(s.Rows)-1, s.Runs[len(s.Runs)-1]
 	said := []string{"Check execution error: chaos/cart: " + text}
-	s.row(n).Outcome, s.row(n).Errors, s.row(n).Reported = result, said, time.Time{}
-	run.Outcome.Result, run.Outcome.Errors = result, said
+	s.row(n).Outcome, s.row(n).Errors, s.row(n).Reported = outcome, said, time.Time{}
+	run.Conclusion.Outcome, run.Conclusion.Errors = outcome, said
 	s.stateOfLast()
 }
 

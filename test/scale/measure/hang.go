@@ -9,7 +9,7 @@ type Hang struct {
 	Due     int `json:"due"`
 	Started int `json:"started"`
 	OnTime  int `json:"onTime"`
-	// Lateness counts from the due time.
+	// Lateness counts from the tick.
 	Lateness Quantiles `json:"latenessSeconds"`
 	// Hung is how many of these ticks had a record at the end of the hang: few, else nothing hung.
 	Hung int `json:"recordedInTheHang"`
@@ -42,7 +42,7 @@ func (h *Hang) Problems() (problems []string) {
 func (h *Hang) write(row func(name, format string, args ...any)) {
 	row("hang", "the database of the ledger hung for %.0f s: %d ticks due, %d started, %d on time", h.Seconds, h.Due, h.Started, h.OnTime)
 	row("lateness in the hang", "p50 %.3f s, p99 %.3f s, max %.3f s", h.Lateness.P50, h.Lateness.P99, h.Lateness.Max)
-	row("records", "%d of the hang's at its end; of all %d due times %d after %.0f s: %v", h.Hung, h.Records.Due, h.Records.Recorded, h.CaughtUp, h.Records.Outcomes)
+	row("records", "%d of the hang's at its end; of all %d ticks %d after %.0f s: %v", h.Hung, h.Records.Due, h.Records.Recorded, h.CaughtUp, h.Records.Outcomes)
 	for i, wrong := range h.Records.Wrong {
 		if i == shownWrong {
 			row("WRONG", "and %d more", len(h.Records.Wrong)-i)

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// Record is what the ledger has of a due time of a check. Run is the ID of its run, and empty when none was started.
+// Record is what the ledger has of a tick of a check. Run is the ID of its run, and empty when none was started.
 type Record struct {
-	Due     time.Time
+	Tick    time.Time
 	Run     string
 	Outcome string
 }
 
-// Records says how the records of the ledger compare with the due times, and with the runs that Temporal has.
+// Records says how the records of the ledger compare with the ticks, and with the runs that Temporal has.
 type Records struct {
 	// Due is how many ticks were due, Recorded how many of them have a closed record, and Outcomes what those say.
 	Due      int            `json:"due"`
 	Recorded int            `json:"recorded"`
 	Outcomes map[string]int `json:"outcomes"`
-	// Wrong are due times without a closed record, runs without their record, and records of no due time or run.
+	// Wrong are ticks without a closed record, runs without their record, and records of no tick or run.
 	Wrong []string `json:"wrong,omitempty"`
 }
 
@@ -35,15 +35,15 @@ func (r *Records) Add(o Records) {
 	}
 }
 
-// Compare compares the records of a check that were due in [from, until) with its due times and its runs.
-func (g Grid) Compare(check string, records []Record, runs []Run, from, until time.Time) Records {
+// Compare compares the records of a check that were due in [from, until) with its ticks and its runs.
+func (g Schedule) Compare(check string, records []Record, runs []Run, from, until time.Time) Records {
 	c := comparison{check: check, Records: Records{Outcomes: map[string]int{}}, at: map[int64]Record{}, runs: map[string]Run{}}
 	within := func(t time.Time) bool { return !t.Before(from) && t.Before(until) }
 	for _, run := range runs {
 		c.runs[run.ID] = run
 	}
 	for _, record := range records {
-		if within(record.Due) {
+		if within(record.Tick) {
 			c.record(record)
 		}
 	}
@@ -55,12 +55,12 @@ func (g Grid) Compare(check string, records []Record, runs []Run, from, until ti
 	}
 	for at, record := range c.at {
 		if !due[at] {
-			c.wrong("has a record at %s, when it was not due", record.Due)
+			c.wrong("has a record at %s, when it was not due", record.Tick)
 		}
 	}
 	for _, run := range runs {
-		if within(run.Due) && c.at[run.Due.UnixMicro()].Run != run.ID {
-			c.wrong("has no record of run %s, due at %s", run.ID, run.Due)
+		if within(run.Tick) && c.at[run.Tick.UnixMicro()].Run != run.ID {
+			c.wrong("has no record of run %s, due at %s", run.ID, run.Tick)
 		}
 	}
 	return c.Records
@@ -69,7 +69,7 @@ func (g Grid) Compare(check string, records []Record, runs []Run, from, until ti
 type comparison struct {
 	Records
 	check string
-	at    map[int64]Record // by due time
+	at    map[int64]Record // by tick
 	runs  map[string]Run   // by ID
 }
 
@@ -83,18 +83,18 @@ func (c *comparison) wrong(format string, args ...any) {
 }
 
 func (c *comparison) record(record Record) {
-	at := record.Due.UnixMicro()
+	at := record.Tick.UnixMicro()
 	if _, twice := c.at[at]; twice {
-		c.wrong("has two records at %s", record.Due)
+		c.wrong("has two records at %s", record.Tick)
 	}
 	c.at[at] = record
 	run, exists := c.runs[record.Run]
 	switch {
 	case record.Run == "":
 	case !exists:
-		c.wrong("has a record at %s of run %s, which Temporal does not have", record.Due, record.Run)
+		c.wrong("has a record at %s of run %s, which Temporal does not have", record.Tick, record.Run)
 	case run.Outcome != record.Outcome:
-		c.wrong("has a record at %s that says %q, and its run says %q", record.Due, record.Outcome, run.Outcome)
+		c.wrong("has a record at %s that says %q, and its run says %q", record.Tick, record.Outcome, run.Outcome)
 	}
 }
 

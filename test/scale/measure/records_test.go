@@ -12,10 +12,10 @@ import (
 
 func TestCompare(t *testing.T) {
 	record := func(due float64, run, outcome string) measure.Record {
-		return measure.Record{Due: after(due), Run: run, Outcome: outcome}
+		return measure.Record{Tick: after(due), Run: run, Outcome: outcome}
 	}
 	run := func(id string, due float64, outcome string) measure.Run {
-		return measure.Run{ID: id, Due: after(due), Outcome: outcome}
+		return measure.Run{ID: id, Tick: after(due), Outcome: outcome}
 	}
 	records := []measure.Record{record(60, "a", "succeeded"), record(120, "b", "failed"), record(180, "", "skipped")}
 	runs := []measure.Run{run("a", 60, "succeeded"), run("b", 120, "failed")}
@@ -32,7 +32,7 @@ func TestCompare(t *testing.T) {
 			append(slices.Clone(runs), run("z", 300, "failed")), 0,
 			[]string{},
 		},
-		{"a due time without a record", records[:2], runs, 1, []string{"check was due at 2026-11-28T12:03:00Z and has no record"}},
+		{"a tick without a record", records[:2], runs, 1, []string{"check was due at 2026-11-28T12:03:00Z and has no record"}},
 		{
 			"an open record",
 			[]measure.Record{records[0], record(120, "b", ""), records[2]},
@@ -55,13 +55,13 @@ func TestCompare(t *testing.T) {
 		},
 		{"a record twice", append(slices.Clone(records), records[2]), runs, 0, []string{"check has two records at 2026-11-28T12:03:00Z"}},
 		{
-			"a record beside the due times", append(slices.Clone(records), record(61, "", "missed")), runs, 0,
+			"a record beside the ticks", append(slices.Clone(records), record(61, "", "missed")), runs, 0,
 			[]string{"check has a record at 2026-11-28T12:01:01Z, when it was not due"},
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := measure.GridOf(noon, time.Minute).Compare("check", tt.records, tt.runs, after(30), after(200))
+			got := measure.ScheduleOf(noon, time.Minute).Compare("check", tt.records, tt.runs, after(30), after(200))
 			if got.Due != 3 || got.Recorded != 3-tt.missing {
 				t.Errorf("%d due, %d recorded, want 3 and %d", got.Due, got.Recorded, 3-tt.missing)
 			}

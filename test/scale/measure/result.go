@@ -32,7 +32,7 @@ type Result struct {
 	Extra  int `json:"extra"`
 	// Runs is how many runs were started in the window; all costs are per run.
 	Runs int `json:"runs"`
-	// Lateness counts from the due time; see Grid. Lag counts from the time at which the server wanted to start the tick.
+	// Lateness counts from the tick; see Schedule. Lag counts from the time at which the server wanted to start the tick.
 	Lateness Quantiles `json:"latenessSeconds"`
 	Lag      Quantiles `json:"lagSeconds"`
 

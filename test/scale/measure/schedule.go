@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// Grid says when the ticks of one check are due: every Interval after Origin.
+// Schedule says when the ticks of one check are due: every Interval after Origin.
 //
 // Temporal counts the ticks of "@every 60s" in whole seconds from the start of the first cron execution, and drops the
-// fraction of that start (robfig/cron, ConstantDelaySchedule.Next). So the grid follows from one fact that each version
+// fraction of that start (robfig/cron, ConstantDelaySchedule.Next). So the schedule follows from one fact that each version
 // of Khronicle has: the StartTime of the first ScheduledCheck execution of khcheck/NAMESPACE/NAME.
 // The server then rounds its timer up to whole seconds, counted from the end of the previous tick. A tick on an idle
-// machine is therefore up to one second after its due time. Lag leaves this share out: it counts from the
+// machine is therefore up to one second after its tick. Lag leaves this share out: it counts from the
 // ExecutionTime, the time at which the server itself wanted to start the tick.
-type Grid struct {
+type Schedule struct {
 	Origin   time.Time
 	Interval time.Duration
 }
 
-// GridOf returns the grid of a check whose first cron execution was started at a time.
-func GridOf(started time.Time, interval time.Duration) Grid {
-	return Grid{Origin: started.Truncate(time.Second), Interval: interval}
+// ScheduleOf returns the schedule of a check whose first cron execution was started at a time.
+func ScheduleOf(started time.Time, interval time.Duration) Schedule {
+	return Schedule{Origin: started.Truncate(time.Second), Interval: interval}
 }
 
 // slot is the number of the last tick that was due at a time. Slot 0 is before the first tick.
-func (g Grid) slot(at time.Time) int { return int(at.Sub(g.Origin) / g.Interval) }
+func (g Schedule) slot(at time.Time) int { return int(at.Sub(g.Origin) / g.Interval) }
 
 // at is when the tick of a slot is due.
-func (g Grid) at(slot int) time.Time { return g.Origin.Add(time.Duration(slot) * g.Interval) }
+func (g Schedule) at(slot int) time.Time { return g.Origin.Add(time.Duration(slot) * g.Interval) }
 
 // Due returns the slots whose ticks are due in [from, until).
-func (g Grid) Due(from, until time.Time) []int {
+func (g Schedule) Due(from, until time.Time) []int {
 	var due []int
 	for slot := max(1, g.slot(from)); g.at(slot).Before(until); slot++ {
 		if !g.at(slot).Before(from) {
@@ -44,9 +44,9 @@ func (g Grid) Due(from, until time.Time) []int {
 type Run struct {
 	Start     time.Time
 	Succeeded bool
-	// ID is the workflow ID, Due the due time and Outcome how it ended, where the version says so.
+	// ID is the workflow ID, Due the tick and Outcome how it ended, where the version says so.
 	ID      string
-	Due     time.Time
+	Tick    time.Time
 	Outcome string
 }
 
@@ -56,7 +56,7 @@ type Ticks struct {
 	Due, Started, Succeeded int
 	// Extra counts runs in the window that are a second one between two ticks.
 	Extra int
-	// Lateness is the start of the run minus the due time, of each started tick.
+	// Lateness is the start of the run minus the tick, of each started tick.
 	Lateness []time.Duration
 }
 
@@ -71,7 +71,7 @@ func (t *Ticks) Add(o Ticks) {
 
 // Match finds the run of each tick that was due in [from, until): the first one before the next tick is due. A run that
 // is later than one interval counts as that of the next tick, and the tick before as missed.
-func (g Grid) Match(runs []Run, from, until time.Time) Ticks {
+func (g Schedule) Match(runs []Run, from, until time.Time) Ticks {
 	runs = slices.SortedFunc(slices.Values(runs), func(a, b Run) int { return a.Start.Compare(b.Start) })
 	bySlot := map[int][]Run{}
 	for _, r := range runs {
@@ -94,11 +94,11 @@ func (g Grid) Match(runs []Run, from, until time.Time) Ticks {
 	return t
 }
 
-// MatchDue finds the run of each tick that was due in [from, until) by the due time that the run itself has.
-func (g Grid) MatchDue(runs []Run, from, until time.Time) Ticks {
+// MatchTicks finds the run of each tick that was due in [from, until) by the tick that the run itself has.
+func (g Schedule) MatchTicks(runs []Run, from, until time.Time) Ticks {
 	byDue := map[int64][]Run{}
 	for _, r := range runs {
-		byDue[r.Due.UnixMicro()] = append(byDue[r.Due.UnixMicro()], r)
+		byDue[r.Tick.UnixMicro()] = append(byDue[r.Tick.UnixMicro()], r)
 	}
 	var t Ticks
 	for _, slot := range g.Due(from, until) {

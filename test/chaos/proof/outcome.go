@@ -71,7 +71,7 @@ func (w witness) accepted() (reports []report, ok bool) {
 	return w.reports, false
 }
 
-// The texts by which a row says why it has no verdict of its check.
+// The texts by which a row says why it has no outcome of its check.
 const (
 	noExit    = "timed out waiting for pod to exit"
 	noReport  = "timed out waiting for checker pod to report in"
@@ -84,8 +84,8 @@ func says(row ledger.Record, text string) bool {
 	return len(row.Errors) > 0 && strings.Contains(row.Errors[0], text)
 }
 
-// verdict compares the outcome of a run with what its pods say.
-func (p *prover) verdict(row ledger.Record, run Run) {
+// compareOutcome compares the outcome of a run with what its pods say.
+func (p *prover) compareOutcome(row ledger.Record, run Run) {
 	w := hear(p.pod[run.ID])
 	acceptable, stored := w.accepted()
 	for _, r := range acceptable {
@@ -140,18 +140,18 @@ func (p *prover) noExit(row ledger.Record, run Run, w witness) {
 	}
 }
 
-// failure looks whether a failure without a verdict of the check is what the pod did, or what a fault did.
+// failure looks whether a failure without an outcome of the check is what the pod did, or what a fault did.
 func (p *prover) failure(row ledger.Record, run Run, w witness) {
 	ended := says(row, silent)
-	from := row.Nominal
+	from := row.Tick
 	if row.Started.Before(from) {
 		from = row.Started
 	}
 	switch {
 	case w.did(row), p.undelivered(row, w):
-	case ended && w.end == "" && w.last.After(row.Judged):
+	case ended && w.end == "" && w.last.After(row.Concluded):
 		p.violated(Unexplained, "%s, but its pod was alive until %s", describe(row), at(w.last))
-	case p.explains(string(row.Outcome)+" by the platform", platform, from, row.Judged):
+	case p.explains(string(row.Outcome)+" by the platform", platform, from, row.Concluded):
 	case slow(row, w):
 		p.count[string(row.Outcome)+", as the cluster started the pod too late"]++
 	default:
@@ -197,7 +197,7 @@ func (p *prover) undelivered(row ledger.Record, w witness) bool {
 	if gaveUp := says(row, silent) && w.end == "gave up"; len(w.reports) == 0 || !says(row, noReport) && !gaveUp {
 		return false
 	}
-	return p.explains("report not delivered", reports, w.reports[0].sent, row.Judged)
+	return p.explains("report not delivered", reports, w.reports[0].sent, row.Concluded)
 }
 
 // String is what the pods of a run say, in a line.

@@ -15,14 +15,14 @@ var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 func after(seconds float64) time.Time { return noon.Add(time.Duration(seconds * float64(time.Second))) }
 
 func TestGridCountsWholeSecondsFromTheFirstStart(t *testing.T) {
-	g := measure.GridOf(after(3.7), time.Minute)
+	g := measure.ScheduleOf(after(3.7), time.Minute)
 	if want := after(3); !g.Origin.Equal(want) {
 		t.Errorf("origin %s, want %s", g.Origin, want)
 	}
 }
 
 func TestDue(t *testing.T) {
-	g := measure.GridOf(noon, time.Minute)
+	g := measure.ScheduleOf(noon, time.Minute)
 	tests := []struct {
 		name        string
 		from, until float64
@@ -44,7 +44,7 @@ func TestDue(t *testing.T) {
 }
 
 func TestMatch(t *testing.T) {
-	g := measure.GridOf(noon, time.Minute)
+	g := measure.ScheduleOf(noon, time.Minute)
 	run := func(at float64, succeeded bool) measure.Run {
 		return measure.Run{Start: after(at), Succeeded: succeeded}
 	}
@@ -89,13 +89,13 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// The run of a tick is known by its due time, however late or early it started.
-func TestMatchDue(t *testing.T) {
+// The run of a tick is known by its tick, however late or early it started.
+func TestMatchTicks(t *testing.T) {
 	run := func(due, at float64, succeeded bool) measure.Run {
-		return measure.Run{Due: after(due), Start: after(at), Succeeded: succeeded}
+		return measure.Run{Tick: after(due), Start: after(at), Succeeded: succeeded}
 	}
 	runs := []measure.Run{run(60, 61, true), run(120, 119.5, true), run(180, 260, false), run(180, 261, true), run(300, 300, true)}
-	got := measure.GridOf(noon, time.Minute).MatchDue(runs, after(61), after(250))
+	got := measure.ScheduleOf(noon, time.Minute).MatchTicks(runs, after(61), after(250))
 	want := measure.Ticks{Due: 3, Started: 2, Succeeded: 1, Extra: 1, Lateness: []time.Duration{-500 * time.Millisecond, 80 * time.Second}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ticks -want +got:\n%s", diff)
