@@ -161,7 +161,7 @@ func patched(t *testing.T, original *appsv1.Deployment, patch string) *appsv1.De
 	return &after
 }
 
-// Workers read their environment from the Secret that deploy/README.md tells to make, if it is there.
+// Workers read their environment from the Secret that docs/install.md names, if it is there.
 func TestWorkersReadTheSecretOfTheLedger(t *testing.T) {
 	const secret = "khronicle-ledger"
 	for _, d := range of[*appsv1.Deployment](manifests(t)) {
@@ -171,8 +171,8 @@ func TestWorkersReadTheSecretOfTheLedger(t *testing.T) {
 			t.Errorf("%s: environment is from %+v", d.Name, sources)
 		}
 	}
-	if readme := read(t, "README.md"); !strings.Contains(readme, "create secret generic "+secret) || !strings.Contains(readme, "KHRONICLE_LEDGER=") {
-		t.Error("the README does not say how to make the Secret")
+	if guide := read(t, "../docs/install.md"); !strings.Contains(guide, "create secret generic "+secret) || !strings.Contains(guide, "KHRONICLE_LEDGER=") {
+		t.Error("docs/install.md does not say how to create the Secret")
 	}
 }
 
