@@ -20,7 +20,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// component is what a component of the manifests adds to them.
+// component has the patches and resources that a component adds to the manifests.
 type component struct {
 	APIVersion, Kind string
 	Resources        []string
@@ -75,7 +75,7 @@ func TestComponentsListEveryFile(t *testing.T) {
 	}
 }
 
-// The patch goes to the report API's one container, behind the arguments that it has.
+// The patch adds an argument to the only container of the report API.
 func TestSourceIPComponentAddsItsFlag(t *testing.T) {
 	c, objects := readComponent(t, "source-ip")
 	var steps []struct{ Op, Path, Value string }
@@ -102,7 +102,7 @@ func TestSourceIPComponentAddsItsFlag(t *testing.T) {
 	}
 }
 
-// The one worker writes a file on the volume that the component makes, and nothing else of it is other than without.
+// The component makes the worker one pod that writes a file on a volume, and changes nothing else.
 func TestLedgerFileComponentGivesOneWorkerAVolume(t *testing.T) {
 	c, objects := readComponent(t, "ledger-file")
 	deployments := of[*appsv1.Deployment](manifests(t))
@@ -136,7 +136,7 @@ func TestLedgerFileComponentGivesOneWorkerAVolume(t *testing.T) {
 	checkProbes(t, container)
 }
 
-// patched applies a strategic merge patch, whose fields must be those of the object.
+// patched applies a strategic merge patch. An unknown field is an error.
 func patched(t *testing.T, original *appsv1.Deployment, patch string) *appsv1.Deployment {
 	t.Helper()
 	if err := yaml.UnmarshalStrict([]byte(patch), &appsv1.Deployment{}); err != nil {

@@ -28,7 +28,7 @@ var (
 	link     = regexp.MustCompile(`\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)`)
 	heading  = regexp.MustCompile(`(?m)^(#{1,6}) +(.+?) *$`)
 	linkText = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
-	noAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	dropped = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
 // documents returns the content of each Markdown file by its path from the root.
@@ -71,16 +71,17 @@ func headings(document string, level int) []string {
 	return texts
 }
 
-// anchor returns the anchor that GitHub gives to a heading.
-func anchor(text string) string {
+// fragment returns the name by which GitHub links to a heading.
+func fragment(text string) string {
 	text = linkText.ReplaceAllString(text, "$1")
-	return strings.ReplaceAll(noAnchor.ReplaceAllString(strings.ToLower(text), ""), " ", "-")
+	return strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(text), ""), " ", "-")
 }
 
-func anchors(document string) map[string]bool {
+// fragments returns the names of all headings.
+func fragments(document string) map[string]bool {
 	all := map[string]bool{}
 	for _, text := range headings(document, 0) {
-		all[anchor(text)] = true
+		all[fragment(text)] = true
 	}
 	return all
 }
@@ -94,7 +95,7 @@ func links(document string) []string {
 	return targets
 }
 
-func TestAnchorIsThatOfGitHub(t *testing.T) {
+func TestFragmentIsThatOfGitHub(t *testing.T) {
 	for text, want := range map[string]string{
 		"The ledger":                        "the-ledger",
 		"Dead man's switch":                 "dead-mans-switch",
@@ -102,13 +103,13 @@ func TestAnchorIsThatOfGitHub(t *testing.T) {
 		"1. Any edit, of [a check](x.md#y)": "1-any-edit-of-a-check",
 		"KHChecks & khronicle_up":           "khchecks--khronicle_up",
 	} {
-		if got := anchor(text); got != want {
+		if got := fragment(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
 }
 
-func TestLinksAndAnchorsResolve(t *testing.T) {
+func TestLinksResolve(t *testing.T) {
 	all := documents(t)
 	for name, document := range all {
 		for _, target := range links(document) {
@@ -138,7 +139,7 @@ func unresolved(all map[string]string, from, target string) string {
 			return "no such file"
 		}
 	}
-	if parsed.Fragment != "" && !anchors(all[file])[parsed.Fragment] {
+	if parsed.Fragment != "" && !fragments(all[file])[parsed.Fragment] {
 		return "no such heading"
 	}
 	return ""
@@ -151,7 +152,7 @@ func TestLongDocumentsBeginWithContents(t *testing.T) {
 		}
 		targets := links(document)
 		for _, text := range headings(document, 2) {
-			if !slices.Contains(targets, "#"+anchor(text)) {
+			if !slices.Contains(targets, "#"+fragment(text)) {
 				t.Errorf("%s: has more than %d lines, and its contents do not list %q", name, longest, text)
 			}
 		}
@@ -218,7 +219,7 @@ func TestEachAlertHasASectionOfTheRunbook(t *testing.T) {
 		if !slices.Contains(sections, a.Alert) {
 			t.Errorf("docs/runbook.md has no section %s", a.Alert)
 		}
-		if got, want := a.Annotations["runbook_url"], blob+"docs/runbook.md#"+anchor(a.Alert); got != want {
+		if got, want := a.Annotations["runbook_url"], blob+"docs/runbook.md#"+fragment(a.Alert); got != want {
 			t.Errorf("%s: runbook_url is %q, want %q", a.Alert, got, want)
 		}
 	}
