@@ -28,7 +28,7 @@ var (
 	link     = regexp.MustCompile(`\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)`)
 	heading  = regexp.MustCompile(`(?m)^(#{1,6}) +(.+?) *$`)
 	linkText = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
-	dropped = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	dropped  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
 // documents returns the content of each Markdown file by its path from the root.
