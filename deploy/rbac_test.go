@@ -27,8 +27,8 @@ import (
 	"github.com/khronicle/khronicle/starter"
 )
 
-// calls makes each method of kube.Cluster send all requests that it can send. The API server of the test is empty, and its
-// answers do not matter.
+// calls makes each method of kube.Cluster that asks the API server do all that it can ask for. The answers, which are
+// those of an API server that has nothing, do not matter.
 var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 	"Start":     func(ctx context.Context, c *kube.Cluster) { c.Start(ctx); _ = c.WaitForSync(ctx) },
 	"Reachable": func(ctx context.Context, c *kube.Cluster) { _ = c.Reachable(ctx) },
@@ -38,7 +38,7 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 	},
 	"LivePod":   func(ctx context.Context, c *kube.Cluster) { _, _ = c.LivePod(ctx, "ns", "x") },
 	"DeletePod": func(ctx context.Context, c *kube.Cluster) { _ = c.DeletePod(ctx, "ns", "x") },
-	// It sends the request of LivePod, after a while.
+	// It asks as LivePod does, after a while.
 	"AwaitPod":     func(context.Context, *kube.Cluster) {},
 	"PodEvents":    func(ctx context.Context, c *kube.Cluster) { _, _ = c.PodEvents(ctx, "ns", "x") },
 	"PodLog":       func(ctx context.Context, c *kube.Cluster) { _, _ = c.PodLog(ctx, "ns", "x", "main") },
@@ -66,7 +66,7 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 	},
 }
 
-// cached are the methods that read the caches and send no request.
+// cached are the methods that read what was watched and ask for nothing.
 var cached = []string{
 	"Check", "Checks", "HasPod", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "Pod", "Pods", "RunByPodIP", "States", "Synced",
 	"UnfinishedPods", "WaitForSync", "Watches",
@@ -91,19 +91,19 @@ func TestEveryMethodOfClusterIsAccountedFor(t *testing.T) {
 	}
 }
 
-// Each role has the rights that its calls need, and no others.
+// A role may do what its calls need, and nothing more.
 func TestRolesMayDoWhatTheyAskFor(t *testing.T) {
 	tests := []struct {
 		role  string
 		watch kube.Options
 		calls []string
-		// further is a ClusterRole that a component adds.
+		// further is a role that a component adds.
 		further string
 	}{
 		{
 			role:  "worker",
 			watch: kube.Options{Checks: true, Jobs: true, States: true, Pods: true},
-			calls: append(methods[activities.Cluster](), "DeleteJob", "DeleteState"), // of the reaper
+			calls: append(methods[activities.Cluster](), "DeleteJob", "DeleteState"), // the reaper's
 		},
 		{role: "starter", watch: kube.Options{Checks: true, Jobs: true}, calls: methods[starter.Cluster]()},
 		{role: "reportapi", watch: kube.Options{Checks: true, Jobs: true, States: true}, calls: methods[reportapi.States]()},
@@ -149,7 +149,7 @@ func allowed(t *testing.T, names ...string) []string {
 	return all
 }
 
-// resources are the resources of the cluster, each with its group and the type of its list.
+// resources are those that the cluster has: the group and the type of a list of them.
 var resources = map[string]struct {
 	group string
 	list  metav1.TypeMeta
@@ -163,7 +163,7 @@ var resources = map[string]struct {
 	khv1.StateResource: {khv1.GroupVersion.Group, metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.StateKind + "List"}},
 }
 
-// apiServer is an empty API server that records the requests. A create is answered by a conflict.
+// apiServer has nothing, and remembers what it was asked. What is created in it turns out to be there.
 type apiServer struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -177,7 +177,7 @@ func newAPIServer(t *testing.T) *apiServer {
 	return s
 }
 
-// asked returns the requests of a role that watches and calls these methods.
+// asked returns what a role asks for when it watches and calls these.
 func (s *apiServer) asked(t *testing.T, watch kube.Options, names []string) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -204,7 +204,7 @@ func (s *apiServer) asked(t *testing.T, watch kube.Options, names []string) []st
 	return slices.Collect(maps.Keys(s.requests))
 }
 
-// watched is true when everything that was listed is watched, except the events of a pod.
+// watched is true when everything that was listed is watched, but for the events of a pod.
 func (s *apiServer) watched() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,7 +227,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonInvalid, Code: http.StatusUnprocessableEntity})
 	case verb == "watch":
 		w.WriteHeader(http.StatusOK)
-		_ = http.NewResponseController(w).Flush() // the client waits for this answer, or has hung up
+		_ = http.NewResponseController(w).Flush() // the client waits for this answer, or is gone
 		<-r.Context().Done()
 	case verb == "list":
 		_ = json.NewEncoder(w).Encode(metav1.List{TypeMeta: resources[object].list, ListMeta: metav1.ListMeta{ResourceVersion: "1"}})

@@ -60,7 +60,7 @@ func run(ctx context.Context, kubeconfig, namespace, name, reportingURL string) 
 	checker := external.NewCheck(client, check, checks, states, reportingURL)
 	checker.RunTimeout = time.Minute
 	if err := checker.Run(ctx, client); err != nil {
-		return err // the check itself has no outcome
+		return err // the check itself gave no verdict
 	}
 	ok, errs := checker.CurrentStatus()
 	fmt.Println(checker.Name(), "OK:", ok, errs)
