@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -11,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
 	settings "github.com/khronicle/khronicle/internal/config"
@@ -104,7 +103,7 @@ func documentedFlags() []documentedFlag {
 			all = append(all, d)
 		})
 	}
-	slices.SortStableFunc(all, func(a, b documentedFlag) int { return cmp.Compare(a.long(), b.long()) })
+	slices.SortStableFunc(all, func(a, b documentedFlag) int { return strings.Compare(a.long(), b.long()) })
 	return all
 }
 
@@ -171,12 +170,12 @@ func TestConfigurationDocHasAllFlagsAndKeys(t *testing.T) {
 	want := withTable(t, string(content), "flags", flagTable())
 	want = withTable(t, want, "keys", keyTable())
 	if *update {
-		if err := os.WriteFile(configurationDoc, []byte(want), 0o644); err != nil { //nolint:gosec // a document is for all to read
+		if err := os.WriteFile(configurationDoc, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	if diff := gocmp.Diff(want, string(content)); diff != "" {
+	if diff := cmp.Diff(want, string(content)); diff != "" {
 		t.Errorf("docs/configuration.md is out of date; run go test ./cmd/khronicle -run %s -update (-want +got):\n%s", t.Name(), diff)
 	}
 }
@@ -197,7 +196,7 @@ func TestConfigurationDocHasTheKeysOfTheSample(t *testing.T) {
 		want = append(want, found[1])
 	}
 	slices.Sort(want)
-	if diff := gocmp.Diff(want, slices.Sorted(maps.Keys(keys))); diff != "" {
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(keys))); diff != "" {
 		t.Errorf("keys (-sample +document):\n%s", diff)
 	}
 }
