@@ -443,7 +443,7 @@ func TestAddRecentRun(t *testing.T) {
 	}
 }
 
-// What operations.md says of the size holds for the longest outcome.
+// What docs/how-it-survives.md says of the size holds for the longest outcome.
 func TestSizeOfTheRecentRuns(t *testing.T) {
 	state := &khv1.KuberhealthyState{}
 	for n := range 20 {

@@ -20,7 +20,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// component is what a component of the manifests adds to them.
+// component has the patches and resources that a component adds to the manifests.
 type component struct {
 	APIVersion, Kind string
 	Resources        []string
@@ -75,7 +75,7 @@ func TestComponentsListEveryFile(t *testing.T) {
 	}
 }
 
-// The patch goes to the report API's one container, behind the arguments that it has.
+// The patch adds an argument to the only container of the report API.
 func TestSourceIPComponentAddsItsFlag(t *testing.T) {
 	c, objects := readComponent(t, "source-ip")
 	var steps []struct{ Op, Path, Value string }
@@ -102,7 +102,7 @@ func TestSourceIPComponentAddsItsFlag(t *testing.T) {
 	}
 }
 
-// The one worker writes a file on the volume that the component makes, and nothing else of it is other than without.
+// The component makes the worker one pod that writes a file on a volume, and changes nothing else.
 func TestLedgerFileComponentGivesOneWorkerAVolume(t *testing.T) {
 	c, objects := readComponent(t, "ledger-file")
 	deployments := of[*appsv1.Deployment](manifests(t))
@@ -136,7 +136,7 @@ func TestLedgerFileComponentGivesOneWorkerAVolume(t *testing.T) {
 	checkProbes(t, container)
 }
 
-// patched applies a strategic merge patch, whose fields must be those of the object.
+// patched applies a strategic merge patch. An unknown field is an error.
 func patched(t *testing.T, original *appsv1.Deployment, patch string) *appsv1.Deployment {
 	t.Helper()
 	if err := yaml.UnmarshalStrict([]byte(patch), &appsv1.Deployment{}); err != nil {
@@ -161,7 +161,7 @@ func patched(t *testing.T, original *appsv1.Deployment, patch string) *appsv1.De
 	return &after
 }
 
-// Workers read their environment from the Secret that deploy/README.md tells to make, if it is there.
+// Workers read their environment from the Secret that docs/install.md names, if it is there.
 func TestWorkersReadTheSecretOfTheLedger(t *testing.T) {
 	const secret = "khronicle-ledger"
 	for _, d := range of[*appsv1.Deployment](manifests(t)) {
@@ -171,8 +171,8 @@ func TestWorkersReadTheSecretOfTheLedger(t *testing.T) {
 			t.Errorf("%s: environment is from %+v", d.Name, sources)
 		}
 	}
-	if readme := read(t, "README.md"); !strings.Contains(readme, "create secret generic "+secret) || !strings.Contains(readme, "KHRONICLE_LEDGER=") {
-		t.Error("the README does not say how to make the Secret")
+	if guide := read(t, "../docs/install.md"); !strings.Contains(guide, "create secret generic "+secret) || !strings.Contains(guide, "KHRONICLE_LEDGER=") {
+		t.Error("docs/install.md does not say how to create the Secret")
 	}
 }
 

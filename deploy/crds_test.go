@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// definition is what of a CustomResourceDefinition users and their scripts rely on.
+// definition has the parts of a CustomResourceDefinition that users and their scripts rely on.
 type definition struct {
 	Metadata struct{ Name string }
 	Spec     struct {
@@ -53,7 +53,7 @@ func definitions(t *testing.T) map[string]definition {
 	return all
 }
 
-// Each of these is so in Kuberhealthy v2; a change would break manifests, scripts or clients.
+// These names are Kuberhealthy v2's. A change would break manifests, scripts or clients.
 func TestDefinitionsKeepKuberhealthysNames(t *testing.T) {
 	tests := []struct{ plural, singular, short, kind string }{
 		{"khchecks", "khcheck", "khc", "KuberhealthyCheck"},

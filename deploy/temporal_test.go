@@ -58,7 +58,7 @@ func TestDynamicConfigIsOfTheServersForm(t *testing.T) {
 	}
 }
 
-// Both servers run with the same settings, so that what is measured on one holds for the other.
+// Both servers have the same settings, so that measurements of one are true for the other.
 func TestDynamicConfigIsThatOfTheDevServer(t *testing.T) {
 	var file map[string][]struct{ Value any }
 	if err := yaml.Unmarshal([]byte(read(t, "temporal/dynamicconfig.yaml")), &file); err != nil {

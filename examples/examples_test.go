@@ -22,7 +22,7 @@ import (
 	"github.com/khronicle/khronicle/checks/settings"
 )
 
-// run is what a check and a job have in common.
+// run has the fields that a check and a job have in common.
 type run struct {
 	file, name        string
 	interval, timeout string
@@ -31,7 +31,7 @@ type run struct {
 
 var separator = regexp.MustCompile(`(?m)^---\n`)
 
-// runs returns the checks and jobs of all examples; a field that they do not have is an error.
+// runs returns the checks and jobs of all examples. An unknown field is an error.
 func runs(t *testing.T) []run {
 	t.Helper()
 	var all []run
@@ -55,7 +55,7 @@ func runs(t *testing.T) []run {
 	return all
 }
 
-// decode returns the check or job that a document holds, or nothing.
+// decode returns the check or job of a document, or nothing.
 func decode(t *testing.T, file string, document []byte) []run {
 	t.Helper()
 	var kind metav1.TypeMeta
@@ -105,7 +105,7 @@ func TestChecksAndJobsAreRight(t *testing.T) {
 	}
 }
 
-// scriptReads tells variables that the script in a folder does not know, and an image that its Dockerfile does not make.
+// scriptReads returns variables that the script in a folder does not read, and an image that its Dockerfile does not build.
 func scriptReads(t *testing.T, folder string, container corev1.Container) {
 	t.Helper()
 	scripts, err := filepath.Glob(folder + "/check.*")
@@ -135,7 +135,7 @@ func variables(container corev1.Container) map[string]string {
 	return variables
 }
 
-// configure returns what the container's check finds wrong with its variables.
+// configure returns what is wrong with the variables of a container, according to its check.
 func configure(t *testing.T, container corev1.Container) []string {
 	t.Helper()
 	variables := variables(container)

@@ -27,8 +27,8 @@ import (
 
 const runUUID = "7b1f0c5e-93a1-4a06-8f4c-2f1f3e1d9a55"
 
-// TestMain lets more tests run at a time than there are processors, as these wait more than they work. It prefers the
-// system's interpreters to what version managers put in front of them, which takes a multiple of the time to start.
+// TestMain lets more tests run at a time than there are processors, because they wait more than they work. It prefers the
+// interpreters of the system. Those of version managers start much more slowly.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := errors.Join(flag.Set("test.parallel", "6"), os.Setenv("PATH", "/usr/bin:"+os.Getenv("PATH"))); err != nil {
@@ -37,13 +37,13 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// script is a check without our library, and the interpreter that runs it.
+// script is a check without a library, and the interpreter that runs it.
 type script struct {
 	name    string
 	command []string
 }
 
-// scripts are all checks of that kind. BusyBox is what the shell's script has in the image of its Dockerfile.
+// scripts are all such checks. The image of the shell script has BusyBox.
 var scripts = []script{
 	{"shell", []string{"sh", "shell/check.sh"}},
 	{"shell", []string{busybox, "sh", "shell/check.sh"}},
@@ -52,7 +52,7 @@ var scripts = []script{
 
 const busybox = "busybox"
 
-// eachScript runs a test for each script of that name, or for all, whose interpreter is here.
+// eachScript runs a test for each script of a name, or for all. It skips a script without its interpreter.
 func eachScript(t *testing.T, name string, test func(*testing.T, script)) {
 	t.Helper()
 	for _, s := range scripts {
@@ -92,7 +92,7 @@ func (s script) run(t *testing.T, reportingURL string, deadline time.Time, setti
 	return cmd.ProcessState.ExitCode()
 }
 
-// path is where a script finds its programs: with BusyBox, curl alone is not one of its own.
+// path is the PATH of a script. With BusyBox, curl is the only other program.
 func (s script) path(t *testing.T) string {
 	t.Helper()
 	if s.command[0] != busybox {
@@ -108,15 +108,15 @@ func (s script) path(t *testing.T) string {
 	return folder
 }
 
-// received is a report as it came.
+// received is a report as the endpoint received it.
 type received struct {
 	UUID, ContentType string
 	OK                bool
 	Errors            []string
 }
 
-// reports is an endpoint that answers with the given statuses, the last of them again and again.
-// 0 closes the connection without an answer.
+// reports is an endpoint that answers with a list of statuses, and repeats the last one. Status 0 closes the connection
+// without an answer.
 type reports struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -156,7 +156,7 @@ func (r *reports) received() []received {
 	return r.all
 }
 
-// report is what must be received: a success if there are no errors.
+// report is the report that the test wants: a success if there are no errors.
 func report(errors ...string) received {
 	if errors == nil {
 		errors = []string{}
@@ -164,7 +164,7 @@ func report(errors ...string) received {
 	return received{UUID: runUUID, ContentType: "application/json", OK: len(errors) == 0, Errors: errors}
 }
 
-// newTarget is something to check; it hangs until the test ends if it has nothing to answer.
+// newTarget is a web server to check. Without an answer it hangs until the test ends.
 func newTarget(t *testing.T, status int, answer string) string {
 	t.Helper()
 	ended, end := context.WithCancel(context.Background())
@@ -181,7 +181,7 @@ func newTarget(t *testing.T, status int, answer string) string {
 	return server.URL
 }
 
-// manifest returns the variables of a script's KHCheck, with another URL to check.
+// manifest returns the variables of a script's KHCheck, with another CHECK_URL.
 func (s script) manifest(t *testing.T, url string) map[string]string {
 	t.Helper()
 	for _, r := range runs(t) {
@@ -210,7 +210,7 @@ func TestScriptReportsSuccess(t *testing.T) {
 	})
 }
 
-// everyByte holds each byte that an environment variable can hold; where texts are shown, U+FFFD takes the place of those that are not UTF-8.
+// everyByte has each byte that an environment variable can have. Texts are shown with U+FFFD for bytes that are not UTF-8.
 func everyByte() (raw, shown string) {
 	var all []byte
 	for b := 1; b < 256; b++ {
@@ -228,7 +228,7 @@ func TestScriptReportsFailure(t *testing.T) {
 		status       int
 		answer       string
 		settings     map[string]string
-		// want has URL where the target's is; a text that ends in … is a prefix.
+		// want has URL in place of the URL of the target. A text that ends in … is a prefix.
 		want string
 	}{
 		{"HTTP error", "shell", 503, "", nil, "URL: (22) The requested URL returned error: 503"},
@@ -271,7 +271,7 @@ func TestScriptReportsFailure(t *testing.T) {
 	}
 }
 
-// TestPythonCountsPercentile: of twenty requests, 95 percent are nineteen.
+// Of twenty requests, 95 percent are nineteen.
 func TestPythonCountsPercentile(t *testing.T) {
 	t.Parallel()
 	for slow, ok := range map[int32]bool{1: true, 2: false} {
@@ -323,8 +323,7 @@ func TestScriptDelivers(t *testing.T) {
 	}
 }
 
-// TestScriptKeepsItsDeadline: what it checks hangs, and still it reports in time; what it reports to hangs or refuses, and
-// still it ends in time.
+// A script reports in time although its target hangs. It ends in time although the endpoint of reports hangs or refuses.
 func TestScriptKeepsItsDeadline(t *testing.T) {
 	t.Parallel()
 	const hang = 0
@@ -345,7 +344,7 @@ func TestScriptKeepsItsDeadline(t *testing.T) {
 				target, endpoint := newTarget(t, tt.target, "ok"), tt.report(t)
 				deadline := time.Unix(time.Now().Unix()+tt.seconds, 0)
 				settings := s.manifest(t, target)
-				settings["TIMEOUT_SECONDS"] = "60" // of the shell's; the deadline comes first
+				settings["TIMEOUT_SECONDS"] = "60" // for the shell script; the deadline comes first
 				code := s.run(t, endpoint, deadline, settings)
 				if left := time.Until(deadline); left < 0 {
 					t.Errorf("ended %s after the deadline", -left)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Creates the Temporal namespace of Khronicle and its search attributes, where they are missing. It may run again at any
-# time. The address and the namespace are TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.
+# namespace.sh creates the Temporal namespace of Khronicle and its search attributes, where they are missing.
+# It may run again at any time. The variables are TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.
 set -eu
 
 attempts() { # runs a command until it succeeds, for up to two minutes
@@ -16,7 +16,7 @@ attempts temporal operator cluster health
 if ! temporal operator namespace describe >/dev/null 2>&1; then
   temporal operator namespace create --retention "$RETENTION"
 fi
-# A new namespace is known to the whole server after some seconds.
+# The whole server needs some seconds to learn of a new namespace.
 attempts temporal operator search-attribute create \
   --name KhCheck --type Keyword --name KhNamespace --type Keyword --name KhOutcome --type Keyword \
   --name KhRecord --type Keyword --name KhReported --type Keyword

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Creates Temporal's two databases, or brings them to the version of this image, and an empty one for the ledger, which
-# Khronicle fills itself. It may run again at any time.
+# schema.sh creates Temporal's two databases, or updates them to the version of this image. It also creates an empty
+# database for the ledger, where Khronicle creates its tables. It may run again at any time.
 set -eu
 
 sql() {

@@ -1,6 +1,6 @@
-// Command program shows how a Go program runs a check by itself, through package external: it reads a KHCheck from the
-// cluster, runs it once and says what came of it. Khronicle's workers do the run (TEMPORAL_ADDRESS says where); when the
-// program dies in the middle and is started again, it is given the same run.
+// Command program shows how a Go program runs a check through package external. It reads a KHCheck from the cluster, runs
+// it once and prints the outcome. Khronicle's workers do the run, and TEMPORAL_ADDRESS names their Temporal server. When the
+// program dies during the run and starts again, it gets the same run.
 //
 //	program KUBECONFIG NAMESPACE NAME REPORTING_URL
 package main

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""check.py: of REQUESTS requests to CHECK_URL, PERCENTILE percent are answered within LIMIT_MS.
+"""check.py tests that PERCENTILE percent of REQUESTS requests to CHECK_URL are answered within LIMIT_MS.
 
-A check without a library: it needs Python's standard library alone. Put your own test in the place of check().
+It needs Python's standard library alone. Replace check() by your own test.
 """
 
 import http.client
@@ -16,7 +16,7 @@ import urllib.request
 
 
 def check():
-    """Returns what is wrong, one text for each fault; none is success."""
+    """Returns a text for each fault. An empty list is success."""
     url = os.environ.get("CHECK_URL", "")
     requests, percentile = number("REQUESTS", "20", 1000), number("PERCENTILE", "95", 100)
     limit = number("LIMIT_MS", "500", 60000)
@@ -85,7 +85,7 @@ if __name__ == "__main__":
         if not os.environ.get(name):
             sys.exit(f"{name} is not set")
     deadline = int(os.environ["KH_CHECK_RUN_DEADLINE"])
-    faults = faults_until(deadline - 5)  # what remains is for the report
+    faults = faults_until(deadline - 5)  # the rest of the time is for the report
     report = json.dumps({"OK": not faults, "Errors": faults})
     print(report, flush=True)
     sys.exit(0 if deliver(report, min(time.time() + 30, deadline - 1)) else 1)

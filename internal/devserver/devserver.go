@@ -52,7 +52,7 @@ var dynamicConfig = []string{
 	"matching.numTaskqueueWritePartitions=1",
 }
 
-// Args returns the command line of the server, with Khronicle's search attributes. docs/operations.md says what the settings
+// Args returns the command line of the server, with Khronicle's search attributes. docs/adr/0009 says what the settings
 // save.
 func (o Options) Args() []string {
 	args := []string{
