@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/khronicle/khronicle/checks/settings"
+	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 	"github.com/khronicle/khronicle/external/checkclient"
 )
 

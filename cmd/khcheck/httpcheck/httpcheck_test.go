@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/khronicle/khronicle/checks/httpcheck"
-	"github.com/khronicle/khronicle/checks/settings"
+	"github.com/khronicle/khronicle/cmd/khcheck/httpcheck"
+	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 )
 
 // config reads a configuration that must be right.

@@ -17,8 +17,8 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/khronicle/khronicle/checks/podstatus"
-	"github.com/khronicle/khronicle/checks/settings"
+	"github.com/khronicle/khronicle/cmd/khcheck/podstatus"
+	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 )
 
 // apiServer lists pods as the API server does: by namespace, selected by label, in pages. It is the whole of what the

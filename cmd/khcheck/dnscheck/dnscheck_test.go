@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/khronicle/khronicle/checks/dnscheck"
-	"github.com/khronicle/khronicle/checks/settings"
+	"github.com/khronicle/khronicle/cmd/khcheck/dnscheck"
+	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 )
 
 // config reads a configuration that must be right.

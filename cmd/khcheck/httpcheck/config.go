@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/khronicle/khronicle/checks/settings"
+	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 )
 
 // Config says what to ask and what to expect. FromEnv gives the variables and defaults.

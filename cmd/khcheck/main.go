@@ -1,14 +1,14 @@
-// Command khcheck holds the checks that ship with Khronicle in one static binary. Its first argument says which:
+// Command khcheck holds the checks that ship with Khronicle in one static binary. Its first argument is the check:
 //
-//	http        asks a URL                                    (package httpcheck)
-//	dns         resolves names                                (package dnscheck)
-//	pod-status  names pods that are not healthy               (package podstatus)
-//	demo        reports what it is told to                    (package demo)
-//	serve       no check: a web server that the examples ask  (package target)
+//	http        sends requests to a URL                        (package httpcheck)
+//	dns         resolves names                                 (package dnscheck)
+//	pod-status  names pods that are not healthy                (package podstatus)
+//	demo        reports what its environment variables say     (package demo)
+//	serve       no check: a web server for the examples        (package target)
 //
-// Each package says which environment variables configure it. A check looks once, reports once and exits with 0 when
-// its report was delivered, whatever it said; a configuration that is wrong is reported as a failure. A check that is
-// told to stop (SIGTERM, SIGINT) before its report sends none: it has not finished looking.
+// Each package documents the environment variables that configure it. A check looks once, reports once and exits. Its exit
+// code is 0 when its report was delivered, whatever the report says. A wrong configuration is reported as a failure.
+// A check that gets SIGTERM or SIGINT before its report sends no report, because it has not finished looking.
 package main
 
 import (

@@ -9,12 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/khronicle/khronicle/checks/demo"
-	"github.com/khronicle/khronicle/checks/dnscheck"
-	"github.com/khronicle/khronicle/checks/httpcheck"
-	"github.com/khronicle/khronicle/checks/podstatus"
-	"github.com/khronicle/khronicle/checks/settings"
-	"github.com/khronicle/khronicle/checks/target"
+	"github.com/khronicle/khronicle/cmd/khcheck/demo"
+	"github.com/khronicle/khronicle/cmd/khcheck/dnscheck"
+	"github.com/khronicle/khronicle/cmd/khcheck/httpcheck"
+	"github.com/khronicle/khronicle/cmd/khcheck/podstatus"
+	"github.com/khronicle/khronicle/cmd/khcheck/settings"
+	"github.com/khronicle/khronicle/cmd/khcheck/target"
 	"github.com/khronicle/khronicle/external/checkclient"
 )
 

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/khronicle/khronicle/checks/target"
+	"github.com/khronicle/khronicle/cmd/khcheck/target"
 )
 
 func TestServe(t *testing.T) {

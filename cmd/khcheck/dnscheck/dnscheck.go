@@ -14,7 +14,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/khronicle/khronicle/checks/settings"
+	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 )
 
 // Config says which names to resolve. FromEnv gives the variables and defaults.

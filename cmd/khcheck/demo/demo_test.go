@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/khronicle/khronicle/checks/demo"
-	"github.com/khronicle/khronicle/checks/settings"
+	"github.com/khronicle/khronicle/cmd/khcheck/demo"
+	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 )
 
 // endpoint takes reports and passes their bodies on.

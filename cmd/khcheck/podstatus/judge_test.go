@@ -7,7 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/khronicle/khronicle/checks/podstatus"
+	"github.com/khronicle/khronicle/cmd/khcheck/podstatus"
 )
 
 var now = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
