@@ -109,7 +109,10 @@ func TestEvidenceAsJSON(t *testing.T) {
 	}
 	var shown struct {
 		Record   ledger.Record
-		Evidence []shownPiece
+		Evidence []struct {
+			Kind, Content string
+			Size          int
+		}
 	}
 	if err := json.Unmarshal([]byte(out), &shown); err != nil {
 		t.Fatal(err)

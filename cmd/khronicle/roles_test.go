@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -245,17 +244,6 @@ func TestWatch(t *testing.T) {
 				t.Errorf("wrote, where no terminal is, not one table and its footer:\n%s", out)
 			}
 		})
-	}
-}
-
-func TestOutputThatIsNoTerminal(t *testing.T) {
-	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if isTerminal(file) || isTerminal(&bytes.Buffer{}) {
-		t.Error("a file or a buffer is taken for a terminal")
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/khronicle/khronicle/activities"
-	"github.com/khronicle/khronicle/internal/heartbeat"
+	"github.com/khronicle/khronicle/internal/deadman"
 	"github.com/khronicle/khronicle/internal/influx"
 	"github.com/khronicle/khronicle/worker"
 )
@@ -30,14 +30,14 @@ func runWorker(ctx context.Context, p *process) error {
 		defer closeLedger()
 		ended.Go(func() { records.Run(ledgerCtx) })
 	}
-	heart, err := heartbeat.New(p.heartbeatURL, p.logger)
+	deadmanSwitch, err := deadman.New(p.deadmanURL, p.logger)
 	if err != nil {
 		return err
 	}
-	if err := p.metrics.Registry.Register(heart); err != nil {
-		return fmt.Errorf("register the metrics of the heartbeat: %w", err)
+	if err := p.metrics.Registry.Register(deadmanSwitch); err != nil {
+		return fmt.Errorf("register the metrics of the dead man's switch: %w", err)
 	}
-	options.Deadman = heart
+	options.Deadman = deadmanSwitch
 	exporter, err := p.influxExporter()
 	if err != nil {
 		return err

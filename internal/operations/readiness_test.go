@@ -1,4 +1,4 @@
-package health_test
+package operations_test
 
 import (
 	"context"
@@ -14,12 +14,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/khronicle/khronicle/internal/health"
+	"github.com/khronicle/khronicle/internal/operations"
 )
 
 func fine(context.Context) error { return nil }
 
-func wrong(text string) health.Check {
+func wrong(text string) operations.Check {
 	return func(context.Context) error { return errors.New(text) }
 }
 
@@ -36,18 +36,18 @@ func ask(t *testing.T, handler http.Handler) (code int, contentType string, answ
 func TestReadiness(t *testing.T) {
 	tests := []struct {
 		name   string
-		checks map[string]health.Check
+		checks map[string]operations.Check
 		code   int
 		want   map[string]string
 	}{
 		{"nothing to check", nil, http.StatusOK, map[string]string{}},
-		{"all there", map[string]health.Check{"a": fine, "b": fine}, http.StatusOK, map[string]string{"a": "ok", "b": "ok"}},
-		{"one away", map[string]health.Check{"a": fine, "b": wrong("no route")}, http.StatusServiceUnavailable, map[string]string{"a": "ok", "b": "no route"}},
-		{"all away", map[string]health.Check{"a": wrong("x"), "b": wrong("y \"z\"\n")}, http.StatusServiceUnavailable, map[string]string{"a": "x", "b": "y \"z\"\n"}},
+		{"all there", map[string]operations.Check{"a": fine, "b": fine}, http.StatusOK, map[string]string{"a": "ok", "b": "ok"}},
+		{"one away", map[string]operations.Check{"a": fine, "b": wrong("no route")}, http.StatusServiceUnavailable, map[string]string{"a": "ok", "b": "no route"}},
+		{"all away", map[string]operations.Check{"a": wrong("x"), "b": wrong("y \"z\"\n")}, http.StatusServiceUnavailable, map[string]string{"a": "x", "b": "y \"z\"\n"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ready := &health.Readiness{}
+			ready := &operations.Readiness{}
 			for name, probe := range tt.checks {
 				ready.Add(name, probe)
 			}
@@ -63,7 +63,7 @@ func TestReadiness(t *testing.T) {
 }
 
 func TestChecksCanBeLeftOut(t *testing.T) {
-	ready := &health.Readiness{}
+	ready := &operations.Readiness{}
 	ready.Add("a", wrong("x"))
 	ready.Add("b", wrong("y"))
 	ready.Add("c", fine)
@@ -90,7 +90,7 @@ func TestChecksCanBeLeftOut(t *testing.T) {
 }
 
 func TestAddReplacesTheCheckOfThatName(t *testing.T) {
-	ready := &health.Readiness{}
+	ready := &operations.Readiness{}
 	ready.Add("a", wrong("old"))
 	ready.Add("a", fine)
 	if code, _, answers := ask(t, ready); code != http.StatusOK || len(answers) != 1 {
@@ -101,7 +101,7 @@ func TestAddReplacesTheCheckOfThatName(t *testing.T) {
 // A backend that hangs must not hang the probe of the kubelet, whose own limit would say nothing of the reason.
 func TestProbeThatHangsIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ready := &health.Readiness{}
+		ready := &operations.Readiness{}
 		ready.Add("temporal", func(ctx context.Context) error {
 			<-ctx.Done()
 			return ctx.Err()
@@ -122,7 +122,7 @@ func TestProbeThatHangsIsBounded(t *testing.T) {
 }
 
 func TestAProbeMayAddAProbe(t *testing.T) {
-	ready := &health.Readiness{}
+	ready := &operations.Readiness{}
 	ready.Add("a", func(context.Context) error {
 		ready.Add("b", fine)
 		return nil
@@ -133,7 +133,7 @@ func TestAProbeMayAddAProbe(t *testing.T) {
 }
 
 func TestReadinessIsSafeForConcurrentUse(t *testing.T) {
-	ready := &health.Readiness{}
+	ready := &operations.Readiness{}
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() { ready.Add(fmt.Sprint(i), fine) })
@@ -142,13 +142,5 @@ func TestReadinessIsSafeForConcurrentUse(t *testing.T) {
 	group.Wait()
 	if _, _, answers := ask(t, ready); len(answers) != 8 {
 		t.Errorf("%d checks, want 8", len(answers))
-	}
-}
-
-func TestLive(t *testing.T) {
-	recorder := httptest.NewRecorder()
-	health.Live(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/healthz", nil))
-	if recorder.Code != http.StatusOK || recorder.Body.String() != "ok\n" {
-		t.Errorf("%d %q, want 200 ok", recorder.Code, recorder.Body)
 	}
 }

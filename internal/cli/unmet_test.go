@@ -1,4 +1,4 @@
-package overview_test
+package cli_test
 
 import (
 	"errors"
@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/khronicle/khronicle/internal/overview"
+	"github.com/khronicle/khronicle/internal/cli"
 )
 
 type fullDisk struct{}
@@ -14,7 +14,7 @@ type fullDisk struct{}
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
 func TestWriteThatFails(t *testing.T) {
-	err := overview.Write(fullDisk{}, nil, now)
+	err := cli.WriteRows(fullDisk{}, nil, now)
 	if err == nil || err.Error() != "write table: no space left on device" {
 		t.Errorf("error %v", err)
 	}
@@ -22,11 +22,11 @@ func TestWriteThatFails(t *testing.T) {
 
 // Each expectation that is not met is told, and one that waits for its first outcome is not met.
 func TestCompareTellsAllThatIsNotAsExpected(t *testing.T) {
-	rows := []overview.Row{{Name: "shop/new", State: overview.StateWaiting}, {Name: "shop/cart", State: overview.StateOK, LastRun: now}}
-	expected := []overview.Expectation{
-		{Name: "shop/new", State: overview.StateOK}, {Name: "shop/cart", State: overview.StateOK}, {Name: "shop/gone", State: overview.StateOK},
+	rows := []cli.Row{{Name: "shop/new", State: cli.StateWaiting}, {Name: "shop/cart", State: cli.StateOK, LastRun: now}}
+	expected := []cli.Expectation{
+		{Name: "shop/new", State: cli.StateOK}, {Name: "shop/cart", State: cli.StateOK}, {Name: "shop/gone", State: cli.StateOK},
 	}
-	err := overview.Compare(expected, rows, time.Time{})
+	err := cli.Compare(expected, rows, time.Time{})
 	want := "shop/new: is waiting, expected OK; errors: []\nshop/gone: no such check or job"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
@@ -34,7 +34,7 @@ func TestCompareTellsAllThatIsNotAsExpected(t *testing.T) {
 }
 
 func TestParseExpectationSaysWhatIsWanted(t *testing.T) {
-	_, err := overview.ParseExpectation("shop/cart=fine")
+	_, err := cli.ParseExpectation("shop/cart=fine")
 	if err == nil || !strings.HasPrefix(err.Error(), `"shop/cart=fine" is not NAMESPACE/NAME=ok, NAMESPACE/NAME=failed or `) {
 		t.Errorf("error %v", err)
 	}

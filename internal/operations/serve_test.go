@@ -1,4 +1,4 @@
-package httpserver_test
+package operations_test
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/khronicle/khronicle/internal/httpserver"
+	"github.com/khronicle/khronicle/internal/operations"
 )
 
 // pipes is a network in memory, so that time in these tests is that of their bubble.
@@ -53,7 +53,7 @@ func serve(t *testing.T, handler http.HandlerFunc) (network *pipes, stop context
 	network = newPipes()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- httpserver.Serve(ctx, network, handler, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- operations.Serve(ctx, network, handler, slog.New(slog.DiscardHandler)) }()
 	return network, stop, done
 }
 
@@ -91,7 +91,7 @@ func TestServeWithAContextThatHasEnded(t *testing.T) {
 		network := newPipes()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := httpserver.Serve(ctx, network, http.HandlerFunc(ok), slog.New(slog.DiscardHandler)); err != nil {
+		if err := operations.Serve(ctx, network, http.HandlerFunc(ok), slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("serve: %v", err)
 		}
 		if network.closed.Err() == nil {
@@ -103,7 +103,7 @@ func TestServeWithAContextThatHasEnded(t *testing.T) {
 func TestServeReturnsTheErrorOfItsListener(t *testing.T) {
 	network := newPipes()
 	_ = network.Close()
-	err := httpserver.Serve(t.Context(), network, http.HandlerFunc(ok), slog.New(slog.DiscardHandler))
+	err := operations.Serve(t.Context(), network, http.HandlerFunc(ok), slog.New(slog.DiscardHandler))
 	if !errors.Is(err, net.ErrClosed) || !strings.HasPrefix(err.Error(), "serve pipes: ") {
 		t.Errorf("got %v, want that the listener is closed", err)
 	}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"github.com/khronicle/khronicle/internal/lint"
 )
 
-// standardInput is the argument for it, and stdinName is what findings call it.
+// standardInput is the argument that means the standard input. stdinName is its name in findings.
 const (
 	standardInput = "-"
 	stdinName     = "stdin"
@@ -68,8 +68,8 @@ func (m manifests) readFile(path string) {
 	m.linter.Add(path, content)
 }
 
-// readDirectory reads the manifests of a directory, which may be named by a symbolic link, and of those in it, but for
-// hidden ones such as .git. That there are none is an error: the path of a CI job that has moved shall not pass.
+// readDirectory reads the manifests of a directory and of the directories in it. Hidden ones such as .git are left out.
+// A directory without manifests is an error, so that a CI job with a wrong path fails. root may be a symbolic link.
 func (m manifests) readDirectory(root string) {
 	found := false
 	// The walk begins at ".", because it would not follow a link.
@@ -92,7 +92,7 @@ func (m manifests) readDirectory(root string) {
 	}
 }
 
-// cause returns the reason alone, because the finding begins with the path.
+// cause returns the error without the path, because the finding begins with the path.
 func cause(err error) error {
 	if wrong := (*fs.PathError)(nil); errors.As(err, &wrong) {
 		return wrong.Err

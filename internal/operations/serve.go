@@ -1,5 +1,4 @@
-// Package httpserver serves HTTP with time limits and a graceful, bounded stop.
-package httpserver
+package operations
 
 import (
 	"context"
@@ -11,7 +10,7 @@ import (
 	"time"
 )
 
-// Bounds of one request and of the stop.
+// The time limits of one request and of the stop.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
@@ -20,7 +19,7 @@ const (
 	stopTimeout       = 5 * time.Second
 )
 
-// Serve answers on the listener until ctx ends; then it finishes the requests in flight, for a bounded time.
+// Serve answers on the listener until ctx ends. Then it finishes the requests in flight, for up to 5 seconds.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, logger *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,

@@ -1,6 +1,4 @@
-// Package overview shows the checks and jobs of a cluster as a table, for a terminal, and compares them with what was
-// expected.
-package overview
+package cli
 
 import (
 	"context"
@@ -19,19 +17,19 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// Cluster is what the overview needs of Kubernetes; package kube has it.
+// Cluster is the part of package kube that the table of checks reads.
 type Cluster interface {
 	Checks() []*khv1.KuberhealthyCheck
 	Jobs() []*khv1.KuberhealthyJob
 	States() []*khv1.KuberhealthyState
 }
 
-// Temporal is what the overview needs of Temporal's client.
+// Temporal is the part of Temporal's client that the table of checks uses.
 type Temporal interface {
 	ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
 }
 
-// listWithin bounds the question to Temporal for all checks.
+// listWithin is how long the list of open workflows may take.
 const listWithin = 3 * time.Second
 
 // Row is one check or job.
@@ -39,9 +37,9 @@ type Row struct {
 	Name, State string
 	// LastRun is when its last outcome was recorded, zero if there is none.
 	LastRun time.Time
-	// Duration is how long the last run took to its verdict.
+	// Duration is how long the last run took until its outcome.
 	Duration string
-	// NextRun says when the next run is due, in words.
+	// NextRun says in words when the next run starts.
 	NextRun string
 	Errors  []string
 }
@@ -51,12 +49,12 @@ const (
 	StateOK      = "OK"
 	StateFailed  = "failed"
 	StateWaiting = "waiting"
-	// StateUnknown is that of a check or job that owes an outcome which has not come in time.
+	// StateUnknown is the state of a check or job that has no outcome in time.
 	StateUnknown = "unknown"
 )
 
-// Rows returns the checks and then the jobs of the cluster, each in the order of their names. When Temporal does not answer, the
-// rows are there, and the error says why they do not know the next runs.
+// Rows returns the checks and then the jobs of the cluster, both sorted by name. If Temporal does not answer, it returns the rows
+// without the next runs, and the error.
 func Rows(ctx context.Context, cluster Cluster, temporal Temporal, now time.Time) ([]Row, error) {
 	open, err := openWorkflows(ctx, temporal)
 	states := map[string]*khv1.KuberhealthyState{}
@@ -112,7 +110,7 @@ type workflowsOfChecks struct {
 	running  map[string]bool
 }
 
-// openWorkflows asks Temporal once for all checks.
+// openWorkflows lists the open workflows of all checks.
 func openWorkflows(ctx context.Context, temporal Temporal) (workflowsOfChecks, error) {
 	ctx, cancel := context.WithTimeout(ctx, listWithin)
 	defer cancel()
@@ -133,7 +131,7 @@ func openWorkflows(ctx context.Context, temporal Temporal) (workflowsOfChecks, e
 	}
 }
 
-// add adds a workflow. The list may be a moment behind, so that the status counts.
+// add adds an open workflow. The list may be late, so the status of each workflow is looked at too.
 func (o workflowsOfChecks) add(info *workflowpb.WorkflowExecutionInfo) {
 	if !workflows.Open(info.GetStatus()) {
 		return
@@ -146,7 +144,7 @@ func (o workflowsOfChecks) add(info *workflowpb.WorkflowExecutionInfo) {
 	}
 }
 
-// nextRun is when a check runs next, in words.
+// nextRun says in words when a check runs next.
 func (o workflowsOfChecks) nextRun(c *khv1.KuberhealthyCheck, now time.Time) string {
 	name := c.Namespace + "/" + c.Name
 	next, scheduled := o.nextTick[name]
@@ -163,8 +161,8 @@ func (o workflowsOfChecks) nextRun(c *khv1.KuberhealthyCheck, now time.Time) str
 	return "in " + max(next.Sub(now), 0).Round(time.Second).String()
 }
 
-// Write writes the rows as a table.
-func Write(w io.Writer, rows []Row, now time.Time) error {
+// WriteRows writes the rows as a table.
+func WriteRows(w io.Writer, rows []Row, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CHECK\tSTATE\tLAST RUN\tDURATION\tNEXT RUN\tERROR")
 	for _, row := range rows {
@@ -172,7 +170,7 @@ func Write(w io.Writer, rows []Row, now time.Time) error {
 		if !row.LastRun.IsZero() {
 			last = max(now.Sub(row.LastRun), 0).Round(time.Second).String() + " ago"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Name, row.State, last, orDash(row.Duration), row.NextRun, firstLine(row.Errors))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Name, row.State, last, orDash(row.Duration), row.NextRun, errorText(row.Errors))
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write table: %w", err)
@@ -180,19 +178,9 @@ func Write(w io.Writer, rows []Row, now time.Time) error {
 	return nil
 }
 
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
-// firstLine is what of the errors fits into a cell.
-func firstLine(errs []string) string {
-	if len(errs) == 0 {
-		return "-"
-	}
-	line, _, _ := strings.Cut(errs[0], "\n")
+// errorText returns as much of the errors as a cell has room for.
+func errorText(errs []string) string {
+	line := firstLine(errs)
 	const limit = 100
 	if runes := []rune(line); len(runes) > limit {
 		line = string(runes[:limit]) + "…"

@@ -1,6 +1,4 @@
-// Package health serves /healthz and /readyz: the first says that the process lives, the second whether it can do its
-// work now, and why not.
-package health
+package operations
 
 import (
 	"context"
@@ -12,10 +10,10 @@ import (
 	"time"
 )
 
-// checkTimeout bounds one probe.
+// checkTimeout is how long one request to /readyz may take.
 const checkTimeout = 2 * time.Second
 
-// A Check returns nil when a thing that the process needs is there.
+// A Check returns nil if a thing that the process needs is there.
 type Check func(ctx context.Context) error
 
 // Readiness is a set of named checks. The zero value is ready.
@@ -34,7 +32,7 @@ func (r *Readiness) Add(name string, c Check) {
 	r.checks[name] = c
 }
 
-// run returns the answer of each check, "ok" or an error text, and whether all are ok.
+// run returns the answer of each check, "ok" or an error text, and whether all answers are "ok".
 func (r *Readiness) run(ctx context.Context, excluded []string) (answers map[string]string, ready bool) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -54,16 +52,13 @@ func (r *Readiness) run(ctx context.Context, excluded []string) (answers map[str
 	return answers, ready
 }
 
-// ServeHTTP answers /readyz: 200 when every check is ok, else 503, with the answer of each check as JSON. As with the
-// Kubernetes API server, ?exclude=NAME leaves a check out.
+// ServeHTTP answers /readyz: 200 if every check is ok, else 503, with the answer of each check as JSON.
+// ?exclude=NAME leaves a check out, as in the Kubernetes API server.
 func (r *Readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	answers, ready := r.run(req.Context(), req.URL.Query()["exclude"])
 	w.Header().Set("Content-Type", "application/json")
 	if !ready {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_ = json.NewEncoder(w).Encode(answers) // the client is gone
+	_ = json.NewEncoder(w).Encode(answers) // the client has closed the connection
 }
-
-// Live answers /healthz: 200 as long as the process answers at all.
-func Live(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }

@@ -1,4 +1,4 @@
-package telemetry_test
+package ledger_test
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/khronicle/khronicle/internal/telemetry"
 	"github.com/khronicle/khronicle/ledger"
 )
 
@@ -23,7 +22,7 @@ func (f fakeLedger) Stats() ledger.Stats {
 func TestMetricsOfTheLedger(t *testing.T) {
 	for err, up := range map[error]float64{nil: 1, errors.New("down"): 0} {
 		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(telemetry.NewLedgerCollector(fakeLedger{err}))
+		registry.MustRegister(ledger.NewCollector(fakeLedger{err}))
 		families, gatherErr := registry.Gather()
 		if gatherErr != nil {
 			t.Fatal(gatherErr)

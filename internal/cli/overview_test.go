@@ -1,4 +1,4 @@
-package overview_test
+package cli_test
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
-	"github.com/khronicle/khronicle/internal/overview"
+	"github.com/khronicle/khronicle/internal/cli"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -101,9 +101,9 @@ func runOf(t *testing.T, kind khv1.KHWorkload, name string) *workflowpb.Workflow
 }
 
 // rows are those of a Temporal that answers.
-func (w world) rows(t *testing.T, now time.Time) []overview.Row {
+func (w world) rows(t *testing.T, now time.Time) []cli.Row {
 	t.Helper()
-	rows, err := overview.Rows(t.Context(), w, w, now)
+	rows, err := cli.Rows(t.Context(), w, w, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestTable(t *testing.T) {
 		"",
 	}, "\n")
 	var got strings.Builder
-	if err := overview.Write(&got, w.rows(t, now), now); err != nil {
+	if err := cli.WriteRows(&got, w.rows(t, now), now); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got.String()); diff != "" {
@@ -172,14 +172,14 @@ func TestTableOfWhatIsUnknown(t *testing.T) {
 	later := now.Add(16*time.Minute + 40*time.Second) // the outcome of pay is overdue, that of cart is not
 	rows := w.rows(t, later)
 	var got strings.Builder
-	if err := overview.Write(&got, rows, later); err != nil {
+	if err := cli.WriteRows(&got, rows, later); err != nil {
 		t.Fatal(err)
 	}
 	blanks := regexp.MustCompile(" +")
 	if diff := cmp.Diff(blanks.ReplaceAllString(want, " "), blanks.ReplaceAllString(got.String(), " ")); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
-	err := overview.Compare([]overview.Expectation{{Name: "shop/new", State: overview.StateOK}}, rows, time.Time{})
+	err := cli.Compare([]cli.Expectation{{Name: "shop/new", State: cli.StateOK}}, rows, time.Time{})
 	if err == nil || !strings.HasPrefix(err.Error(), "shop/new: is unknown, expected OK; errors: [\"unknown: shop/new: no run has ended") {
 		t.Errorf("error %v", err)
 	}
@@ -198,7 +198,7 @@ func TestPausedScheduleIsScheduled(t *testing.T) {
 
 func TestTemporalThatDoesNotAnswerIsNotAnUnscheduledCheck(t *testing.T) {
 	w := world{checks: []*khv1.KuberhealthyCheck{newCheck("cart")}, err: errors.New("connection refused")}
-	rows, err := overview.Rows(t.Context(), w, w, now)
+	rows, err := cli.Rows(t.Context(), w, w, now)
 	if err == nil || err.Error() != "list the open workflows: connection refused" || rows[0].NextRun != "unknown" {
 		t.Errorf("next run is %q, error %v", rows[0].NextRun, err)
 	}
@@ -212,7 +212,7 @@ func TestTemporalThatHangsHoldsTheTableUpOnce(t *testing.T) {
 		for i := range 100 {
 			w.checks = append(w.checks, newCheck("cart-"+strconv.Itoa(i)))
 		}
-		rows, err := overview.Rows(t.Context(), w, w, now)
+		rows, err := cli.Rows(t.Context(), w, w, now)
 		if took := time.Since(began); took > 5*time.Second || err == nil || len(rows) != 100 || lists != 1 {
 			t.Errorf("%d rows after %s and %d questions, error %v", len(rows), took, lists, err)
 		}
@@ -222,19 +222,19 @@ func TestTemporalThatHangsHoldsTheTableUpOnce(t *testing.T) {
 func TestParseExpectation(t *testing.T) {
 	tests := []struct {
 		text string
-		want overview.Expectation
+		want cli.Expectation
 		ok   bool
 	}{
-		{"shop/cart=ok", overview.Expectation{Name: "shop/cart", State: overview.StateOK}, true},
-		{"shop/cart=failed", overview.Expectation{Name: "shop/cart", State: overview.StateFailed}, true},
-		{"shop/cart=failed:a: b", overview.Expectation{Name: "shop/cart", State: overview.StateFailed, Error: "a: b"}, true},
-		{"cart=ok", overview.Expectation{}, false},
-		{"shop/cart", overview.Expectation{}, false},
-		{"shop/cart=fine", overview.Expectation{}, false},
-		{"shop/cart=ok:text", overview.Expectation{}, false},
+		{"shop/cart=ok", cli.Expectation{Name: "shop/cart", State: cli.StateOK}, true},
+		{"shop/cart=failed", cli.Expectation{Name: "shop/cart", State: cli.StateFailed}, true},
+		{"shop/cart=failed:a: b", cli.Expectation{Name: "shop/cart", State: cli.StateFailed, Error: "a: b"}, true},
+		{"cart=ok", cli.Expectation{}, false},
+		{"shop/cart", cli.Expectation{}, false},
+		{"shop/cart=fine", cli.Expectation{}, false},
+		{"shop/cart=ok:text", cli.Expectation{}, false},
 	}
 	for _, tt := range tests {
-		got, err := overview.ParseExpectation(tt.text)
+		got, err := cli.ParseExpectation(tt.text)
 		if got != tt.want || (err == nil) != tt.ok {
 			t.Errorf("ParseExpectation(%q) = %+v, %v", tt.text, got, err)
 		}
@@ -242,9 +242,9 @@ func TestParseExpectation(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
-	rows := []overview.Row{
-		{Name: "shop/cart", State: overview.StateOK, LastRun: now},
-		{Name: "shop/pay", State: overview.StateFailed, LastRun: now, Errors: []string{"card refused"}},
+	rows := []cli.Row{
+		{Name: "shop/cart", State: cli.StateOK, LastRun: now},
+		{Name: "shop/pay", State: cli.StateFailed, LastRun: now, Errors: []string{"card refused"}},
 	}
 	tests := []struct {
 		name, expectation string
@@ -260,12 +260,12 @@ func TestCompare(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			expectation, err := overview.ParseExpectation(tt.expectation)
+			expectation, err := cli.ParseExpectation(tt.expectation)
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := ""
-			if err := overview.Compare([]overview.Expectation{expectation}, rows, tt.since); err != nil {
+			if err := cli.Compare([]cli.Expectation{expectation}, rows, tt.since); err != nil {
 				got = err.Error()
 			}
 			if got != tt.want {

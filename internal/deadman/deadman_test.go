@@ -1,4 +1,4 @@
-package heartbeat_test
+package deadman_test
 
 import (
 	"bytes"
@@ -17,12 +17,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/khronicle/khronicle/internal/heartbeat"
+	"github.com/khronicle/khronicle/internal/deadman"
 )
 
 const secret = "5c0d6f7e-ping-key"
 
-// service is what is told of beats. It answers with these codes in turn, the last one for ever.
+// service receives heartbeats. It answers with these codes in turn, and with the last one from then on.
 func service(t *testing.T, codes ...int) (url string, asked *atomic.Int32) {
 	t.Helper()
 	asked = &atomic.Int32{}
@@ -38,7 +38,7 @@ func service(t *testing.T, codes ...int) (url string, asked *atomic.Int32) {
 	return server.URL + "/" + secret + "?status=up", asked
 }
 
-func metricsOf(t *testing.T, h *heartbeat.Heart) map[string]float64 {
+func metricsOf(t *testing.T, h *deadman.Switch) map[string]float64 {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(h)
@@ -59,7 +59,7 @@ func metricsOf(t *testing.T, h *heartbeat.Heart) map[string]float64 {
 	return values
 }
 
-func TestBeat(t *testing.T) {
+func TestHeartbeatIsSentAndCounted(t *testing.T) {
 	tests := []struct {
 		name      string
 		codes     []int
@@ -78,20 +78,20 @@ func TestBeat(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			url, asked := service(t, tt.codes...)
 			var log bytes.Buffer
-			h, err := heartbeat.New(url, slog.New(slog.NewTextHandler(&log, nil)))
+			h, err := deadman.New(url, slog.New(slog.NewTextHandler(&log, nil)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(map[string]float64{"khronicle_heartbeat_sent_total success": 0, "khronicle_heartbeat_sent_total failure": 0}, metricsOf(t, h)); diff != "" {
-				t.Errorf("metrics before the first beat (-want +got):\n%s", diff)
+			if diff := cmp.Diff(map[string]float64{"khronicle_deadman_sent_total success": 0, "khronicle_deadman_sent_total failure": 0}, metricsOf(t, h)); diff != "" {
+				t.Errorf("metrics before the first heartbeat (-want +got):\n%s", diff)
 			}
 			before := time.Now().Unix()
-			h.Beat(t.Context())
+			h.Heartbeat(t.Context())
 			got := metricsOf(t, h)
 			if at := got["khronicle_heartbeat_timestamp_seconds"]; at < float64(before) || at > float64(time.Now().Unix()) {
-				t.Errorf("last beat at %f, want now, %d", at, before)
+				t.Errorf("last heartbeat at %f, want now, %d", at, before)
 			}
-			if got["khronicle_heartbeat_sent_total success"] != tt.succeeded || got["khronicle_heartbeat_sent_total failure"] != 1-tt.succeeded || asked.Load() != tt.asked {
+			if got["khronicle_deadman_sent_total success"] != tt.succeeded || got["khronicle_deadman_sent_total failure"] != 1-tt.succeeded || asked.Load() != tt.asked {
 				t.Errorf("metrics %v after %d requests, want %g successes after %d", got, asked.Load(), tt.succeeded, tt.asked)
 			}
 			if !strings.Contains(log.String(), tt.log) || (tt.log == "") != (log.Len() == 0) || strings.Contains(log.String(), secret) {
@@ -101,17 +101,17 @@ func TestBeat(t *testing.T) {
 	}
 }
 
-func TestBeatWithoutAService(t *testing.T) {
-	h, err := heartbeat.New("", slog.New(slog.DiscardHandler))
+func TestHeartbeatWithoutAServiceSetsTheTime(t *testing.T) {
+	h, err := deadman.New("", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := metricsOf(t, h); len(got) != 0 {
-		t.Errorf("metrics before the first beat: %v, want none: 0 would be a time", got)
+		t.Errorf("metrics before the first heartbeat: %v, want none: 0 would be a time", got)
 	}
-	h.Beat(t.Context())
+	h.Heartbeat(t.Context())
 	if got := metricsOf(t, h); len(got) != 1 || got["khronicle_heartbeat_timestamp_seconds"] == 0 {
-		t.Errorf("metrics are %v, want the time of the beat alone", got)
+		t.Errorf("metrics are %v, want the time of the heartbeat alone", got)
 	}
 }
 
@@ -127,11 +127,11 @@ func TestTheURLIsNeverLogged(t *testing.T) {
 	}
 	for _, scheme := range []string{"http", "https"} {
 		var log bytes.Buffer
-		h, err := heartbeat.New(fmt.Sprintf("%s://user:%s@%s/%s?key=%s#%s", scheme, secret, address, secret, secret, secret), slog.New(slog.NewTextHandler(&log, nil)))
+		h, err := deadman.New(fmt.Sprintf("%s://user:%s@%s/%s?key=%s#%s", scheme, secret, address, secret, secret, secret), slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.Beat(t.Context())
+		h.Heartbeat(t.Context())
 		if !strings.Contains(log.String(), "connection refused") || strings.Contains(log.String(), secret) || strings.Contains(log.String(), "://") {
 			t.Errorf("log is %q", &log)
 		}
@@ -149,13 +149,13 @@ func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestAServiceThatHangsIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		h, err := heartbeat.New("http://127.0.0.1/"+secret, slog.New(slog.NewTextHandler(&log, nil)))
+		h, err := deadman.New("http://127.0.0.1/"+secret, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		h.SetTransport(hanging{})
 		began := time.Now()
-		h.Beat(context.Background())
+		h.Heartbeat(context.Background())
 		if took := time.Since(began); took != 20*time.Second {
 			t.Errorf("gave up after %s, want two tries of 10s", took)
 		}
@@ -167,12 +167,12 @@ func TestAServiceThatHangsIsGivenUp(t *testing.T) {
 
 func TestWhatAURLMustBe(t *testing.T) {
 	for _, address := range []string{"", "http://127.0.0.1:1/" + secret, "https://hc-ping.com/" + secret, "HTTPS://user:word@[::1]:3001/api/push/" + secret + "?status=up&msg=OK&ping="} {
-		if _, err := heartbeat.New(address, slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := deadman.New(address, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("%q: %v", address, err)
 		}
 	}
 	for _, address := range []string{secret, "/" + secret, "hc-ping.com/" + secret, "ftp://hc-ping.com/" + secret, "https:///" + secret, "https://:8080/" + secret, "https://a b/" + secret, "https://h/%" + secret + "%", "https://h:" + secret} {
-		_, err := heartbeat.New(address, slog.New(slog.DiscardHandler))
+		_, err := deadman.New(address, slog.New(slog.DiscardHandler))
 		if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "https://hc-ping.com/UUID") {
 			t.Errorf("%q: error is %v, want one that says what is right and does not show the secret", address, err)
 		}

@@ -1,4 +1,4 @@
-package overview
+package cli
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Expectation is how a check or job is expected to come out.
+// Expectation is the outcome that a check or job is expected to have.
 type Expectation struct {
 	// Name is namespace/name.
 	Name string
@@ -27,6 +27,23 @@ func ParseExpectation(text string) (Expectation, error) {
 		return Expectation{}, fmt.Errorf("%q is not NAMESPACE/NAME=ok, NAMESPACE/NAME=failed or NAMESPACE/NAME=failed:TEXT", text)
 	}
 	return Expectation{Name: name, State: state, Error: errorText}, nil
+}
+
+// ParseExpectations reads the flags --expect and --since. Without --since the time is zero.
+func ParseExpectations(texts []string, since string) (expected []Expectation, from time.Time, err error) {
+	for _, text := range texts {
+		expectation, err := ParseExpectation(text)
+		if err != nil {
+			return nil, from, fmt.Errorf("--expect: %w", err)
+		}
+		expected = append(expected, expectation)
+	}
+	if since != "" {
+		if from, err = time.Parse(time.RFC3339, since); err != nil {
+			return nil, from, fmt.Errorf("--since: %w", err)
+		}
+	}
+	return expected, from, nil
 }
 
 // Compare returns one error for each expectation that the rows do not meet. An outcome from before since does not count.
