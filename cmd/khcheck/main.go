@@ -19,8 +19,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	// The image is built from scratch and so has no certificates: without these no https URL could be asked. Those of
-	// the system, or of SSL_CERT_FILE, come first.
+	// These certificates are for the image, which is built from scratch and has none. Certificates of the system, or of
+	// SSL_CERT_FILE, are used first.
 	_ "golang.org/x/crypto/x509roots/fallback"
 
 	"github.com/khronicle/khronicle/external/checkclient"
@@ -28,13 +28,13 @@ import (
 
 func main() {
 	slog.SetDefault(newLogger(os.Stdout))
-	checkclient.Debug = true // a pod's log says what answer its report got
+	checkclient.Debug = true // the pod's log then shows the answer to the report
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
-// newLogger returns a logger that writes one line of JSON an event: the time, what happened, and its particulars.
+// newLogger returns a logger that writes one line of JSON for each event: the time, the event and its details.
 func newLogger(w io.Writer) *slog.Logger {
 	rename := func(_ []string, attr slog.Attr) slog.Attr {
 		switch attr.Key {

@@ -18,13 +18,13 @@ import (
 	"github.com/khronicle/khronicle/external/checkclient"
 )
 
-// maxReserve is the time that a check keeps for its report, as Kuberhealthy's checks do; of a short run it is a quarter.
+// maxReserve is the time that a check reserves for its report, as Kuberhealthy's checks do. Of a short run it is a quarter.
 const maxReserve = 5 * time.Second
 
-// look looks once, until ctx ends, and returns what is wrong, one text a fault.
+// look looks once, until ctx ends, and returns one text for each fault.
 type look func(ctx context.Context) []string
 
-// run does what the arguments say and returns the exit code: 0 if the report was delivered, else 1.
+// run runs the check that the arguments name and returns the exit code: 0 if the report was delivered, else 1.
 func run(ctx context.Context, args []string) int {
 	name := strings.Join(args, " ")
 	env := settings.New(os.Getenv)
@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string) int {
 	}
 }
 
-// check looks and reports what it saw, or what is wrong with its configuration.
+// check looks and reports the faults, or what is wrong with its configuration.
 func check(ctx context.Context, env *settings.Env, look look) int {
 	problems := env.Problems()
 	deadline, err := checkclient.GetDeadline()
@@ -68,15 +68,15 @@ func check(ctx context.Context, env *settings.Env, look look) int {
 	return report(faults)
 }
 
-// lookUntil returns when a check has to stop looking so that its report arrives before the deadline.
+// lookUntil returns when a check must stop looking so that its report arrives before the deadline.
 func lookUntil(now, deadline time.Time) time.Time {
 	return deadline.Add(-min(maxReserve, max(0, deadline.Sub(now)/4)))
 }
 
-// report prints and reports the outcome: success if there are no faults.
+// report logs and reports the outcome: success if there are no faults.
 func report(faults []string) int {
 	slog.Info("looked", "ok", len(faults) == 0, "errors", faults)
-	// A report is OK exactly when it has no errors.
+	// A report is OK if it has no errors.
 	if err := checkclient.ReportFailure(faults); err != nil {
 		slog.Error("report not delivered", "error", err.Error())
 		return 1

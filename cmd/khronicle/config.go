@@ -34,7 +34,7 @@ type config struct {
 	// devServer is the address of the Temporal server that khronicle dev has started, else empty.
 	devServer    string
 	reapInterval time.Duration
-	// reapFault says what is wrong with the interval of the environment.
+	// reapFault says what is wrong with envReapInterval.
 	reapFault string
 	retention check.Retention
 	// podStarts is how many checker pods may start per second. runningPods is how many may run at once. 0 means no limit.

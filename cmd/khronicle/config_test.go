@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// isolate takes away what the environment and the home of the developer say. Temporal is at an address where nobody is.
+// isolate hides the environment and the home of the developer. Nothing answers at the address of Temporal.
 func isolate(t *testing.T) {
 	t.Helper()
 	home := t.TempDir()
@@ -300,7 +300,7 @@ func TestWhatTheLedgerKeepsIsChecked(t *testing.T) {
 
 const emptyKubeconfig = "apiVersion: v1\nkind: Config\n"
 
-// idleServer stands in for Temporal's CLI: it runs and serves nobody.
+// idleServer returns a program in the place of Temporal's CLI. It runs and answers nothing.
 func idleServer(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "temporal")

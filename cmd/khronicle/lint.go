@@ -6,12 +6,12 @@ import (
 	"github.com/khronicle/khronicle/internal/cli"
 )
 
-const lintHelp = `Read manifests of KuberhealthyChecks and KuberhealthyJobs and say what is wrong with them: object, field and what would
-be right. No cluster is asked. Errors are what the API server or Khronicle would refuse; warnings are what works, but may
-not do what was meant.
+const lintHelp = `Read manifests of KuberhealthyChecks and KuberhealthyJobs and list what is wrong with them: the object, the field and
+what would be right. No cluster is needed. An error is what the API server or Khronicle would refuse. A warning is what works, but
+may not do what was intended.
 
-FILE is YAML or JSON, a directory (its *.yaml, *.yml and *.json, and those of the directories in it), or - for the
-standard input. Objects of other kinds are counted and left alone. Templates and overlays are to be rendered first.
+FILE is a YAML or JSON file, a directory, or - for the standard input. Of a directory, all *.yaml, *.yml and *.json files are read,
+also in the directories below it. Objects of other kinds are only counted. Render templates and overlays first.
 
 The exit code is 1 if there is an error or, with --strict, a warning.`
 
@@ -23,7 +23,7 @@ func lintCommand() *cobra.Command {
 	var o cli.LintOptions
 	var output string
 	command := &cobra.Command{
-		Use: "lint FILE…", Short: "Say what is wrong with manifests of checks and jobs, without a cluster",
+		Use: "lint FILE…", Short: "List what is wrong with manifests of checks and jobs, without a cluster",
 		Long: lintHelp, Example: lintExample, Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if o.Format, err = cli.ParseFormat(output); err != nil {

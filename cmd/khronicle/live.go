@@ -8,7 +8,7 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// loadSettings reads the configuration file for the first time; a command without one has the flags and defaults.
+// loadSettings reads the configuration file for the first time. Without a file the flags and defaults are used.
 func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*settings.Live, error) {
 	if c.given("start-burst") && c.startBurst < 1 {
 		return nil, fmt.Errorf("--start-burst: %d is not at least 1", c.startBurst)
@@ -35,7 +35,7 @@ func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*setti
 	return live, nil
 }
 
-// overrides are the flags that were given and the variables that are set, by the key of the file that they go before.
+// overrides returns the flags and variables that are set. The key is the key of the configuration file that each replaces.
 func (c *config) overrides() (settings.Overrides, error) {
 	o := settings.Overrides{}
 	override := func(when bool, key string, set func(*settings.Settings)) {

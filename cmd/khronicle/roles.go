@@ -19,13 +19,13 @@ type role struct {
 
 var (
 	workerRole = role{"worker", kube.Options{Checks: true, Jobs: true, States: true, Pods: true}, runWorker}
-	// starterRole is ready only when it can see the checks; it writes nothing to the cluster.
+	// starterRole is ready only when it has read the checks and jobs. It writes nothing to the cluster.
 	starterRole = role{"starter", kube.Options{Checks: true, Jobs: true}, runStarter}
-	// reportRole serves from the start, so that it can say what is missing.
+	// reportRole serves from the start, so that /readyz can say what is missing.
 	reportRole = role{"reportapi", kube.Options{Checks: true, Jobs: true, States: true}, nil}
 )
 
-// runRoles runs one or more roles in this process until ctx ends or one of them fails.
+// runRoles runs one or more roles in this process until ctx ends or a role fails.
 func runRoles(ctx context.Context, c *config, roles ...role) error {
 	watch := kube.Options{UserAgent: "khronicle"}
 	for _, r := range roles {

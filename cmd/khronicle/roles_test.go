@@ -94,7 +94,7 @@ users: [{name: test, user: {}}]
 	return path
 }
 
-// free returns an address on which nobody listens.
+// free returns an address on which nothing listens.
 func free(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -146,7 +146,7 @@ func get(t *testing.T, url string, status int) string {
 	}
 }
 
-// A process without Temporal runs, and says what it waits for; it ends in order when it is told to.
+// A process without Temporal runs, and its /readyz says what it waits for. It ends without an error when its context ends.
 func TestRolesSayThatTheyWaitForTemporal(t *testing.T) {
 	for name, flag := range map[string]string{"worker": "--operations-listen", "starter": "--operations-listen", "reportapi": "--listen"} {
 		t.Run(name, func(t *testing.T) {

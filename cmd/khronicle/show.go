@@ -65,7 +65,7 @@ The command shows the newest run that failed, timed out or had a failed attempt.
 	}
 	c.addLedgerFlag(command.Flags())
 	command.Flags().StringVar(&runUUID, "run", "", "UUID of the run to show")
-	command.Flags().StringVar(&at, "at", "", "show the newest run that was due at this time or before, such as 2026-11-23T02:00:00Z")
+	command.Flags().StringVar(&at, "at", "", "show the newest run whose tick was at this time or before, such as 2026-11-23T02:00:00Z")
 	command.Flags().StringVarP(&output, "output", "o", "text", "format of the output: text or json")
 	command.MarkFlagsMutuallyExclusive("run", "at")
 	return command

@@ -17,15 +17,15 @@ func runStarter(ctx context.Context, p *process) error {
 	})
 }
 
-// ensureSearchAttributes tries until Temporal has them. Where the starter may not add them, someone else has to; until
-// then its workflows are refused and tried again.
+// ensureSearchAttributes adds the search attributes to Temporal, and tries again until it has them. If the starter may not add them,
+// an operator must. Until then Temporal refuses the starter's workflows, and the starter tries again.
 func (p *process) ensureSearchAttributes(ctx context.Context) {
 	for {
 		err := starter.EnsureSearchAttributes(ctx, p.temporal, p.temporalNamespace)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		p.logger.Warn("search attributes are not ensured; add KhCheck, KhNamespace and KhOutcome (Keyword) by hand if this stays", "error", err)
+		p.logger.Warn("search attributes were not added; if this stays, add KhCheck, KhNamespace and KhOutcome (Keyword) by hand", "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(searchAttributesPause):

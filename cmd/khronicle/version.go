@@ -8,7 +8,7 @@ import (
 // version is set by the build, to a tag or commit.
 var version string
 
-// buildVersion is the version of this program in --version and in the records.
+// buildVersion returns the version that --version and the records show.
 func buildVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return cmp.Or(version, info.Main.Version)

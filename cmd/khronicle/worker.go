@@ -25,7 +25,7 @@ func runWorker(ctx context.Context, p *process) error {
 	}
 	if records != nil {
 		options.Ledger = records
-		// The ledger ends after the worker, which may write records until then.
+		// The ledger closes after the worker, because the worker may write records until its end.
 		ledgerCtx, closeLedger := context.WithCancel(context.WithoutCancel(ctx))
 		defer closeLedger()
 		ended.Go(func() { records.Run(ledgerCtx) })

@@ -37,16 +37,16 @@ func ChooseRun(runUUID, at string) (Choice, error) {
 			return records.RunOf(ctx, ref, strings.ToLower(runUUID))
 		}, "run with that UUID"}, nil
 	case at != "":
-		due, err := time.Parse(time.RFC3339, at)
+		tick, err := time.Parse(time.RFC3339, at)
 		if err != nil {
 			return Choice{}, fmt.Errorf("--at: %q is not a time such as 2026-11-23T02:00:00Z", at)
 		}
-		if due.Nanosecond() == 0 { // the command records shows times without the fraction of the second
-			due = due.Add(time.Second - time.Microsecond)
+		if tick.Nanosecond() == 0 { // the command records shows times without the fraction of the second
+			tick = tick.Add(time.Second - time.Microsecond)
 		}
 		return Choice{func(ctx context.Context, records EvidenceReader, ref check.Ref) (ledger.Record, bool, error) {
-			return records.RunAt(ctx, ref, due)
-		}, "run that was due then or before"}, nil
+			return records.RunAt(ctx, ref, tick)
+		}, "run with a tick then or before"}, nil
 	}
 	return Choice{func(ctx context.Context, records EvidenceReader, ref check.Ref) (ledger.Record, bool, error) {
 		return records.LastFault(ctx, ref)
@@ -124,7 +124,7 @@ func evidenceJSON(out io.Writer, record ledger.Record, pieces []ledger.Evidence)
 
 // evidenceText writes a record and its evidence for a person.
 func evidenceText(out io.Writer, a ledger.Record, pieces []ledger.Evidence) {
-	fmt.Fprintf(out, "%s %s/%s, due %s (%s): %s\n", a.Kind, a.Namespace, a.Name, a.Nominal.Format(time.RFC3339), a.Trigger, cmp.Or(string(a.Outcome), "running"))
+	fmt.Fprintf(out, "%s %s/%s, tick %s (%s): %s\n", a.Kind, a.Namespace, a.Name, a.Nominal.Format(time.RFC3339), a.Trigger, cmp.Or(string(a.Outcome), "running"))
 	fmt.Fprintf(out, "run %s, node %s, attempts %d, took %s\n", cmp.Or(a.WorkflowID, "-"), cmp.Or(a.Node, "-"), a.Attempts, between(a.Started, a.Judged))
 	for _, text := range a.Errors {
 		fmt.Fprintf(out, "error: %s\n", printable([]byte(text)))

@@ -154,7 +154,7 @@ func TestTable(t *testing.T) {
 func TestTableOfWhatIsUnknown(t *testing.T) {
 	asleep, cart := newCheck("asleep"), stateOf("cart", "2s", "sold out")
 	asleep.Spec.Suspend = true
-	cart.Spec.LastRun = &metav1.Time{Time: now.Add(12 * time.Second)} // heard of since
+	cart.Spec.LastRun = &metav1.Time{Time: now.Add(12 * time.Second)} // its outcome came later
 	w := world{
 		checks: []*khv1.KuberhealthyCheck{asleep, newCheck("cart"), newCheck("pay"), newCheck("new")},
 		jobs:   []*khv1.KuberhealthyJob{{ObjectMeta: named("once"), Spec: khv1.JobConfig{Phase: khv1.JobRunning}}},

@@ -96,20 +96,20 @@ func refsOf(arg string) ([]check.Ref, error) {
 
 // summaryTable writes the table of all checks and jobs.
 func summaryTable(out io.Writer, summaries []ledger.Summary) {
-	fmt.Fprintln(out, "CHECK\tLAST DUE\tOUTCOME\tRUNNING\t24H: OK\tFAILED\tTIMED OUT\tINFRA\tSKIPPED\tMISSED")
+	fmt.Fprintln(out, "CHECK\tLAST TICK\tOUTCOME\tRUNNING\t24H: OK\tFAILED\tTIMED OUT\tINFRA\tSKIPPED\tMISSED")
 	for _, s := range summaries {
-		due, outcome := "-", "-"
+		tick, outcome := "-", "-"
 		if s.Last != nil {
-			due, outcome = s.Last.Nominal.Format(time.RFC3339), string(s.Last.Outcome)
+			tick, outcome = s.Last.Nominal.Format(time.RFC3339), string(s.Last.Outcome)
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", s.Ref, due, outcome, s.Running,
+		fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", s.Ref, tick, outcome, s.Running,
 			s.Day.Succeeded, s.Day.Failed, s.Day.TimedOut, s.Day.InfraFailed, s.Day.Skipped, s.Day.Missed)
 	}
 }
 
 // recordTable writes the table of records.
 func recordTable(out io.Writer, records []ledger.Record) {
-	fmt.Fprintln(out, "DUE\tTRIGGER\tOUTCOME\tLATE\tQUEUED\tTOOK\tATTEMPTS\tNODE\tERROR")
+	fmt.Fprintln(out, "TICK\tTRIGGER\tOUTCOME\tLATE\tQUEUED\tTOOK\tATTEMPTS\tNODE\tERROR")
 	for _, a := range records {
 		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", a.Nominal.Format(time.RFC3339), a.Trigger, outcomeText(a),
 			between(a.Nominal, a.Started), queuedText(a.Queued), between(a.Started, a.Judged), a.Attempts, cmp.Or(a.Node, "-"), firstLine(a.Errors))

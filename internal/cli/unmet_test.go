@@ -20,7 +20,7 @@ func TestWriteThatFails(t *testing.T) {
 	}
 }
 
-// Each expectation that is not met is told, and one that waits for its first outcome is not met.
+// Each expectation that is not met is in the error. A check without an outcome does not meet its expectation.
 func TestCompareTellsAllThatIsNotAsExpected(t *testing.T) {
 	rows := []cli.Row{{Name: "shop/new", State: cli.StateWaiting}, {Name: "shop/cart", State: cli.StateOK, LastRun: now}}
 	expected := []cli.Expectation{

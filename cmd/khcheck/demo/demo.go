@@ -1,5 +1,5 @@
-// Package demo is a check that looks at nothing and reports what it is told to, when it is told to: for tests and
-// examples of every way in which a check can end. Unlike a real check it does not heed the deadline.
+// Package demo is a check that looks at nothing. What it reports, and when, stands in its environment variables. Tests and
+// examples use it for every way in which a check can end. Unlike a real check it ignores the deadline.
 package demo
 
 import (
@@ -18,25 +18,25 @@ import (
 // defaultFault is what Kuberhealthy's test-check reports.
 const defaultFault = "Test has failed!"
 
-// Config says how the check behaves. FromEnv gives the variables and defaults.
+// Config says how the check behaves. FromEnv documents the variables and defaults.
 type Config struct {
-	// Errors is what is reported; an empty list reports success.
+	// Errors are the texts of the report. An empty list reports success.
 	Errors []string
 	// SkipReport makes the check end without a report.
 	SkipReport bool
-	// ReportDelay passes before the report, ExitDelay after it.
+	// ReportDelay is the time before the report. ExitDelay is the time after the report.
 	ReportDelay, ExitDelay time.Duration
-	// ExitCode is what the process ends with, whatever it reported.
+	// ExitCode is the exit code of the process, whatever it reported.
 	ExitCode int
-	// LogLines is how many numbered lines are written to Out at the start.
+	// LogLines is how many numbered lines the check writes to Out at the start.
 	LogLines int
 	Out      io.Writer
 }
 
-// FromEnv reads the configuration. REPORT_FAILURE and REPORT_DELAY are Kuberhealthy's test-check's:
+// FromEnv reads the configuration. REPORT_FAILURE and REPORT_DELAY are variables of Kuberhealthy's test-check too:
 //
 //	REPORT_FAILURE  true reports failure (false; true if REPORT_ERRORS is set)
-//	REPORT_ERRORS   texts of the failure, separated by |, as they are: blank ones too (Test has failed!)
+//	REPORT_ERRORS   texts of the failure, separated by |; empty texts count too (Test has failed!)
 //	REPORT_DELAY    time before the report (0s)
 //	SKIP_REPORT     true ends without a report (false)
 //	EXIT_DELAY      time to stay after the report (0s)
@@ -61,8 +61,8 @@ func FromEnv(env *settings.Env) Config {
 	return c
 }
 
-// Run behaves as configured and returns the exit code: 1 instead of 0 if the report was not delivered. When ctx ends
-// before the report, none is sent.
+// Run does what the configuration says and returns the exit code: 1 instead of 0 if the report was not delivered. If ctx ends
+// before the report, no report is sent.
 func (c Config) Run(ctx context.Context) int {
 	slog.Info("started", "ok", len(c.Errors) == 0, "report_delay", c.ReportDelay.String(), "exit_delay", c.ExitDelay.String())
 	for i := range c.LogLines {
@@ -89,11 +89,11 @@ func (c Config) report() error {
 		slog.Info("report skipped")
 		return nil
 	}
-	// A report is OK exactly when it has no errors.
+	// A report is OK if it has no errors.
 	return checkclient.ReportFailure(c.Errors)
 }
 
-// sleep returns whether ctx was still live at the end of the pause.
+// sleep waits. It returns false if ctx ends first.
 func sleep(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

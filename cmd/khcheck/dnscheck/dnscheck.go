@@ -1,5 +1,4 @@
-// Package dnscheck is the check that resolves host names, in the cluster or outside it. It only looks; reporting is its
-// caller's.
+// Package dnscheck is the check that resolves host names, in the cluster or outside it. It never sends a report: its caller does.
 package dnscheck
 
 import (
@@ -17,28 +16,28 @@ import (
 	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 )
 
-// Config says which names to resolve. FromEnv gives the variables and defaults.
+// Config says which names to resolve. FromEnv documents the variables and defaults.
 type Config struct {
-	// Hosts are the names; each must have at least one address.
+	// Hosts are the names. Each must have at least one address.
 	Hosts []string
 	// WantAddresses must all be among the addresses of each name.
 	WantAddresses []netip.Addr
-	// Nameserver is the host:port that is asked; blank means those of the pod.
+	// Nameserver is the host:port of the DNS server. Empty means the servers of the pod.
 	Nameserver string
 }
 
-// FromEnv reads the configuration. HOSTNAME is Kuberhealthy's dns-resolution-check's; it may list several names:
+// FromEnv reads the configuration. HOSTNAME is a variable of Kuberhealthy's dns-resolution-check too; here it may list several names:
 //
 //	HOSTNAME            names to resolve, separated by commas; required
 //	EXPECTED_ADDRESSES  IP addresses that each name must have, separated by commas
-//	NAMESERVER          the DNS server to ask, host or host:port (those of the pod)
+//	NAMESERVER          the DNS server, host or host:port (the servers of the pod)
 //
 // The pod's search domains apply to names that do not end in a dot.
 func FromEnv(env *settings.Env) Config {
 	return Config{Hosts: hosts(env), WantAddresses: wantAddresses(env), Nameserver: nameserver(env)}
 }
 
-// hosts rejects the pod's own name, too: container runtimes set HOSTNAME to it, so it means that the manifest does not.
+// hosts returns the names. It rejects the pod's own name: container runtimes set HOSTNAME to it if the manifest does not set HOSTNAME.
 func hosts(env *settings.Env) []string {
 	const name = "HOSTNAME"
 	hosts := env.List(name)
@@ -90,7 +89,7 @@ func (c Config) Run(ctx context.Context) []string {
 	return slices.Concat(faults...)
 }
 
-// resolver returns Go's own resolver, which needs no C library and honours the context.
+// resolver returns Go's own resolver. It needs no C library and stops when its context ends.
 func (c Config) resolver() *net.Resolver {
 	resolver := &net.Resolver{PreferGo: true}
 	if c.Nameserver != "" {
@@ -119,7 +118,8 @@ func (c Config) look(ctx context.Context, resolver *net.Resolver, host string) [
 	return faults
 }
 
-// describe says which server gave which error. The resolver names the pod's server although another one was asked.
+// describe returns the error of a lookup with the right server. The resolver's error names the pod's server, even if another
+// server was used.
 func (c Config) describe(host string, err error) string {
 	lookup, ok := errors.AsType[*net.DNSError](err)
 	if !ok {

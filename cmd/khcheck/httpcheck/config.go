@@ -1,5 +1,5 @@
-// Package httpcheck is the check that sends HTTP requests to one URL and judges the answers. It only looks; reporting is
-// its caller's.
+// Package httpcheck is the check that sends HTTP requests to one URL and compares the answers with what is expected. It never
+// sends a report: its caller does.
 package httpcheck
 
 import (
@@ -12,27 +12,27 @@ import (
 	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 )
 
-// Config says what to ask and what to expect. FromEnv gives the variables and defaults.
+// Config says which requests to send and which answers to expect. FromEnv documents the variables and defaults.
 type Config struct {
-	// URL is what is asked.
+	// URL receives the requests.
 	URL *url.URL
-	// Method and Body are those of the request.
+	// Method and Body are the method and the body of each request.
 	Method, Body string
 	// WantStatus are the status codes that pass.
 	WantStatus []int
-	// WantText must be in the answer's body; blank accepts any body.
+	// WantText must be in the answer's body. Empty means any body.
 	WantText string
-	// Count is how many requests are sent, Pause the time between two of them.
+	// Count is how many requests are sent. Pause is the time between two requests.
 	Count int
 	Pause time.Duration
 	// PassingPercent is how many of a hundred requests must pass for the check to pass.
 	PassingPercent int
 }
 
-// FromEnv reads the configuration. The names are those of Kuberhealthy's http-check, except TARGET_STRING, which is its
-// http-content-check's:
+// FromEnv reads the configuration. The names are those of Kuberhealthy's http-check. TARGET_STRING is from its
+// http-content-check:
 //
-//	CHECK_URL             what to ask; required
+//	CHECK_URL             the URL; required
 //	REQUEST_TYPE          the method (GET)
 //	REQUEST_BODY          the request's body
 //	EXPECTED_STATUS_CODE  one or several, separated by commas (200)

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// maxBody is how much of an answer is searched for the wanted text.
+	// maxBody is how many bytes of an answer are searched for the wanted text.
 	maxBody = 10 << 20
-	// maxExcerpt is how much of an answer without it is shown.
+	// maxExcerpt is how many bytes of an answer without the wanted text are shown.
 	maxExcerpt = 100
 )
 
-// Run sends the requests one after another until ctx ends and returns what is wrong. When several requests are sent, the
-// first text says how many passed, and the others say what was wrong, each fault once.
+// Run sends the requests one after another until ctx ends, and returns what is wrong. If there are several requests, the first
+// text says how many passed. The other texts are the faults, each once.
 func (c Config) Run(ctx context.Context) []string {
 	client := c.client()
 	defer client.CloseIdleConnections()
@@ -39,11 +39,11 @@ func (c Config) Run(ctx context.Context) []string {
 	if passed*100 >= c.PassingPercent*c.Count {
 		return nil
 	}
-	return c.verdict(passed, faults)
+	return c.faultTexts(passed, faults)
 }
 
-// client returns a client that opens a connection for each request, as a new user of the URL would. It follows redirects
-// unless a redirect is what is wanted.
+// client returns a client that opens a connection for each request, as a new user of the URL would. It follows redirects, unless
+// the expected status is a redirect.
 func (c Config) client() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableKeepAlives = true
@@ -91,8 +91,8 @@ func (c Config) wantCodes() string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(c.WantStatus), " ", " or "), "[]")
 }
 
-// verdict puts the faults of a check that did not pass into words.
-func (c Config) verdict(passed int, faults tally) []string {
+// faultTexts returns the faults of a check that did not pass.
+func (c Config) faultTexts(passed int, faults tally) []string {
 	if c.Count == 1 {
 		return faults.texts()
 	}
@@ -101,7 +101,7 @@ func (c Config) verdict(passed int, faults tally) []string {
 	return append([]string{summary}, faults.texts()...)
 }
 
-// sleep returns whether ctx was still live at the end of the pause.
+// sleep waits. It returns false if ctx ends first.
 func sleep(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

@@ -79,7 +79,7 @@ func TestRun(t *testing.T) {
 			nil,
 		},
 		{
-			"password is not told",
+			"password is not shown",
 			map[string]string{"CHECK_URL": strings.Replace(url, "//", "//anna:secret@", 1) + "/busy"},
 			[]string{"GET " + strings.Replace(url, "//", "//anna:xxxxx@", 1) + "/busy: status 503, want 200"},
 		},

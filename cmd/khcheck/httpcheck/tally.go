@@ -2,10 +2,10 @@ package httpcheck
 
 import "fmt"
 
-// maxFaults is how many different faults are told.
+// maxFaults is how many different faults a report has.
 const maxFaults = 5
 
-// tally counts faults by their text, in the order in which they were first seen.
+// tally counts faults by their text, in the order of their first occurrence.
 type tally struct {
 	order  []string
 	counts map[string]int

@@ -8,10 +8,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Judge returns what is wrong with a pod, or a blank text if it is healthy or too young to tell. Not healthy is a pod
-// that is neither running nor has succeeded, that runs with a container that waits, that has not been ready for patience,
-// or whose deletion has been overdue for patience. The text begins as Kuberhealthy's does; the reason in brackets is
-// Kubernetes' own.
+// Judge returns what is wrong with a pod, or an empty text if the pod is healthy or younger than patience. A pod is not healthy if
+//
+//   - it is neither running nor has succeeded,
+//   - it runs with a container that waits,
+//   - it has not been ready for longer than patience,
+//   - or its deletion has been overdue for longer than patience.
+//
+// The text begins as Kuberhealthy's text does. The reason in brackets is Kubernetes' own.
 func Judge(pod *corev1.Pod, now time.Time, patience time.Duration) string {
 	if now.Sub(pod.CreationTimestamp.Time) < patience {
 		return ""
@@ -43,7 +47,7 @@ func judgeRunning(pod *corev1.Pod, now time.Time, patience time.Duration) string
 	return describe(pod, string(corev1.PodRunning), join("not ready", join(ready.Reason, ready.Message)))
 }
 
-// describe keeps the blank after the phase with which Kuberhealthy's text ends.
+// describe returns the text of a pod. It keeps the space after the phase, because Kuberhealthy's text ends with it.
 func describe(pod *corev1.Pod, phase, reason string) string {
 	text := fmt.Sprintf("pod: %s in namespace: %s is in pod status phase %s ", pod.Name, pod.Namespace, phase)
 	if reason == "" {
@@ -52,7 +56,7 @@ func describe(pod *corev1.Pod, phase, reason string) string {
 	return text + "(" + reason + ")"
 }
 
-// reason returns why a pod does not run: what a container says, else the pod, else the scheduler.
+// reason returns why a pod does not run: the reason of a container, else of the pod, else of the scheduler.
 func reason(pod *corev1.Pod) string {
 	if why := waiting(pod); why != "" {
 		return why
@@ -69,8 +73,8 @@ func reason(pod *corev1.Pod) string {
 	return ""
 }
 
-// waiting returns why the first container that waits does so. A container that waits for the pod's init containers is
-// passed over, so that theirs is the reason told.
+// waiting returns the reason of the first container that waits. Containers that wait for the pod's init containers are left out,
+// so that the reason is that of an init container.
 func waiting(pod *corev1.Pod) string {
 	for _, container := range containers(pod) {
 		if w := container.State.Waiting; w != nil && w.Reason != "" && w.Reason != "PodInitializing" {
@@ -80,7 +84,7 @@ func waiting(pod *corev1.Pod) string {
 	return ""
 }
 
-// terminated returns how the first container that failed ended.
+// terminated returns how the first failed container ended.
 func terminated(pod *corev1.Pod) string {
 	for _, container := range containers(pod) {
 		if t := container.State.Terminated; t != nil && t.ExitCode != 0 {
@@ -104,7 +108,7 @@ func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodConditi
 	return nil
 }
 
-// join puts a colon between two texts, either of which may be blank.
+// join puts a colon between two texts. Each of them may be empty.
 func join(what, why string) string {
 	what, why = strings.TrimSpace(what), strings.TrimSpace(why)
 	if what == "" || why == "" {

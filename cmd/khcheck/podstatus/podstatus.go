@@ -1,5 +1,5 @@
-// Package podstatus is the check that lists the pods of a namespace, or of all, and names those that are not healthy. It
-// needs leave to list pods there, and it only looks; reporting is its caller's.
+// Package podstatus is the check that lists the pods of one namespace, or of all, and names the pods that are not healthy. It needs
+// permission to list pods there. It never sends a report: its caller does.
 package podstatus
 
 import (
@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	// selector leaves out the pods of checks, which end as their check wants.
+	// selector leaves out checker pods, because each check decides how its own pods end.
 	selector = "app!=kuberhealthy-check,source!=kuberhealthy"
-	// maxFaults is how many pods are named, so that a report stays readable when a cluster is down.
+	// maxFaults is how many pods a report names, so that it stays readable when a whole cluster is down.
 	maxFaults = 100
 )
 
-// Config says which pods to look at. FromEnv gives the variables and defaults.
+// Config says which pods are looked at. FromEnv documents the variables and defaults.
 type Config struct {
-	// Namespace is where to look; blank means everywhere.
+	// Namespace is the namespace of the pods. Empty means all namespaces.
 	Namespace string
 	// Patience is how long a pod may be unhealthy before it is named.
 	Patience time.Duration
@@ -34,8 +34,8 @@ type Config struct {
 
 // FromEnv reads the configuration. The names are those of Kuberhealthy's pod-status-check:
 //
-//	TARGET_NAMESPACE  the namespace to look at (all)
-//	SKIP_DURATION     younger pods are left alone (10m)
+//	TARGET_NAMESPACE  the namespace of the pods (all)
+//	SKIP_DURATION     younger pods are ignored (10m)
 func FromEnv(env *settings.Env) Config {
 	return Config{
 		Namespace: env.String("TARGET_NAMESPACE", metav1.NamespaceAll),
@@ -43,14 +43,14 @@ func FromEnv(env *settings.Env) Config {
 	}
 }
 
-// Run looks at the pods of the cluster that it runs in, as its service account, and returns what is wrong.
+// Run looks at the pods of its own cluster, with its own service account, and returns what is wrong.
 func (c Config) Run(ctx context.Context) []string {
 	config, err := rest.InClusterConfig()
 	if err != nil {
 		return []string{fmt.Sprintf("connect to the API server: %v", err)}
 	}
 	config.UserAgent = "khronicle-pod-status"
-	config.QPS = -1 // pages are read one after another: nothing to throttle
+	config.QPS = -1 // no limit: pages are read one after another
 	client, err := typedcorev1.NewForConfig(config)
 	if err != nil {
 		return []string{fmt.Sprintf("connect to the API server: %v", err)}
@@ -58,7 +58,7 @@ func (c Config) Run(ctx context.Context) []string {
 	return c.Look(ctx, client, time.Now())
 }
 
-// Look lists the pods page by page and returns what is wrong with them at the given time, in the API server's order.
+// Look lists the pods page by page and returns what is wrong with them at that time, in the API server's order.
 func (c Config) Look(ctx context.Context, client typedcorev1.PodsGetter, now time.Time) []string {
 	var faults []string
 	unnamed := 0
@@ -81,7 +81,7 @@ func (c Config) Look(ctx context.Context, client typedcorev1.PodsGetter, now tim
 	return faults
 }
 
-// eachPod calls visit with each pod that is not a check's.
+// eachPod calls visit with each pod that is no checker pod.
 func (c Config) eachPod(ctx context.Context, client typedcorev1.PodsGetter, visit func(*corev1.Pod)) error {
 	page := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return client.Pods(c.Namespace).List(ctx, options)

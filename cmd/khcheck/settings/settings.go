@@ -1,5 +1,5 @@
-// Package settings reads a check's configuration from its environment and collects what is wrong with it, so that one
-// report can tell its reader everything that has to be changed. It never reports, and never ends the process.
+// Package settings reads a check's configuration from its environment and collects what is wrong with it. So one report names
+// everything that has to be changed. The package never sends a report and never ends the process.
 package settings
 
 import (
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Env reads environment variables. A variable that is blank counts as not set.
+// Env reads environment variables. An empty variable counts as not set.
 type Env struct {
 	get      func(string) string
 	problems []string
@@ -21,7 +21,7 @@ func New(get func(string) string) *Env { return &Env{get: get} }
 // Problems returns what is wrong with the variables read so far: the variable, its value and what would be right.
 func (e *Env) Problems() []string { return e.problems }
 
-// Reject notes that the variable's value is wrong and what would be right.
+// Reject adds a problem: the variable's value is wrong, and want would be right.
 func (e *Env) Reject(name, want string) {
 	e.problems = append(e.problems, fmt.Sprintf("%s=%q: want %s", name, e.get(name), want))
 }
@@ -67,8 +67,8 @@ func (e *Env) Duration(name string, fallback time.Duration) time.Duration {
 	return value
 }
 
-// List returns the parts of a list separated by commas, without surrounding blanks and without empty parts. It is nil
-// if the variable is not set.
+// List returns the parts of a list that is separated by commas, without surrounding spaces and without empty parts. It is nil if
+// the variable is not set.
 func (e *Env) List(name string) []string {
 	var parts []string
 	for part := range strings.SplitSeq(e.get(name), ",") {

@@ -1,4 +1,4 @@
-// Package target is something to check: an HTTP server that answers every request with "ok". The examples ask it.
+// Package target is an HTTP server that answers every request with "ok". The checks of the examples send requests to it.
 package target
 
 import (
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// Addr is where the examples' target listens.
+// Addr is the address on which the examples' target listens.
 const Addr = ":8080"
 
-// drain is how long requests in flight may take when the server ends.
+// drain is how long requests in flight may take when the server stops.
 const drain = 5 * time.Second
 
 // Serve answers requests on listener until ctx ends, and returns nil then.
@@ -34,7 +34,7 @@ func Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// answer answers 200 "ok", on every path and to every method.
+// answer answers 200 "ok" for every path and every method.
 func answer(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
