@@ -39,7 +39,7 @@ func (c Config) Run(ctx context.Context) []string {
 	if passed*100 >= c.PassingPercent*c.Count {
 		return nil
 	}
-	return c.faultTexts(passed, faults)
+	return c.describe(passed, faults)
 }
 
 // client returns a client that opens a connection for each request, as a new user of the URL would. It follows redirects, unless
@@ -91,8 +91,8 @@ func (c Config) wantCodes() string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(c.WantStatus), " ", " or "), "[]")
 }
 
-// faultTexts returns the faults of a check that did not pass.
-func (c Config) faultTexts(passed int, faults tally) []string {
+// describe puts the faults of a check that did not pass into words.
+func (c Config) describe(passed int, faults tally) []string {
 	if c.Count == 1 {
 		return faults.texts()
 	}
