@@ -7,8 +7,8 @@ import (
 	"github.com/khronicle/khronicle/starter"
 )
 
-// given is true if a flag is on the command line.
-func (c *config) given(name string) bool {
+// isSet is true if a flag is on the command line.
+func (c *config) isSet(name string) bool {
 	return c.flags != nil && c.flags.Changed(name)
 }
 

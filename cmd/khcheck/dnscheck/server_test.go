@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// serve runs a DNS server that knows the given names, each ending in a dot, and returns its address.
+// serve runs a DNS server that knows names, each of which ends in a dot, and returns its address.
 func serve(t *testing.T, zone map[string][]string) string {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
