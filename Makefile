@@ -34,10 +34,10 @@ clean: stop ## remove ./bin and all state; the cache of built tools is kept
 ##@ Build
 
 .PHONY: build
-build: ## build khronicle and the checks
+build: ## build khronicle and khcheck, the checks that ship
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$$(git describe --always --dirty 2>/dev/null)" -o bin/khronicle ./cmd/khronicle
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/checks ./checks
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/khcheck ./cmd/khcheck
 
 .PHONY: environment
 environment: go packages ## install and build what kubebox and Temporal need, both side by side

@@ -82,9 +82,9 @@ type Exporter interface {
 	Export(ref check.Ref, conclusion check.Conclusion)
 }
 
-// Deadman hears the heartbeat; package internal/heartbeat has one. Beat takes care of failures itself.
+// Deadman receives the heartbeat; package internal/deadman has one. Heartbeat handles failures itself.
 type Deadman interface {
-	Beat(ctx context.Context)
+	Heartbeat(ctx context.Context)
 }
 
 // Activities carries the clients and settings of the activities.

@@ -141,7 +141,7 @@ func TestADisruptionIsHandedOnToTheThirdWorker(t *testing.T) {
 
 type fakeDeadman struct{ beats int }
 
-func (f *fakeDeadman) Beat(context.Context) { f.beats++ }
+func (f *fakeDeadman) Heartbeat(context.Context) { f.beats++ }
 
 func TestHeartbeatOfTheDeadMansSwitch(t *testing.T) {
 	a, env := worker(&fakeCluster{})

@@ -17,7 +17,7 @@ import (
 // Heartbeat tells the dead man's switch that Temporal and a worker work.
 func (a *Activities) Heartbeat(ctx context.Context) error {
 	if a.Deadman != nil {
-		a.Deadman.Beat(ctx)
+		a.Deadman.Heartbeat(ctx)
 	}
 	return nil
 }

@@ -15,11 +15,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
-	"github.com/khronicle/khronicle/checks/demo"
-	"github.com/khronicle/khronicle/checks/dnscheck"
-	"github.com/khronicle/khronicle/checks/httpcheck"
-	"github.com/khronicle/khronicle/checks/podstatus"
-	"github.com/khronicle/khronicle/checks/settings"
+	"github.com/khronicle/khronicle/cmd/khcheck/demo"
+	"github.com/khronicle/khronicle/cmd/khcheck/dnscheck"
+	"github.com/khronicle/khronicle/cmd/khcheck/httpcheck"
+	"github.com/khronicle/khronicle/cmd/khcheck/podstatus"
+	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 )
 
 // run has the fields that a check and a job have in common.

@@ -87,13 +87,13 @@ func (c *Cluster) watch(o Options) error {
 	}
 	for _, namespace := range namespaces {
 		if o.Checks {
-			c.checks.add(listWatch(c.checksIn(namespace)), &khv1.KuberhealthyCheck{})
+			c.checks.add(listWatch(c.typed.Checks(namespace)), &khv1.KuberhealthyCheck{})
 		}
 		if o.Jobs {
-			c.jobs.add(listWatch(c.jobsIn(namespace)), &khv1.KuberhealthyJob{})
+			c.jobs.add(listWatch(c.typed.Jobs(namespace)), &khv1.KuberhealthyJob{})
 		}
 		if o.States {
-			c.states.add(listWatch(c.statesIn(namespace)), &khv1.KuberhealthyState{})
+			c.states.add(listWatch(c.typed.States(namespace)), &khv1.KuberhealthyState{})
 		}
 		if o.Pods {
 			c.pods.add(c.checkerPods(namespace), &corev1.Pod{}, cache.Indexers{podIPIndex: reportingAddresses})
@@ -151,12 +151,6 @@ func (c *Cluster) informers() []cache.SharedIndexInformer {
 	all = append(all, c.states.informers...)
 	return append(all, c.pods.informers...)
 }
-
-func (c *Cluster) checksIn(namespace string) *CheckClient { return c.typed.Checks(namespace) }
-
-func (c *Cluster) jobsIn(namespace string) *JobClient { return c.typed.Jobs(namespace) }
-
-func (c *Cluster) statesIn(namespace string) *StateClient { return c.typed.States(namespace) }
 
 func (c *Cluster) checkerPods(namespace string) cache.ListerWatcher {
 	return cache.NewFilteredListWatchFromClient(c.core.CoreV1().RESTClient(), "pods", namespace,

@@ -106,17 +106,17 @@ func (c *Cluster) cachedWorkload(ref check.Ref) (w check.Workload, ok bool) {
 
 func (c *Cluster) liveWorkload(ctx context.Context, ref check.Ref) (check.Workload, error) {
 	if ref.Kind == khv1.KHJob {
-		job, err := c.jobsIn(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		job, err := c.typed.Jobs(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 		return check.FromJob(job), unlessDeleting(job, err)
 	}
-	found, err := c.checksIn(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	found, err := c.typed.Checks(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 	return check.FromCheck(found), unlessDeleting(found, err)
 }
 
 // WriteState writes one state with one request: build makes it from the present one (nil if there is none), or returns
 // nil to leave it as it is. When another writer was faster, build is asked again with what that one wrote.
 func (c *Cluster) WriteState(ctx context.Context, namespace, name string, build func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
-	states := c.statesIn(namespace)
+	states := c.typed.States(namespace)
 	present, ok := c.states.get(namespace, name)
 	lost := func(err error) bool {
 		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
@@ -162,7 +162,7 @@ func writeState(ctx context.Context, states stateWriter, present *khv1.Kuberheal
 
 // LiveCheck asks the API server for a check; it returns nil when there is none.
 func (c *Cluster) LiveCheck(ctx context.Context, namespace, name string) (*khv1.KuberhealthyCheck, error) {
-	found, err := c.checksIn(namespace).Get(ctx, name, metav1.GetOptions{})
+	found, err := c.typed.Checks(namespace).Get(ctx, name, metav1.GetOptions{})
 	switch err := unlessDeleting(found, err); {
 	case apierrors.IsNotFound(err), errors.Is(err, errDeleting):
 		return nil, nil
@@ -176,7 +176,7 @@ func (c *Cluster) LiveCheck(ctx context.Context, namespace, name string) (*khv1.
 // name, is a success.
 func (c *Cluster) SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error {
 	patch := fmt.Appendf(nil, `{"metadata":{"uid":%q},"spec":{"phase":%q}}`, ref.UID, phase)
-	_, err := c.jobsIn(ref.Namespace).Patch(ctx, ref.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+	_, err := c.typed.Jobs(ref.Namespace).Patch(ctx, ref.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -188,7 +188,7 @@ func (c *Cluster) SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.Job
 
 // DeleteState deletes a state as it is known. One that is gone, or was written since, is a success.
 func (c *Cluster) DeleteState(ctx context.Context, state *khv1.KuberhealthyState) error {
-	err := c.statesIn(state.Namespace).Delete(ctx, state.Name, metav1.DeleteOptions{
+	err := c.typed.States(state.Namespace).Delete(ctx, state.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: &state.UID, ResourceVersion: &state.ResourceVersion},
 	})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
@@ -199,7 +199,7 @@ func (c *Cluster) DeleteState(ctx context.Context, state *khv1.KuberhealthyState
 
 // DeleteJob deletes a job. A job that is gone, or was replaced by another of the same name, is a success.
 func (c *Cluster) DeleteJob(ctx context.Context, job *khv1.KuberhealthyJob) error {
-	err := c.jobsIn(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &job.UID}})
+	err := c.typed.Jobs(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &job.UID}})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("delete khjob %s/%s: %w", job.Namespace, job.Name, err)
 	}

@@ -174,3 +174,8 @@ func (s slowStore) write(ctx context.Context, do func(transaction) error) error 
 		return do(tx)
 	})
 }
+
+// Total returns the number of closed records.
+func (c Counts) Total() int64 {
+	return c.Succeeded + c.Failed + c.InfraFailed + c.TimedOut + c.Skipped + c.Paused + c.Missed + c.Canceled
+}

@@ -32,6 +32,11 @@ func queryRows(ctx context.Context, q queryer, query string, found func(scanner)
 	if err != nil {
 		return err
 	}
+	return eachRow(rows, found)
+}
+
+// eachRow calls found for every row, and closes the rows.
+func eachRow(rows *sql.Rows, found func(scanner) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := found(rows.Scan); err != nil {

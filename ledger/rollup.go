@@ -19,11 +19,6 @@ type Counts struct {
 	DurationSum, DurationMax time.Duration
 }
 
-// Total is the number of closed records.
-func (c Counts) Total() int64 {
-	return c.Succeeded + c.Failed + c.InfraFailed + c.TimedOut + c.Skipped + c.Paused + c.Missed + c.Canceled
-}
-
 // Known is the number of runs that say whether the thing checked was well.
 func (c Counts) Known() int64 { return c.Succeeded + c.Failed + c.TimedOut }
 

@@ -206,11 +206,5 @@ func queryEach(ctx context.Context, prepared *sql.Stmt, arguments []any, found f
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := found(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return eachRow(rows, found)
 }

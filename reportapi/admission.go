@@ -7,9 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"go.temporal.io/api/serviceerror"
 	"golang.org/x/time/rate"
 	"k8s.io/utils/lru"
+
+	"github.com/khronicle/khronicle/workflows"
 )
 
 // Limits of what a client can make Temporal do. Only the answer "unknown run" uses up a limit of a source, so that a client
@@ -208,10 +209,9 @@ func (a *admission) end(runUUID string, from netip.Addr, asker *source, err erro
 	if asker != nil {
 		asker.asking--
 	}
-	var notFound *serviceerror.NotFound
 	run := a.run(runUUID)
 	switch {
-	case errors.As(err, &notFound):
+	case workflows.NotFound(err):
 		a.open.Remove(runUUID)
 		a.countUnknown(runUUID, from, time.Now())
 	case err == nil && run != nil:

@@ -3,13 +3,11 @@ package reportapi
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"k8s.io/utils/lru"
@@ -141,8 +139,7 @@ func (l *lateReports) send(ctx context.Context, r lateReport) (result string, er
 		return lateRepeated, nil
 	}
 	described, err := l.runs.DescribeWorkflowExecution(ctx, r.runUUID, "")
-	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) {
+	if workflows.NotFound(err) {
 		return lateUnknown, nil
 	}
 	if err != nil {

@@ -163,10 +163,9 @@ func (s *Server) signal(ctx context.Context, from netip.Addr, runUUID string, re
 	err := s.admission.signal(ctx, runUUID, from, size, func() error {
 		return s.Signaler.SignalWorkflow(ctx, runUUID, "", workflows.ReportSignal, report)
 	})
-	var notFound *serviceerror.NotFound
 	var invalid *serviceerror.InvalidArgument
 	switch {
-	case errors.As(err, &notFound):
+	case workflows.NotFound(err):
 		s.late.offer(lateReport{runUUID, shortened(report, maxLateContent), time.Now()})
 		return errUnknownRun
 	case errors.As(err, &invalid) && strings.Contains(invalid.Message, blobTooLarge):

@@ -13,12 +13,10 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/time/rate"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
-	"github.com/khronicle/khronicle/internal/health"
-	"github.com/khronicle/khronicle/internal/httpserver"
+	"github.com/khronicle/khronicle/internal/operations"
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
@@ -56,7 +54,7 @@ type Options struct {
 	Now func() time.Time
 	// Registry holds the metrics; the server adds its own.
 	Registry *prometheus.Registry
-	Ready    *health.Readiness
+	Ready    *operations.Readiness
 	Logger   *slog.Logger
 }
 
@@ -107,11 +105,10 @@ func (s *Server) routes() http.Handler {
 	e.POST(protocol.PathReport, s.handleReport)
 	e.POST(protocol.PathReportAlias, s.handleReport, s.requireJSON)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", s.handleStatus)
-	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelError),
-	})))
-	e.GET("/healthz", echo.WrapHandler(http.HandlerFunc(health.Live)))
-	e.GET("/readyz", echo.WrapHandler(s.Ready))
+	operator := echo.WrapHandler(operations.Handler(s.Ready, s.Registry, s.Logger))
+	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
+		e.GET(path, operator)
+	}
 	return e
 }
 
@@ -123,5 +120,5 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.stopping = ctx.Done()
 	finish := s.late.sendAll(context.WithoutCancel(ctx))
 	defer finish()
-	return httpserver.Serve(ctx, s.listener, s.routes(), s.Logger)
+	return operations.Serve(ctx, s.listener, s.routes(), s.Logger)
 }

@@ -21,7 +21,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/external/status"
-	"github.com/khronicle/khronicle/internal/health"
+	"github.com/khronicle/khronicle/internal/operations"
 	"github.com/khronicle/khronicle/reportapi"
 	"github.com/khronicle/khronicle/workflows"
 )
@@ -125,7 +125,7 @@ func synced(context.Context) error { return nil }
 func options(temporal reportapi.Signaler, states fakeStates) reportapi.Options {
 	return reportapi.Options{
 		Address: "127.0.0.1:0", Signaler: temporal, States: states, Synced: synced, Name: "khronicle-0",
-		Registry: prometheus.NewRegistry(), Ready: &health.Readiness{}, Logger: slog.New(slog.DiscardHandler),
+		Registry: prometheus.NewRegistry(), Ready: &operations.Readiness{}, Logger: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return noon.Add(30 * time.Second) },
 	}
 }
@@ -230,7 +230,7 @@ func TestHealthAndReadiness(t *testing.T) {
 	}
 	steps := []struct {
 		name  string
-		probe health.Check
+		probe operations.Check
 		code  int
 		want  map[string]string
 	}{

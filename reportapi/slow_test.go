@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/khronicle/khronicle/internal/httpserver"
+	"github.com/khronicle/khronicle/internal/operations"
 	"github.com/khronicle/khronicle/reportapi"
 )
 
@@ -63,7 +63,7 @@ func dial(t *testing.T, temporal reportapi.Signaler) net.Conn {
 	ctx, stop := context.WithCancel(t.Context())
 	listener := newOneConn(end)
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = httpserver.Serve(ctx, listener, server.Routes(), slog.New(slog.DiscardHandler)) })
+	serving.Go(func() { _ = operations.Serve(ctx, listener, server.Routes(), slog.New(slog.DiscardHandler)) })
 	t.Cleanup(func() {
 		_ = client.Close()
 		stop()

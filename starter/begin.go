@@ -116,7 +116,7 @@ func (s *starter) refuseRun(ctx context.Context, last schedule) error {
 		return err
 	}
 	err = s.Temporal.TerminateWorkflow(ctx, last.runID, taken.GetRunID(), "the run must not start any more")
-	if err != nil && !isNotFound(err) {
+	if err != nil && !workflows.NotFound(err) {
 		return fmt.Errorf("terminate the workflow in the place of a run of %s: %w", last.input.Ref, err)
 	}
 	return nil
@@ -156,7 +156,7 @@ func (s *starter) cancelRuns(ctx context.Context, last schedule) (open bool, err
 		switch err := s.Temporal.CancelWorkflow(ctx, run.workflowID, ""); {
 		case err == nil:
 			open = true
-		case !isNotFound(err):
+		case !workflows.NotFound(err):
 			errs = append(errs, fmt.Errorf("cancel a run of %s: %w", last.input.Ref, err))
 		}
 	}
@@ -170,7 +170,7 @@ var errChanged = errors.New("the schedule has changed meanwhile")
 func (s *starter) terminate(ctx context.Context, id, runID, why string) error {
 	err := s.Temporal.TerminateWorkflow(ctx, id, runID, why)
 	switch {
-	case isNotFound(err):
+	case workflows.NotFound(err):
 		return errChanged
 	case err != nil:
 		return fmt.Errorf("terminate workflow %s: %w", id, err)

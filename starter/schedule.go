@@ -2,14 +2,12 @@ package starter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
@@ -78,7 +76,7 @@ func scheduleOf(info *workflowpb.WorkflowExecutionInfo) (found schedule) {
 func (s *starter) describe(ctx context.Context, id string) (*workflowpb.WorkflowExecutionInfo, error) {
 	described, err := s.Temporal.DescribeWorkflowExecution(ctx, id, "")
 	switch {
-	case isNotFound(err):
+	case workflows.NotFound(err):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("describe workflow %s: %w", id, err)
@@ -231,9 +229,4 @@ func (s *starter) list(ctx context.Context, query string, f func(*workflowpb.Wor
 			return nil
 		}
 	}
-}
-
-func isNotFound(err error) bool {
-	var notFound *serviceerror.NotFound
-	return errors.As(err, &notFound)
 }

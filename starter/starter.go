@@ -44,6 +44,9 @@ type Temporal interface {
 	ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
 }
 
+// DefaultBurst is how many checks may start at the same moment if Options do not say it.
+const DefaultBurst = 20
+
 // Options are what a starter works with.
 type Options struct {
 	Cluster  Cluster
@@ -51,7 +54,8 @@ type Options struct {
 	Logger   *slog.Logger
 	// Workers is how many checks are reconciled at the same time. 0 means 8.
 	Workers int
-	// Burst is how many checks may start at the same moment before further ones are spread over their intervals. 0 means 20.
+	// Burst is how many checks may start at the same moment. Further checks are spread over their intervals.
+	// 0 means DefaultBurst.
 	Burst int
 	// Resync is how often all checks and jobs are compared with the workflows that are open. 0 means 1 minute.
 	Resync time.Duration
@@ -62,7 +66,7 @@ func (o *Options) setDefaults() {
 		o.Workers = 8
 	}
 	if o.Burst == 0 {
-		o.Burst = 20
+		o.Burst = DefaultBurst
 	}
 	if o.Resync == 0 {
 		o.Resync = time.Minute

@@ -42,12 +42,12 @@ const justEnded = time.Minute
 // about to be applied.
 const leftAfter = 5 * time.Minute
 
-// defaultReapInterval is used for an interval of 0 or less, as in Kuberhealthy.
-const defaultReapInterval = 30 * time.Second
+// DefaultReapInterval is the time between two searches for old pods and jobs, as in Kuberhealthy.
+const DefaultReapInterval = 30 * time.Second
 
 func (r *reaper) run(ctx context.Context, every time.Duration) {
 	if every <= 0 {
-		every = defaultReapInterval
+		every = DefaultReapInterval
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()

@@ -91,9 +91,8 @@ func (r runs) Open(ctx context.Context, runUUID, first string) (bool, error) {
 // describe returns nil for a workflow of which Temporal has no record.
 func (r runs) describe(ctx context.Context, workflowID string) (*workflowpb.WorkflowExecutionInfo, error) {
 	described, err := r.DescribeWorkflowExecution(ctx, workflowID, "")
-	var notFound *serviceerror.NotFound
 	switch {
-	case errors.As(err, &notFound):
+	case workflows.NotFound(err):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("describe a run: %w", err)
@@ -133,10 +132,9 @@ func (r runs) Waiting(ctx context.Context, since, until time.Time) (found []acti
 func (r runs) Unrecorded(ctx context.Context, run activities.WaitingRun) (activities.Unrecorded, error) {
 	var result workflows.CheckRunResult
 	err := r.GetWorkflow(ctx, run.UUID, run.RunID).Get(ctx, &result)
-	var notFound *serviceerror.NotFound
 	var failed *temporal.WorkflowExecutionError
 	switch {
-	case errors.As(err, &notFound), errors.As(err, &failed), err == nil && result.Unrecorded == nil:
+	case workflows.NotFound(err), errors.As(err, &failed), err == nil && result.Unrecorded == nil:
 		return activities.Unrecorded{}, nil
 	case err != nil:
 		return activities.Unrecorded{}, fmt.Errorf("read the result of a run: %w", err)

@@ -136,11 +136,6 @@ func ManualRunID(ref check.Ref) string {
 	return prefix + ref.Namespace + "/" + ref.Name + "/manual"
 }
 
-// Open is true for the status of a workflow execution that has not ended.
-func Open(status enumspb.WorkflowExecutionStatus) bool {
-	return status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
-}
-
 // ScheduledCheckInput is the input of a tick. That of a cron workflow stays the same for all of its ticks.
 type ScheduledCheckInput struct {
 	Ref     check.Ref

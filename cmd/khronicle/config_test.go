@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// isolate takes away what the environment and the home of the developer say. Temporal is at an address where nobody is.
+// isolate hides the environment and the home of the developer. Nothing answers at the address of Temporal.
 func isolate(t *testing.T) {
 	t.Helper()
 	home := t.TempDir()
@@ -22,7 +22,7 @@ func isolate(t *testing.T) {
 	if err := os.WriteFile(settings, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"POD_NAME", "POD_NAMESPACE", "TARGET_NAMESPACE", "KH_EXTERNAL_REPORTING_URL", "CHECK_REAPER_RUN_INTERVAL", "KHRONICLE_HEARTBEAT_URL", "KUBERNETES_SERVICE_HOST", "KHRONICLE_LEDGER"} {
+	for _, name := range []string{"POD_NAME", "POD_NAMESPACE", "TARGET_NAMESPACE", "KH_EXTERNAL_REPORTING_URL", "CHECK_REAPER_RUN_INTERVAL", "KHRONICLE_DEADMAN_URL", "KUBERNETES_SERVICE_HOST", "KHRONICLE_LEDGER"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("KUBECONFIG", filepath.Join(home, "missing"))
@@ -89,10 +89,10 @@ func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 		{"reporting URL", nil, nil, "reporting-url", ""},
 		{"reporting URL by the environment", map[string]string{"KH_EXTERNAL_REPORTING_URL": "http://a/"}, nil, "reporting-url", "http://a/"},
 		{"reporting URL by the flag", map[string]string{"KH_EXTERNAL_REPORTING_URL": "http://a/"}, []string{"--reporting-url=http://b/"}, "reporting-url", "http://b/"},
-		{"heartbeat", nil, nil, "heartbeat-url", ""},
-		{"heartbeat by the environment", map[string]string{"KHRONICLE_HEARTBEAT_URL": "http://a/"}, nil, "heartbeat-url", "http://a/"},
-		{"heartbeat by the flag", map[string]string{"KHRONICLE_HEARTBEAT_URL": "http://a/"}, []string{"--heartbeat-url=http://b/"}, "heartbeat-url", "http://b/"},
-		{"no heartbeat by the flag", map[string]string{"KHRONICLE_HEARTBEAT_URL": "http://a/"}, []string{"--heartbeat-url="}, "heartbeat-url", ""},
+		{"dead man's switch", nil, nil, "deadman-url", ""},
+		{"dead man's switch by the environment", map[string]string{"KHRONICLE_DEADMAN_URL": "http://a/"}, nil, "deadman-url", "http://a/"},
+		{"dead man's switch by the flag", map[string]string{"KHRONICLE_DEADMAN_URL": "http://a/"}, []string{"--deadman-url=http://b/"}, "deadman-url", "http://b/"},
+		{"no dead man's switch by the flag", map[string]string{"KHRONICLE_DEADMAN_URL": "http://a/"}, []string{"--deadman-url="}, "deadman-url", ""},
 		{"log level", nil, nil, "log-level", "info"},
 		{"completed pods, as in Kuberhealthy's chart", nil, nil, "max-completed-pods", "4"},
 		{"error pods, as in Kuberhealthy's chart", nil, nil, "max-error-pods", "4"},
@@ -121,19 +121,19 @@ func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 	}
 }
 
-// The URL of the heartbeat is a secret: who has it can beat in place of a system that is dead.
-func TestTheURLOfTheHeartbeatIsNotShown(t *testing.T) {
+// The URL of the dead man's switch is a secret: whoever has it can send heartbeats in place of a system that is down.
+func TestTheURLOfTheDeadMansSwitchIsNotShown(t *testing.T) {
 	isolate(t)
 	const secret = "5c0d6f7e-ping-key"
-	t.Setenv("KHRONICLE_HEARTBEAT_URL", "https:/"+secret) // not an address
+	t.Setenv("KHRONICLE_DEADMAN_URL", "https:/"+secret) // not an address
 	for _, role := range []string{"worker", "dev"} {
-		if help, err := execute(t, role, "--help"); err != nil || strings.Contains(help, secret) || !strings.Contains(help, "--heartbeat-url") {
+		if help, err := execute(t, role, "--help"); err != nil || strings.Contains(help, secret) || !strings.Contains(help, "--deadman-url") {
 			t.Errorf("%s --help: error %v\n%s", role, err, help)
 		}
 	}
 	_, err := execute(t, "worker")
-	if err == nil || !strings.HasPrefix(err.Error(), "--heartbeat-url: ") || strings.Contains(err.Error(), secret) {
-		t.Errorf("error %v, want one of --heartbeat-url that does not show it", err)
+	if err == nil || !strings.HasPrefix(err.Error(), "--deadman-url: ") || strings.Contains(err.Error(), secret) {
+		t.Errorf("error %v, want one of --deadman-url that does not show it", err)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	cluster := []string{"context", "debug", "kubeconfig", "log-json", "log-level", "target-namespaces"}
 	roles := slices.Concat(cluster, []string{"config", "pod-name"})
 	runs := []string{
-		"heartbeat-url", "ledger", "ledger-max-records", "ledger-max-evidence-age", "ledger-max-evidence-bytes", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "max-pod-starts-per-second", "max-running-pods", "namespace", "reap-interval", "reporting-url",
+		"deadman-url", "ledger", "ledger-max-records", "ledger-max-evidence-age", "ledger-max-evidence-bytes", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "max-pod-starts-per-second", "max-running-pods", "namespace", "reap-interval", "reporting-url",
 	}
 	tests := map[string][]string{
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
@@ -300,7 +300,7 @@ func TestWhatTheLedgerKeepsIsChecked(t *testing.T) {
 
 const emptyKubeconfig = "apiVersion: v1\nkind: Config\n"
 
-// idleServer stands in for Temporal's CLI: it runs and serves nobody.
+// idleServer returns a program in the place of Temporal's CLI. It runs and answers nothing.
 func idleServer(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "temporal")

@@ -26,7 +26,7 @@ func devCommand() *cobra.Command {
 	c.addRunFlags(f)
 	c.addStartFlags(f)
 	f.StringVar(&server.Binary, "temporal", "", "Temporal CLI (default: temporal beside this program, else on PATH)")
-	f.StringVar(&server.StateDir, "state-dir", ".state/temporal", "where Temporal keeps its database and log")
+	f.StringVar(&server.StateDir, "state-dir", ".state/temporal", "directory of Temporal's database and log")
 	f.IntVar(&server.Port, "temporal-port", 7233, "port of Temporal on 127.0.0.1")
 	f.IntVar(&server.UIPort, "temporal-ui-port", 8233, "port of Temporal's web UI on 127.0.0.1")
 	return command
@@ -44,7 +44,7 @@ func runDev(ctx context.Context, c *config, server devserver.Options) error {
 		server.Binary = found
 	}
 	c.devServer = fmt.Sprintf("127.0.0.1:%d", server.Port)
-	// Temporal ends after the roles, so that they can say goodbye.
+	// Temporal ends after the roles, because they still write to it while they stop.
 	serverCtx, stopServer := context.WithCancel(context.WithoutCancel(ctx))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return devserver.Run(serverCtx, server) })

@@ -51,7 +51,7 @@ func ledgerWithEvidence(t *testing.T) (dsn string, tick time.Time) {
 func TestEvidence(t *testing.T) {
 	dsn, tick := ledgerWithEvidence(t)
 	at := func(d time.Duration) []string { return []string{"shop/cart", "--at", tick.Add(d).Format(time.RFC3339)} }
-	failed := []string{"KHCheck shop/cart, due " + tick.Format(time.RFC3339) + " (schedule): failed\nrun w, node node-1, attempts 2, took 1.5s\nerror: broken\nsecond line\n"}
+	failed := []string{"KHCheck shop/cart, tick " + tick.Format(time.RFC3339) + " (schedule): failed\nrun w, node node-1, attempts 2, took 1.5s\nerror: broken\nsecond line\n"}
 	fine := []string{": succeeded\nrun " + evidenceRun, "There is no evidence"}
 	tests := []struct {
 		name string
@@ -63,12 +63,12 @@ func TestEvidence(t *testing.T) {
 			"\n=== new  (1 bytes)\nx\n", "\n=== status 1 (16 bytes)\n{\"exitCode\": 3}\n",
 			"\n=== log 1/main (the end: 29 of at least 100000 bytes)\none\\x1b[31m\ntwo\ttab ä \\u202e \\xff end\n",
 			"\n=== spec 1 (a part: 3 of at least 99 bytes)\n{}\n"), false},
-		{"of that which was due then", at(0), failed, false},
-		{"of that which was due a little before", at(59 * time.Second), failed, false},
-		{"of that which was due in that second", at(time.Minute), fine, false},
+		{"of the tick at that time", at(0), failed, false},
+		{"of the tick a little before", at(59 * time.Second), failed, false},
+		{"of the tick in that second", at(time.Minute), fine, false},
 		{"by its run UUID", []string{"shop/cart", "--run", strings.ToUpper(evidenceRun)}, fine, false},
 		{"of a tick without a run", at(-time.Minute), []string{": missed\nrun -, node -"}, false},
-		{"of a time before all", at(-time.Hour), []string{"the ledger has no run that was due then or before of a check or job shop/cart"}, true},
+		{"of a time before all", at(-time.Hour), []string{"the ledger has no run with a tick then or before of a check or job shop/cart"}, true},
 		{"of a check that is not there", []string{"shop/none"}, []string{"the ledger has no run with a fault of a check or job shop/none"}, true},
 		{"at no time", []string{"shop/cart", "--at", "noon"}, []string{`--at: "noon" is not a time such as 2026-11-23T02:00:00Z`}, true},
 		{"by both", []string{"shop/cart", "--at", "noon", "--run", "x"}, []string{"none of the others can be"}, true},
@@ -109,7 +109,10 @@ func TestEvidenceAsJSON(t *testing.T) {
 	}
 	var shown struct {
 		Record   ledger.Record
-		Evidence []shownPiece
+		Evidence []struct {
+			Kind, Content string
+			Size          int
+		}
 	}
 	if err := json.Unmarshal([]byte(out), &shown); err != nil {
 		t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// loadSettings reads the configuration file for the first time; a command without one has the flags and defaults.
+// loadSettings reads the configuration file for the first time. Without a file the flags and defaults are used.
 func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*settings.Live, error) {
-	if c.given("start-burst") && c.startBurst < 1 {
+	if c.isSet("start-burst") && c.startBurst < 1 {
 		return nil, fmt.Errorf("--start-burst: %d is not at least 1", c.startBurst)
 	}
 	overrides, err := c.overrides()
@@ -20,7 +20,7 @@ func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*setti
 	defaults := settings.Defaults()
 	defaults.ListenAddress, defaults.ReportingURL = c.listen, protocol.ReportingURL(c.namespace)
 	options := settings.Options{
-		Path: c.file, Required: c.given("config"), Defaults: defaults, Overrides: overrides, Level: level, Logger: logger,
+		Path: c.file, Required: c.isSet("config"), Defaults: defaults, Overrides: overrides, Level: level, Logger: logger,
 	}
 	if c.forceMaster {
 		options.Ignored = []string{"--forceMaster: has no effect: there is no master"}
@@ -29,13 +29,13 @@ func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*setti
 	if err != nil {
 		return nil, err
 	}
-	if c.reapFault != "" && c.flags.Lookup("reap-interval") != nil && !c.given("reap-interval") {
+	if c.reapFault != "" && c.flags.Lookup("reap-interval") != nil && !c.isSet("reap-interval") {
 		logger.Warn("the default reap interval is used", "variable", envReapInterval, "problem", c.reapFault)
 	}
 	return live, nil
 }
 
-// overrides are the flags that were given and the variables that are set, by the key of the file that they go before.
+// overrides returns the flags and variables that are set. The key is the key of the configuration file that each replaces.
 func (c *config) overrides() (settings.Overrides, error) {
 	o := settings.Overrides{}
 	override := func(when bool, key string, set func(*settings.Settings)) {
@@ -51,12 +51,12 @@ func (c *config) overrides() (settings.Overrides, error) {
 		level = slog.LevelDebug
 	}
 	kept := c.retention
-	override(c.debug || c.given("log-level"), "logLevel", func(s *settings.Settings) { s.LogLevel = level })
-	override(c.given("listen"), "listenAddress", func(s *settings.Settings) { s.ListenAddress = c.listen })
+	override(c.debug || c.isSet("log-level"), "logLevel", func(s *settings.Settings) { s.LogLevel = level })
+	override(c.isSet("listen"), "listenAddress", func(s *settings.Settings) { s.ListenAddress = c.listen })
 	override(c.reportingURL != "", "externalCheckReportingURL", func(s *settings.Settings) { s.ReportingURL = c.reportingURL })
-	override(c.given("max-completed-pods"), "maxCompletedPodCount", func(s *settings.Settings) { s.Retention.MaxCompletedPods = kept.MaxCompletedPods })
-	override(c.given("max-error-pods"), "maxErrorPodCount", func(s *settings.Settings) { s.Retention.MaxErrorPods = kept.MaxErrorPods })
-	override(c.given("max-check-pod-age"), "maxCheckPodAge", func(s *settings.Settings) { s.Retention.MaxPodAge = kept.MaxPodAge })
-	override(c.given("max-job-age"), "maxKHJobAge", func(s *settings.Settings) { s.Retention.MaxJobAge = kept.MaxJobAge })
+	override(c.isSet("max-completed-pods"), "maxCompletedPodCount", func(s *settings.Settings) { s.Retention.MaxCompletedPods = kept.MaxCompletedPods })
+	override(c.isSet("max-error-pods"), "maxErrorPodCount", func(s *settings.Settings) { s.Retention.MaxErrorPods = kept.MaxErrorPods })
+	override(c.isSet("max-check-pod-age"), "maxCheckPodAge", func(s *settings.Settings) { s.Retention.MaxPodAge = kept.MaxPodAge })
+	override(c.isSet("max-job-age"), "maxKHJobAge", func(s *settings.Settings) { s.Retention.MaxJobAge = kept.MaxJobAge })
 	return o, nil
 }

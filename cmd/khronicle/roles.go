@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/khronicle/khronicle/kube"
-	"github.com/khronicle/khronicle/starter"
 )
 
 // role is one of the three parts of Khronicle, and what it watches of the cluster.
@@ -21,13 +19,13 @@ type role struct {
 
 var (
 	workerRole = role{"worker", kube.Options{Checks: true, Jobs: true, States: true, Pods: true}, runWorker}
-	// starterRole is ready only when it can see the checks; it writes nothing to the cluster.
+	// starterRole is ready only when it has read the checks and jobs. It writes nothing to the cluster.
 	starterRole = role{"starter", kube.Options{Checks: true, Jobs: true}, runStarter}
-	// reportRole serves from the start, so that it can say what is missing.
+	// reportRole serves from the start, so that /readyz can say what is missing.
 	reportRole = role{"reportapi", kube.Options{Checks: true, Jobs: true, States: true}, nil}
 )
 
-// runRoles runs one or more roles in this process until ctx ends or one of them fails.
+// runRoles runs one or more roles in this process until ctx ends or a role fails.
 func runRoles(ctx context.Context, c *config, roles ...role) error {
 	watch := kube.Options{UserAgent: "khronicle"}
 	for _, r := range roles {
@@ -60,30 +58,4 @@ func runRoles(ctx context.Context, c *config, roles ...role) error {
 		return err
 	}
 	return nil
-}
-
-// ensureSearchAttributes tries until Temporal has them. Where the starter may not add them, someone else has to; until
-// then its workflows are refused and tried again.
-func (p *process) ensureSearchAttributes(ctx context.Context) {
-	for {
-		err := starter.EnsureSearchAttributes(ctx, p.temporal, p.temporalNamespace)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		p.logger.Warn("search attributes are not ensured; add KhCheck, KhNamespace and KhOutcome (Keyword) by hand if this stays", "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(searchAttributesPause):
-		}
-	}
-}
-
-// searchAttributesPause is the time between two tries to register the search attributes.
-const searchAttributesPause = 10 * time.Second
-
-func runStarter(ctx context.Context, p *process) error {
-	go p.ensureSearchAttributes(ctx)
-	return starter.Run(ctx, starter.Options{
-		Cluster: p.cluster, Temporal: p.temporal, Burst: p.startBurst, Logger: p.logger,
-	})
 }

@@ -4,16 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/khronicle/khronicle/internal/health"
-	"github.com/khronicle/khronicle/internal/httpserver"
+	"github.com/khronicle/khronicle/internal/operations"
 	"github.com/khronicle/khronicle/reportapi"
 )
 
-// serve answers HTTP: with the report API where that role runs, else with health and metrics alone.
+// serve answers HTTP: the report API if that role runs in this process, else /healthz, /readyz and /metrics alone.
 func (p *process) serve(ctx context.Context, roles []role) error {
 	for _, r := range roles {
 		if r.name == reportRole.name {
@@ -24,11 +20,7 @@ func (p *process) serve(ctx context.Context, roles []role) error {
 	if err != nil {
 		return fmt.Errorf("listen for /healthz: %w", err)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", health.Live)
-	mux.Handle("GET /readyz", p.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.Registry, promhttp.HandlerOpts{}))
-	return httpserver.Serve(ctx, listener, mux, p.logger)
+	return operations.Serve(ctx, listener, operations.Handler(p.ready, p.metrics.Registry, p.logger), p.logger)
 }
 
 func (p *process) serveReports(ctx context.Context) error {
@@ -46,7 +38,7 @@ func (p *process) serveReports(ctx context.Context) error {
 	return server.Serve(ctx)
 }
 
-// presentation is what the configuration file and the flags say now of the status page and the metrics.
+// presentation returns the present settings of the status page and the metrics, from the configuration file and the flags.
 func (p *process) presentation() reportapi.Presentation {
 	metrics := p.live.Metrics()
 	return reportapi.Presentation{

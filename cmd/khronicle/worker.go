@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/khronicle/khronicle/activities"
-	"github.com/khronicle/khronicle/internal/heartbeat"
+	"github.com/khronicle/khronicle/internal/deadman"
 	"github.com/khronicle/khronicle/internal/influx"
 	"github.com/khronicle/khronicle/worker"
 )
@@ -25,19 +25,19 @@ func runWorker(ctx context.Context, p *process) error {
 	}
 	if records != nil {
 		options.Ledger = records
-		// The ledger ends after the worker, which may write records until then.
+		// The ledger closes after the worker, because the worker may write records until its end.
 		ledgerCtx, closeLedger := context.WithCancel(context.WithoutCancel(ctx))
 		defer closeLedger()
 		ended.Go(func() { records.Run(ledgerCtx) })
 	}
-	heart, err := heartbeat.New(p.heartbeatURL, p.logger)
+	deadmanSwitch, err := deadman.New(p.deadmanURL, p.logger)
 	if err != nil {
 		return err
 	}
-	if err := p.metrics.Registry.Register(heart); err != nil {
-		return fmt.Errorf("register the metrics of the heartbeat: %w", err)
+	if err := p.metrics.Registry.Register(deadmanSwitch); err != nil {
+		return fmt.Errorf("register the metrics of the dead man's switch: %w", err)
 	}
-	options.Deadman = heart
+	options.Deadman = deadmanSwitch
 	exporter, err := p.influxExporter()
 	if err != nil {
 		return err

@@ -129,17 +129,17 @@ func TestAlertsFire(t *testing.T) {
 			khronicle_heartbeat_timestamp_seconds{instance="w-1"} 0x30
 			khronicle_heartbeat_timestamp_seconds{instance="w-2"} 60x30`, 20, []string{`{}`}},
 		{"no worker lives", "KhronicleHeartbeatStopped", `khronicle_heartbeat_timestamp_seconds{instance="w-1"} 0+60x10 stale`, 20, []string{`{}`}},
-		{"the service outside takes beats again", "KhronicleHeartbeatNotSent", `khronicle_heartbeat_sent_total{result="failure",instance="w-1"} 0x5 3x30`, 20, nil},
-		{"the service outside takes none", "KhronicleHeartbeatNotSent", `khronicle_heartbeat_sent_total{result="failure",instance="w-1"} 0+2x30`, 20, []string{`{}`}},
+		{"the service outside takes beats again", "KhronicleHeartbeatNotSent", `khronicle_deadman_sent_total{result="failure",instance="w-1"} 0x5 3x30`, 20, nil},
+		{"the service outside takes none", "KhronicleHeartbeatNotSent", `khronicle_deadman_sent_total{result="failure",instance="w-1"} 0+2x30`, 20, []string{`{}`}},
 		{"the beats are spread over many workers", "KhronicleHeartbeatNotSent", `
-			khronicle_heartbeat_sent_total{result="failure",instance="w-1"} 0x12 1x30
-			khronicle_heartbeat_sent_total{result="failure",instance="w-2"} 0x13 1x30
-			khronicle_heartbeat_sent_total{result="failure",instance="w-3"} 0x15 1x30
-			khronicle_heartbeat_sent_total{result="failure",instance="w-4"} 5x30`, 20, []string{`{}`}},
+			khronicle_deadman_sent_total{result="failure",instance="w-1"} 0x12 1x30
+			khronicle_deadman_sent_total{result="failure",instance="w-2"} 0x13 1x30
+			khronicle_deadman_sent_total{result="failure",instance="w-3"} 0x15 1x30
+			khronicle_deadman_sent_total{result="failure",instance="w-4"} 5x30`, 20, []string{`{}`}},
 		{"one beat of many workers", "KhronicleHeartbeatNotSent", `
-			khronicle_heartbeat_sent_total{result="failure",instance="w-1"} 0x12 1x30
-			khronicle_heartbeat_sent_total{result="failure",instance="w-2"} 0x30
-			khronicle_heartbeat_sent_total{result="success",instance="w-2"} 0+2x30`, 20, nil},
+			khronicle_deadman_sent_total{result="failure",instance="w-1"} 0x12 1x30
+			khronicle_deadman_sent_total{result="failure",instance="w-2"} 0x30
+			khronicle_deadman_sent_total{result="success",instance="w-2"} 0+2x30`, 20, nil},
 		{"no report API", "KhronicleStateUnknown", `kuberhealthy_cluster_state 1x5 stale`, 10, []string{`{}`}},
 		{"ledger", "KhronicleLedgerDown", `khronicle_ledger_up{instance="w-1"} 1x5 0x5`, 10, []string{`{__name__="khronicle_ledger_up", instance="w-1"}`}},
 		{"a version that does not fit", "KhronicleWorkflowStuck", stuck + ` _x5 1+3x10`, 8, []string{`{instance="w-1", workflow_type="CheckRun"}`}},

@@ -19,7 +19,7 @@ import (
 )
 
 // images are the targets of the Dockerfile and the programs that they hold.
-var images = map[string]string{"khronicle": "/khronicle", "checks": "/checks"}
+var images = map[string]string{"khronicle": "/khronicle", "checks": "/khcheck"}
 
 func stages(t *testing.T) []instructions.Stage {
 	t.Helper()
@@ -94,7 +94,7 @@ func TestImagesAreBuiltWithTheModulesGo(t *testing.T) {
 func TestBuildContextSuffices(t *testing.T) {
 	context := t.TempDir()
 	copyContext(t, context)
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-test=false", "-f", "{{.ImportPath}}", "./cmd/khronicle", "./checks")
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-test=false", "-f", "{{.ImportPath}}", "./cmd/khronicle", "./cmd/khcheck")
 	list.Dir = context
 	list.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly", "CGO_ENABLED=0")
 	if out, err := list.CombinedOutput(); err != nil {

@@ -93,7 +93,7 @@ func makeNamespace(t testing.TB, name string) {
 	})
 }
 
-// env is the behaviour of the demo check; see checks/demo.
+// env is the behaviour of the demo check; see cmd/khcheck/demo.
 type env map[string]string
 
 func demoPod(behaviour env) corev1.PodSpec {

@@ -77,7 +77,7 @@ func withHeartbeat(t *testing.T) *beating {
 		outside.Close()
 	})
 	under.stop("worker")
-	under.roleEnv = append(before[:len(before):len(before)], "KHRONICLE_HEARTBEAT_URL="+outside.URL+"/secret")
+	under.roleEnv = append(before[:len(before):len(before)], "KHRONICLE_DEADMAN_URL="+outside.URL+"/secret")
 	startWorker(t)
 	return outside
 }
@@ -129,7 +129,7 @@ func TestHeartbeat(t *testing.T) {
 	if between := second - first; between < 25 || between > 40 {
 		t.Errorf("%g s from beat to beat, want 30", between)
 	}
-	if sent, ok := metric(t, workerPort, "khronicle_heartbeat_sent_total", `result="success"`); !ok || sent != float64(outside.beats.Load()) {
+	if sent, ok := metric(t, workerPort, "khronicle_deadman_sent_total", `result="success"`); !ok || sent != float64(outside.beats.Load()) {
 		t.Errorf("%g beats are counted, %d have arrived", sent, outside.beats.Load())
 	}
 	eventually(t, 10*time.Second, "how late the last run began", func() (bool, string) {

@@ -33,7 +33,7 @@ const (
 )
 
 var (
-	binDir   = flag.String("bin", "../../bin", "folder with khronicle, checks, temporal and kubebox")
+	binDir   = flag.String("bin", "../../bin", "folder with khronicle, khcheck, temporal and kubebox")
 	stateDir = flag.String("state", "../../.state/e2e", "folder for logs and Temporal's database")
 	keep     = flag.Bool("keep", false, "leave the cluster running")
 )
@@ -128,7 +128,7 @@ func (s *stack) cluster() error {
 	s.roleKubeconfig = s.kubeconfig
 	for _, args := range [][]string{
 		{"kubectl", "apply", "--server-side", "-k", "../../deploy/crds"},
-		{"load-image", image, filepath.Join(s.bin, "checks")},
+		{"load-image", image, filepath.Join(s.bin, "khcheck")},
 		{"expose", reportPort},
 	} {
 		if _, err := s.kubebox(args...); err != nil {

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	settings "github.com/khronicle/khronicle/internal/config"
+	"github.com/khronicle/khronicle/starter"
+)
+
+// isSet is true if a flag is on the command line.
+func (c *config) isSet(name string) bool {
+	return c.flags != nil && c.flags.Changed(name)
+}
+
+// addClusterFlags adds the flags of every command that reads the cluster.
+func (c *config) addClusterFlags(f *pflag.FlagSet) {
+	c.flags = f
+	f.StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config, then in-cluster)")
+	f.StringVar(&c.context, "context", "", "context of the kubeconfig (default: its current context)")
+	f.StringSliceVar(&c.targetNamespaces, "target-namespaces", c.targetNamespaces, "namespaces whose checks are run; empty means all [TARGET_NAMESPACE]")
+	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.BoolVarP(&c.debug, "debug", "d", false, "log everything, whatever --log-level says")
+	f.BoolVar(&c.logJSON, "log-json", false, "log JSON lines")
+}
+
+// addNameFlags adds the flags of every role.
+func (c *config) addNameFlags(f *pflag.FlagSet) {
+	c.addClusterFlags(f)
+	f.StringVarP(&c.file, "config", "c", settings.DefaultPath, "configuration file; the default file may be missing")
+	f.BoolVar(&c.forceMaster, "forceMaster", false, "has no effect: there is no master")
+	_ = f.MarkHidden("forceMaster") // the flag was added in the line above
+	f.StringVar(&c.podName, "pod-name", c.podName, "name of this process [POD_NAME]")
+}
+
+// addReportFlags adds the flags of the report API.
+func (c *config) addReportFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.listen, "listen", ":8080", "address of reports, status page, metrics and health")
+	f.BoolVar(&c.sourceIP, "accept-reports-by-source-ip", false, "accept reports without a run UUID, and find the run by the pod's address; less safe, for clients of Kuberhealthy before v2.5")
+	f.BoolVar(&c.unknownIsHealthy, "unknown-is-healthy", false, "show the last outcome of a check that has no outcome in time, as Kuberhealthy does")
+}
+
+// addStartFlags adds the flags of the starter.
+func (c *config) addStartFlags(f *pflag.FlagSet) {
+	f.IntVar(&c.startBurst, "start-burst", starter.DefaultBurst, "how many checks, at least 1, may start at the same moment; further checks are spread over their intervals")
+}
+
+// addOperationsFlags adds the flags of a process without the report API.
+func (c *config) addOperationsFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.operations, "operations-listen", ":8081", "address of /healthz, /readyz and /metrics")
+}

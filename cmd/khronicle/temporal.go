@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+)
+
+// dialPause is the time between two tries to reach Temporal at the start.
+const dialPause = time.Second
+
+// connectTemporal makes a client that connects at its first use. So the process can report that Temporal does not answer.
+func (p *process) connectTemporal() error {
+	options, err := p.temporalOptions()
+	if err != nil {
+		return err
+	}
+	options.Logger = log.NewStructuredLogger(p.logger)
+	options.MetricsHandler = p.metrics.Temporal
+	options.Identity = p.podName
+	if p.temporal, err = client.NewLazyClient(options); err != nil {
+		return fmt.Errorf("make Temporal client: %w", err)
+	}
+	p.temporalNamespace = options.Namespace
+	if p.temporalNamespace == "" {
+		p.temporalNamespace = client.DefaultNamespace
+	}
+	p.ready.Add("informers", p.cluster.Synced)
+	p.ready.Add("kubernetes", p.cluster.Reachable)
+	p.ready.Add("temporal", p.temporalReady)
+	return nil
+}
+
+// temporalOptions returns the options of the TEMPORAL_* variables and profile, or of the server that `khronicle dev` started.
+func (p *process) temporalOptions() (client.Options, error) {
+	if p.devServer != "" {
+		return client.Options{HostPort: p.devServer}, nil
+	}
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return options, fmt.Errorf("read the TEMPORAL_* settings: %w", err)
+	}
+	return options, nil
+}
+
+// temporalReady returns nil if Temporal answers.
+func (p *process) temporalReady(ctx context.Context) error {
+	_, err := p.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+	return err
+}
+
+// awaitBackends returns once the cluster has been read and Temporal answers.
+func (p *process) awaitBackends(ctx context.Context) error {
+	p.cluster.Start(ctx)
+	if err := p.cluster.WaitForSync(ctx); err != nil {
+		return err
+	}
+	for {
+		probe, cancel := context.WithTimeout(ctx, dialPause*2)
+		err := p.temporalReady(probe)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		p.logger.Warn("waiting for Temporal", "error", err)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(dialPause):
+		}
+	}
+}

@@ -1,0 +1,8 @@
+package cli
+
+// The functions that tests call.
+var (
+	OutcomeText = outcomeText
+	IsTerminal  = isTerminal
+	ErrorText   = errorText
+)
