@@ -14,8 +14,8 @@ const (
 	// settling is how long after its outcome a run may block the next tick. Its pod exits or is removed in that time;
 	// Kubernetes gives it 30 seconds.
 	settling = 30 * time.Second
-	// leastGrace covers a late start, a worker that takes over from a dead one (10 seconds), a second try to write an
-	// outcome, and clocks that differ by seconds.
+	// leastGrace covers a late start, a worker that takes over from a dead one (10 seconds), and clocks that differ by
+	// seconds. It also covers a second try to write an outcome.
 	leastGrace = 30 * time.Second
 	// mostGrace bounds the tenth of the interval that a restart or update of Khronicle may take. A run seldom uses its
 	// whole timeout, so there is more time in practice.
