@@ -15,18 +15,18 @@ import (
 // Cluster is what the activities need of Kubernetes; package kube has it.
 type Cluster interface {
 	Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error)
-	// Watches is true for a namespace whose pods are seen.
+	// Watches is true for a namespace whose pods the worker watches.
 	Watches(namespace string) bool
 	CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
-	// LivePod asks the API server for a pod; it returns nil when there is none.
+	// LivePod reads a pod from the API server. It returns nil if there is none.
 	LivePod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
-	// Observe asks the API server how a pod is now.
+	// Observe reads from the API server how a pod is now.
 	Observe(ctx context.Context, namespace, name string) (check.Observation, error)
 	AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error)
 	DeletePod(ctx context.Context, namespace, name string) error
 	WriteState(ctx context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
 	SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error
-	// Pod returns a pod from the cache, or as it was last seen when it was removed a moment ago. It asks nobody.
+	// Pod returns a pod from the cache, or how it was last seen if it was removed a moment ago. It sends no request.
 	Pod(namespace, name string) (*corev1.Pod, bool)
 	PodEvents(ctx context.Context, namespace, name string) ([]corev1.Event, error)
 	PodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error)
@@ -49,13 +49,13 @@ type Ledger interface {
 
 // Runs is what the activities need of Temporal; package worker has it.
 type Runs interface {
-	// Start starts a run. For one that was started before under its run UUID, it returns the tick of that.
+	// Start starts a run and returns its tick. If a run with this UUID was started before, it returns the tick of that run.
 	Start(ctx context.Context, run Run) (tick time.Time, err error)
-	// Open is true for a run that has not ended, and false for one of which Temporal has no record. One that the tick with the
-	// workflow ID first has still to start is open too; first may be empty.
+	// Open is true for a run that has not ended, and false if Temporal has no record of it. A run that the tick with the
+	// workflow ID first has yet to start is open too. first may be empty.
 	Open(ctx context.Context, runUUID, first string) (bool, error)
-	// Waiting returns runs whose records wait and that ended after one time and not after another, the oldest first. Of very many,
-	// it returns some, and all is false.
+	// Waiting returns the runs whose records wait and that ended in a range of time, the oldest first. If there are too
+	// many, it returns some of them, and all is false.
 	Waiting(ctx context.Context, since, until time.Time) (found []WaitingRun, all bool, err error)
 	// Unrecorded returns what the ledger has not taken of a closed run, from the result of the run.
 	Unrecorded(ctx context.Context, run WaitingRun) (Unrecorded, error)
@@ -63,7 +63,7 @@ type Runs interface {
 	Heartbeat(ctx context.Context, taskToken []byte, details any) error
 }
 
-// Run is a run that is to be started.
+// Run is a run to start.
 type Run struct {
 	UUID    string
 	Key     RecordKey
@@ -76,8 +76,8 @@ type WaitingRun struct {
 	Closed      time.Time
 }
 
-// Exporter sends outcomes elsewhere; package internal/influx has one. Export returns at once, takes care of failures
-// itself, and may see the same outcome more than once.
+// Exporter sends outcomes elsewhere; package internal/influx has one. Export returns at once and handles failures itself.
+// It may be called more than once for the same outcome.
 type Exporter interface {
 	Export(ref check.Ref, conclusion check.Conclusion)
 }
@@ -95,29 +95,29 @@ type Activities struct {
 	ReportingURL func() string
 	// Recorder is the name of this worker, shown on the states it writes.
 	Recorder string
-	// Ledger, if any, keeps the record of each run and tick, and Build is the version of this worker in it.
+	// Ledger, if any, stores the record of each run and tick. Build is the version of this worker in the record.
 	Ledger Ledger
 	Build  string
 	// Limiter, if any, says when a pod may start.
 	Limiter *Limiter
 	// Exporter, if any, gets each outcome that is recorded.
 	Exporter Exporter
-	// Deadman, if any, hears that Temporal and a worker work.
+	// Deadman, if any, receives a heartbeat while Temporal and a worker work.
 	Deadman Deadman
 }
 
-// Due is the key of the record of a run or tick.
+// RecordKey is the key of the record of a run or tick.
 type RecordKey struct {
 	Ref     check.Ref
 	Trigger check.Trigger
-	// At is when the run was due.
+	// Tick is the scheduled time of the run, or when a run without a schedule was asked for.
 	Tick time.Time
 }
 
-// Given is a workload that who started the run brought along, in place of the check or job in the cluster.
+// Given is a workload that the starter of a run supplied, in place of the check or job in the cluster.
 type Given struct {
 	Workload check.Workload
-	// ReportingURL is where the check reports. Empty means where all others do.
+	// ReportingURL is where the check reports. Empty means the URL of all other checks.
 	ReportingURL string
 }
 

@@ -20,18 +20,18 @@ import (
 
 // Bounds of collecting evidence. A run waits for it, but its outcome is known by then.
 const (
-	// collectWithin bounds all questions to the API server, askWithin one, and putWithin all pieces to the ledger; what waits
-	// for that has the time of its workflow.
+	// collectWithin bounds all requests to the API server, and askWithin one of them. putWithin bounds storing all pieces
+	// in the ledger. A waiting piece has the time of its workflow.
 	collectWithin = 10 * time.Second
 	askWithin     = 4 * time.Second
 	putWithin     = 5 * time.Second
-	// A runtime says that a container has ended when it has read all of its output, but what it has read last may still be on its
-	// way into the file. The log of a container that ended less than settledAfter ago is read again, each time a logPause later,
-	// until it no longer grows, but not more than maxReads times in all.
+	// A runtime reports that a container has ended when it has read all of its output. The last lines may still be on their
+	// way into the file. So the log of a container that ended less than settledAfter ago is read again after a logPause,
+	// until it no longer grows, at most maxReads times.
 	settledAfter = 10 * time.Second
 	logPause     = time.Second
 	maxReads     = 8
-	// maxLogs is of how many containers of a pod the logs are kept.
+	// maxLogs is how many containers of a pod have their logs stored.
 	maxLogs = 16
 	// maxWaiting is how many bytes of evidence, as JSON, go through Temporal.
 	maxWaiting = 384 << 10
@@ -42,22 +42,22 @@ type EvidenceInput struct {
 	RecordKey
 	UUID    string
 	Attempt int
-	// Pod is its pod. Without a name there is none, and nothing is asked for.
+	// Pod is the pod of the attempt. If it has no name, there is no pod, and nothing is read from the API server.
 	Pod Pod
 	// Logs are those of the observation of the pod's end.
 	Logs []check.Piece `json:",omitempty"`
-	// Report is the one that was the outcome, and Further the first that came after it.
+	// Report is the report that decided the outcome. Further is the first report after it.
 	Report  *check.ReceivedReport `json:",omitempty"`
 	Further *check.ReceivedReport `json:",omitempty"`
 }
 
-// EvidenceResult has what the ledger did not take, shortened to what may go through Temporal; see PutEvidence.
+// EvidenceResult has the pieces that the ledger did not take, cut to what may go through Temporal; see PutEvidence.
 type EvidenceResult struct {
 	Waiting []check.Piece `json:",omitempty"`
 }
 
-// KeepEvidence collects what there is of an attempt and puts it into the ledger. It may be called again. What cannot be had
-// is said in a piece of its own. Without a ledger it does nothing.
+// KeepEvidence collects the evidence of an attempt and stores it in the ledger. It may be called again. A piece of its own
+// says what could not be read. Without a ledger it does nothing.
 func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (EvidenceResult, error) {
 	if a.Ledger == nil {
 		return EvidenceResult{}, nil
@@ -82,7 +82,7 @@ func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (Eviden
 	return EvidenceResult{Waiting: check.WithinBytes(waiting, maxWaiting)}, nil
 }
 
-// put puts pieces into the ledger and returns those that are left when that fails.
+// put stores pieces in the ledger. If that fails, it returns the pieces that are left.
 func (a *Activities) put(ctx context.Context, key RecordKey, pieces []check.Piece) (left []check.Piece, err error) {
 	for i, piece := range pieces {
 		if err := a.putPiece(ctx, key, piece); err != nil {
@@ -157,7 +157,7 @@ func (c *collector) ofPod(ctx context.Context) {
 	}
 }
 
-// spec adds how the pod was made. Of a pod that has succeeded, whose check reported a failure, the cache has only a part.
+// spec adds the pod as it was made. Of a succeeded pod whose check reported a failure, the cache has only a part.
 func (c *collector) spec(ctx context.Context, pod *corev1.Pod) {
 	if pod.Status.Phase == corev1.PodSucceeded {
 		ctx, cancel := context.WithTimeout(ctx, askWithin)
@@ -172,7 +172,7 @@ func (c *collector) spec(ctx context.Context, pod *corev1.Pod) {
 	c.add(check.EvidenceSpec, "", check.SpecEvidence(pod), 0)
 }
 
-// followed takes over the logs that were read while the pod was told to go, and returns of which containers they are.
+// followed adds the logs that were read while the pod was being deleted, and returns the names of their containers.
 func (c *collector) followed() (containers []string) {
 	for _, piece := range c.in.Logs {
 		if piece.Kind == check.EvidenceMissing {
@@ -185,7 +185,7 @@ func (c *collector) followed() (containers []string) {
 	return containers
 }
 
-// lostEnds says so where the node's container runtime may have lost the last lines of the logs.
+// lostEnds adds a note if the node's container runtime may have lost the last lines of the logs.
 func (c *collector) lostEnds(ctx context.Context, node string) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
@@ -246,7 +246,7 @@ func sleep(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// log reads the log of a container, again or as the first after so many others.
+// log reads the log of a container. It returns false if the pod has too many containers.
 func (c *collector) log(ctx context.Context, container check.ContainerLog, again bool, others int) (tail check.LogTail, ok bool) {
 	what := "log of container " + container.Name
 	switch {

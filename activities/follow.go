@@ -8,11 +8,11 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// lastWords is how long after the end of a pod the rest of its logs is waited for.
+// lastWords is how long the rest of the logs is waited for after the end of a pod.
 const lastWords = 2 * time.Second
 
-// follower reads the logs of a pod that somebody tells to go: a moment after its end, the pod is gone from the API server,
-// and its logs with it.
+// follower reads the logs of a pod that somebody deletes. A moment after its end, the API server no longer has the pod or
+// its logs.
 type follower struct {
 	a      *Activities
 	pod    Pod
@@ -31,7 +31,7 @@ func (a *Activities) newFollower(ctx context.Context, pod Pod) *follower {
 	return f
 }
 
-// start begins to read, once, if there is a ledger for what is read.
+// start begins to read, once, if there is a ledger to store the logs.
 func (f *follower) start() {
 	if f.started || f.a.Ledger == nil {
 		return

@@ -14,7 +14,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// Heartbeat tells the dead man's switch that Temporal and a worker work.
+// Heartbeat sends a sign of life to the dead man's switch: Temporal and a worker work.
 func (a *Activities) Heartbeat(ctx context.Context) error {
 	if a.Deadman != nil {
 		a.Deadman.Heartbeat(ctx)
@@ -30,7 +30,7 @@ type LateReport struct {
 
 // RepairInput says which records are repaired.
 type RepairInput struct {
-	// Since is when the runs had ended at the earliest whose records wait.
+	// Since is the earliest end of the runs whose records wait.
 	Since time.Time
 	// Late are reports that came after the end of their runs.
 	Late []LateReport `json:",omitempty"`
@@ -38,11 +38,11 @@ type RepairInput struct {
 
 // RepairResult says how far the records are repaired.
 type RepairResult struct {
-	// Until is a time up to which no record waits of the runs that had ended by then.
+	// Until is a time. No record waits of the runs that had ended by then.
 	Until time.Time
 	// Late are reports that the ledger has not taken.
 	Late []LateReport `json:",omitempty"`
-	// Entered is how many records waited and are in the ledger now, and Lost how many records of lost runs were closed.
+	// Entered is how many waiting records are in the ledger now. Lost is how many records of lost runs were closed.
 	Entered, Lost int
 }
 
@@ -50,9 +50,9 @@ type RepairResult struct {
 const (
 	// repairWithin bounds all of it.
 	repairWithin = 25 * time.Second
-	// pingWithin is how soon a ledger answers that takes records.
+	// pingWithin is how soon a working ledger answers.
 	pingWithin = 3 * time.Second
-	// lostAfter is how long after its deadline a run is taken for lost whose record is open.
+	// lostAfter is how long after its deadline a run with an open record counts as lost.
 	lostAfter = 2 * time.Minute
 	// visibilityLag is how late Temporal may list a run that has ended.
 	visibilityLag = time.Minute
@@ -62,8 +62,8 @@ const (
 	openAtATime = 100
 )
 
-// RepairRecords enters the records that wait in the results of closed runs, and closes the open records of lost runs. What is
-// not done the next call does: an error is logged, and does not undo what is done. Without a ledger there is nothing to do.
+// RepairRecords enters the records that wait in the results of closed runs, and closes the open records of lost runs. An
+// error is logged and undoes nothing; the next call does the rest. Without a ledger there is nothing to do.
 func (a *Activities) RepairRecords(ctx context.Context, in RepairInput) (RepairResult, error) {
 	result := RepairResult{Until: in.Since}
 	if a.Ledger == nil {
@@ -98,7 +98,7 @@ func (a *Activities) putLate(ctx context.Context, late []LateReport) (left []Lat
 	return left
 }
 
-// putPiece puts a piece of evidence into the ledger. One that the ledger will never take is logged and done with.
+// putPiece stores a piece of evidence in the ledger. A piece that the ledger will never take is logged and dropped.
 func (a *Activities) putPiece(ctx context.Context, key RecordKey, piece check.Piece) error {
 	err := a.Ledger.PutEvidence(ctx, recordOf(key).Key, piece)
 	if errors.Is(err, ledger.ErrEvidenceFull) || errors.Is(err, ledger.ErrInvalid) {
@@ -108,8 +108,8 @@ func (a *Activities) putPiece(ctx context.Context, key RecordKey, piece check.Pi
 	return err
 }
 
-// enterWaiting enters the records of runs that ended while the ledger did not answer, the oldest first. After a long outage there
-// are more of them than can be listed together: it asks for those of a part of the time, which it halves until they can.
+// enterWaiting enters the records of runs that ended while the ledger did not answer, the oldest first. After a long outage
+// there are too many to list together. Then it halves the range of time until it can list them.
 func (a *Activities) enterWaiting(ctx context.Context, result *RepairResult) error {
 	asked := time.Now()
 	from := result.Until
@@ -185,8 +185,8 @@ func (a *Activities) enter(ctx context.Context, left Unrecorded) error {
 	return nil
 }
 
-// closeLost closes the open records of runs that are over: a run that was terminated, or that went with Temporal's data,
-// cannot close its own.
+// closeLost closes the open records of lost runs. A run that was terminated, or lost with Temporal's data, cannot close its
+// own record.
 func (a *Activities) closeLost(ctx context.Context, result *RepairResult) error {
 	var errs []error
 	for after := (ledger.Key{}); ; {
@@ -205,8 +205,8 @@ func (a *Activities) closeLost(ctx context.Context, result *RepairResult) error 
 	}
 }
 
-// closeIfLost closes the record of a run that is over. Temporal may not list yet that such a run has a record that waits: then
-// that record is entered.
+// closeIfLost closes the record of a run that has ended. If the run has a record that waits, which Temporal may not list
+// yet, it enters that record.
 func (a *Activities) closeIfLost(ctx context.Context, record ledger.Record, result *RepairResult) error {
 	if !a.Cluster.Watches(record.Namespace) { // the runs of other namespaces may be in another Temporal
 		return nil

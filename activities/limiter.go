@@ -10,20 +10,20 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Limiter says when a checker pod may start: so many a second, and so many that have not ended. Who has to wait queues by
-// namespace, and the namespaces take turns: one with many checks does not hold up another. Each worker has its own; the
-// number of pods is that of the cluster. A nil Limiter lets every pod start at once.
+// Limiter decides when a checker pod may start. It limits the starts in a second, and the pods that have not ended. Waiting
+// pods queue by namespace, and the namespaces take turns, so that one with many checks does not block another. Each worker
+// has its own Limiter; the number of pods is that of the cluster. A nil Limiter lets every pod start at once.
 type Limiter struct {
 	starts *rate.Limiter
 	most   int
 	pods   Pods
 
 	mu sync.Mutex
-	// queues are those who wait, by namespace. turns are these namespaces, the next one first: the first in its queue is
-	// the one who may ask for a start. Its channel is closed.
+	// queues are the waiting pods by namespace. turns are these namespaces, the next one first. The first pod in the queue
+	// of the first namespace may ask for a start: its channel is closed.
 	queues map[string][]chan struct{}
 	turns  []string
-	// recent are the pods that this worker let start and does not see yet, and since when.
+	// recent are the pods that this worker let start and does not see yet, with the time of their start.
 	recent map[types.NamespacedName]time.Time
 }
 
@@ -36,9 +36,9 @@ type Pods interface {
 }
 
 const (
-	// seenWithin is how soon a pod that was let start is seen, if it was made: the creation may be tried for some seconds.
+	// seenWithin is how soon a created pod is seen. Its creation may be retried for some seconds.
 	seenWithin = 15 * time.Second
-	// lookAgain is how often a full cluster is looked at for room.
+	// lookAgain is how often a waiting pod looks for room in a full cluster.
 	lookAgain = 100 * time.Millisecond
 )
 
@@ -51,7 +51,8 @@ func NewLimiter(perSecond float64, most int, pods Pods) *Limiter {
 	return &Limiter{starts: starts, most: most, pods: pods, queues: map[string][]chan struct{}{}, recent: map[types.NamespacedName]time.Time{}}
 }
 
-// TryStart is true when a pod may start now, also when it is asked again for the same pod. Nobody who queues is overtaken.
+// TryStart is true when a pod may start now, also when it is called again for the same pod. It never overtakes a pod that
+// queues.
 func (l *Limiter) TryStart(pod Pod) bool {
 	if l == nil {
 		return true
@@ -103,7 +104,7 @@ func (l *Limiter) Queued() int {
 	return n
 }
 
-// admit counts a start and returns 0. When there is no room for it, it returns when to ask again.
+// admit counts a start and returns 0. If there is no room, it returns how long to wait before asking again.
 func (l *Limiter) admit(pod Pod, now time.Time) (pause time.Duration) {
 	l.forget(now)
 	if l.most > 0 && l.pods.UnfinishedPods()+len(l.recent) >= l.most {
@@ -118,7 +119,7 @@ func (l *Limiter) admit(pod Pod, now time.Time) (pause time.Duration) {
 	return 0
 }
 
-// forget drops the pods that are seen by now, or were not made.
+// forget drops the pods that are seen by now, or were never made.
 func (l *Limiter) forget(now time.Time) {
 	for pod, at := range l.recent {
 		if now.Sub(at) > seenWithin || l.pods.HasPod(pod.Namespace, pod.Name) {
@@ -141,7 +142,7 @@ func (l *Limiter) join(namespace string) (turn chan struct{}) {
 	return turn
 }
 
-// leave takes a turn out of its queue. The first one hands over to the first of the next namespace.
+// leave removes a turn from its queue. When the first one leaves, the next namespace has its turn.
 func (l *Limiter) leave(namespace string, turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,17 +15,16 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// leastLook is how long a waiting activity looks at the pod, even when it begins after the deadline: a run that all
-// workers missed must still see how its pod ended.
+// leastLook is how long a waiting activity watches the pod, even when it begins after the deadline. A run that all workers
+// missed must still see how its pod ended.
 const leastLook = 2 * time.Second
 
-// heartbeatEvery is how often a waiting activity says that it is alive. It is well under the heartbeat timeout that the
-// workflow sets.
+// heartbeatEvery is how often a waiting activity sends a heartbeat. It is well under the heartbeat timeout of the workflow.
 const heartbeatEvery = 10 * time.Second
 
 // Attempt names one attempt of a run.
 type Attempt struct {
-	// Due is the key of the record of the run.
+	// Key is the key of the record of the run.
 	Key     RecordKey
 	UUID    string
 	Number  int
@@ -34,11 +33,12 @@ type Attempt struct {
 	Deadline time.Time
 	// Admitted is true for an attempt whose turn to start a pod has come.
 	Admitted bool `json:",omitempty"`
-	// SpecHash, of a further attempt, is that of the first: when the spec is another now, there is no pod.
+	// SpecHash is the hash of the first attempt's spec, in a further attempt. If the spec has changed since, there is no
+	// pod.
 	SpecHash string `json:",omitempty"`
-	// Avoid are the nodes where the platform ended an earlier attempt.
+	// Avoid are the nodes on which the platform ended an earlier attempt.
 	Avoid []string `json:",omitempty"`
-	// Given is the workload of a run that was started with one of its own.
+	// Given is the workload that the starter of the run supplied, if any.
 	Given *Given `json:",omitempty"`
 }
 
@@ -50,7 +50,8 @@ func (a Attempt) check() check.Attempt {
 	return check.Attempt{UUID: a.UUID, Attempt: a.Number, Deadline: a.Deadline, Avoid: a.Avoid}
 }
 
-// CreatePodResult says why there is no pod: Queued, CheckGone, SpecChanged or Failure. All of them are empty when there is one.
+// CreatePodResult says why there is no pod: Queued, CheckGone, SpecChanged or Failure. If there is a pod, all of them are
+// empty.
 type CreatePodResult struct {
 	// Queued is true when too many pods start or run: AwaitStart says when this one may start.
 	Queued bool `json:",omitempty"`
@@ -58,21 +59,21 @@ type CreatePodResult struct {
 	CheckGone bool `json:",omitempty"`
 	// SpecChanged is true when the spec is not that of the attempt before.
 	SpecChanged bool `json:",omitempty"`
-	// Failure is why there is no pod, when another try would end the same.
+	// Failure is why there is no pod, if another try would end in the same way.
 	Failure *check.Failure `json:",omitempty"`
 	// Containers is how many containers the pod has, besides those that run before the others start.
 	Containers int `json:",omitempty"`
-	// At is when the API server made the pod, in whole seconds, and SpecHash tells the specs of checks apart: it is that of
-	// the spec from which the pod was asked for.
+	// At is when the API server made the pod, in whole seconds.
+	// SpecHash identifies the spec from which the pod was made.
 	At       time.Time `json:",omitzero"`
 	SpecHash string    `json:",omitempty"`
 	// Attempts is how many attempts must fail before the check has failed, as its spec says.
 	Attempts int `json:",omitempty"`
 }
 
-// CreatePod makes the pod of an attempt from the present spec of its check, and opens the record of the run beside it. It may
-// be called again: the same run and attempt have one pod. One that an earlier call made counts, also when a quota, an edit or
-// a deletion since would refuse it.
+// CreatePod makes the pod of an attempt from the present spec of its check, and opens the record of the run. It may be
+// called again: the same run and attempt have one pod. A pod of an earlier call counts, even if a quota, an edit or a
+// deletion would refuse it now.
 func (a *Activities) CreatePod(ctx context.Context, attempt Attempt) (CreatePodResult, error) {
 	if !attempt.Admitted && !a.Limiter.TryStart(attempt.pod()) {
 		return CreatePodResult{Queued: true}, nil
@@ -86,7 +87,7 @@ func (a *Activities) CreatePod(ctx context.Context, attempt Attempt) (CreatePodR
 	return a.madeBefore(ctx, attempt, result)
 }
 
-// AwaitStart returns when the pod of an attempt may start. A further call queues anew.
+// AwaitStart returns when the pod of an attempt may start. A further call queues again.
 func (a *Activities) AwaitStart(ctx context.Context, pod Pod) error {
 	waiting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -94,8 +95,8 @@ func (a *Activities) AwaitStart(ctx context.Context, pod Pod) error {
 	return a.Limiter.AwaitStart(waiting, pod)
 }
 
-// madeBefore finds the pod of an earlier call whose answer was lost: the API server asks quotas and webhooks before it looks
-// whether there is a pod of that name. Without one, the refusal stands.
+// madeBefore finds the pod of an earlier call whose answer was lost. The API server checks quotas and webhooks before it
+// looks for a pod of that name. If there is no such pod, the refusal stands.
 func (a *Activities) madeBefore(ctx context.Context, attempt Attempt, refusal CreatePodResult) (CreatePodResult, error) {
 	named := attempt.pod()
 	pod, err := a.Cluster.LivePod(ctx, named.Namespace, named.Name)
@@ -148,7 +149,7 @@ func (a *Activities) makePod(ctx context.Context, attempt Attempt) (CreatePodRes
 	return result, nil
 }
 
-// workload returns what the run is to run, and where its check reports.
+// workload returns the workload of the run, and where its check reports.
 func (a *Activities) workload(ctx context.Context, attempt Attempt) (w check.Workload, reportingURL string, ok bool, err error) {
 	if attempt.Given != nil {
 		return attempt.Given.Workload, cmp.Or(attempt.Given.ReportingURL, a.ReportingURL()), true, nil
@@ -157,7 +158,7 @@ func (a *Activities) workload(ctx context.Context, attempt Attempt) (w check.Wor
 	return w, a.ReportingURL(), ok, err
 }
 
-// permanent is true for an answer of the API server that the same request will get again.
+// permanent is true for an error of the API server that the same request will get again.
 func permanent(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) ||
 		apierrors.IsNotFound(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsAlreadyExists(err) ||
@@ -183,13 +184,13 @@ func (in WatchInput) reporterEnded(o check.Observation) bool {
 	return in.Reported && in.Containers > 1 && o.PartlyEnded
 }
 
-// WatchPod waits until the pod has ended, is gone, or cannot start by itself. At the deadline it returns what it saw last.
-// While someone else deletes the pod, it reads the logs for as long as they are there.
+// WatchPod waits until the pod has ended, is deleted, or cannot start by itself. At the deadline it returns what it saw
+// last. While someone else deletes the pod, it reads the logs for as long as they exist.
 func (a *Activities) WatchPod(ctx context.Context, in WatchInput) (check.Observation, error) {
 	logs := a.newFollower(ctx, in.Pod)
 	defer logs.stop()
 	seen, err := a.await(ctx, in.Pod, func(o check.Observation) bool {
-		// A pod in which a container has ended already is deleted because its sidecars never end.
+		// The sidecars of a pod never end. So a pod in which a container has ended is deleted.
 		if o.Deleting && (o.Disrupted || !o.PartlyEnded) {
 			logs.start()
 		}
@@ -206,17 +207,17 @@ func (a *Activities) WatchPod(ctx context.Context, in WatchInput) (check.Observa
 	return seen, nil
 }
 
-// sidecarsLeave is how long the other containers may go on once the first one has ended after the report.
+// sidecarsLeave is how long the other containers may run once the first one has ended after the report.
 const sidecarsLeave = 5 * time.Second
 
-// LookAtPod returns how the pod is now, as the API server has it.
+// LookAtPod returns how the pod is now. It reads the API server.
 func (a *Activities) LookAtPod(ctx context.Context, pod Pod) (check.Observation, error) {
 	return a.Cluster.Observe(ctx, pod.Namespace, pod.Name)
 }
 
 var (
 	errDeadline = errors.New("deadline of the run")
-	// errStopping makes the server hand a wait to another worker at once, and not only after the heartbeat timeout.
+	// errStopping makes the server give a wait to another worker at once, and not only after the heartbeat timeout.
 	errStopping = errors.New("the worker is stopping")
 )
 
@@ -258,8 +259,8 @@ func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observ
 	return observed, err
 }
 
-// lastSight is how an earlier worker, which died, saw that the platform takes the pod away: once that is gone, nothing else
-// tells an eviction from a deletion by hand.
+// lastSight is the last observation of an earlier worker, which died. It shows that the platform is removing the pod. Once
+// the pod is deleted, nothing else distinguishes an eviction from a deletion by hand.
 func lastSight(ctx context.Context) (seen check.Observation) {
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &seen); err != nil {
@@ -269,10 +270,10 @@ func lastSight(ctx context.Context) (seen check.Observation) {
 	return seen
 }
 
-// sendAtOnce sends a heartbeat without the SDK's throttle. After a heartbeat, the SDK holds back the next ones for 0.8 of the
-// heartbeat timeout: 16 s, in which the worker may die. A shorter MaxHeartbeatThrottleInterval would be no way out: it also is the
-// time that each heartbeat may take, and when the server is slower once, the SDK cancels the activity. This call may fail: the
-// heartbeats that follow have the same details.
+// sendAtOnce sends a heartbeat without the SDK's throttle. After a heartbeat, the SDK delays the next ones for 0.8 of the
+// heartbeat timeout: 16 s, in which the worker may die. A shorter MaxHeartbeatThrottleInterval does not help. It also
+// limits the time of each heartbeat, and when the server is slower once, the SDK cancels the activity. This call may fail:
+// the heartbeats that follow have the same details.
 func (a *Activities) sendAtOnce(ctx context.Context, seen check.Observation) {
 	bounded, cancel := context.WithTimeout(ctx, heartbeatEvery/2)
 	defer cancel()
@@ -281,8 +282,8 @@ func (a *Activities) sendAtOnce(ctx context.Context, seen check.Observation) {
 	}
 }
 
-// heartbeat tells the server that the activity is alive until stop is called, and cancels its wait when the worker stops. What
-// comes through sighted is sent at once, and is there for the worker that takes over.
+// heartbeat sends heartbeats of the activity until stop is called, and cancels its wait when the worker stops. What comes
+// through sighted is sent at once, for the worker that takes over.
 func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-chan check.Observation) (stop func()) {
 	done := make(chan struct{})
 	go func() {
@@ -309,8 +310,8 @@ func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-ch
 	return func() { close(done) }
 }
 
-// longestExit bounds the wait for the end of a deleted pod. A pod that takes longer, on a lost node or with a finalizer,
-// goes without being watched, so that it does not hold up the next run.
+// longestExit bounds the wait for the end of a deleted pod. A pod that takes longer, on a lost node or with a finalizer, is
+// no longer watched, so that it does not delay the next run.
 const longestExit = time.Minute
 
 // DeletePod deletes the pod of an attempt that has not ended, and waits for its end.

@@ -23,19 +23,19 @@ type RecordOutcomeInput struct {
 	Pod string `json:",omitempty"`
 	// Provisional is true when further attempts may change it: it is shown, and not exported.
 	Provisional bool `json:",omitempty"`
-	// Due is when the run was due. It is zero where that is not known.
+	// Tick is the tick of the run. It is zero where the tick is not known.
 	Tick time.Time `json:",omitzero"`
 }
 
-// RecordOutcomeResult says what became of the outcome.
+// RecordOutcomeResult says whether the conclusion was written.
 type RecordOutcomeResult struct {
-	// CheckGone is true when nothing was written because the check or job does not exist any more.
+	// CheckGone is true when nothing was written because the check or job no longer exists.
 	CheckGone bool `json:",omitempty"`
 }
 
-// RecordOutcome writes the outcome of a run to the state of its check. It writes nothing when the check is gone, or when
-// the state shows a later run. A workload that never was in the cluster (it has no UID) cannot be gone; when the API server
-// will never take its state, there is none. What it writes is exported too, if there is an exporter.
+// RecordOutcome writes the conclusion of a run to the state of its check. It writes nothing when the check was deleted, or
+// when the state shows a later run. A workload without a UID was never in the cluster, so it cannot have been deleted. If
+// the API server will never accept its state, there is none. The conclusion is exported too, if there is an exporter.
 func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (result RecordOutcomeResult, err error) {
 	if in.Ref.UID != "" {
 		if _, ok, err := a.Cluster.Workload(ctx, in.Ref); err != nil || !ok {
@@ -43,7 +43,7 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (
 		}
 	}
 	conclusion := in.Conclusion
-	// A report may be faster than the news that the pod runs.
+	// A report may arrive before the news that the pod runs.
 	conclusion.Node = cmp.Or(conclusion.Node, a.nodeOf(in.Ref.Namespace, in.Pod))
 	supersedes := false
 	err = a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),
@@ -65,22 +65,22 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (
 	return result, err
 }
 
-// hasNoState is true for the error of a state that cannot be written where a program asks for it: its name is not valid, its
-// namespace is not there, or is not one that the worker may write to. A check that is in the cluster has a valid name and a
-// namespace, and its state waits for a role that is mended.
+// hasNoState is true for the error of a state that cannot be written for a program's run. Its name is not valid, its
+// namespace does not exist, or the worker may not write to it. A check in the cluster has a valid name and a namespace, so
+// its state waits until the role is corrected.
 func hasNoState(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) ||
 		apierrors.IsForbidden(err) || noNamespace(err)
 }
 
-// noNamespace tells a namespace that is not there from a state that another writer deletes, again and again.
+// noNamespace is true when the namespace does not exist, and false when another writer deletes the state again and again.
 func noNamespace(err error) bool {
 	var status apierrors.APIStatus
 	return errors.As(err, &status) && apierrors.IsNotFound(err) && status.Status().Details != nil &&
 		status.Status().Details.Kind == "namespaces"
 }
 
-// nodeOf finds in the cache where a pod was placed, or returns nothing.
+// nodeOf returns the node of a pod from the cache, or an empty string.
 func (a *Activities) nodeOf(namespace, name string) string {
 	if pod, ok := a.Cluster.Pod(namespace, name); ok {
 		return pod.Spec.NodeName

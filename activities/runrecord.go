@@ -19,26 +19,26 @@ type RecordInput struct {
 	RecordKey
 	UUID, RunID string
 	Conclusion  check.Conclusion
-	// Revision counts the records that a run gives of itself: one with a late report replaces the one before.
+	// Revision counts the records that a run sends. One with a late report replaces the one before.
 	Revision int `json:",omitempty"`
-	// Attempts is how many pods the run had, and InfraFailures how many of them the platform ended.
+	// Attempts is how many pods the run had. InfraFailures is how many of them the platform ended.
 	Attempts, InfraFailures int
 	// Queued is how long the run waited until its pod might start.
 	Queued time.Duration `json:",omitempty"`
-	// Created is when the pod of the last attempt was made, Reported when the report was stored and Recorded when the run had
-	// nothing more to do but this.
+	// Created is when the pod of the last attempt was made. Reported is when the report was stored. Recorded is when the
+	// run had nothing left to do but to send this record.
 	Created  time.Time `json:",omitzero"`
 	Reported time.Time `json:",omitzero"`
 	Recorded time.Time `json:",omitzero"`
-	// Deadline is the end of the run at the latest.
+	// Deadline is the latest end of the run.
 	Deadline time.Time `json:",omitzero"`
-	// Seen is the last that was seen of that pod.
+	// Seen is the last observation of that pod.
 	Seen check.Observation
-	// SpecHash tells specs apart.
+	// SpecHash identifies the spec.
 	SpecHash string `json:",omitempty"`
 }
 
-// Unrecorded is what the ledger has not taken of a run.
+// Unrecorded is the record and evidence of a run that the ledger has not taken.
 type Unrecorded struct {
 	Key RecordKey
 	// Record is nil when the ledger has it.
@@ -46,8 +46,8 @@ type Unrecorded struct {
 	Evidence []check.Piece `json:",omitempty"`
 }
 
-// RecordRefused is the type of the error of a record that the ledger will never take: another run has its own for that due
-// time, or the record is not valid.
+// RecordRefused is the type of the error of a record that the ledger will never take. Another run has the record of that
+// tick, or the record is not valid.
 const RecordRefused = "RecordRefused"
 
 // RecordRun closes the record of a run. It may be called again.
@@ -73,10 +73,11 @@ func (a *Activities) RecordRun(ctx context.Context, in RecordInput) error {
 	return nil
 }
 
-// openWithin bounds how long a record is tried to be opened. Nobody waits for it.
+// openWithin is how long opening a record is tried. Nothing waits for it.
 const openWithin = 5 * time.Second
 
-// openRecord opens the record of a run. The run does not wait for it and does not depend on it: its end makes up for it.
+// openRecord opens the record of a run. The run does not wait for it and does not depend on it: the end of the run writes
+// the whole record.
 func (a *Activities) openRecord(ctx context.Context, attempt Attempt) {
 	if a.Ledger == nil {
 		return
@@ -101,7 +102,7 @@ func recordOf(key RecordKey) ledger.Record {
 	}
 }
 
-// uidOf names a check in the ledger. One that is not in the cluster has no UID, but its name.
+// uidOf returns the UID of a check in the ledger. A check that is not in the cluster has none; its name stands in.
 func uidOf(ref check.Ref) string {
 	return cmp.Or(string(ref.UID), string(ref.Kind)+"/"+ref.String())
 }

@@ -14,38 +14,38 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// Span is a range of ticks without a run: those after After, up to Through.
+// Span is a range of ticks without a run: those after After, up to and with Through.
 type Span struct {
 	After, Through time.Time
 	// Outcome is Skipped, Missed or Paused.
 	Outcome check.Outcome
 }
 
-// TickInput is what a tick decides by.
+// TickInput is the input of a tick.
 type TickInput struct {
 	Ref     check.Ref
 	Trigger check.Trigger
 	Timeout time.Duration
-	// Due is when a single run was due. A tick of a schedule has none.
+	// Tick is the tick of a single run. A tick of a schedule has none.
 	Tick time.Time `json:",omitzero"`
-	// Schedule and Start say when the ticks are.
+	// Schedule and Start say when the ticks of a schedule are.
 	Schedule check.ScheduleSpec `json:",omitzero"`
 	Start    time.Time          `json:",omitzero"`
-	// Last is the previous tick, and Since the time after which Temporal scheduled this one. Now is when it began.
-	// Since and Now are of one clock, Temporal's: that of the worker may differ.
+	// Last is the previous tick. Since is the time after which Temporal scheduled this tick, and Now is when it began.
+	// Since and Now are Temporal's time; the worker's clock may differ.
 	Last  time.Time `json:",omitzero"`
 	Since time.Time `json:",omitzero"`
 	Now   time.Time `json:",omitzero"`
-	// Previous is the run UUID of the run before; it may be open. First is the workflow ID of a tick that may still have to start
-	// it. RunUUID is that of the run to start.
+	// Previous is the run UUID of the previous run, which may be open. First is the workflow ID of a tick that may still
+	// have to start it. RunUUID is the UUID of the run to start.
 	Previous, First, RunUUID string
-	// Unrecorded are ticks that the ledger did not take from the ticks before.
+	// Unrecorded are earlier ticks that the ledger has not taken.
 	Unrecorded []Span `json:",omitempty"`
 }
 
 // TickResult is what a tick decided.
 type TickResult struct {
-	// Tick is the scheduled time, and Delay how long after it the tick decided.
+	// Tick is the scheduled time. Delay is how long after it the tick was decided.
 	Tick  time.Time
 	Delay time.Duration
 	// Skipped is true when the previous run was open. Otherwise a run was started.
@@ -72,8 +72,8 @@ func (c *TickCounts) count(outcome check.Outcome) {
 	}
 }
 
-// Tick decides what becomes of one tick: it starts the run, unless the previous one is open. Ticks since the tick
-// before were missed. It may be called again: the run has the UUID of the tick, so that it starts once.
+// Tick decides one tick: it starts the run, unless the previous one is open. Ticks since the previous tick were missed. It
+// may be called again: the run has the UUID of the tick, so it starts once.
 func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error) {
 	schedule, err := in.schedule()
 	if err != nil {
@@ -101,15 +101,15 @@ func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error)
 }
 
 const (
-	// latePart is the part of a second from which on a tick waits for the next one before it ends.
+	// latePart is the part of a second after which a tick waits for the next second before it ends.
 	latePart = 250 * time.Millisecond
-	// alignsFrom is the interval from which on ticks wait: a shorter one might lose its next tick by that.
+	// alignsFrom is the least interval at which ticks wait. With a shorter one, waiting might lose the next tick.
 	alignsFrom = 5 * time.Second
 )
 
-// endEarlyInTheSecond keeps the next tick from being late. Temporal counts its time from the end of this tick and rounds up to
-// whole seconds: a tick that ends late in a second makes the next one as late, and each tick ends a little later. The run has
-// started before.
+// endEarlyInTheSecond prevents the next tick from being late. Temporal counts its time from the end of this tick and rounds
+// up to whole seconds. So a tick that ends late in a second makes the next one equally late. The run has started before
+// this wait.
 func endEarlyInTheSecond(ctx context.Context, schedule check.Schedule) {
 	now := time.Now()
 	part := now.Sub(now.Truncate(time.Second))
@@ -125,7 +125,7 @@ func endEarlyInTheSecond(ctx context.Context, schedule check.Schedule) {
 	}
 }
 
-// mostAtOnce is how many ticks one tick enters into the ledger. What is left the next ticks enter.
+// mostAtOnce is how many ticks one call enters into the ledger. The next calls enter the rest.
 const mostAtOnce = 2000
 
 // ScheduleInvalid is the type of the error of a schedule that cannot be read.
@@ -156,7 +156,7 @@ func (in TickInput) tick(schedule check.Schedule) time.Time {
 	return in.Tick
 }
 
-// spans are the ticks that are to be entered: those that wait, those that were missed, and that of a tick that is skipped.
+// spans returns the ticks to enter: those that wait, those that were missed, and this tick if it is skipped.
 func (in TickInput) spans(schedule check.Schedule, result TickResult) []Span {
 	spans, last := in.Unrecorded, in.Last
 	if schedule.Next(in.Start, in.Last).Before(result.Tick) {
@@ -169,11 +169,11 @@ func (in TickInput) spans(schedule check.Schedule, result TickResult) []Span {
 	return spans[max(len(spans)-maxSpans, 0):]
 }
 
-// maxSpans bounds what waits for the ledger from tick to tick. When the ledger is down for so long that there is more, the
+// maxSpans bounds what waits for the ledger from tick to tick. If there is more after a long outage of the ledger, the
 // oldest ticks stay without a record.
 const maxSpans = 1000
 
-// addSpan appends a span, or extends the last one, where no tick lies between them and both say the same.
+// addSpan appends a span, or extends the last one if no tick lies between them and both have the same outcome.
 func addSpan(spans []Span, next Span) []Span {
 	if n := len(spans); n > 0 && spans[n-1].Outcome == next.Outcome && spans[n-1].Through.Equal(next.After) {
 		spans[n-1].Through = next.Through
@@ -192,11 +192,11 @@ func (a *Activities) open(ctx context.Context, runUUID, first string) (bool, err
 // recordsAtATime is what one transaction of the ledger takes.
 const recordsAtATime = 256
 
-// enterWithin bounds how long a tick waits for the ledger: its run has started by then.
+// enterWithin is how long a tick waits for the ledger. Its run has started by then.
 const enterWithin = 2 * time.Second
 
-// enterSpans enters ticks into the ledger, at most mostAtOnce, and returns those that it has not taken. Without a ledger it
-// counts them.
+// enterSpans enters ticks into the ledger, at most mostAtOnce, and returns those that the ledger has not taken. Without a
+// ledger it counts them.
 func (a *Activities) enterSpans(ctx context.Context, ref check.Ref, schedule check.Schedule, start time.Time, spans []Span, counts *TickCounts) (left []Span) {
 	ctx, cancel := context.WithTimeout(ctx, enterWithin)
 	defer cancel()
@@ -264,20 +264,20 @@ func (a *Activities) enterRecords(ctx context.Context, records []ledger.Record, 
 	return nil
 }
 
-// TicksInput names ticks of a check at which no run started.
+// TicksInput names ticks of a check that started no run.
 type TicksInput struct {
 	Ref      check.Ref
 	Schedule check.ScheduleSpec
 	Start    time.Time
 	Spans    []Span
-	// Before is the time before which all of them lie.
+	// Before is a time. All of the ticks lie before it.
 	Before time.Time
-	// SinceNewest is true where no schedule says since when: the first span begins at the newest tick in the ledger.
+	// SinceNewest is true if no schedule says where the first span begins. It begins at the newest tick in the ledger then.
 	SinceNewest bool `json:",omitempty"`
 }
 
-// RecordTicks enters ticks without a run into the ledger, and counts them. It may be called again. Without a ledger it
-// counts those whose beginning is known.
+// RecordTicks records the ticks that started no run, and counts them. It may be called again. Without a ledger it counts
+// those whose beginning is known.
 func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TickCounts, error) {
 	schedule, err := check.ParseSchedule(in.Schedule)
 	if err != nil {
@@ -308,14 +308,15 @@ func (a *Activities) RecordTicks(ctx context.Context, in TicksInput) (TickCounts
 	return left.Counts, nil
 }
 
-// ticksLeft is what is left of the work of RecordTicks, and what it has counted: another attempt goes on there.
+// ticksLeft is the remaining work of RecordTicks, and its counts so far. The next attempt continues there.
 type ticksLeft struct {
 	Start  time.Time
 	Spans  []Span
 	Counts TickCounts
 }
 
-// sinceNewest sets the beginning of the first span, where the newest tick in the ledger says it; ok is false where nothing does.
+// sinceNewest sets the beginning of the first span to the newest tick in the ledger, if the input asks for it. ok is false
+// if there is none.
 func (a *Activities) sinceNewest(ctx context.Context, in TicksInput, left *ticksLeft) (ok bool, err error) {
 	if !in.SinceNewest || len(in.Spans) == 0 {
 		return true, nil

@@ -21,18 +21,18 @@ type Attempt struct {
 	Deadline time.Time
 	// ReportingURL is where the check posts its report.
 	ReportingURL string
-	// Avoid are the nodes where the platform spoiled an earlier attempt; the pod goes elsewhere where it can.
+	// Avoid are the nodes on which the platform made an earlier attempt fail. The pod prefers other nodes.
 	Avoid []string
 }
 
-// ShortHash returns a short name of a run that is safe to publish: it identifies the run, but cannot be used to report for it.
+// ShortHash returns a short name of a run that is safe to publish. It identifies the run, but nobody can report with it.
 func ShortHash(uuid string) string {
 	sum := sha256.Sum256([]byte(uuid))
 	return hex.EncodeToString(sum[:5])
 }
 
-// PodName returns the name of the run's pod. The same run and attempt always give the same name, so that creating the
-// pod twice creates it once.
+// PodName returns the name of the run's pod. It depends on the run and the attempt alone, so creating the pod twice creates
+// one pod.
 func (r Attempt) PodName(check string) string {
 	suffix := "-" + ShortHash(r.UUID)
 	if r.Attempt > 1 {

@@ -5,23 +5,24 @@ import "time"
 // MaxAttempts is the most that spec.attempts may ask for.
 const MaxAttempts = 10
 
-// Bounds of the attempts that the platform spoils.
+// Bounds of the attempts that the platform makes fail.
 const (
-	// maxRefusals is how many attempts are made at a pod that cannot be created or cannot start.
+	// maxRefusals is how many times a run asks for a pod that cannot be created or cannot start.
 	maxRefusals = 3
-	// firstPause is how long the second repetition waits; each further one waits twice as long, up to longestPause.
+	// firstPause is how long the second retry waits. Each further retry waits twice as long, up to longestPause.
 	firstPause   = 5 * time.Second
 	longestPause = time.Minute
-	// leastAttempt is the time below which another attempt is not worth its pod.
+	// leastAttempt is the least time that must be left for another attempt.
 	leastAttempt = time.Second
 )
 
-// Attempts decides whether a run that did not succeed is tried again, with another pod and before the same deadline. What the
-// check itself found is confirmed as often as its spec asks; what the platform spoiled is repeated while there is time.
+// Attempts decides whether a run that did not succeed gets another attempt: another pod, with the same deadline. A failure
+// of the check is confirmed as often as its spec asks. An infrastructure failure is retried while there is time.
 type Attempts struct {
 	// Wanted is how many attempts must fail before the check has failed; 0 means 1.
 	Wanted int
-	// Failures and InfraFailures count the attempts that the check and that the platform ended.
+	// Failures counts the attempts that failed because of the check, InfraFailures those that failed because of the
+	// platform.
 	Failures, InfraFailures int
 	// Refusals are those of InfraFailures that are not disruptions: no pod could be created, or it could not start.
 	Refusals int
@@ -29,8 +30,8 @@ type Attempts struct {
 	failed, infraFailed Conclusion
 }
 
-// Next counts the outcome of an attempt. It returns whether another follows, and after which pause. Disrupted is true when the
-// platform took the pod away, and left is the time until the deadline.
+// Next counts an attempt that has ended. It returns whether another one follows, and after which pause. Disrupted is true
+// when the platform removed the pod. left is the time until the deadline.
 func (a *Attempts) Next(conclusion Conclusion, disrupted bool, left time.Duration) (pause time.Duration, again bool) {
 	switch conclusion.Outcome {
 	case Failed:
@@ -52,8 +53,8 @@ func (a *Attempts) Next(conclusion Conclusion, disrupted bool, left time.Duratio
 	return pause, again
 }
 
-// pause is how long the next attempt waits after one that the platform spoiled. The first pod that was taken away is replaced at
-// once.
+// pause is how long the next attempt waits after an infrastructure failure. A pod that the platform removed is replaced at
+// once the first time.
 func (a *Attempts) pause(disrupted bool) time.Duration {
 	n := a.Refusals
 	if disrupted {
@@ -65,9 +66,9 @@ func (a *Attempts) pause(disrupted bool) time.Duration {
 	return min(firstPause<<min(n-1, 8), longestPause)
 }
 
-// Outcome is the outcome of the run, whose last attempt ended with last. A success after a failure is flaky. An attempt that
-// the deadline or the platform cut short takes back no failure that came before it; and where the platform took most of the time,
-// as short says, a timeout is its doing.
+// Conclude returns how the run ended, whose last attempt ended with last. A success after a failure is flaky. If the
+// deadline or the platform ended the last attempt, an earlier failure still counts. If scheduling and pulling took most of
+// the time (short), a timeout counts as the platform's fault.
 func (a *Attempts) Conclude(last Conclusion, short bool) Conclusion {
 	before := Conclusion{}
 	switch {

@@ -1,4 +1,11 @@
-// Package check holds what Khronicle decides about checks: how a checker pod is built, what a report or a pod's end
-// means, what a run's outcome says, when a schedule is due and an outcome overdue, which finished pods may go, and
-// what the state of the cluster is. Every decision is a pure function of its arguments: no I/O, no clock, no Temporal.
+// Package check holds the decisions of Khronicle about checks:
+//   - how a checker pod is built;
+//   - what a report means, and the end of a pod;
+//   - which outcome a run has;
+//   - when the ticks of a schedule are, and when an outcome is overdue;
+//   - which finished pods are deleted;
+//   - what the state of the cluster is.
+//
+// Every decision is a pure function of its arguments: no clock, no Temporal, no I/O. Time zones are the one exception: they
+// are read from the database of the machine or of the binary.
 package check

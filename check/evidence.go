@@ -16,7 +16,7 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// MaxEvidence is how long one piece of evidence is kept, in bytes.
+// MaxEvidence is the longest content of one piece of evidence, in bytes.
 const MaxEvidence = 64 << 10
 
 // The kinds of evidence. The name of a piece begins with the attempt of its run, so that no attempt replaces another's.
@@ -27,12 +27,12 @@ const (
 	EvidenceEvents = "events"
 	// EvidenceLog is the end of a container's log; its name is ATTEMPT/CONTAINER.
 	EvidenceLog = "log"
-	// EvidenceReport is the report that was the outcome, EvidenceFurther the first of those that came after it, and
-	// EvidenceLate the first that came when the run was over.
+	// EvidenceReport is the report that decided the outcome. EvidenceFurther is the first report after it. EvidenceLate is
+	// the first report after the end of the run.
 	EvidenceReport  = "report"
 	EvidenceFurther = "further-report"
 	EvidenceLate    = "late-report"
-	// EvidenceMissing says what could not be had, and why.
+	// EvidenceMissing says what could not be read, and why.
 	EvidenceMissing = "missing"
 )
 
@@ -47,13 +47,14 @@ type Piece struct {
 	Size int `json:"size,omitempty"`
 }
 
-// NewPiece makes a piece of a content, in which U+FFFD replaces what is not UTF-8. The size of the whole may be unknown (0).
+// NewPiece makes a piece of a content. U+FFFD replaces what is not UTF-8. A size of 0 means that the size of the whole is
+// not known.
 func NewPiece(kind, name string, content []byte, size int) Piece {
 	text := strings.ToValidUTF8(string(content), "\uFFFD")
 	return Piece{Kind: kind, Name: name, Content: text, Size: max(size, len(text))}
 }
 
-// Tail returns the last bytes of a text, no more than n of them, and no part of a character.
+// Tail returns at most the last n bytes of a text. It does not split a character.
 func Tail(text string, n int) string {
 	text = text[max(0, len(text)-n):]
 	for len(text) > 0 && !utf8.RuneStart(text[0]) {
@@ -62,8 +63,8 @@ func Tail(text string, n int) string {
 	return text
 }
 
-// WithinBytes shortens pieces until their JSON has no more than so many bytes: each time the longest log loses its first half,
-// and when no log is left, the longest of the others.
+// WithinBytes shortens pieces until their JSON has at most limit bytes. Each step cuts the first half of the longest log.
+// When no log is left, it cuts the longest of the other pieces.
 func WithinBytes(pieces []Piece, limit int) []Piece {
 	pieces = slices.Clone(pieces)
 	for {
@@ -82,7 +83,7 @@ func WithinBytes(pieces []Piece, limit int) []Piece {
 	}
 }
 
-// longestOf returns which of these pieces has the longest content, or -1 if they have none.
+// longestOf returns the index of the piece with the longest content, or -1 if no piece has content.
 func longestOf(pieces []Piece, of func(Piece) bool) int {
 	longest := -1
 	for i, p := range pieces {
@@ -95,9 +96,9 @@ func longestOf(pieces []Piece, of func(Piece) bool) int {
 
 // LogTail is the end of a container's log.
 type LogTail struct {
-	// Content is a little longer than MaxEvidence where the log is, so that what is hidden in it is not cut in half before.
+	// Content may be a little longer than MaxEvidence, so that a secret at the cut is hidden as a whole.
 	Content []byte
-	// Size is how long the log is, in bytes; of a very long one, how much of it was read.
+	// Size is the length of the log in bytes. Of a very long log it is how much was read.
 	Size int
 	// Cut is true when the reader stopped before the log ended.
 	Cut bool
@@ -127,7 +128,7 @@ func StatusEvidence(pod *corev1.Pod) []byte {
 // tree returns an object of the Kubernetes API as maps and lists.
 func tree(object any) map[string]any {
 	node := map[string]any{}
-	// Not possible to fail: it came as JSON.
+	// It cannot fail: the object came as JSON.
 	if text, err := json.Marshal(object); err == nil {
 		_ = json.Unmarshal(text, &node)
 	}
@@ -143,7 +144,7 @@ func encode(node any) []byte {
 	return text.Bytes()
 }
 
-// valued are the lists whose items have a name and a value that may be secret.
+// valued are the lists whose items have a name and a value. The value may be secret.
 var valued = []string{"env", "httpHeaders"}
 
 // redact replaces the values in such lists, wherever they are.
@@ -172,7 +173,7 @@ func redactValues(list []any) {
 	}
 }
 
-// HideRun replaces a run UUID in a text by asterisks, as many as it has characters. An empty one is nowhere.
+// HideRun replaces a run UUID in a text by asterisks of the same length. An empty UUID changes nothing.
 func HideRun(text []byte, uuid string) []byte {
 	if uuid == "" {
 		return text
@@ -180,7 +181,8 @@ func HideRun(text []byte, uuid string) []byte {
 	return bytes.ReplaceAll(text, []byte(uuid), bytes.Repeat([]byte("*"), len(uuid)))
 }
 
-// EventsEvidence returns the events of a pod, a line each, the oldest first: time, type, reason, count, source, message.
+// EventsEvidence returns the events of a pod, one line for each, the oldest first: time, type, reason, count, source,
+// message.
 func EventsEvidence(events []corev1.Event) []byte {
 	sorted := slices.Clone(events)
 	slices.SortStableFunc(sorted, func(a, b corev1.Event) int { return eventTime(a).Compare(eventTime(b)) })
@@ -206,14 +208,14 @@ func eventTime(e corev1.Event) time.Time {
 	return e.CreationTimestamp.Time
 }
 
-// ReceivedReport is a report, shortened to what of it can be kept.
+// ReceivedReport is a report, cut to what can be stored.
 type ReceivedReport struct {
 	status.Report
-	// Size is about how long the whole was, in bytes.
+	// Size is about the length of the whole report, in bytes.
 	Size int
 }
 
-// Received shortens a report: the errors that are kept are the first, and the last of them is cut.
+// Received cuts a report. The first errors stay; the last one that fits is cut.
 func Received(report status.Report) ReceivedReport {
 	kept := ReceivedReport{Report: status.Report{OK: report.OK, Errors: []string{}}}
 	for _, text := range report.Errors {
@@ -225,7 +227,7 @@ func Received(report status.Report) ReceivedReport {
 	return kept
 }
 
-// Evidence returns the report as JSON, of no more than MaxEvidence bytes, and about how long the whole was.
+// Evidence returns the report as JSON of at most MaxEvidence bytes, and the approximate length of the whole report.
 func (r ReceivedReport) Evidence() (content []byte, size int) {
 	whole, err := json.Marshal(r.Report)
 	if err != nil || len(whole) <= MaxEvidence { // not possible: it holds nothing but texts
@@ -249,12 +251,12 @@ func (r ReceivedReport) Evidence() (content []byte, size int) {
 	return content, max(len(whole), r.Size)
 }
 
-// ContainerLog names a container of a pod whose log there may be.
+// ContainerLog names a container of a pod that may have a log.
 type ContainerLog struct {
 	Name string
 	// Started is true for a container that runs or has run.
 	Started bool
-	// Ended is true for a container that has run and does not run any more, and EndedAt is when it ended.
+	// Ended is true for a container that has run and has ended, and EndedAt is when it ended.
 	Ended   bool
 	EndedAt time.Time
 }

@@ -9,36 +9,37 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// What is allowed for between the end of one run and the outcome of the next. See "Unknown" in docs/protocol.md.
+// Times that are allowed between the end of one run and the outcome of the next. See "Unknown" in docs/protocol.md.
 const (
-	// settling is how long after its outcome a run may keep a tick from starting: its pod exits or is removed, for which
+	// settling is how long after its outcome a run may block the next tick. Its pod exits or is removed in that time;
 	// Kubernetes gives it 30 seconds.
 	settling = 30 * time.Second
-	// leastGrace covers a start that is late, a worker that takes over from one that died (10 seconds), an outcome that is
-	// written at the second try, and clocks that differ by seconds.
+	// leastGrace covers a late start, a worker that takes over from a dead one (10 seconds), and clocks that differ by
+	// seconds. It also covers a second try to write an outcome.
 	leastGrace = 30 * time.Second
-	// mostGrace bounds the tenth of the interval that a restart or update of the engine may take. A run seldom takes all of
-	// its timeout, so there is more.
+	// mostGrace bounds the tenth of the interval that a restart or update of Khronicle may take. A run seldom uses its
+	// whole timeout, so there is more time in practice.
 	mostGrace = 10 * time.Minute
-	// WidestSpread is how long the first run of a check is put off at most, when many appear together.
+	// WidestSpread is the longest delay of the first run of a check, when many checks appear together.
 	WidestSpread = 10 * time.Minute
 )
 
-// Awaited is the outcome that a check or job owes next.
+// Awaited is the next outcome that a check or job must have.
 type Awaited struct {
 	Ref
-	// Since is when its last run had ended at the latest, or its creation when none has.
+	// Since is when its last run had ended at the latest. If no run has ended, it is when the check was created.
 	Since time.Time
 	// First is true when no run has ended.
 	First bool
-	// By is when the outcome should be there. It is zero when none is owed: the check is suspended, or the job has run.
+	// By is when the outcome should be there. It is zero when no outcome is expected: the check is suspended, or the job
+	// has run.
 	By time.Time
 }
 
-// Unknown is true when the outcome should have been there before now: what was seen last says nothing of the present.
+// Unknown is true when the outcome should have been there before now. The last outcome says nothing about the present then.
 func (a Awaited) Unknown(now time.Time) bool { return !a.By.IsZero() && now.After(a.By) }
 
-// Text is what people see of a check or job that is unknown. It stays the same for as long as that does.
+// Text is what people see of a check or job that is unknown. It does not change while the check stays unknown.
 func (a Awaited) Text() string {
 	since := a.Since.UTC().Format(time.RFC3339)
 	if a.First {
@@ -47,8 +48,8 @@ func (a Awaited) Text() string {
 	return fmt.Sprintf("unknown: %s: no run has ended since %s; one was due by %s", a.Ref, since, a.By.UTC().Format(time.RFC3339))
 }
 
-// AwaitedOfAll returns what each check and each job owes. isJob tells a job's state from a check's; ofCheck is AwaitedOfCheck,
-// or remembers its results.
+// AwaitedOfAll returns the next outcome of each check and job. isJob is true for the state of a job. ofCheck is
+// AwaitedOfCheck, or a function that remembers its results.
 func AwaitedOfAll(checks []*khv1.KuberhealthyCheck, jobs []*khv1.KuberhealthyJob, states []*khv1.KuberhealthyState,
 	isJob func(*khv1.KuberhealthyState) bool, ofCheck func(*khv1.KuberhealthyCheck, *khv1.KuberhealthyState) Awaited,
 ) []Awaited {
@@ -71,9 +72,10 @@ func AwaitedOfAll(checks []*khv1.KuberhealthyCheck, jobs []*khv1.KuberhealthyJob
 	return all
 }
 
-// AwaitedOfCheck returns what a check owes, from its spec and its state (nil if there is none): the outcome of the first
-// tick after the end of the last run or, when none has ended, of the run that a check gets when it appears. The last run is
-// taken to have ended when its outcome was recorded, but not after its timeout: news that come late make it no younger.
+// AwaitedOfCheck returns the next outcome of a check, from its spec and its state (nil if there is none). That is the
+// outcome of the first tick after the end of the last run. When no run has ended, it is the outcome of the run that a new
+// check gets at once. The last run ended when its outcome was recorded, and no later than its timeout: recording it late
+// does not make it younger.
 func AwaitedOfCheck(c *khv1.KuberhealthyCheck, state *khv1.KuberhealthyState) Awaited {
 	w, created := FromCheck(c), c.CreationTimestamp.Time
 	timeout := w.timeout()
@@ -94,13 +96,13 @@ func AwaitedOfCheck(c *khv1.KuberhealthyCheck, state *khv1.KuberhealthyState) Aw
 	return awaited
 }
 
-// AwaitedOfJob returns what a job owes, from its spec and its state (nil if there is none): the outcome of its one run,
-// unless that is there or the job is Completed.
+// AwaitedOfJob returns the next outcome of a job, from its spec and its state (nil if there is none). That is the outcome
+// of its one run. None is expected when the state has it or the job is Completed.
 func AwaitedOfJob(j *khv1.KuberhealthyJob, state *khv1.KuberhealthyState) Awaited {
 	w, created := FromJob(j), j.CreationTimestamp.Time
 	timeout := w.timeout()
 	ended, ok := lastEnd(state, timeout)
-	// A clock that is behind does not take its outcome from a job: the state names its owner.
+	// A clock that is behind must not hide the outcome of a job. The state names its owner.
 	accounted := ok && (!ended.Before(created) || metav1.IsControlledBy(state, j))
 	if j.Spec.Phase == khv1.JobCompleted || accounted { // Completed follows when the pod is gone
 		return Awaited{Ref: w.Ref}
@@ -108,7 +110,7 @@ func AwaitedOfJob(j *khv1.KuberhealthyJob, state *khv1.KuberhealthyState) Awaite
 	return Awaited{Ref: w.Ref, Since: created, First: true, By: created.Add(timeout).Add(leastGrace)}
 }
 
-// timeout is how long a run may take. What cannot be read is as if it were not there, for the schedule too.
+// timeout is how long a run may take. A value that cannot be read counts as missing, also for the schedule.
 func (w Workload) timeout() time.Duration {
 	timeout, err := ParseTimeout(w.Timeout)
 	if err != nil {
@@ -125,8 +127,8 @@ func (w Workload) schedule() Schedule {
 	return schedule
 }
 
-// lastEnd returns when the run that a state shows had ended at the latest; ok is false when it shows none. Kuberhealthy
-// does not tell when that began.
+// lastEnd returns the latest time at which the run that a state shows had ended. ok is false when the state shows no run. A
+// state of Kuberhealthy does not say when its run began.
 func lastEnd(state *khv1.KuberhealthyState, timeout time.Duration) (end time.Time, ok bool) {
 	if state == nil || state.Spec.AuthoritativePod == "" || state.Spec.LastRun.IsZero() {
 		return time.Time{}, false
@@ -139,7 +141,7 @@ func lastEnd(state *khv1.KuberhealthyState, timeout time.Duration) (end time.Tim
 	return end, true
 }
 
-// nextBy returns when the outcome after a run that ended should be there. It is zero when no tick follows.
+// nextBy returns when the outcome after an ended run should be there. It is zero when no tick follows.
 func (s Schedule) nextBy(ended time.Time, timeout time.Duration) time.Time {
 	free := ended.Add(settling)
 	// The start of an interval is not known here, only that its next tick is within one.

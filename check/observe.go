@@ -9,21 +9,21 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// hopeless are the reasons for which a container waits without a chance to start by itself. ErrImagePull comes before
-// ImagePullBackOff; Kuberhealthy ends the run at the first.
+// hopeless are the reasons of waiting containers that will not start by themselves. ErrImagePull comes before
+// ImagePullBackOff; Kuberhealthy ends the run at the first of them.
 var hopeless = []string{
 	"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
 	"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff",
 }
 
-// neverStarts are those of them that another pod will meet too: they are in the spec.
+// neverStarts are the hopeless reasons that another pod has too, because the spec causes them.
 var neverStarts = []string{"InvalidImageName", "ErrImageNeverPull"}
 
-// disruptions are the pod reasons that stand for an end by the platform, not by the check.
+// disruptions are the pod reasons that mean an end by the platform, not by the check.
 var disruptions = []string{"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "Shutdown"}
 
-// rejected begins the message of a pod that the kubelet does not admit: its reason is one of many, such as OutOfcpu, OutOfpods,
-// NodeAffinity, UnexpectedAdmissionError and whatever a plugin of the node calls it.
+// rejected is how the message begins of a pod that the kubelet does not admit. The reason of such a pod can be anything:
+// OutOfcpu, OutOfpods, NodeAffinity, UnexpectedAdmissionError, or a name that a plugin of the node chose.
 const rejected = "Pod was rejected: "
 
 // Observation is what the status of a checker pod says about its run.
@@ -34,16 +34,16 @@ type Observation struct {
 	Ended bool
 	// PartlyEnded is true when some containers have ended and others still run, such as sidecars that never exit.
 	PartlyEnded bool
-	// AllEnded is true when no container runs any more. The kubelet says only in its next round that the pod has ended.
+	// AllEnded is true when no container runs any more. The kubelet reports the end of the pod only in its next round.
 	AllEnded bool `json:",omitempty"`
-	// Deleting is true when the pod was told to go: it may still run, report and end.
+	// Deleting is true when the pod is being deleted. It may still run, report and end.
 	Deleting bool
 	// Gone is true when the pod object is no longer there.
 	Gone bool
-	// Disrupted is true when the platform ended or removed the pod: eviction, drain, preemption, a lost node, or one that did not
-	// admit it.
+	// Disrupted is true when the platform ended or removed the pod. That is an eviction, a drain, a preemption, a lost
+	// node, or a node that did not admit the pod.
 	Disrupted bool
-	// Hopeless is the reason for which a container will not start by itself, or empty.
+	// Hopeless is why a container will not start by itself, or empty.
 	Hopeless string
 	// Detail says in words what the pod waits for, or how it ended.
 	Detail string
@@ -55,9 +55,9 @@ type Observation struct {
 	ExitedAt     time.Time `json:",omitzero"`
 	// Image is the digest of the first container's image.
 	Image string `json:",omitempty"`
-	// Logs are the ends of the containers' logs, read while the pod was told to go, for soon after its end they cannot be
-	// read any more. No status has them: the activity that watches the pod adds them. A piece of kind EvidenceMissing says
-	// what they lack.
+	// Logs are the ends of the containers' logs, read while the pod was being deleted: soon after its end they cannot be
+	// read. They do not come from the status; the activity that watches the pod adds them. A piece of kind EvidenceMissing
+	// says what they lack.
 	Logs []Piece `json:",omitempty"`
 }
 
@@ -74,7 +74,7 @@ func Observe(pod *corev1.Pod) Observation {
 		o.Detail = strings.Join(exits(pod), "; ")
 	default:
 		o.Hopeless, o.Detail = waitDetail(pod)
-		// Until it is done with a pod, the kubelet does not call it ended, and one that was quick stays Pending until then.
+		// The kubelet does not report a pod as ended until it has cleaned up. A quick pod stays Pending until then.
 		o.observeEnds(pod)
 		if o.Started = o.PartlyEnded; o.Started && o.Hopeless == "" {
 			o.Detail = strings.Join(exits(pod), "; ")
@@ -83,7 +83,7 @@ func Observe(pod *corev1.Pod) Observation {
 	return o
 }
 
-// observeEnds takes over which containers have ended, in a pod that has not.
+// observeEnds notes which containers have ended in a pod that has not ended.
 func (o *Observation) observeEnds(pod *corev1.Pod) {
 	o.PartlyEnded = slices.ContainsFunc(pod.Status.ContainerStatuses, ended)
 	o.AllEnded = o.PartlyEnded && !slices.ContainsFunc(pod.Status.ContainerStatuses, goesOn)
@@ -124,7 +124,7 @@ func waitDetail(pod *corev1.Pod) (reason, detail string) {
 // Removed is true when the pod ended because it was deleted, or is no longer there.
 func (o Observation) Removed() bool { return o.Gone || o.Ended && o.Deleting }
 
-// Unschedulable is true when the detail of a pending pod says that no node takes it.
+// Unschedulable is true when no node can take a pending pod, as its detail says.
 func (o Observation) Unschedulable() bool {
 	return strings.HasPrefix(o.Detail, "pod is "+strings.ToLower(corev1.PodReasonUnschedulable))
 }
@@ -156,7 +156,7 @@ func exits(pod *corev1.Pod) []string {
 	return texts
 }
 
-// observeContainers takes over the times and the image of the containers.
+// observeContainers notes the times and the image of the containers.
 func (o *Observation) observeContainers(pod *corev1.Pod) {
 	for i, status := range pod.Status.ContainerStatuses {
 		if i == 0 {
@@ -182,7 +182,7 @@ func ended(status corev1.ContainerStatus) bool { return status.State.Terminated 
 
 func goesOn(status corev1.ContainerStatus) bool { return !ended(status) }
 
-// unexplained says what is known of a pod that failed though none of its containers did, such as one whose node is gone.
+// unexplained returns what is known of a failed pod without a failed container, such as a pod whose node was lost.
 func unexplained(pod *corev1.Pod) string {
 	if i := slices.IndexFunc(pod.Status.Conditions, isDisruption); i >= 0 {
 		return joined("pod "+pod.Status.Conditions[i].Reason, pod.Status.Conditions[i].Message)

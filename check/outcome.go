@@ -11,19 +11,19 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 )
 
-// Sentinel errors of a pod that went away, in Kuberhealthy's words.
+// Sentinel errors of a pod that was removed, in Kuberhealthy's words.
 var (
 	ErrPodRemovedExpectedly    = errors.New("pod deleted expectedly")
 	ErrPodRemovedUnexpectedly  = errors.New("pod deleted unexpectedly")
 	ErrPodDeletedBeforeRunning = errors.New("the khcheck check pod is deleted, waiting for start failed")
 )
 
-// Result is the one word for what became of a run, or of a tick that started none.
+// Outcome is the one word for how a run ended, or for a tick that started no run.
 type Outcome string
 
-// The results of a run, and of a tick without a run.
+// The outcomes of a run, and of a tick without a run.
 const (
-	// Unfinished is the result of a run that is open.
+	// Unfinished is the outcome of a run that is open.
 	Unfinished Outcome = ""
 	// Succeeded: the check reported OK.
 	Succeeded Outcome = "succeeded"
@@ -37,7 +37,7 @@ const (
 	Canceled Outcome = "canceled"
 	// Skipped: the tick started no run, because the previous run was open.
 	Skipped Outcome = "skipped"
-	// Missed: the tick started no run, because no worker or no Temporal was there at its time.
+	// Missed: the tick started no run, because no worker or no Temporal was there in time.
 	Missed Outcome = "missed"
 	// Paused: the tick started no run, because the check was suspended or its spec was not valid.
 	Paused Outcome = "paused"
@@ -48,45 +48,47 @@ type Trigger string
 
 // The triggers of a run.
 const (
-	// TriggerSchedule is that of the ticks of a check: each of them has one record.
+	// TriggerSchedule is for the ticks of a check. Each tick has one record.
 	TriggerSchedule Trigger = "schedule"
-	// TriggerFirst is that of the run that a new or edited check gets at once.
+	// TriggerFirst is for the run that a new or edited check gets at once.
 	TriggerFirst Trigger = "first"
-	// TriggerJob is that of the run of a KHJob.
+	// TriggerJob is for the run of a KHJob.
 	TriggerJob Trigger = "job"
-	// TriggerManual is that of a run that a person or a program asked for.
+	// TriggerManual is for a run that a person or a program asked for.
 	TriggerManual Trigger = "manual"
 )
 
-// Outcome is how a run ended. It is data: a check that fails is no error of Khronicle's.
+// Conclusion is how a run ended: its outcome, with errors, times and notes. It is data: a check that fails is not an error
+// of Khronicle.
 type Conclusion struct {
 	Outcome Outcome
-	// Errors are the texts that people see. The first is Kuberhealthy's for the same situation, a second gives detail.
+	// Errors are the texts that people see. The first is Kuberhealthy's text for the same situation. The second gives
+	// detail.
 	Errors []string
 	// Reported is true when the check itself reported.
 	Reported bool
 	// Node is where the pod ran.
 	Node string
-	// Started is when the run began and Judged when its outcome was known.
+	// Started is when the run began. Concluded is when its outcome was known.
 	Started, Concluded time.Time
 	// Notes say what else happened in the run, such as a second report.
 	Notes []string
 	// Flaky is true when the run succeeded after an attempt of it had failed.
 	Flaky bool `json:",omitempty"`
-	// Final is true when another attempt would end the same.
+	// Final is true when another attempt would end in the same way.
 	Final bool `json:",omitempty"`
 }
 
 // OK is true when the run found nothing wrong.
 func (o Conclusion) OK() bool { return o.Outcome == Succeeded }
 
-// Bounds of the errors of an outcome where it is stored as a record.
+// Bounds of the errors of a conclusion that is stored as a record.
 const (
 	maxErrors     = 32
 	maxErrorBytes = 4 << 10
 )
 
-// Bounded returns the outcome with as many and as long errors as a record keeps.
+// Bounded returns the conclusion with the number and length of errors that a record stores.
 func (o Conclusion) Bounded() Conclusion {
 	if n := len(o.Errors); n > maxErrors {
 		o.Errors = append(slices.Clone(o.Errors[:maxErrors-1]), fmt.Sprintf("and %d more", n-maxErrors+1))
@@ -99,8 +101,8 @@ func (o Conclusion) Bounded() Conclusion {
 	return o
 }
 
-// ExecutionError returns what kept the check of ref from reporting, without the words that a state puts
-// before it; ok is false when the check gave one.
+// ExecutionError returns why the check of ref did not report, without the prefix that a state adds. ok is false when the
+// check reported.
 func (o Conclusion) ExecutionError(ref Ref) (text string, ok bool) {
 	if len(o.Errors) == 0 {
 		return "", false
@@ -115,7 +117,7 @@ func executionErrorPrefix(ref Ref) string {
 	return "Check execution error: "
 }
 
-// FromReport returns the outcome of a run whose check reported.
+// FromReport returns the conclusion of a run whose check reported.
 func FromReport(report status.Report) Conclusion {
 	conclusion := Conclusion{Outcome: Succeeded, Errors: report.Errors, Reported: true}
 	if !report.OK {
@@ -124,12 +126,12 @@ func FromReport(report status.Report) Conclusion {
 	return conclusion
 }
 
-// A Failure is why a run has an outcome without the check's own outcome.
+// Failure is why a run ended without a report of its check.
 type Failure struct {
 	Outcome Outcome
 	// Text is the situation in Kuberhealthy's words.
 	Text string
-	// Bare texts are shown without the name of the check, as Kuberhealthy does for some.
+	// Bare is true for a text that is shown without the name of the check, as Kuberhealthy does for some.
 	Bare bool
 	// Detail says more, where there is more to say.
 	Detail string
@@ -137,7 +139,7 @@ type Failure struct {
 	Final bool `json:",omitempty"`
 }
 
-// Outcome returns the failure as the outcome of a run of ref.
+// Conclude returns the failure as the conclusion of a run of ref.
 func (f Failure) Conclude(ref Ref) Conclusion {
 	text := f.Text
 	if !f.Bare {
@@ -150,12 +152,12 @@ func (f Failure) Conclude(ref Ref) Conclusion {
 	return conclusion
 }
 
-// InvalidSpec is the failure of a workload from which no pod can be made.
+// InvalidSpec is the failure of a workload whose spec gives no valid pod.
 func InvalidSpec(err error) Failure {
 	return Failure{Outcome: Failed, Text: err.Error(), Bare: true, Final: true}
 }
 
-// CreateFailed is the failure of a pod that the API server did not take.
+// CreateFailed is the failure of a pod that the API server refused.
 func CreateFailed(reason string) Failure {
 	return Failure{Outcome: InfraFailed, Text: "failed to create pod for checker: " + reason}
 }
@@ -198,7 +200,7 @@ func EndedSilently(o Observation) Failure {
 	return failure
 }
 
-// NoReport is the failure of a pod that had not reported at the deadline. A container of it that has failed is named.
+// NoReport is the failure of a pod that had not reported at the deadline. The detail names a container that failed.
 func NoReport(o Observation) Failure {
 	return Failure{Outcome: TimedOut, Text: "timed out waiting for checker pod to report in", Detail: o.Detail}
 }
@@ -208,7 +210,7 @@ func NoExit() Failure {
 	return Failure{Outcome: TimedOut, Text: "timed out waiting for pod to exit"}
 }
 
-// Lost is the failure of a run of which Temporal has no record any more: whether its pod reported is not known.
+// Lost is the failure of a run that Temporal no longer has a record of. Nobody knows whether its pod reported.
 func Lost() Failure {
 	return Failure{Outcome: InfraFailed, Text: "the run was lost: Temporal has no record of it any more", Final: true}
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// deadlineSlack is how long after the run's deadline the kubelet ends the pod by itself, for the case that everything
-// of Khronicle is down at the deadline.
+// deadlineSlack is how long after the run's deadline the kubelet ends the pod. It matters when all of Khronicle is down at
+// the deadline.
 const deadlineSlack = 30 * time.Second
 
-// NewPod returns the pod of a run: the user's pod spec, never changed in place, with Kuberhealthy's labels, annotation
-// and environment, restartPolicy Never, the workload as owner, and a deadline of its own behind the run's.
+// NewPod returns the pod of a run. It copies the user's pod spec and adds Kuberhealthy's labels, annotation and
+// environment. The pod is never restarted, belongs to the workload, and has a deadline of its own after the run's.
 func NewPod(w Workload, run Attempt, now time.Time) *corev1.Pod {
 	spec := *w.PodSpec.DeepCopy()
 	spec.RestartPolicy = corev1.RestartPolicyNever
@@ -43,7 +43,7 @@ func NewPod(w Workload, run Attempt, now time.Time) *corev1.Pod {
 	}
 }
 
-// avoiding adds to an affinity, which it may change, that the pod had better not run on these nodes.
+// avoiding adds to an affinity, which it may change, that the pod prefers other nodes than these.
 func avoiding(affinity *corev1.Affinity, nodes []string) *corev1.Affinity {
 	if len(nodes) == 0 {
 		return affinity
@@ -65,8 +65,8 @@ func avoiding(affinity *corev1.Affinity, nodes []string) *corev1.Affinity {
 	return affinity
 }
 
-// OwnersOf returns the reference by which a pod or a state belongs to its check or job, so that deleting the one deletes
-// the other. A workload that is not in the cluster owns nothing.
+// OwnersOf returns the owner reference of a pod or a state, so that deleting the check or job deletes it too. A workload
+// that is not in the cluster owns nothing.
 func OwnersOf(ref Ref) []metav1.OwnerReference {
 	if ref.UID == "" {
 		return nil
@@ -81,7 +81,7 @@ func OwnersOf(ref Ref) []metav1.OwnerReference {
 	}}
 }
 
-// KindOf reads what OwnersOf wrote: the kind of the workload that a pod or a state belongs to, and "" where nobody owns it.
+// KindOf returns the kind of the workload that owns a pod or a state, as OwnersOf wrote it, or "" where nobody owns it.
 func KindOf(owners []metav1.OwnerReference) khv1.KHWorkload {
 	for _, owner := range owners {
 		switch owner.Kind {
@@ -114,7 +114,8 @@ func podAnnotations(w Workload) map[string]string {
 	return annotations
 }
 
-// injectEnv replaces the four variables of the contract and puts them at the end, where they may refer to nothing.
+// injectEnv replaces the four variables of the contract. They stand at the end, so that no other variable can refer to
+// them.
 func injectEnv(env []corev1.EnvVar, run Attempt) []corev1.EnvVar {
 	injected := []corev1.EnvVar{
 		{Name: protocol.EnvReportingURL, Value: run.ReportingURL},

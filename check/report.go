@@ -9,7 +9,7 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 )
 
-// Errors of a report that no run may take.
+// Errors of a report that is refused.
 var (
 	ErrReportMalformed    = errors.New(`report is not a JSON object with "OK" and "Errors"`)
 	ErrReportWithErrors   = errors.New("report is OK and has errors: send OK false, or no errors")
@@ -17,12 +17,12 @@ var (
 	ErrReportBlankError   = errors.New("report has an empty error text")
 )
 
-// ParseReport decodes and judges the body of a report. Keys may be of any case, further keys are ignored, and a missing
-// or null list of errors is an empty one.
+// ParseReport decodes and validates the body of a report. Keys may be of any case, and other keys are ignored. A missing or
+// null list of errors is an empty list.
 func ParseReport(body []byte) (status.Report, error) {
 	var wire struct {
 		OK *bool
-		// A null must not leave what an earlier key of the same name put there.
+		// A pointer, so that a null does not keep the text of an earlier key with the same name.
 		Errors []*string
 	}
 	if err := json.Unmarshal(body, &wire); err != nil {
@@ -35,11 +35,11 @@ func ParseReport(body []byte) (status.Report, error) {
 	for _, text := range wire.Errors {
 		report.Errors = append(report.Errors, storable(text))
 	}
-	return report, judge(report)
+	return report, validate(report)
 }
 
-// storable replaces the zero bytes of a text as what is not UTF-8 is replaced: Temporal and the API server take them, but
-// not everything that errors go on to does, PostgreSQL for one. A null is an empty text.
+// storable replaces the zero bytes of a text by U+FFFD, like bytes that are not UTF-8. Temporal and the API server accept
+// zero bytes; PostgreSQL does not. A null is an empty text.
 func storable(text *string) string {
 	if text == nil {
 		return ""
@@ -47,7 +47,7 @@ func storable(text *string) string {
 	return strings.ReplaceAll(*text, "\x00", "\uFFFD")
 }
 
-func judge(report status.Report) error {
+func validate(report status.Report) error {
 	for _, text := range report.Errors {
 		if text == "" {
 			return ErrReportBlankError

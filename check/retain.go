@@ -12,13 +12,13 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// Retention says which finished checker pods are kept, as Kuberhealthy's configuration does.
+// Retention says which finished checker pods stay, as Kuberhealthy's configuration does.
 type Retention struct {
-	// MaxCompletedPods and MaxErrorPods are how many Succeeded and Failed pods of a check are kept. 0 keeps none.
+	// MaxCompletedPods and MaxErrorPods are how many Succeeded and Failed pods of a check stay. 0 means none.
 	MaxCompletedPods, MaxErrorPods int
-	// MaxPodAge is how long a finished pod is kept at most. 0 means for ever.
+	// MaxPodAge is how long a finished pod stays at most. 0 means for ever.
 	MaxPodAge time.Duration
-	// MaxJobAge is how long a completed job is kept after its creation. 0 means for ever.
+	// MaxJobAge is how long a completed job stays after its creation. 0 means for ever.
 	MaxJobAge time.Duration
 }
 
@@ -27,8 +27,8 @@ func DefaultRetention() Retention {
 	return Retention{MaxCompletedPods: 4, MaxErrorPods: 4, MaxPodAge: 72 * time.Hour, MaxJobAge: 15 * time.Minute}
 }
 
-// Surplus returns the finished pods that are to be deleted. The pods may be of one check or of many; each check has its
-// own limits. Pods that have not finished are never among them.
+// Surplus returns the finished pods to delete. The pods may belong to one check or to many; each check has its own limits.
+// Pods that have not finished stay.
 func (r Retention) Surplus(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	limits := map[corev1.PodPhase]int{corev1.PodSucceeded: r.MaxCompletedPods, corev1.PodFailed: r.MaxErrorPods}
 	var finished []finishedPod
@@ -51,11 +51,11 @@ func (r Retention) Surplus(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	return surplus
 }
 
-// overdueGrace is how long a pod may outlive its own deadline before it counts as left behind.
+// overdueGrace is how long a pod may outlive its own deadline before it is deleted.
 const overdueGrace = 5 * time.Minute
 
-// Overdue returns the pods that should have ended long ago and were not told to go: those whose run could not delete
-// them, and those that never started, which no deadline of the kubelet ends.
+// Overdue returns the pods that should have ended long ago and are not being deleted. Their run could not delete them, or
+// they never started: the kubelet's deadline does not end such pods.
 func Overdue(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	var overdue []*corev1.Pod
 	for _, pod := range pods {
@@ -71,13 +71,14 @@ func Overdue(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	return overdue
 }
 
-// finishedPod is a pod and when it finished: of thousands of pods, that is looked up once and not at each comparison.
+// finishedPod is a pod and when it finished. The time is computed once for each pod, not at each comparison.
 type finishedPod struct {
 	pod *corev1.Pod
 	at  time.Time
 }
 
-// newestFirst orders pods. Times have whole seconds. The name decides between equals, so that every reaper chooses the same pods.
+// newestFirst orders pods. Times have whole seconds. The name decides between equal times, so that every reaper chooses the
+// same pods.
 func (f finishedPod) newestFirst(other finishedPod) int {
 	return cmp.Or(other.at.Compare(f.at), strings.Compare(f.pod.Name, other.pod.Name))
 }
@@ -94,9 +95,8 @@ func (r Retention) JobExpired(job *khv1.KuberhealthyJob, now time.Time) bool {
 		now.Sub(job.CreationTimestamp.Time) > r.MaxJobAge
 }
 
-// LeftByKuberhealthy is true for a state that Kuberhealthy wrote and nothing of Khronicle's has touched. Kuberhealthy's own
-// sweep deletes such a state when there is neither a check nor a job of that name; Khronicle's states have their check as
-// owner, or else a program's run wrote them.
+// LeftByKuberhealthy is true for a state that Kuberhealthy wrote and Khronicle has not changed. Kuberhealthy deletes such a
+// state when no check or job has its name. A state of Khronicle has its check as owner, or belongs to a program's run.
 func LeftByKuberhealthy(state *khv1.KuberhealthyState) bool {
 	_, ours := state.Annotations[AnnotationRunStarted]
 	return !ours && len(state.OwnerReferences) == 0 && state.DeletionTimestamp == nil

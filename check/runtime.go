@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// MayLoseLogEnd returns why a node can lose what a container wrote just before its end, or an empty string when its container
-// runtime is known to write the log before it says that the container has ended. The runtime is that of the node's status, such
-// as containerd://1.7.24.
+// MayLoseLogEnd returns why a node can lose what a container wrote just before its end. It returns an empty string when the
+// container runtime writes the log before it reports the end of the container. The runtime is that of the node's status,
+// such as containerd://1.7.24.
 //
-// containerd closed a container's pipes before it had read them, from 1.5.8 and 1.6.0 until 1.6.22 and 1.7.3: see
-// https://github.com/containerd/containerd/pull/8643. What it had not read by then was never in the log.
+// From 1.5.8 and 1.6.0 until 1.6.22 and 1.7.3, containerd closed a container's pipes before it had read them: see
+// https://github.com/containerd/containerd/pull/8643. The rest never reached the log.
 func MayLoseLogEnd(runtime string) string {
 	name, version, ok := strings.Cut(runtime, "://")
 	if !ok || name != "containerd" {

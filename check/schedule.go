@@ -14,7 +14,7 @@ import (
 // minInterval is the shortest interval of a cron workflow.
 const minInterval = time.Second
 
-// ScheduleSpec is the part of a check's spec that says when it is due, as the user wrote it.
+// ScheduleSpec is the schedule in a check's spec, as the user wrote it.
 type ScheduleSpec struct {
 	RunInterval, Schedule, TimeZone string
 }
@@ -24,15 +24,15 @@ func ScheduleOf(spec khv1.CheckConfig) ScheduleSpec {
 	return ScheduleSpec{RunInterval: spec.RunInterval, Schedule: spec.Schedule, TimeZone: spec.TimeZone}
 }
 
-// Schedule says when a check is due: at a fixed interval from an anchor, or by a cron expression.
+// Schedule says when the ticks of a check are: at a fixed interval from a start, or by a cron expression.
 type Schedule struct {
 	interval time.Duration
 	cron     cron.Schedule
 	spec     string
 }
 
-// ParseSchedule reads spec.schedule and spec.timeZone, or else spec.runInterval, of which whole seconds count. An empty
-// runInterval means DefaultInterval.
+// ParseSchedule reads spec.schedule and spec.timeZone, or else spec.runInterval. It drops fractions of a second of
+// runInterval. An empty runInterval means DefaultInterval.
 func ParseSchedule(spec ScheduleSpec) (Schedule, error) {
 	if spec.Schedule != "" {
 		return parseCron(spec.Schedule, spec.TimeZone)
@@ -71,7 +71,7 @@ func parseCron(expression, zone string) (Schedule, error) {
 			Field: "spec.timeZone", Value: zone, Want: `an IANA time zone, such as "Europe/Berlin"`,
 		}
 	}
-	// Without the zone, whose file it would read each time.
+	// Without the zone: the parser would read its file each time.
 	parsed, err := cron.ParseStandard(strings.TrimSpace(expression))
 	if err != nil || parsed.Next(time.Unix(0, 0).UTC()).IsZero() { // such as 30 February
 		return Schedule{}, wantCron
@@ -82,8 +82,7 @@ func parseCron(expression, zone string) (Schedule, error) {
 	return Schedule{cron: parsed, spec: "CRON_TZ=" + zone + " " + expression}, nil
 }
 
-// locations are the time zones that were read, by name. There are no more than the database of time zones has: a name that
-// it does not know is not kept.
+// locations are the time zones that were read, by name. Their number is bounded: unknown names are not stored.
 var locations sync.Map
 
 func locationOf(zone string) (*time.Location, error) {
@@ -101,7 +100,7 @@ func locationOf(zone string) (*time.Location, error) {
 // CronSpec returns the schedule as Temporal's CronSchedule reads it.
 func (s Schedule) CronSpec() string { return s.spec }
 
-// Next returns the first tick after t. The anchor is the start of the schedule; a cron expression has no need of it.
+// Next returns the first tick after t. start is when the schedule began; a cron expression does not need it.
 func (s Schedule) Next(start, t time.Time) time.Time {
 	if s.cron != nil {
 		return s.cron.Next(t)
@@ -112,7 +111,7 @@ func (s Schedule) Next(start, t time.Time) time.Time {
 	return start.Add((t.Sub(start)/s.interval + 1) * s.interval)
 }
 
-// Between returns the ticks after one time and before another, neither of them among these.
+// Between returns the ticks after one time and before another, without these two.
 func (s Schedule) Between(start, after, before time.Time) iter.Seq[time.Time] {
 	return func(yield func(time.Time) bool) {
 		for tick := s.Next(start, after); !tick.IsZero() && tick.Before(before); tick = s.Next(start, tick) {
@@ -129,8 +128,8 @@ func (s Schedule) Interval(t time.Time) time.Duration {
 	return s.Next(t, first).Sub(first)
 }
 
-// Nominal returns the tick that a tick serves which Temporal scheduled after a time, and which is decided now. That is the
-// first tick after the time, however late the tick is within its interval. After an outage it is the last tick.
+// Tick returns the scheduled time of a tick that Temporal planned after a time, and that is decided now. It is the first
+// tick after the time, even when the decision is late within the interval. After an outage it is the last tick before now.
 func (s Schedule) Tick(start, after, now time.Time) time.Time {
 	tick := s.Next(start, after)
 	if s.cron == nil {

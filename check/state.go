@@ -13,8 +13,8 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// AnnotationRunStarted is on a state and holds the start of the run that it shows (RFC 3339, nanoseconds), so that an
-// older run that is recorded late never replaces a newer one.
+// AnnotationRunStarted is on a state and holds when the shown run began (RFC 3339, nanoseconds). It prevents an older run
+// that is recorded late from replacing a newer one.
 const AnnotationRunStarted = "khronicle.github.io/run-started"
 
 // StateName returns the name of the state of a check or job. Kuberhealthy writes names in lower case without blanks.
@@ -22,8 +22,8 @@ func StateName(name string) string {
 	return strings.ReplaceAll(strings.ToLower(name), " ", "-")
 }
 
-// Supersedes is true when an outcome may replace what the state shows: the state shows no later run. For a state that
-// Kuberhealthy wrote, its last run stands for the start of that.
+// Supersedes is true when a conclusion may replace what the state shows, because the state shows no later run. For a state
+// that Kuberhealthy wrote, the time of its last run counts as the start.
 func Supersedes(state *khv1.KuberhealthyState, conclusion Conclusion) bool {
 	shown, err := time.Parse(time.RFC3339Nano, state.Annotations[AnnotationRunStarted])
 	if err != nil && state.Spec.LastRun != nil {
@@ -32,8 +32,8 @@ func Supersedes(state *khv1.KuberhealthyState, conclusion Conclusion) bool {
 	return err != nil || !shown.After(conclusion.Started)
 }
 
-// NewState returns the state that shows the outcome of a run, made from the present one (nil if there is none) without
-// changing it.
+// NewState returns the state that shows the conclusion of a run. It is based on the present state (nil if there is none),
+// which it does not change.
 func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, conclusion Conclusion, now time.Time) *khv1.KuberhealthyState {
 	state := &khv1.KuberhealthyState{}
 	if present != nil {
@@ -63,17 +63,17 @@ func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, c
 	return state
 }
 
-// AnnotationRecentRuns is on a state and holds its last runs, as RecentRuns returns them, in JSON.
+// AnnotationRecentRuns is on a state and holds its last runs in JSON, as RecentRuns returns them.
 const AnnotationRecentRuns = "khronicle.github.io/recent-runs"
 
-// MaxRecentRuns is how many runs a state tells of.
+// MaxRecentRuns is how many runs a state lists.
 const MaxRecentRuns = 10
 
-// RecentRun is what a state tells of one of its last runs. Times and durations are kept to the millisecond.
+// RecentRun is one of the last runs in a state. Times and durations are rounded to the millisecond.
 type RecentRun struct {
-	// Due is when the run was due. It is zero where that is not known.
+	// Tick is the tick of the run. It is zero where the tick is not known.
 	Tick time.Time `json:"tick,omitzero"`
-	// Started is when the run began; no other run of its check began then.
+	// Started is when the run began. No other run of its check began then.
 	Started time.Time `json:"started"`
 	Outcome Outcome   `json:"outcome"`
 	// Seconds is how long it took from the start to the outcome.
@@ -85,7 +85,7 @@ func (r RecentRun) StartDelay() (delay time.Duration, ok bool) {
 	return max(r.Started.Sub(r.Tick), 0), !r.Tick.IsZero() && !r.Started.IsZero()
 }
 
-// NewRecentRun returns what a state tells of a run that was due then and had that outcome.
+// NewRecentRun returns the entry of a run with this tick and conclusion.
 func NewRecentRun(tick time.Time, conclusion Conclusion) RecentRun {
 	if !tick.IsZero() {
 		tick = tick.UTC().Truncate(time.Millisecond)
@@ -96,7 +96,7 @@ func NewRecentRun(tick time.Time, conclusion Conclusion) RecentRun {
 	}
 }
 
-// RecentRuns returns the last runs that a state tells of, the newest last. One that cannot be read tells of none.
+// RecentRuns returns the last runs that a state lists, the newest last. A list that cannot be read is empty.
 func RecentRuns(state *khv1.KuberhealthyState) []RecentRun {
 	var runs []RecentRun
 	if json.Unmarshal([]byte(state.Annotations[AnnotationRecentRuns]), &runs) != nil {
@@ -105,8 +105,8 @@ func RecentRuns(state *khv1.KuberhealthyState) []RecentRun {
 	return runs
 }
 
-// AddRecentRun makes a state tell of one more run, and of no more than MaxRecentRuns. A run that it tells of already, whose
-// outcome was amended, keeps its place.
+// AddRecentRun adds a run to the list of a state, which has at most MaxRecentRuns. A run that is in the list already is
+// replaced in its place: its outcome was amended.
 func AddRecentRun(state *khv1.KuberhealthyState, run RecentRun) {
 	runs := RecentRuns(state)
 	at := slices.IndexFunc(runs, func(known RecentRun) bool { return known.Started.Equal(run.Started) })
@@ -128,9 +128,9 @@ type Summary struct {
 	Metadata      map[string]string
 }
 
-// Summarize returns the state of the cluster from the states of its checks and jobs. isJob tells a job's state from a
-// check's. A state without a recorder has no finished run and is left out, as is one outside the namespaces, unless the
-// list is empty. What is unknown is not OK, says so before its last errors, and is shown also when it has no state.
+// Summarize returns the state of the cluster from the states of its checks and jobs. isJob is true for the state of a job.
+// It leaves out states without a recorder (no run has finished), and states of other namespaces unless the list is empty.
+// An unknown check is not OK: its text stands before its last errors, and it is shown even without a state.
 func Summarize(states []*khv1.KuberhealthyState, isJob func(*khv1.KuberhealthyState) bool, namespaces []string, unknown ...Awaited) Summary {
 	sum := Summary{Metadata: map[string]string{}, CheckDetails: map[string]khv1.WorkloadDetails{}, JobDetails: map[string]khv1.WorkloadDetails{}}
 	hidden := func(namespace string) bool { return len(namespaces) > 0 && !slices.Contains(namespaces, namespace) }
@@ -183,8 +183,8 @@ func (s Summary) allErrors() []string {
 	return texts
 }
 
-// ErrorLabel returns errors as the value of one metric label, in Kuberhealthy's form: joined by "|", with ' for ", and cut
-// to limit bytes unless that is 0 or less.
+// ErrorLabel returns errors as the value of one metric label, in Kuberhealthy's form. They are joined by "|" and have ' in
+// place of ". The value is cut to limit bytes, unless that is 0 or less.
 func ErrorLabel(errors []string, limit int) string {
 	text := strings.ToValidUTF8(strings.Join(errors, "|"), "\uFFFD")
 	return Cut(strings.ReplaceAll(text, `"`, "'"), limit)

@@ -32,8 +32,8 @@ type Ref struct {
 // String returns namespace/name, the form in which errors, the status page and the metrics name a check.
 func (r Ref) String() string { return r.Namespace + "/" + r.Name }
 
-// CounterLabel returns the label check of counters: namespace/name of a check, namespace/ of a job. A counter keeps its
-// series for as long as the process lives, and jobs often have a new name each time.
+// CounterLabel returns the value of the label check of counters: namespace/name of a check, namespace/ of a job. A counter
+// keeps its series while the process lives, and jobs often have a new name each time.
 func (r Ref) CounterLabel() string {
 	if r.Kind == khv1.KHJob {
 		r.Name = ""
@@ -50,7 +50,7 @@ type Workload struct {
 	ExtraAnnotations map[string]string
 	// Attempts is how many attempts must fail before the check has failed; 0 means 1.
 	Attempts int `json:",omitempty"`
-	// Schedule says when a check is due; a job has none.
+	// Schedule says when the ticks of a check are. A job has none.
 	Schedule *ScheduleSpec
 }
 
@@ -96,13 +96,13 @@ func ParseTimeout(value string) (time.Duration, error) {
 	return timeout, nil
 }
 
-// Fault is one reason why no pod can be made from a workload, and the field of the resource that is at fault.
+// Fault is one reason why a workload gives no pod, and the field of the resource that causes it.
 type Fault struct {
 	Field string
 	Err   error
 }
 
-// Validate returns the first reason why no pod can be made from the workload, in Kuberhealthy's words where it has some.
+// Validate returns the first reason why the workload gives no pod, in Kuberhealthy's words where it has some.
 func (w Workload) Validate() error {
 	if faults := w.Faults(); len(faults) > 0 {
 		return faults[0].Err
@@ -110,7 +110,7 @@ func (w Workload) Validate() error {
 	return nil
 }
 
-// Faults returns every reason why no pod can be made from the workload, in Kuberhealthy's words where it has some.
+// Faults returns every reason why the workload gives no pod, in Kuberhealthy's words where it has some.
 func (w Workload) Faults() []Fault {
 	var faults []Fault
 	if _, err := ParseTimeout(w.Timeout); err != nil {
@@ -138,7 +138,7 @@ func (w Workload) Faults() []Fault {
 	return faults
 }
 
-// faults reads the time zone and the expression apart, because an error in the one hides one in the other.
+// faults reads the time zone and the expression separately, because an error in one hides an error in the other.
 func (s ScheduleSpec) faults() []Fault {
 	parts := []ScheduleSpec{s}
 	if s.Schedule != "" {
@@ -154,7 +154,7 @@ func (s ScheduleSpec) faults() []Fault {
 	return faults
 }
 
-// SpecHash returns a short name of what the workload runs: the same spec has the same, and an edit gives another.
+// SpecHash returns a short name of what the workload runs. Equal specs have the same name, and an edit changes it.
 func (w Workload) SpecHash() string {
 	spec, err := json.Marshal(struct {
 		Timeout             string

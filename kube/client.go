@@ -90,8 +90,8 @@ func (c *Client) States(namespace string) *StateClient {
 		func() *khv1.KuberhealthyStateList { return &khv1.KuberhealthyStateList{} })
 }
 
-// LoadConfig returns the address and credentials of the API server: those that Kubernetes gives to the pod that asks,
-// or else those of the kubeconfig file. An empty path means no file.
+// LoadConfig returns the address and credentials of the API server. In a pod they are those that Kubernetes gives the pod,
+// elsewhere those of the kubeconfig file. An empty path means no file.
 func LoadConfig(kubeconfig string) (*rest.Config, error) {
 	return loadConfig(kubeconfig, rest.InClusterConfig)
 }

@@ -17,26 +17,26 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// Bounds of what is read of a pod that failed.
+// Bounds of what is read of a failed pod.
 const (
-	// shortTail is how many lines of a log are asked for at first. Only where they are shorter than what is kept, as many
-	// are asked for as that has bytes: more cannot be in it.
+	// shortTail is how many lines of a log are read first. If they are shorter than the evidence may be, a second request
+	// asks for as many lines as the evidence has bytes.
 	shortTail = 1000
 	longTail  = check.MaxEvidence
-	// keptTail is a little more than what is kept of a log: what is hidden in it must not begin before it.
+	// keptTail is a little more than the evidence of a log, so that a secret at its beginning is hidden as a whole.
 	keptTail = check.MaxEvidence + 64
-	// followedTail is from how many lines before its end a log is followed.
+	// followedTail is how many lines before its end a log is followed from.
 	followedTail = 4000
-	// maxLogRead is how much of a log is read, in bytes. It is more than followedTail lines can have.
+	// maxLogRead is how much of a log is read, in bytes. followedTail lines are never longer.
 	maxLogRead = 128 << 20
 	// maxEvents is how many events of a pod are read.
 	maxEvents = 200
-	// maxDeparted is how many pods are remembered that are gone.
+	// maxDeparted is how many deleted pods are remembered.
 	maxDeparted = 256
 )
 
-// Pod returns a checker pod as it is cached, or as it was last seen when it went a moment ago without having succeeded. It
-// must not be changed.
+// Pod returns a cached checker pod, or how it was last seen if it was deleted a moment ago without success. It must not be
+// changed.
 func (c *Cluster) Pod(namespace, name string) (*corev1.Pod, bool) {
 	if pod, ok := c.pods.get(namespace, name); ok {
 		return pod, true
@@ -44,7 +44,7 @@ func (c *Cluster) Pod(namespace, name string) (*corev1.Pod, bool) {
 	return c.departed.get(namespace + "/" + name)
 }
 
-// PodEvents returns the events of a pod, by one request. The name is enough: no two checker pods have the same.
+// PodEvents returns the events of a pod, by one request. The name is enough: no two checker pods have the same name.
 func (c *Cluster) PodEvents(ctx context.Context, namespace, name string) ([]corev1.Event, error) {
 	list, err := c.core.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: "involvedObject.kind=Pod,involvedObject.name=" + name, Limit: maxEvents,
@@ -55,10 +55,10 @@ func (c *Cluster) PodEvents(ctx context.Context, namespace, name string) ([]core
 	return list.Items, nil
 }
 
-// PodLog returns the end of a container's log, by one or two requests. The API has no way to ask for so many last bytes.
+// PodLog returns the end of a container's log, by one or two requests. The API cannot be asked for a number of last bytes.
 func (c *Cluster) PodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error) {
 	short, lines, err := c.readLog(ctx, namespace, name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(shortTail))})
-	// The kubelet counts a line of more than 16 KiB as several. If it has counted four such, the tail is long enough.
+	// The kubelet counts a line of more than 16 KiB as several lines. Four such lines are enough.
 	if err != nil || lines < shortTail-4 || short.Size >= check.MaxEvidence {
 		return short, err
 	}
@@ -69,8 +69,8 @@ func (c *Cluster) PodLog(ctx context.Context, namespace, name, container string)
 	return long, nil
 }
 
-// FollowPodLog reads the log of a container until it ends or ctx does, by one request, and returns the end of what it has
-// read; it is Cut where the log may go on. Of what was written before the call it has 4000 lines, which may be less than is kept.
+// FollowPodLog reads the log of a container by one request, until the log or ctx ends, and returns its end. The result is
+// Cut if the log may continue. It has at most 4000 lines from before the call, which may be shorter than the evidence.
 func (c *Cluster) FollowPodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error) {
 	tail, _, err := c.readLog(ctx, namespace, name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(followedTail)), Follow: true})
 	if tail.Cut = err != nil; tail.Cut && tail.Size > 0 {
@@ -79,7 +79,8 @@ func (c *Cluster) FollowPodLog(ctx context.Context, namespace, name, container s
 	return tail, err
 }
 
-// NodeRuntime returns the container runtime of a node, such as containerd://1.7.24. It asks once in ten minutes.
+// NodeRuntime returns the container runtime of a node, such as containerd://1.7.24. It asks the API server once in ten
+// minutes.
 func (c *Cluster) NodeRuntime(ctx context.Context, node string) (string, error) {
 	if known, ok := c.runtimes.get(node); ok {
 		return known, nil
@@ -92,7 +93,8 @@ func (c *Cluster) NodeRuntime(ctx context.Context, node string) (string, error) 
 	return found.Status.NodeInfo.ContainerRuntimeVersion, nil
 }
 
-// runtimeKnownFor is how long the container runtime of a node is remembered: an upgrade of it takes the node out of service.
+// runtimeKnownFor is how long the container runtime of a node is remembered. An upgrade of the runtime takes the node out
+// of service.
 const runtimeKnownFor = 10 * time.Minute
 
 // runtimes remembers the container runtimes of nodes.
@@ -113,7 +115,7 @@ func (r *runtimes) get(node string) (string, bool) {
 	return known.version, time.Now().Before(known.until)
 }
 
-// put remembers one more, and forgets those that are too old: nodes come and go.
+// put remembers one more runtime, and forgets those that are too old.
 func (r *runtimes) put(node, version string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,7 +135,7 @@ var (
 // noLog is what a kubelet writes in place of a log that it does not have.
 var noLog = []byte("unable to retrieve container logs for ")
 
-// readLog returns the end of what an answer has, and how many lines were read.
+// readLog returns the end of a log and the number of lines that were read.
 func (c *Cluster) readLog(ctx context.Context, namespace, name string, o *corev1.PodLogOptions) (tail check.LogTail, lines int, err error) {
 	what := fmt.Sprintf("read log of container %s of pod %s/%s", o.Container, namespace, name)
 	stream, err := c.core.CoreV1().Pods(namespace).GetLogs(name, o).Stream(ctx)
@@ -167,7 +169,7 @@ func (c *Cluster) readLog(ctx context.Context, namespace, name string, o *corev1
 	}
 }
 
-// departed remembers the pods that went last. Those that succeeded are not looked for.
+// departed remembers the pods that were deleted last, apart from those that succeeded.
 type departed struct {
 	mu   sync.Mutex
 	pods map[string]*corev1.Pod
@@ -183,7 +185,7 @@ func (d *departed) get(key string) (*corev1.Pod, bool) {
 	return pod, ok
 }
 
-// handler makes an informer tell what goes.
+// handler returns the event handler of an informer that adds deleted pods.
 func (d *departed) handler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{DeleteFunc: func(obj any) {
 		if missed, ok := obj.(cache.DeletedFinalStateUnknown); ok {

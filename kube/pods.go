@@ -20,15 +20,14 @@ import (
 
 var everything = labels.Everything()
 
-// The API server is asked for a pod that is missing from the cache: first after firstLook, then after twice as long each time,
-// up to longestLook. When the watch lags, this bounds what all that wait ask for.
+// A pod that is missing from the cache is read from the API server: first after firstLook, then each time after twice as
+// long, up to longestLook. This bounds the requests when the watch is slow.
 const (
 	firstLook   = 500 * time.Millisecond
 	longestLook = 10 * time.Second
 )
 
-// CreatePod creates a checker pod. A pod of this name that carries the same run is a success: the same call was made
-// before.
+// CreatePod creates a checker pod. It succeeds if a pod of this name and run exists: the same call was made before.
 func (c *Cluster) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	created, err := c.core.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{FieldManager: fieldManager})
 	if !apierrors.IsAlreadyExists(err) {
@@ -39,14 +38,14 @@ func (c *Cluster) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, 
 	case getErr != nil:
 		return nil, getErr
 	case present == nil: // it was there, and is gone: another try may create it
-		return nil, fmt.Errorf("create pod %s/%s: it went while it was looked at", pod.Namespace, pod.Name)
+		return nil, fmt.Errorf("create pod %s/%s: pod was deleted while being created", pod.Namespace, pod.Name)
 	case present.Labels[protocol.LabelRunID] != pod.Labels[protocol.LabelRunID]:
 		return nil, err
 	}
 	return present, nil
 }
 
-// LivePod asks the API server for a pod; it returns nil when there is none.
+// LivePod reads a pod from the API server. It returns nil if there is none.
 func (c *Cluster) LivePod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
 	pod, err := c.core.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -58,7 +57,7 @@ func (c *Cluster) LivePod(ctx context.Context, namespace, name string) (*corev1.
 	return pod, nil
 }
 
-// DeletePod deletes a pod with its own grace period. A pod that is gone is a success.
+// DeletePod deletes a pod with its own grace period. It succeeds if there is no such pod.
 func (c *Cluster) DeletePod(ctx context.Context, namespace, name string) error {
 	err := c.core.CoreV1().Pods(namespace).Delete(ctx, name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -67,7 +66,7 @@ func (c *Cluster) DeletePod(ctx context.Context, namespace, name string) error {
 	return nil
 }
 
-// Pods returns the cached checker pods, which must not be changed. Of pods that have succeeded only a part is cached; see trimPod.
+// Pods returns the cached checker pods, which must not be changed. Only a part of a succeeded pod is cached; see trimPod.
 func (c *Cluster) Pods() []*corev1.Pod { return c.pods.list("") }
 
 // UnfinishedPods returns how many cached checker pods have neither succeeded nor failed.
@@ -124,8 +123,8 @@ func finished(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
-// trimPod drops what nobody reads of the pods that are cached. Of one that has succeeded it keeps what tells how it ended and
-// where: there may be five of these for each check. A pod that has not, or that failed, keeps its spec, which is evidence.
+// trimPod drops the parts of a cached pod that nobody reads. There may be five succeeded pods for each check: of these it
+// leaves how and where they ended. Other pods keep their spec, which may become evidence.
 func trimPod(obj any) (any, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok {
@@ -154,8 +153,8 @@ func onlyNames(containers []corev1.Container) []corev1.Container {
 // podIPIndex finds checker pods by the addresses from which they can report.
 const podIPIndex = "podIP"
 
-// reportingAddresses are the addresses that tell a pod: all of a pod that runs, and none of one in the network of its
-// node, which it shares with others.
+// reportingAddresses are the addresses that identify a running pod. A pod in the network of its node has none, because it
+// shares its address.
 func reportingAddresses(obj any) ([]string, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok || pod.Spec.HostNetwork || pod.Status.Phase != corev1.PodRunning || pod.Labels[protocol.LabelRunID] == "" {
@@ -174,11 +173,11 @@ func reportingAddresses(obj any) ([]string, error) {
 	return addresses, nil
 }
 
-// indexed is the one spelling of an address: IPv4 also where a socket for both families shows it within IPv6.
+// indexed returns the one spelling of an address. A socket for both families shows IPv4 within IPv6.
 func indexed(ip netip.Addr) string { return ip.Unmap().WithZone("").String() }
 
-// RunByPodIP returns the run UUID of the one cached checker pod that runs and has this address, and whose run it is. It
-// finds nothing when there is none or more than one. Pods in the network of their node are never found.
+// RunByPodIP returns the run UUID and the check of the running checker pod with this address. ok is false if there is none
+// or more than one. Pods in the network of their node are never found.
 func (c *Cluster) RunByPodIP(ip netip.Addr) (of check.Ref, runUUID string, ok bool) {
 	pods := c.pods.having(podIPIndex, indexed(ip))
 	if len(pods) != 1 {
@@ -189,7 +188,7 @@ func (c *Cluster) RunByPodIP(ip netip.Addr) (of check.Ref, runUUID string, ok bo
 	return of, labels[protocol.LabelRunID], true
 }
 
-// Observe asks the API server how a pod is now. A pod that does not exist is Gone.
+// Observe reads a pod from the API server. A pod that does not exist is Gone.
 func (c *Cluster) Observe(ctx context.Context, namespace, name string) (check.Observation, error) {
 	pod, err := c.LivePod(ctx, namespace, name)
 	if err != nil || pod == nil {
@@ -198,14 +197,14 @@ func (c *Cluster) Observe(ctx context.Context, namespace, name string) (check.Ob
 	return check.Observe(pod), nil
 }
 
-// AwaitPod watches one pod until the condition holds, and returns that observation, or the error of ctx. A pod that is
-// gone is observed once more, as it last was, with Gone set.
+// AwaitPod watches one pod until the condition holds, and returns that observation, or the error of ctx. A deleted pod is
+// observed once more, as it was last, with Gone set.
 func (c *Cluster) AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error) {
 	wait := c.podWaiters.add(namespace + "/" + name)
 	defer c.podWaiters.remove(wait)
 	pod, seen := c.pods.get(namespace, name)
 	if seen {
-		// Not by way of the channel, where it could take the place of something newer.
+		// Not through the channel, where it could replace a newer observation.
 		if observed := check.Observe(pod); until(observed) {
 			return observed, nil
 		}
@@ -235,13 +234,13 @@ func (c *Cluster) AwaitPod(ctx context.Context, namespace, name string, until fu
 	}
 }
 
-// waiters hands each change of a pod to those who wait for that pod.
+// waiters sends each change of a pod to the callers that wait for that pod.
 type waiters struct {
 	mu   sync.Mutex
 	byID map[string]map[*waiter]struct{}
 }
 
-// waiter receives the newest observation of one pod; older ones that were not yet read are dropped.
+// waiter receives the newest observation of one pod. Older observations that were not read are dropped.
 type waiter struct {
 	key          string
 	mu           sync.Mutex
@@ -293,10 +292,10 @@ func (w *waiter) offer(observed check.Observation) {
 // OnAdd, OnUpdate and OnDelete make waiters an informer's event handler.
 func (w *waiters) OnAdd(obj any, _ bool) { w.notify(obj.(*corev1.Pod), false) }
 
-// OnUpdate hands on the new status of a pod.
+// OnUpdate sends the new status of a pod.
 func (w *waiters) OnUpdate(_, obj any) { w.notify(obj.(*corev1.Pod), false) }
 
-// OnDelete hands on the last status of a pod that is gone.
+// OnDelete sends the last status of a deleted pod.
 func (w *waiters) OnDelete(obj any) {
 	if missed, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = missed.Obj

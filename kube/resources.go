@@ -15,7 +15,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// Check returns a cached check, which must not be changed. One that is being deleted is not there.
+// Check returns a cached check, which must not be changed. It does not return a check that is being deleted.
 func (c *Cluster) Check(namespace, name string) (*khv1.KuberhealthyCheck, bool) {
 	found, ok := c.checks.get(namespace, name)
 	return found, ok && found.DeletionTimestamp == nil
@@ -35,8 +35,7 @@ func (c *Cluster) Jobs() []*khv1.KuberhealthyJob { return c.jobs.list("") }
 // States returns the cached states, which must not be changed.
 func (c *Cluster) States() []*khv1.KuberhealthyState { return c.states.list("") }
 
-// IsJob is true when the state belongs to a job: by its own word, or else because there is a job and no check of its
-// name.
+// IsJob is true when the state belongs to a job: the state says so, or there is a job and no check of its name.
 func (c *Cluster) IsJob(state *khv1.KuberhealthyState) bool {
 	if kind := state.Spec.KHWorkload; kind != nil {
 		return *kind == khv1.KHJob
@@ -46,12 +45,12 @@ func (c *Cluster) IsJob(state *khv1.KuberhealthyState) bool {
 	return isJob && !isCheck
 }
 
-// OnCheckChange and OnJobChange call f with the name of each check or job that appears, changes or goes.
+// OnCheckChange calls f with the name of each check that appears, changes or is deleted.
 func (c *Cluster) OnCheckChange(f func(namespace, name string)) error {
 	return c.checks.onChange(named(f))
 }
 
-// OnJobChange calls f with the name of each job that appears, changes or goes.
+// OnJobChange calls f with the name of each job that appears, changes or is deleted.
 func (c *Cluster) OnJobChange(f func(namespace, name string)) error { return c.jobs.onChange(named(f)) }
 
 func named(f func(namespace, name string)) cache.ResourceEventHandler {
@@ -63,8 +62,8 @@ func named(f func(namespace, name string)) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{AddFunc: call, UpdateFunc: func(_, obj any) { call(obj) }, DeleteFunc: call}
 }
 
-// Workload returns the check or job of ref, from the cache unless that is behind the wanted generation. ok is false when it was
-// deleted, is being deleted, or was replaced by another of the same name.
+// Workload returns the check or job of ref. It reads the API server if the cache is older than the wanted generation. ok is
+// false when the check or job was deleted, is being deleted, or was replaced by another of the same name.
 func (c *Cluster) Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error) {
 	if w, ok = c.cachedWorkload(ref); ok && w.UID == ref.UID && w.Generation >= ref.Generation {
 		return w, true, nil
@@ -79,7 +78,7 @@ func (c *Cluster) Workload(ctx context.Context, ref check.Ref) (w check.Workload
 	return w, w.UID == ref.UID, nil
 }
 
-// errDeleting is the error of an object that is being deleted: a finalizer may hold it for long.
+// errDeleting is the error of an object that is being deleted. A finalizer may delay the deletion for long.
 var errDeleting = errors.New("it is being deleted")
 
 func unlessDeleting(object metav1.Object, err error) error {
@@ -113,8 +112,8 @@ func (c *Cluster) liveWorkload(ctx context.Context, ref check.Ref) (check.Worklo
 	return check.FromCheck(found), unlessDeleting(found, err)
 }
 
-// WriteState writes one state with one request: build makes it from the present one (nil if there is none), or returns
-// nil to leave it as it is. When another writer was faster, build is asked again with what that one wrote.
+// WriteState writes one state with one request. build makes the new state from the present one (nil if there is none). It
+// returns nil to leave the state as it is. If another writer was faster, build is called again with what that writer wrote.
 func (c *Cluster) WriteState(ctx context.Context, namespace, name string, build func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
 	states := c.typed.States(namespace)
 	present, ok := c.states.get(namespace, name)
@@ -160,7 +159,7 @@ func writeState(ctx context.Context, states stateWriter, present *khv1.Kuberheal
 	return err
 }
 
-// LiveCheck asks the API server for a check; it returns nil when there is none.
+// LiveCheck reads a check from the API server. It returns nil if there is none.
 func (c *Cluster) LiveCheck(ctx context.Context, namespace, name string) (*khv1.KuberhealthyCheck, error) {
 	found, err := c.typed.Checks(namespace).Get(ctx, name, metav1.GetOptions{})
 	switch err := unlessDeleting(found, err); {
@@ -172,8 +171,8 @@ func (c *Cluster) LiveCheck(ctx context.Context, namespace, name string) (*khv1.
 	return found, nil
 }
 
-// SetJobPhase writes the phase of a job and nothing else. A job that is gone, or was replaced by another of the same
-// name, is a success.
+// SetJobPhase writes the phase of a job and nothing else. It succeeds if the job was deleted or replaced by another of the
+// same name.
 func (c *Cluster) SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error {
 	patch := fmt.Appendf(nil, `{"metadata":{"uid":%q},"spec":{"phase":%q}}`, ref.UID, phase)
 	_, err := c.typed.Jobs(ref.Namespace).Patch(ctx, ref.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
@@ -186,7 +185,7 @@ func (c *Cluster) SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.Job
 	return fmt.Errorf("set phase of khjob %s to %s: %w", ref, phase, err)
 }
 
-// DeleteState deletes a state as it is known. One that is gone, or was written since, is a success.
+// DeleteState deletes a state as it is cached. It succeeds if the state was deleted or has been written since.
 func (c *Cluster) DeleteState(ctx context.Context, state *khv1.KuberhealthyState) error {
 	err := c.typed.States(state.Namespace).Delete(ctx, state.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: &state.UID, ResourceVersion: &state.ResourceVersion},
@@ -197,7 +196,7 @@ func (c *Cluster) DeleteState(ctx context.Context, state *khv1.KuberhealthyState
 	return nil
 }
 
-// DeleteJob deletes a job. A job that is gone, or was replaced by another of the same name, is a success.
+// DeleteJob deletes a job. It succeeds if the job was deleted or replaced by another of the same name.
 func (c *Cluster) DeleteJob(ctx context.Context, job *khv1.KuberhealthyJob) error {
 	err := c.typed.Jobs(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &job.UID}})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {

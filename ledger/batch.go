@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// batch is a number of requests that are stored in one transaction, in few round trips: it reads the rows of all keys,
-// decides in memory and writes the rows that change.
+// batch is a group of requests that are stored in one transaction, in few round trips. It reads the rows of all keys,
+// decides in memory, and writes the rows that change.
 type batch struct {
 	requests   []*request
 	dictionary map[string]int64 // IDs of words; the batch does not change it
@@ -55,12 +55,13 @@ func (b *batch) write(ctx context.Context, tx transaction) error {
 
 const (
 	addCheck = `INSERT INTO checks (uid, kind, namespace, name) VALUES ($1, $2, $3, $4) RETURNING id`
-	// Not joined with checks: PostgreSQL would choose its plan while the table is small, and read all of it ever after.
+	// Not joined with checks: PostgreSQL would choose its plan while the table is small, and later read the whole table
+	// each time.
 	loadRow = `SELECT outcome, flaky, revision, workflow_id, duration FROM records
 WHERE check_id = $1 AND tick = $2 AND trigger = $3`
 )
 
-// findChecks finds the ID of the check of every entry. It is looked up each time: a check that was pruned gets another ID.
+// findChecks finds the ID of the check of every entry. It reads the ID each time: a check that was pruned gets another one.
 func (b *batch) findChecks(ctx context.Context, tx transaction) error {
 	ids := map[string]int64{}
 	var firsts []Record
@@ -229,7 +230,7 @@ func (b *batch) putRecords(ctx context.Context, tx transaction) error {
 	return nil
 }
 
-// count keeps the number of records. A batch without requests commits nothing else.
+// count stores the number of records. A batch without requests commits nothing else.
 func (b *batch) count(ctx context.Context, tx transaction) error {
 	var added int64
 	for e := range b.changed() {

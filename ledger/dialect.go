@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// store is a database. All statements are the same text for both; what differs is here.
+// store is a database. All statements are the same text for both kinds; the methods are what differs.
 type store interface {
 	// reader is where queries go.
 	reader() *sql.DB
 	// snapshot returns the options of a transaction that sees one state of the database.
 	snapshot() *sql.TxOptions
-	// write runs do in a transaction and commits it durably. Of all writers of the database, in whatever process, one at a
-	// time is inside: what it reads stays true until it commits, and no two can wait for each other.
+	// write runs do in a transaction and commits it durably. Only one writer of the database, in any process, is inside at
+	// a time. So what it reads stays true until it commits, and no two writers wait for each other.
 	write(ctx context.Context, do func(transaction) error) error
-	// discard throws idle connections away: after a timeout they may be broken.
+	// discard closes idle connections. After a timeout they may be broken.
 	discard()
-	// refused is true when the database did not take a row, and would take others.
+	// refused is true when the database refused a row, but would accept others.
 	refused(err error) bool
 	// versioned is a query for 1 where the table schema_version is there, and for 0 where it is not.
 	versioned() string
@@ -28,8 +28,8 @@ type store interface {
 
 // transaction is one inside write.
 type transaction interface {
-	// each runs a statement once for every list of arguments, as far as the driver can in one round trip. Found is called
-	// with the index of the list and a scanner for every row that comes back; it is nil where none does.
+	// each runs a statement once for every list of arguments, in one round trip if the driver can. found is called with the
+	// index of the list and a scanner for every row that comes back. It is nil for a statement without rows.
 	each(ctx context.Context, statement string, arguments [][]any, found func(i int, scan scanner) error) error
 	// script runs statements without arguments.
 	script(ctx context.Context, statements string) error

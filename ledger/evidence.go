@@ -13,17 +13,17 @@ import (
 
 // Bounds of evidence.
 const (
-	// MaxEvidence is the length in bytes of one piece, before it is compressed. Of a longer one the end is stored.
+	// MaxEvidence is the length in bytes of one piece, before compression. Only the end of a longer piece is stored.
 	MaxEvidence = check.MaxEvidence
 	// MaxPieces is how many pieces a record may have.
 	MaxPieces = 64
 )
 
 // ErrEvidenceFull is the error of a record that has MaxPieces already.
-var ErrEvidenceFull = errors.New("the record has as much evidence as it may")
+var ErrEvidenceFull = errors.New("the record has the most pieces of evidence that it may have")
 
-// Evidence is one thing that is kept of a run whose pod is deleted: a container's log, the events of the pod, the report. Where its
-// size is less than the length of its content, the ledger sets it.
+// Evidence is one stored piece of a run whose pod is deleted: a container's log, the events of the pod, the report. If Size
+// is less than the length of the content, the ledger sets it.
 type Evidence = check.Piece
 
 type evidenceRow struct {
@@ -32,7 +32,7 @@ type evidenceRow struct {
 	packed   []byte
 }
 
-// PutEvidence keeps a piece of evidence with a record, which may come later. The same kind and name again replace it.
+// PutEvidence stores a piece of evidence of a record, which may be stored later. The same kind and name again replace it.
 func (l *Ledger) PutEvidence(ctx context.Context, key Key, e Evidence) error {
 	if err := key.validate(); err != nil {
 		return err

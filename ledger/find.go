@@ -8,19 +8,19 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// LastFault returns the record of the newest run of a check or job with a fault: it failed, timed out or was failed by the
-// platform, or an attempt of it was, before one that succeeded or the end of the check; ok is false where there is none. Those
-// of a deleted one that had the same name count too. No index leads there: it reads the check's records from the newest on.
+// LastFault returns the newest record with a fault of a check or job. The run failed, timed out, had an infrastructure
+// failure, or had a failed attempt. ok is false if there is none. Records of a deleted check of the same name count too.
+// There is no index for it: the records of the check are read from the newest on.
 func (l *Ledger) LastFault(ctx context.Context, ref check.Ref) (a Record, ok bool, err error) {
 	return l.newest(ctx, ref, `(r.outcome IN (2, 3, 4) OR r.flaky = 1 OR r.infra_failures > 0)`)
 }
 
-// RunAt returns the newest record of a check or job that was due at a time or before.
+// RunAt returns the newest record of a check or job whose tick is not after a time.
 func (l *Ledger) RunAt(ctx context.Context, ref check.Ref, at time.Time) (a Record, ok bool, err error) {
 	return l.newest(ctx, ref, `r.tick <= $2`, at.UnixMicro())
 }
 
-// RunOf returns the record of a check or job that belongs to a workflow, by its ID.
+// RunOf returns the record of a check or job with this workflow ID.
 func (l *Ledger) RunOf(ctx context.Context, ref check.Ref, workflowID string) (a Record, ok bool, err error) {
 	return l.newest(ctx, ref, `r.workflow_id = $2`, packID(workflowID))
 }

@@ -24,7 +24,7 @@ type Options struct {
 	MaxBatch int
 	// WriteTimeout bounds one transaction, 10 s by default.
 	WriteTimeout time.Duration
-	// StallAfter is how long a transaction may take before further calls are refused, 2 s by default.
+	// StallAfter is how long a transaction may take before further calls fail at once, 2 s by default.
 	StallAfter time.Duration
 	// MaxConns is how many connections read at once, 8 by default. Up to two more write.
 	MaxConns int
@@ -32,7 +32,7 @@ type Options struct {
 	Now func() time.Time
 	// Retention says what Run removes.
 	Retention Retention
-	// Logger is where Run says what it does; nowhere by default.
+	// Logger is where Run logs; nowhere by default.
 	Logger *slog.Logger
 }
 
@@ -74,13 +74,13 @@ type Ledger struct {
 var (
 	// ErrClosed is the error of a ledger after Close.
 	ErrClosed = errors.New("the ledger is closed")
-	// ErrUnavailable is the error of a ledger whose database was not opened yet, or does not answer. Whether the records of
-	// the call are stored is not known: to send them again later is safe.
+	// ErrUnavailable is the error of a ledger whose database is not open yet, or does not answer. The records of the call
+	// may or may not be stored. It is safe to send them again.
 	ErrUnavailable = errors.New("the ledger does not answer")
 )
 
-// New returns a ledger that Run opens. Until then, each call fails at once with ErrUnavailable. The database of dsn is
-// "sqlite:PATH" or a bare path, for a file on a local disk that is made where it is missing, or "postgres://…".
+// New returns a ledger that Run opens. Until then, each call fails at once with ErrUnavailable. dsn is "sqlite:PATH", a
+// bare path, or "postgres://…". A path names a file on a local disk, which is made if it is missing.
 func New(dsn string, options Options) (*Ledger, error) {
 	if err := options.Validate(); err != nil {
 		return nil, err
@@ -118,13 +118,13 @@ func (l *Ledger) open(ctx context.Context) error {
 	return nil
 }
 
-// use makes a store the one of the ledger, and starts to write to it.
+// use sets the store of the ledger, and starts to write to it.
 func (l *Ledger) use(s store) {
 	l.current.Store(&s)
 	l.writer.Go(l.writeAll)
 }
 
-// store returns the database. Before the ledger is open, it is one that refuses everything with ErrUnavailable.
+// store returns the database. Before the ledger is open, it returns one that fails every call with ErrUnavailable.
 func (l *Ledger) store() store {
 	if s := l.current.Load(); s != nil {
 		return *s
@@ -151,8 +151,8 @@ func openStore(ctx context.Context, dsn string, options Options) (store, error) 
 	return openPostgres(ctx, dsn, options.MaxConns, nil)
 }
 
-// SQLitePath returns the file that dsn names; isFile is false when it names a PostgreSQL database. The error says which names
-// are valid. It does not show the name, which may hold a password.
+// SQLitePath returns the file that dsn names. isFile is false when dsn names a PostgreSQL database. The error says which
+// names are valid. It does not show dsn, which may hold a password.
 func SQLitePath(dsn string) (path string, isFile bool, err error) {
 	scheme, _, isURL := strings.Cut(dsn, "://")
 	if isURL && (scheme == "postgres" || scheme == "postgresql") {
@@ -179,16 +179,16 @@ func (l *Ledger) Close() error {
 	return l.store().close()
 }
 
-// Begin opens the record of a run: from now on the row exists. It replaces the record of a tick without a run. Where the run
-// has a record already, open or closed, nothing changes. Where another run has one, the error is ErrOtherRun.
+// Begin opens the record of a run. It replaces the record of a tick without a run. If the run has a record, open or closed,
+// nothing changes. If another run has it, the error is ErrOtherRun.
 func (l *Ledger) Begin(ctx context.Context, r Record) error {
 	r.Outcome = check.Unfinished
 	return l.record(ctx, begin, r)
 }
 
-// Finish closes the record of a run. It adds the row where there is none, and replaces the record of a tick without a run. A
-// closed record is replaced by a higher Revision of the same run, and by nothing else: to finish again changes nothing. Where
-// another run has a record, the error is ErrOtherRun. The record replaces the whole of an earlier one.
+// Finish closes the record of a run. It adds the row if there is none, and replaces an open one or that of a tick without a
+// run as a whole. Only a higher Revision of the same run replaces a closed record, so repeating the call changes nothing.
+// If another run has a record, the error is ErrOtherRun.
 func (l *Ledger) Finish(ctx context.Context, r Record) error {
 	if r.Outcome == check.Unfinished {
 		return fmt.Errorf("record %s: %w: it has no outcome", r.Key, ErrInvalid)
@@ -196,9 +196,9 @@ func (l *Ledger) Finish(ctx context.Context, r Record) error {
 	return l.record(ctx, finish, r)
 }
 
-// RecordTicks adds the records of ticks at which no run was started: skipped, paused and missed ones. A tick that has a row
-// keeps it, and a run that reports later that it took place replaces it. The result has the rows that were not there
-// before. Where the call fails, some may be stored: to repeat it is safe.
+// RecordTicks adds the records of ticks that started no run: skipped, paused and missed ones. A tick that has a row keeps
+// it. A run that takes place later replaces the record. The result has the new rows. If the call fails, some rows may be
+// stored; repeating it is safe.
 func (l *Ledger) RecordTicks(ctx context.Context, ticks []Record) (added []Record, err error) {
 	for _, r := range ticks {
 		if err := r.validateTick(); err != nil {
@@ -239,8 +239,8 @@ func (l *Ledger) change(how intent, r Record) change {
 	return change{intent: how, record: r}
 }
 
-// Ping returns why the database takes no records, and nil when it does. It reads one row and writes nothing. That may succeed
-// on a full disk: so it also fails when records were not stored in the last minute, and none were since.
+// Ping returns why the database takes no records, and nil when it does. It reads one row and writes nothing, which may
+// succeed on a full disk. So it also fails when storing failed in the last minute and has not succeeded since.
 func (l *Ledger) Ping(ctx context.Context) error {
 	err := queryRows(ctx, l.reader(), `SELECT id FROM totals`, func(scan scanner) error { return scan(new(int64)) })
 	if err := errors.Join(err, l.stats.failing()); err != nil {

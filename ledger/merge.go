@@ -38,9 +38,9 @@ func rowOf(record Record) row {
 	return r
 }
 
-// merge decides whether a change replaces what is stored. In whatever order the changes of a tick arrive, and however often,
-// the same record remains: the record of a run before that of a tick without a run, a closed one before an open one, and of
-// the closed ones the highest revision. A tick may be recorded as missed while the record of its run is still on its way.
+// merge decides whether a change replaces what is stored. The order and the number of the changes of a tick do not matter:
+// the same record remains. A run wins over a tick without a run, a closed record over an open one, and a higher revision
+// over a lower one. A tick may be recorded as missed while the record of its run is still on its way.
 func merge(stored row, c change) (replace bool, refusal error) {
 	switch {
 	case !stored.exists:

@@ -9,8 +9,8 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// newest is what a row of checks says of the check's records: the key of the newest closed one, and the counts of all
-// hours from since on. It keeps no longest duration, which cannot be taken back.
+// newest is the part of a row of checks about its records: the key of the newest closed record, and the counts of all hours
+// from since on. It has no longest duration, because a maximum cannot be subtracted.
 type newest struct {
 	key    recordTime
 	closed bool // there is a key
@@ -46,7 +46,7 @@ func (n *newest) scan(scan scanner, before ...any) error {
 	return nil
 }
 
-// windowBefore is the full hour from which the counts of a day go that ends at a time.
+// windowBefore is the full hour at which the day begins that ends at a time.
 func windowBefore(t int64) int64 { return max(0, floor(t-day, hour)) }
 
 var (
@@ -58,7 +58,7 @@ var (
 		}
 		return `UPDATE checks SET ` + strings.Join(sets, ", ") + ` WHERE id = $1`
 	}()
-	// Hours are named, because in the key of hourly those of one check do not lie together.
+	// Hours are listed, because the hours of one check are not neighbours in the key of hourly.
 	sumOfDay = func() string {
 		hours := make([]string, day/hour+1)
 		for i := range hours {
@@ -102,8 +102,8 @@ func (b *batch) keepNewest(ctx context.Context, tx transaction) error {
 	return putNewest(ctx, tx, changed, order)
 }
 
-// count takes in a change of a record. It returns true when this was the newest closed record and is open now: then
-// another has to be looked for.
+// count adds a change of a record. It returns true when this was the newest closed record and is open now: another one must
+// be found then.
 func (n *newest) count(e *entry) (reopened bool) {
 	at := recordTime{e.record.Tick.UnixMicro(), int64(triggerIndex(e.record.Trigger))}
 	if at.tick >= n.since {
@@ -136,7 +136,8 @@ func findNewest(ctx context.Context, tx transaction, all map[int64]*newest, ids 
 	return nil
 }
 
-// sumDays counts the hours of some checks anew. There are none after the 25 from since on: it follows the newest record.
+// sumDays counts the hours of some checks again. There are at most 25 hours from since on, because since follows the newest
+// record.
 func sumDays(ctx context.Context, tx transaction, all map[int64]*newest, ids []int64) error {
 	lists := make([][]any, len(ids))
 	for i, id := range ids {

@@ -10,7 +10,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// overview is being read, in one state of the database.
+// overview reads the overview, in one state of the database.
 type overview struct {
 	tx        queryer
 	summaries map[int64]*Summary // by the ID of the check
@@ -50,8 +50,8 @@ func (o *overview) readLast(ctx context.Context) error {
 	})
 }
 
-// readDay subtracts the hours before from of the stored counts: none for a check with a record in this hour, one at the
-// turn of the hour, and at most 24. Where a stored count begins after from, all checks are counted from the hours.
+// readDay subtracts the cached hours before from. Usually there are none, at the turn of the hour one, and at most 24. If a
+// cached count begins after from, all checks are counted from the hours.
 func (o *overview) readDay(ctx context.Context, from int64) error {
 	lags := map[int64]bool{} // the beginnings of counts from which hours are to be taken
 	for _, n := range o.newest {

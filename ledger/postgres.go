@@ -16,19 +16,19 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// postgresStore is a database of a PostgreSQL server. It writes with connections of its own: readers that use up theirs, or
-// wait for a server that does not answer, hold no writer up.
+// postgresStore is a database of a PostgreSQL server. It has connections of its own for writing, so that readers cannot
+// block a writer.
 type postgresStore struct {
 	writing, reading *pgxpool.Pool
 	db               *sql.DB // of reading
 }
 
-// Writers take turns by one advisory lock, which the server frees when a transaction or its connection ends. The server ends
-// the transaction of a writer that was stopped in the middle of it, because the others wait for it.
+// Writers take turns by one advisory lock, which the server frees when a transaction or its connection ends. The server
+// ends the transaction of a writer that stopped in the middle of it, because the others wait for it.
 //
-// A writer looks for rows by keys alone. The server would read the whole of a table that it believes to be empty, and keep
-// that plan while the table grows. Where it must read a whole table, such as the single row of totals, it now expects so high
-// a cost that it would compile the statement, which takes 20 ms each time.
+// A writer finds rows by keys alone. The server would read the whole of a table that it believes to be empty, and use that
+// plan while the table grows. So the setting makes reading a whole table look expensive. Compiling such a statement takes
+// 20 ms each time, so compiling is off.
 const (
 	takeTurn   = `SELECT pg_advisory_xact_lock(5497853346150310)`
 	boundPause = `SET LOCAL idle_in_transaction_session_timeout = '10s'`
@@ -42,9 +42,9 @@ var readOnlySettings = map[string]string{"default_transaction_read_only": "on"}
 // Bounds for a server behind a network that neither refuses nor delivers packets.
 const (
 	connectWithin = 5 * time.Second
-	// pongWithin bounds the look whether an idle connection still works, before it is used.
+	// pongWithin bounds the test of an idle connection before it is used.
 	pongWithin = time.Second
-	// silence is how long packets may stay without an acknowledgement until a connection counts as broken.
+	// silence is how long packets may stay without an acknowledgement before a connection counts as broken.
 	silence     = 5 * time.Second
 	closeWithin = 3 * time.Second
 )
@@ -79,7 +79,7 @@ func newPool(ctx context.Context, config *pgxpool.Config, conns int) (*pgxpool.P
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-// dialer returns a dialer whose connections break soon when the other side is not there any more.
+// dialer returns a dialer whose connections break soon after the other side is lost.
 func dialer() *net.Dialer {
 	return &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence, Interval: silence / 5, Count: 5},
@@ -106,7 +106,7 @@ func (s *postgresStore) keywords() *strings.Replacer {
 }
 
 func (s *postgresStore) write(ctx context.Context, do func(transaction) error) error {
-	// Read committed, whatever the server's default is: what a writer reads must not be older than its turn.
+	// Read committed, whatever the server's default is: a writer must not read what was true before its turn.
 	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
 	return pgx.BeginTxFunc(ctx, s.writing, options, func(tx pgx.Tx) error {
 		var start pgx.Batch
@@ -120,7 +120,8 @@ func (s *postgresStore) write(ctx context.Context, do func(transaction) error) e
 	})
 }
 
-// refused knows the classes of PostgreSQL's codes: 22 data, 23 constraint, 54 limit of the program; P0001 is a trigger's.
+// refused tests the classes of PostgreSQL's codes: 22 data, 23 constraint, 54 limit of the program. P0001 is the error of a
+// trigger.
 func (s *postgresStore) refused(err error) bool {
 	var coded *pgconn.PgError
 	if !errors.As(err, &coded) || len(coded.Code) < 2 {
@@ -133,7 +134,7 @@ func (s *postgresStore) refused(err error) bool {
 	return false
 }
 
-// close waits a bounded time: a connection to a server that does not answer closes late, and no later than the process ends.
+// close waits for a bounded time. A connection to a server that does not answer closes at the latest when the process ends.
 func (s *postgresStore) close() error {
 	err := s.db.Close()
 	closed := make(chan struct{})

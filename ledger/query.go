@@ -119,7 +119,7 @@ func (r *Record) unpack(trigger, outcome int64, errs, notes *string) (err error)
 	return err
 }
 
-// checkIDs returns the rows of a check or job: more than one where it was deleted and made again under the same name.
+// checkIDs returns the rows of a check or job. There are several if it was deleted and created again under the same name.
 func checkIDs(ctx context.Context, q queryer, ref check.Ref) (ids []int64, err error) {
 	err = queryRows(ctx, q, `SELECT id FROM checks WHERE kind = $1 AND namespace = $2 AND name = $3`,
 		func(scan scanner) error {
@@ -131,8 +131,8 @@ func checkIDs(ctx context.Context, q queryer, ref check.Ref) (ids []int64, err e
 	return ids, err
 }
 
-// LastRuns returns the newest records of the check or job with the kind, namespace and name of ref, the newest first and
-// open ones among them. Those of a deleted one that had the same name are included.
+// LastRuns returns the newest records of a check or job, open ones too, the newest first. ref needs kind, namespace and
+// name. Records of a deleted check of the same name are included.
 func (l *Ledger) LastRuns(ctx context.Context, ref check.Ref, limit int) ([]Record, error) {
 	db := l.reader()
 	ids, err := checkIDs(ctx, db, ref)
@@ -154,8 +154,8 @@ func (l *Ledger) LastRuns(ctx context.Context, ref check.Ref, limit int) ([]Reco
 
 var selectNewest = selectRecords + ` WHERE r.check_id = $1 AND r.trigger = $2 AND r.tick < $3 ORDER BY r.tick DESC LIMIT 1`
 
-// Last returns the newest record of a check with a trigger and a tick before another, closed or open; ok is false where
-// there is none. It goes to one place of the key, and reads on over records of the check with other triggers alone.
+// Last returns the newest record of a check with this trigger and a tick before another time. It may be open. ok is false
+// if there is none. The query uses the key, and skips only records with other triggers.
 func (l *Ledger) Last(ctx context.Context, checkUID string, trigger check.Trigger, before time.Time) (r Record, ok bool, err error) {
 	var id int64
 	db := l.reader()
@@ -174,13 +174,13 @@ func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()
 }
 
-// The index of the open records is small: all of them are read, whoever is asked for.
+// The index of the open records is small, so all of it is read.
 const selectOpen = ` WHERE r.outcome = 0 AND r.tick + coalesce(r.deadline_after, 0) < $1 AND (c.uid, r.tick, r.trigger) > ($2, $3, $4)
 ORDER BY c.uid, r.tick, r.trigger LIMIT $5`
 
-// OpenRuns returns the records without an outcome whose deadline, or tick where there is no deadline, is before
-// tickBefore. They are in the order of their keys, from the one that follows after; the zero Key is before all others. At most
-// limit are returned: a further call with the last of them as after returns the next ones.
+// OpenRuns returns the records without an outcome whose deadline is before tickBefore. A record without a deadline counts
+// by its tick. The records are in the order of their keys, from the key that follows after; the zero Key is before all
+// others. At most limit are returned. For the next ones, pass the last key as after.
 func (l *Ledger) OpenRuns(ctx context.Context, before time.Time, after Key, limit int) ([]Record, error) {
 	runs, err := queryRecords(ctx, l.reader(), selectRecords+selectOpen,
 		ceilMicro(before), after.CheckUID, after.Tick.UnixMicro(), triggerIndex(after.Trigger), max(0, limit))
@@ -196,14 +196,14 @@ type Summary struct {
 	Ref      check.Ref
 	// Last is its newest closed record, and nil where it has none.
 	Last *Record
-	// Day counts the records since the full hour that is 24 hours ago. Its DurationMax is not known, and 0.
+	// Day counts the records since the full hour 24 hours ago. Its DurationMax is not known, and 0.
 	Day Counts
 	// Running is how many records are open.
 	Running int
 }
 
-// Overview returns every check and job that has records, by namespace, name and kind, as of now. Which of them still
-// exist, the ledger does not know.
+// Overview returns every check and job that has records, by namespace, name and kind. The ledger does not know which of
+// them still exist.
 func (l *Ledger) Overview(ctx context.Context, now time.Time) ([]Summary, error) {
 	tx, err := l.reader().BeginTx(ctx, l.store().snapshot())
 	if err != nil {

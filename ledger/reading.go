@@ -9,17 +9,17 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// ErrReadOnly is the error of what would write to a ledger from OpenToRead.
+// ErrReadOnly is the error of a call that would write to a ledger from OpenToRead.
 var ErrReadOnly = errors.New("the ledger was opened to be read")
 
 // ErrOlderSchema is the error of OpenToRead for a database that this version of Khronicle has not brought up to date.
-var ErrOlderSchema = errors.New("the database has not the schema of this version of Khronicle")
+var ErrOlderSchema = errors.New("database schema is older than this version of Khronicle")
 
-// OpenToRead opens the database that dsn names as Open does, but as it is: it makes no ledger and changes none, and waits
-// for no writer. A role that may SELECT is enough, or a standby. For a database with another version of the schema, or
-// without one, the error is ErrOlderSchema or ErrNewerSchema. What would write fails with ErrReadOnly.
+// OpenToRead opens the database that dsn names, only to read it. It does not make or change a ledger, and waits for no
+// writer. A role that may SELECT is enough, or a standby. If the schema has another version, or there is none, the error is
+// ErrOlderSchema or ErrNewerSchema. Calls that would write fail with ErrReadOnly.
 //
-// Beside a file that nobody has open, SQLite makes an empty -wal file and a -shm file, and leaves them there.
+// SQLite makes an empty -wal file and a -shm file beside a file that nobody has open, and leaves them there.
 func OpenToRead(ctx context.Context, dsn string) (*Ledger, error) {
 	l, err := New(dsn, Options{})
 	if err != nil {
@@ -47,7 +47,7 @@ func openStoreToRead(ctx context.Context, dsn string, options Options) (store, e
 	return openPostgres(ctx, dsn, options.MaxConns, readOnlySettings)
 }
 
-// checkVersion says what to do where the schema is not the one that is known.
+// checkVersion returns what to do if the schema has another version.
 func checkVersion(ctx context.Context, s store) error {
 	files, err := migrationFiles()
 	if err != nil {
@@ -81,7 +81,7 @@ func readVersion(ctx context.Context, db *sql.DB, versioned string) (version int
 	return version, err
 }
 
-// readOnly is a store to which nothing is written.
+// readOnly is a store that refuses to write.
 type readOnly struct{ store }
 
 func (readOnly) write(context.Context, func(transaction) error) error { return ErrReadOnly }

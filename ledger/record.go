@@ -12,9 +12,9 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// Bounds of the texts of a record. What is longer is cut and says so.
+// Bounds of the texts of a record. A longer text is cut and marked.
 const (
-	// MaxTexts is how many errors, and how many notes, a record keeps.
+	// MaxTexts is the most errors, and the most notes, of a record.
 	MaxTexts = 32
 	// MaxTextBytes is the length of one error or note.
 	MaxTextBytes = 4 << 10
@@ -22,16 +22,16 @@ const (
 	maxWordBytes = 512
 )
 
-// triggers are stored by their index: append only.
+// triggers are stored by their index. Only append to the list.
 var triggers = []check.Trigger{check.TriggerSchedule, check.TriggerFirst, check.TriggerManual, check.TriggerJob}
 
-// outcomes are stored by their index, check.Unfinished as 0: append only.
+// outcomes are stored by their index; check.Unfinished is 0. Only append to the list.
 var outcomes = []check.Outcome{
 	check.Unfinished, check.Succeeded, check.Failed, check.InfraFailed, check.TimedOut, check.Skipped, check.Paused, check.Missed,
 	check.Canceled,
 }
 
-// withoutRun are the outcomes of ticks at which no run was started.
+// withoutRun are the outcomes of ticks that started no run.
 var withoutRun = []check.Outcome{check.Skipped, check.Paused, check.Missed}
 
 // Key identifies a record: there is one row for each key.
@@ -39,8 +39,8 @@ type Key struct {
 	// CheckUID is the UID of the KHCheck or KHJob. A check that is created again under an old name has another UID.
 	CheckUID string
 	Trigger  check.Trigger
-	// Tick is the time that the schedule names, not when the run started. For a run without a schedule it is when the
-	// run was asked for. It counts in whole microseconds.
+	// Tick is the scheduled time, not when the run started. For a run without a schedule it is when the run was asked for.
+	// It has whole microseconds.
 	Tick time.Time
 }
 
@@ -49,7 +49,7 @@ func (k Key) String() string {
 	return fmt.Sprintf("%s %s %s", k.CheckUID, k.Trigger, k.Tick.UTC().Format(time.RFC3339Nano))
 }
 
-// Record is what is known of one tick or run. Times may be zero. They are stored in microseconds and come back in UTC.
+// Record is what is known of one tick or run. Times may be zero. They are stored in microseconds and returned in UTC.
 type Record struct {
 	Key
 	Kind      khv1.KHWorkload
@@ -60,17 +60,17 @@ type Record struct {
 	Outcome check.Outcome
 	// Flaky is true when a run succeeded after an attempt of it had failed.
 	Flaky bool
-	// Revision counts the closed records that one run sends, from 0: a late report amends the first with Revision 1. The
-	// highest Revision wins, in whatever order they arrive. So an old record that is delivered again changes nothing.
+	// Revision counts the closed records that one run sends, from 0. A late report amends the first with Revision 1. The
+	// highest Revision wins, in whatever order they arrive, so an old record that arrives again changes nothing.
 	Revision int
 
-	// Deadline is when the run must have ended at the latest.
+	// Deadline is the latest time at which the run must end.
 	Deadline                                       time.Time
 	Started, PodCreated, Running, Reported, Exited time.Time
-	// Concluded is when the outcome was known. A run that did not report has no other time of its end.
+	// Concluded is when the outcome was known. For a run that did not report, it is the only time of its end.
 	Concluded time.Time
-	// Recorded is when the run sent the closed record, at its end, even if the ledger was down then. Where it is zero, the
-	// ledger sets it to the time at which it stores the row.
+	// Recorded is when the run sent the closed record, even if the ledger was down then. If it is zero, the ledger sets it
+	// to the time of storing.
 	Recorded time.Time
 	// Queued is how long the run waited for its turn to start a pod.
 	Queued time.Duration
@@ -82,8 +82,8 @@ type Record struct {
 	ImageDigest string
 	SpecHash    string
 	WorkerBuild string
-	// WorkflowID names the run that the row belongs to: no other run changes it. It is empty where no run was started, and
-	// any run may replace such a row.
+	// WorkflowID is the ID of the run that the row belongs to. No other run changes the row. It is empty for a tick without
+	// a run, whose row any run may replace.
 	WorkflowID string
 	// RunID is Temporal's ID of the workflow's execution.
 	RunID string
@@ -92,8 +92,8 @@ type Record struct {
 	Notes  []string
 }
 
-// Duration is how long the run took from its start to its report, or to its outcome where there is no report. It is not
-// known, and ok is false, where one of the two times is zero.
+// Duration is how long the run took from its start to its report, or to its outcome if there is no report. ok is false if
+// one of the two times is zero.
 func (r Record) Duration() (d time.Duration, ok bool) {
 	end := r.Reported
 	if end.IsZero() {
@@ -107,9 +107,9 @@ func (r Record) Duration() (d time.Duration, ok bool) {
 
 // Errors that callers test for.
 var (
-	// ErrInvalid is the error of a record or a key that no database could hold. To send it again is of no use.
+	// ErrInvalid is the error of a record or key that no database can store. Sending it again does not help.
 	ErrInvalid = errors.New("invalid")
-	// ErrOtherRun is the error of a record whose tick belongs to another run already. Nothing was changed.
+	// ErrOtherRun is the error of a record whose tick belongs to another run. Nothing was changed.
 	ErrOtherRun = errors.New("the tick has the record of another run")
 )
 
@@ -158,7 +158,7 @@ func (r Record) validate() error {
 	return nil
 }
 
-// normal returns the record as it will be read back: bounded, in UTC and in whole microseconds.
+// normal returns the record as it will be read: bounded, in UTC and in whole microseconds.
 func (r Record) normal() Record {
 	r.Key = r.Key.normal()
 	for _, t := range r.times() {
@@ -204,7 +204,7 @@ func bounded(texts []string) []string {
 
 const ellipsis = "…"
 
-// cut bounds a text. Where the bound splits a character, clean drops the half of it.
+// cut shortens a text. If the cut splits a character, clean drops its first half.
 func cut(text string, limit int) string {
 	text = clean(text)
 	if len(text) <= limit {
@@ -213,7 +213,7 @@ func cut(text string, limit int) string {
 	return clean(text[:limit-len(ellipsis)]) + ellipsis
 }
 
-// clean removes what PostgreSQL does not take for text: zero bytes and broken UTF-8.
+// clean removes what PostgreSQL refuses in a text: zero bytes and broken UTF-8.
 func clean(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }

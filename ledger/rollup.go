@@ -12,18 +12,18 @@ import (
 // Counts is how the records of some time ended. A record counts in the hour and the day, in UTC, of its tick.
 type Counts struct {
 	Succeeded, Failed, InfraFailed, TimedOut, Skipped, Paused, Missed, Canceled int64
-	// Flaky of the succeeded ones had a failed attempt.
+	// Flaky counts the succeeded runs that had a failed attempt.
 	Flaky int64
-	// Timed is how many have a duration; DurationSum and DurationMax are of those.
+	// Timed counts the records with a duration. DurationSum and DurationMax are of these.
 	Timed                    int64
 	DurationSum, DurationMax time.Duration
 }
 
-// Known is the number of runs that say whether the thing checked was well.
+// Known is the number of runs that say whether the checked thing was healthy.
 func (c Counts) Known() int64 { return c.Succeeded + c.Failed + c.TimedOut }
 
-// Uptime is the share of the known runs that succeeded, from 0 to 1; ok is false when none is known, which is not the
-// same as healthy.
+// Uptime is the share of the known runs that succeeded, from 0 to 1. ok is false when no run is known, which does not mean
+// healthy.
 func (c Counts) Uptime() (share float64, ok bool) {
 	if c.Known() == 0 {
 		return 0, false
@@ -31,8 +31,8 @@ func (c Counts) Uptime() (share float64, ok bool) {
 	return float64(c.Succeeded) / float64(c.Known()), true
 }
 
-// tally is Counts as the columns are: one number for each outcome but check.Unfinished, then flaky, timed and the two durations, in
-// microseconds.
+// tally holds Counts in the order of the columns: one number for each outcome but check.Unfinished, then flaky, timed and
+// the two durations in microseconds.
 type tally [12]int64
 
 var tallyColumns = []string{
@@ -56,7 +56,7 @@ func (t *tally) counts() Counts {
 	}
 }
 
-// add counts a row, with sign -1 one that is taken back; a maximum cannot be taken back.
+// add counts a row; sign -1 subtracts it. A maximum cannot be subtracted.
 func (t *tally) add(r row, sign int64) {
 	if !r.exists || r.outcome == check.Unfinished {
 		return
@@ -113,7 +113,7 @@ func addUp(table string) func(string) string {
 	}
 }
 
-// A maximum that an amended record took with it is looked for again, in the rows of the hour and the hours of the day.
+// If an amended record had the maximum, the maximum is computed again from the rows of the hour and the hours of the day.
 const (
 	maxOfHour = `UPDATE hourly SET duration_max = coalesce((SELECT max(r.duration) FROM records r
 WHERE r.check_id = $2 AND r.tick >= $1 AND r.tick < $3 AND r.outcome <> 0), 0) WHERE hour = $1 AND check_id = $2`
@@ -121,7 +121,7 @@ WHERE r.check_id = $2 AND r.tick >= $1 AND r.tick < $3 AND r.outcome <> 0), 0) W
 WHERE h.check_id = $2 AND h.hour >= $1 AND h.hour < $3), 0) WHERE day = $1 AND check_id = $2`
 )
 
-// rollUp counts what has changed, and takes back what it replaced.
+// rollUp adds what has changed, and subtracts what it replaced.
 func (b *batch) rollUp(ctx context.Context, tx transaction) error {
 	if err := b.rollUpBy(ctx, tx, hour, putHourly, maxOfHour); err != nil {
 		return fmt.Errorf("roll up hours: %w", err)

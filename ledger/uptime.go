@@ -9,9 +9,9 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// Uptime counts how the records of a check or job ended whose tick lies from from up to, but not at, to. Whole
-// days and hours come from the roll-ups, the odd ends from the rows; where rows of an end have been pruned, the whole hour
-// counts. Those of a deleted check that had the same name are included.
+// Uptime counts the records of a check or job with a tick in [from, to) by their outcome. Whole days and hours come from
+// the roll-ups, the rest from the rows. If rows of the rest were pruned, the whole hour counts. Records of a deleted check
+// of the same name are included.
 func (l *Ledger) Uptime(ctx context.Context, ref check.Ref, from, to time.Time) (Counts, error) {
 	var total tally
 	err := l.uptime(ctx, ref, ceilMicro(from), ceilMicro(to), &total)
@@ -54,10 +54,10 @@ func prunedUpTo(ctx context.Context, q queryer) (pruned int64, err error) {
 	return pruned, err
 }
 
-// span is some time, without its end.
+// span is a range of time, without its end.
 type span struct{ from, to int64 }
 
-// split is a time, taken apart by where its counts come from.
+// split is a range of time, divided by where its counts come from.
 type split struct {
 	rows  []span
 	hours []int64
@@ -124,7 +124,7 @@ func (s split) count(ctx context.Context, q queryer, id int64, total *tally) err
 	return nil
 }
 
-// rowCounts are the columns of a roll-up, counted from rows. Open rows count nowhere: they are never flaky, and have no
+// rowCounts are the columns of a roll-up, counted from rows. Open rows do not count: they are never flaky, and have no
 // duration.
 var rowCounts = func() string {
 	var list []string

@@ -9,9 +9,9 @@ import (
 
 // Findings is what Verify found.
 type Findings struct {
-	// Records is the number of rows, and Open of those without an outcome.
+	// Records is the number of rows. Open is the number of rows without an outcome.
 	Records, Open int64
-	// Problems are contradictions, at most MaxProblems of each kind, in words; none means the ledger is consistent.
+	// Problems are contradictions in words, at most MaxProblems of each kind. If there are none, the ledger is consistent.
 	Problems []string
 	// Overdue are the open records with a tick before the limit, the oldest first.
 	Overdue []Record
@@ -20,9 +20,9 @@ type Findings struct {
 // MaxProblems bounds how many contradictions of one kind Verify lists.
 const MaxProblems = 100
 
-// Verify looks for contradictions, in one state of the database: between the rows and the hours, the hours and the days, the
-// number of rows and the total, and the newest record and last day of each check and its columns for the overview. It also
-// lists the records that are open since before openSince. It reads the whole database.
+// Verify looks for contradictions in one state of the database. It compares the rows with the hours, the hours with the
+// days, and the number of rows with the total. It also compares the columns for the overview of each check with its newest
+// record and last day. It lists the records that are open since before openSince. It reads the whole database.
 func (l *Ledger) Verify(ctx context.Context, openSince time.Time) (Findings, error) {
 	var f Findings
 	if err := l.verify(ctx, &f, openSince.UnixMicro()); err != nil {
@@ -84,8 +84,8 @@ func (f *Findings) differences(ctx context.Context, q queryer, query string, arg
 	}, args...)
 }
 
-// Hours of which rows have been pruned count more than there are rows; of the others every number must agree. Where all was
-// taken back there are zeros and no rows.
+// An hour whose rows were pruned counts more than there are rows. In other hours every number must agree. An hour from
+// which every record was removed has zeros and no rows.
 var (
 	rowsAgainstHours = fmt.Sprintf(`SELECT 'rows and hours', coalesce(t.check_id, h.check_id), coalesce(t.start, h.hour)
 FROM (SELECT r.check_id, r.tick - r.tick %% %d AS start, %s FROM records r WHERE r.outcome <> 0 GROUP BY 1, 2) t

@@ -12,17 +12,17 @@ type request struct {
 	ctx      context.Context
 	changes  []change
 	evidence *evidenceRow
-	// refusal is the answer to a caller whose row was not changed; it is no fault of the transaction.
+	// refusal is the answer to a caller whose row was not changed. The transaction continues.
 	refusal error
-	// added are those of the changes that are ticks and had no row before.
+	// added are the ticks among the changes that had no row before.
 	added []Record
 	done  chan error
 }
 
 func (r *request) size() int { return max(1, len(r.changes)) }
 
-// send hands a request to the writer and waits for its commit. When ctx ends before that, it is not known whether the request
-// will be stored: to send it again is safe.
+// send gives a request to the writer and waits for its commit. If ctx ends before that, the request may or may not be
+// stored. It is safe to send it again.
 func (l *Ledger) send(ctx context.Context, r *request) error {
 	r.ctx, r.done = ctx, make(chan error, 1)
 	if err := l.enqueue(r); err != nil {
@@ -53,11 +53,11 @@ func (l *Ledger) enqueue(r *request) error {
 	}
 }
 
-// probeEvery is the pause between two looks whether a database that timed out answers again.
+// probeEvery is the pause between two probes of a database that timed out.
 const probeEvery = time.Second
 
-// writeAll stores requests until the ledger is closed. While one transaction is on its way to the disk the next requests
-// gather, and are stored together: an idle ledger writes at once, a busy one in large batches.
+// writeAll stores requests until the ledger is closed. While one transaction is written, the next requests gather and are
+// then stored together. So an idle ledger writes at once, and a busy one in large batches.
 func (l *Ledger) writeAll() {
 	for {
 		if l.stats.timedOut() {
@@ -87,7 +87,7 @@ func (l *Ledger) probeTime() <-chan time.Time {
 	return nil
 }
 
-// gather takes from the queue what fits into a transaction with the first request.
+// gather takes from the queue the requests that fit into a transaction with the first one.
 func (l *Ledger) gather(first *request) []*request {
 	requests, size := []*request{first}, first.size()
 	for size < l.options.MaxBatch {
@@ -120,7 +120,7 @@ func (l *Ledger) probe() {
 	l.stats.count(nil, l.transact(ctx, nil))
 }
 
-// waiting leaves out the requests whose callers do not wait any more.
+// waiting drops the requests whose callers no longer wait.
 func waiting(requests []*request) []*request {
 	left := requests[:0]
 	for _, r := range requests {
@@ -133,8 +133,8 @@ func waiting(requests []*request) []*request {
 	return left
 }
 
-// commit stores requests in one transaction. A row that the database refuses must not fail its neighbours: then each
-// request is stored by itself.
+// commit stores requests in one transaction. If the database refuses a row, each request is stored separately, so that the
+// others succeed.
 func (l *Ledger) commit(requests []*request) {
 	if len(requests) == 0 {
 		return
@@ -177,7 +177,8 @@ func (l *Ledger) transact(ctx context.Context, requests []*request) error {
 	return nil
 }
 
-// isTimeout is true for an error of a database that did not answer in time: a deadline, a connection or the lock of a file.
+// isTimeout is true for an error of a database that did not answer in time: a deadline, a connection, or the lock of a
+// file.
 func isTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.As(err, &timeout) && timeout.Timeout() || isBusy(err)

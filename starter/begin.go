@@ -14,16 +14,17 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// lookAgain is how soon a check is looked at again that changes right now.
+// lookAgain is how soon a check that is changing is looked at again.
 const lookAgain = 150 * time.Millisecond
 
-// cacheBehind is how soon a check is looked at again that the cache does not know and the API server does.
+// cacheBehind is how soon a check is looked at again that the API server has and the cache does not.
 const cacheBehind = time.Second
 
-// beginWithin bounds the steps that begin a schedule: what was seen before them holds for a short time only.
+// beginWithin bounds the steps that begin a schedule. What was read before them is true for a short time only.
 const beginWithin = 10 * time.Second
 
-// reconcileCheck brings the workflows of one check in step with its spec. It returns after how long to look again, or 0.
+// reconcileCheck changes the workflows of one check to match its spec. It returns how long to wait before the next look, or
+// 0.
 func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duration, err error) {
 	c, ok := s.Cluster.Check(k.namespace, k.name)
 	if !ok {
@@ -62,8 +63,8 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 	return after, err
 }
 
-// begin begins a schedule anew. Each step may be done again: when the process dies between two of them, any starter finds what was
-// done and goes on. The old schedule ends first, so that no tick of it starts a run behind the back of what follows.
+// begin begins a schedule anew. Each step may be repeated: if the process dies between two steps, any starter finds what
+// was done and continues. The old schedule ends first, so that no tick of it starts a run meanwhile.
 func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.KuberhealthyCheck, last schedule) (after time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
@@ -102,8 +103,8 @@ func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.Kub
 	return 0, s.startSchedule(ctx, todo, in)
 }
 
-// refuseRun keeps a tick that has begun and not decided from starting its run later: its worker may be slow, or cut off. The run's
-// workflow ID is taken.
+// refuseRun prevents a tick that has begun, but not decided, from starting its run later: its worker may be slow, or cut
+// off. It takes the workflow ID of the run.
 func (s *starter) refuseRun(ctx context.Context, last schedule) error {
 	if last.input.Paused || !last.begun(time.Now()) {
 		return nil
@@ -122,9 +123,9 @@ func (s *starter) refuseRun(ctx context.Context, last schedule) error {
 	return nil
 }
 
-// end ends the schedule of a check that was deleted: it cancels the runs, which then delete their pods, and records the last
-// ticks. The schedule ends last: as long as it is open, what could not be done is tried again. Of a check that was created
-// anew (not nil), the ticks of the old one end at the creation of the new one.
+// end ends the schedule of a check that was deleted. It cancels the runs, which then delete their pods, and records the
+// last ticks. The schedule ends last: while it is open, failed steps are retried. If the check was created anew (not nil),
+// the ticks of the old one end at the creation of the new one.
 func (s *starter) end(ctx context.Context, id string, c *khv1.KuberhealthyCheck, last schedule) (after time.Duration, err error) {
 	before := time.Now()
 	if c != nil {
@@ -149,7 +150,8 @@ func (s *starter) end(ctx context.Context, id string, c *khv1.KuberhealthyCheck,
 	return after, s.terminate(ctx, id, last.runID, "the check was deleted")
 }
 
-// cancelRuns cancels the runs of a schedule that may be open, and the tick that is to start the first one. open is true when one was.
+// cancelRuns cancels the runs of a schedule that may be open, and the tick that has yet to start the first one. open is
+// true if one was open.
 func (s *starter) cancelRuns(ctx context.Context, last schedule) (open bool, err error) {
 	var errs []error
 	for _, run := range last.runs(time.Now()) {
@@ -163,10 +165,10 @@ func (s *starter) cancelRuns(ctx context.Context, last schedule) (open bool, err
 	return open, errors.Join(errs...)
 }
 
-// errChanged is the error of a schedule that is not the one which was to be replaced. What to do has to be found out anew.
+// errChanged is the error of a schedule that is no longer the one to replace. The starter must plan again.
 var errChanged = errors.New("the schedule has changed meanwhile")
 
-// terminate ends one execution of a cron workflow. One that waits for its next tick takes no cancellation.
+// terminate ends one execution of a cron workflow. An execution that waits for its next tick cannot be cancelled.
 func (s *starter) terminate(ctx context.Context, id, runID, why string) error {
 	err := s.Temporal.TerminateWorkflow(ctx, id, runID, why)
 	switch {
@@ -179,8 +181,8 @@ func (s *starter) terminate(ctx context.Context, id, runID, why string) error {
 	return nil
 }
 
-// recordTicks has ticks without a run recorded. Those that an earlier try has taken care of are left out: it ended before
-// its schedule was begun, and the workflow that it started says how far it came.
+// recordTicks starts the workflow that records ticks without a run. It leaves out the ticks of an earlier try, which ended
+// before its schedule began. The workflow that the earlier try started says up to which time it records.
 func (s *starter) recordTicks(ctx context.Context, in workflows.TicksInput) error {
 	for in.Spans = due(in); len(in.Spans) > 0; in.Spans = due(in) {
 		o := workflows.TicksOptions(in)
@@ -218,7 +220,7 @@ func (s *starter) startFirst(ctx context.Context, c *khv1.KuberhealthyCheck) (fi
 	return first, nil
 }
 
-// startSchedule starts the cron workflow of a check. When another starter was faster, it has started the same.
+// startSchedule starts the cron workflow of a check. If another starter was faster, it has started the same workflow.
 func (s *starter) startSchedule(ctx context.Context, todo action, in workflows.ScheduledCheckInput) error {
 	o, err := workflows.ScheduleOptions(in)
 	if err != nil {
@@ -244,13 +246,13 @@ func (s *starter) start(ctx context.Context, o client.StartWorkflowOptions, work
 	return started, nil
 }
 
-// isStarted is true for the error of a workflow that was started before.
+// isStarted is true for the error that a workflow was started before.
 func isStarted(err error) bool {
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	return errors.As(err, &started)
 }
 
-// maxWorkflowID is how long a workflow ID may be where Temporal stores it in PostgreSQL.
+// maxWorkflowID is the longest workflow ID that Temporal stores in PostgreSQL.
 const maxWorkflowID = 255
 
 // tooLong is true for an object whose name makes a workflow ID too long. It is logged once: only a new object helps.

@@ -9,10 +9,10 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// settled is how long after the end of its run a job may still be seen Running in the cache.
+// settled is how long after the end of its run the cache may still show a job as Running.
 const settled = 30 * time.Second
 
-// reconcileJob starts a job that has no phase yet, and ends one that is Running though nothing runs it.
+// reconcileJob starts a job that has no phase yet, and ends a Running job that nothing runs.
 func (s *starter) reconcileJob(ctx context.Context, k key) (after time.Duration, err error) {
 	job, ok := s.Cluster.Job(k.namespace, k.name)
 	switch {
@@ -31,8 +31,8 @@ func (s *starter) reconcileJob(ctx context.Context, k key) (after time.Duration,
 	return 0, nil
 }
 
-// reconcileRunningJob records the loss of a job's run that is not there any more: Temporal's data was lost, somebody terminated
-// it, or Kuberhealthy left the job behind. The job is not run again: nobody knows how far it came.
+// reconcileRunningJob records the loss of a job's run: Temporal's data was lost, somebody terminated the run, or
+// Kuberhealthy left the job. The job does not run again, because nobody knows how far it came.
 func (s *starter) reconcileRunningJob(ctx context.Context, job *khv1.KuberhealthyJob) (after time.Duration, err error) {
 	ref := check.FromJob(job).Ref
 	ended, open, err := s.endOfJob(ctx, ref)
@@ -50,8 +50,8 @@ func (s *starter) reconcileRunningJob(ctx context.Context, job *khv1.Kuberhealth
 	return 0, err
 }
 
-// endOfJob returns when the run of a job had ended, the zero time where Temporal has no record of it. open is true while the run,
-// or the tick that starts it, is open.
+// endOfJob returns when the run of a job had ended, or the zero time if Temporal has no record of it. open is true while
+// the run, or the tick that starts it, is open.
 func (s *starter) endOfJob(ctx context.Context, ref check.Ref) (ended time.Time, open bool, err error) {
 	tick, err := s.describe(ctx, workflows.JobRunID(ref))
 	if err != nil || tick == nil || workflows.Open(tick.GetStatus()) {

@@ -11,7 +11,7 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// EnsureSearchAttributes registers Khronicle's search attributes in a Temporal namespace, where they are missing.
+// EnsureSearchAttributes registers Khronicle's missing search attributes in a Temporal namespace.
 func EnsureSearchAttributes(ctx context.Context, temporal client.Client, namespace string) error {
 	operator := temporal.OperatorService()
 	present, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})

@@ -9,12 +9,12 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// action is what a check's workflows need.
+// action is what must be done to the workflows of a check.
 type action int
 
 const (
 	nothing action = iota
-	// look means: look again in a moment. A tick decides right now whether a run starts.
+	// look means: look again in a moment. A tick is deciding whether a run starts.
 	look
 	// wait means: look again when the open run of the old spec has ended.
 	wait
@@ -55,7 +55,7 @@ func plan(c *khv1.KuberhealthyCheck, last schedule, now time.Time) action {
 	}
 }
 
-// planPause leaves a check alone that has no schedule, when nothing says when it would be due.
+// planPause does nothing for a check without a schedule if nothing says when its ticks are.
 func planPause(c *khv1.KuberhealthyCheck, last schedule) action {
 	if _, known := pausedSchedule(c, last); !known && !last.open {
 		return nothing
@@ -64,7 +64,7 @@ func planPause(c *khv1.KuberhealthyCheck, last schedule) action {
 }
 
 // inStep is true when the schedule is that of the check's present spec, or of a later one that the cache does not know yet.
-// That of a deleted check has ended.
+// The schedule of a deleted check has ended.
 func (l schedule) inStep(c *khv1.KuberhealthyCheck) bool {
 	if c == nil {
 		return !l.open
@@ -80,14 +80,14 @@ func (l schedule) ofPredecessor(c *khv1.KuberhealthyCheck) bool {
 	return l.revision.UID != "" && l.revision.UID != string(c.UID)
 }
 
-// known is true where it is known when the ticks of the schedule were due, and the schedule is the check's own.
+// known is true when the ticks of the schedule are known, and the schedule is the check's own.
 func (l schedule) known(c *khv1.KuberhealthyCheck) bool {
 	return l.input.Ref.UID != "" && l.input.Ref.UID == c.UID
 }
 
 func valid(c *khv1.KuberhealthyCheck) bool { return check.FromCheck(c).Validate() == nil }
 
-// pausedSchedule says when a check would be due that does not run: by its spec, or, where that cannot be read, by its last
+// pausedSchedule returns the schedule of a paused check: that of its spec or, if the spec cannot be read, its last
 // schedule.
 func pausedSchedule(c *khv1.KuberhealthyCheck, last schedule) (spec check.ScheduleSpec, known bool) {
 	spec = check.ScheduleOf(c.Spec)
@@ -97,8 +97,8 @@ func pausedSchedule(c *khv1.KuberhealthyCheck, last schedule) (spec check.Schedu
 	return last.input.Schedule, last.known(c)
 }
 
-// ticksBetween are the ticks that the last schedule of a check left without a record, up to a time. Where nothing is known of that
-// schedule, the present spec and the newest record stand for it.
+// ticksBetween returns the ticks that the last schedule of a check left without a record, up to a time. If nothing is known
+// of that schedule, the present spec and the newest record are used instead.
 func ticksBetween(c *khv1.KuberhealthyCheck, last schedule, before time.Time) workflows.TicksInput {
 	if last.known(c) {
 		return ticksOf(last, before)
@@ -110,7 +110,7 @@ func ticksBetween(c *khv1.KuberhealthyCheck, last schedule, before time.Time) wo
 	}
 }
 
-// ticksOf are the ticks that a schedule left without a record, up to a time.
+// ticksOf returns the ticks that a schedule left without a record, up to a time.
 func ticksOf(last schedule, before time.Time) workflows.TicksInput {
 	outcome := check.Missed
 	if last.input.Paused {
@@ -124,7 +124,7 @@ func ticksOf(last schedule, before time.Time) workflows.TicksInput {
 	}
 }
 
-// due returns the spans in which a tick was due. Without a schedule that can be read, there are none.
+// due returns the spans that have a tick. Without a valid schedule, there are none.
 func due(in workflows.TicksInput) (spans []workflows.Span) {
 	schedule, err := check.ParseSchedule(in.Schedule)
 	if err != nil || in.Ref.UID == "" { // then nothing is known
@@ -157,7 +157,7 @@ func firstInput(c *khv1.KuberhealthyCheck) workflows.ScheduledCheckInput {
 	return workflows.ScheduledCheckInput{Ref: w.Ref, Trigger: check.TriggerFirst, Timeout: timeoutOf(w)}
 }
 
-// jobInput is the input of the tick that starts the one run of a job, which is due from its creation on.
+// jobInput is the input of the tick that starts the one run of a job. Its scheduled time is the creation of the job.
 func jobInput(job *khv1.KuberhealthyJob) workflows.ScheduledCheckInput {
 	w := check.FromJob(job)
 	return workflows.ScheduledCheckInput{
@@ -165,7 +165,7 @@ func jobInput(job *khv1.KuberhealthyJob) workflows.ScheduledCheckInput {
 	}
 }
 
-// timeoutOf is the timeout of a run. One that cannot be read does not matter: the run will say so and end.
+// timeoutOf is the timeout of a run. An invalid timeout does not matter: the run will report it and end.
 func timeoutOf(w check.Workload) time.Duration {
 	timeout, err := check.ParseTimeout(w.Timeout)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// resync enqueues, again and again, the housekeeping and what is not in step.
+// resync enqueues the housekeeping, and the checks and jobs that do not match their workflows, again and again.
 func (s *starter) resync(ctx context.Context) {
 	ticker := time.NewTicker(s.Resync)
 	defer ticker.Stop()
@@ -37,8 +37,8 @@ func (s *starter) enqueueJobs() {
 	}
 }
 
-// enqueueChecks enqueues the checks that have no open schedule of their revision, and the open schedules without a check. One list
-// says which these are. It may be a second behind; then the check is looked at once more than needed.
+// enqueueChecks enqueues the checks without an open schedule of their revision, and the open schedules without a check. One
+// list from Temporal says which these are. It may be a second old; then a check is looked at once more than necessary.
 func (s *starter) enqueueChecks(ctx context.Context) error {
 	schedules, err := s.openSchedules(ctx)
 	if err != nil {
@@ -59,8 +59,8 @@ func (s *starter) enqueueChecks(ctx context.Context) error {
 	return nil
 }
 
-// openSchedules returns the schedules that are open, by their checks. One that somebody paused in Temporal is among them, which the
-// status Running would leave out.
+// openSchedules returns the open schedules by their checks. A schedule that somebody paused in Temporal is included, which
+// the status Running would leave out.
 func (s *starter) openSchedules(ctx context.Context) (map[key]schedule, error) {
 	found := map[key]schedule{}
 	query := "WorkflowType = '" + workflows.ScheduledCheckType + "' AND CloseTime IS NULL"

@@ -17,29 +17,30 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// schedule is what Temporal knows of the cron workflow of a check: of its newest execution, which is one tick.
+// schedule is what Temporal knows of the newest execution of a check's cron workflow. One execution is one tick.
 type schedule struct {
 	exists, open bool
-	// runID is that of the execution, and would be the run UUID of the run that its tick starts.
+	// runID is the run ID of the execution. If the tick starts a run, it is the run UUID too.
 	runID string
 	// executionTime is when the tick begins, and closeTime when the execution ended.
 	executionTime, closeTime time.Time
 	revision                 workflows.Revision
 
-	// What follows is known only where the schedule is not in step with the check.
+	// The fields below are set only if the schedule does not match the check.
 
-	// input is that of each tick. It is empty where it cannot be read.
+	// input is the input of each tick. It is empty if it cannot be read.
 	input workflows.ScheduledCheckInput
-	// last is the result of the tick before, or what the first tick begins with.
+	// last is the result of the previous tick, or what the first tick begins with.
 	last workflows.ScheduledCheckResult
-	// openRun is the run of the check that is open, if there is one.
+	// openRun is the open run of the check, if any.
 	openRun run
 }
 
-// run names a run, and the workflow that is open as long as the run is, or as it has still to be started.
+// run names a run, and the workflow that is open while the run is open or has yet to start.
 type run struct{ workflowID, uuid string }
 
-// load reads the schedule of a check, nil when the check is deleted. What is in step costs one request.
+// load reads the schedule of a check, which is nil when the check is deleted. A schedule that matches its check costs one
+// request.
 func (s *starter) load(ctx context.Context, id string, c *khv1.KuberhealthyCheck) (schedule, error) {
 	info, err := s.describe(ctx, id)
 	found := scheduleOf(info)
@@ -57,7 +58,7 @@ func (s *starter) load(ctx context.Context, id string, c *khv1.KuberhealthyCheck
 	return found, err
 }
 
-// scheduleOf is what the description of a cron workflow says, nil where there is none.
+// scheduleOf returns the schedule in the description of a cron workflow, or nil if there is none.
 func scheduleOf(info *workflowpb.WorkflowExecutionInfo) (found schedule) {
 	if info == nil {
 		return found
@@ -72,7 +73,7 @@ func scheduleOf(info *workflowpb.WorkflowExecutionInfo) (found schedule) {
 	return found
 }
 
-// describe returns the newest execution of a workflow, and nil where Temporal has no record of it.
+// describe returns the newest execution of a workflow, or nil if Temporal has no record of it.
 func (s *starter) describe(ctx context.Context, id string) (*workflowpb.WorkflowExecutionInfo, error) {
 	described, err := s.Temporal.DescribeWorkflowExecution(ctx, id, "")
 	switch {
@@ -84,7 +85,7 @@ func (s *starter) describe(ctx context.Context, id string) (*workflowpb.Workflow
 	return described.GetWorkflowExecutionInfo(), nil
 }
 
-// readStart reads what a tick starts with. Where that is not ours, nothing is known of the schedule.
+// readStart reads the input of a tick. If it is not an input of Khronicle, nothing is known of the schedule.
 func (s *starter) readStart(ctx context.Context, id string, found *schedule) error {
 	var input workflows.ScheduledCheckInput
 	results, at, err := s.started(ctx, id, found.runID, &input)
@@ -102,8 +103,8 @@ func (s *starter) readStart(ctx context.Context, id string, found *schedule) err
 	return nil
 }
 
-// started reads the first event of a workflow: its input, the result of the execution before, and its time. An input of another
-// kind leaves it empty.
+// started reads the first event of a workflow: its input, the result of the previous execution, and its time. An input of
+// another kind is left empty.
 func (s *starter) started(ctx context.Context, id, runID string, input any) (last *commonpb.Payloads, at time.Time, err error) {
 	events := s.Temporal.GetWorkflowHistory(ctx, id, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	if !events.HasNext() {
@@ -118,8 +119,8 @@ func (s *starter) started(ctx context.Context, id, runID string, input any) (las
 	return attributes.GetLastCompletionResult(), event.GetEventTime().AsTime(), nil
 }
 
-// findOpenRun looks for a run of the check that is open: the newest of its schedule, that of the tick which has just begun, and,
-// where a starter died before it began the schedule, the first run that it had started.
+// findOpenRun finds an open run of the check. It may be the newest run of its schedule, or the run of the tick that has
+// just begun. If a starter died before it began the schedule, it may also be the first run that the starter had started.
 func (s *starter) findOpenRun(ctx context.Context, c *khv1.KuberhealthyCheck, last schedule) (run, error) {
 	for _, candidate := range last.runs(time.Now()) {
 		if open, err := s.isOpen(ctx, candidate.workflowID); open || err != nil {
@@ -143,7 +144,8 @@ func (l schedule) revisionsUntil(c *khv1.KuberhealthyCheck) int64 {
 // runs are the runs of the schedule that may be open.
 func (l schedule) runs(now time.Time) (found []run) {
 	if first := l.input.First; first != "" && l.input.Previous == l.last.Run {
-		// It may have still to start the run. When it has ended, it has done so: it comes before the run.
+		// The tick may still have to start the run. Once it has ended, it has started it: so the tick is read before the
+		// run.
 		found = append(found, run{first, l.last.Run})
 	}
 	if l.last.Run != "" {
@@ -167,13 +169,13 @@ func (l schedule) begun(now time.Time) bool {
 const (
 	// almostDue is how long before its time a tick is waited for.
 	almostDue = 100 * time.Millisecond
-	// decidesWithin is how long after its time a tick is waited for. One that takes longer has no worker.
+	// decidesWithin is how long after its time a tick is waited for. If it takes longer, it has no worker.
 	decidesWithin = 5 * time.Second
-	// endsWithin is how long a tick is waited for whose workflow was terminated: its worker may not know.
+	// endsWithin is how long the tick of a terminated workflow is waited for: its worker may not know.
 	endsWithin = 2 * time.Second
 )
 
-// deciding is true while the tick may be starting a run that nobody can see yet.
+// deciding is true while the tick may be starting a run that is not visible yet.
 func (l schedule) deciding(now time.Time) bool {
 	if !l.exists || l.input.Paused || !l.begun(now) {
 		return false

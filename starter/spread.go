@@ -12,13 +12,13 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// spread keeps many checks that are to start together (an installation over existing checks, a large apply) from doing so,
-// then and at each tick for ever after. A few start at once; a further one when its turn comes, which its name and the clock
-// decide: all starters choose the same, and so does one that takes over in the middle.
+// spread prevents many checks from starting together, and at each tick from then on. That happens with an installation over
+// existing checks, or a large apply. A few start at once. The name of a further one and the clock decide when its turn
+// comes. So all starters choose the same time, and a starter that takes over does too.
 type spread struct {
 	atOnce *rate.Limiter
 	mu     sync.Mutex
-	// due is when each check may start that is to start and has not yet.
+	// due is when each check may start that has not started yet.
 	due map[key]time.Time
 }
 
@@ -26,8 +26,8 @@ func newSpread(burst int) *spread {
 	return &spread{atOnce: rate.NewLimiter(1, burst), due: map[key]time.Time{}}
 }
 
-// wait returns how long the start of a check is to be put off. Ask again then: 0 means now, also when the start fails and is
-// tried again, until it is settled.
+// wait returns how long to delay the start of a check. Call it again then. 0 means now, also when the start fails and is
+// retried, until settled is called.
 func (s *spread) wait(k key, c *khv1.KuberhealthyCheck, now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,14 +42,14 @@ func (s *spread) wait(k key, c *khv1.KuberhealthyCheck, now time.Time) time.Dura
 	return max(tick.Sub(now), 0)
 }
 
-// settled is called for a check that has started, or has no need to.
+// settled is called for a check that has started, or does not have to.
 func (s *spread) settled(k key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.due, k)
 }
 
-// turn returns when the check's turn comes next. Each has its own in every window of the clock.
+// turn returns the next time at which the check may start. Each check has a time of its own in every window of the clock.
 func turn(k key, window time.Duration, now time.Time) time.Time {
 	sum := sha256.Sum256([]byte(k.namespace + "/" + k.name)) // a weaker hash puts names that differ in a digit together
 	tick := now.Truncate(window).Add(time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(window)))

@@ -1,6 +1,6 @@
-// Package starter turns KHChecks into cron workflows and KHJobs into single runs, and keeps both in step with the
-// cluster. It holds nothing in memory that matters: what should run is in Kubernetes, what does run is in Temporal, and
-// any number of starters may work side by side.
+// Package starter turns KHChecks into cron workflows and KHJobs into single runs, and matches both to the cluster.
+// Kubernetes says what should run, and Temporal what does run. No other state matters, so any number of starters may work
+// side by side.
 //
 // The path of one check: reconcileCheck loads what Temporal knows (schedule.go), plans (plan.go) and acts (begin.go).
 package starter
@@ -23,7 +23,7 @@ import (
 // Cluster is what the starter needs of Kubernetes; package kube has it.
 type Cluster interface {
 	Check(namespace, name string) (*khv1.KuberhealthyCheck, bool)
-	// LiveCheck asks the API server; it returns nil when there is no such check.
+	// LiveCheck reads a check from the API server. It returns nil if there is no such check.
 	LiveCheck(ctx context.Context, namespace, name string) (*khv1.KuberhealthyCheck, error)
 	// Watches is true when the checks of a namespace are among those that Check knows.
 	Watches(namespace string) bool
@@ -73,7 +73,7 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// key names what is to be reconciled.
+// key names a check or job to reconcile.
 type key struct {
 	kind            khv1.KHWorkload
 	namespace, name string
@@ -139,7 +139,7 @@ func (s *starter) next(ctx context.Context) bool {
 	return true
 }
 
-// reconcile returns after how long to look again, or 0.
+// reconcile returns how long to wait before the next look, or 0.
 func (s *starter) reconcile(ctx context.Context, k key) (after time.Duration, err error) {
 	switch {
 	case k == housekeeping:

@@ -8,14 +8,14 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// How soon a run is looked at again that a changed check waits for: at first, and at most.
+// How soon the run that a changed check waits for is looked at again: at first, and at most.
 const (
 	firstWait = 500 * time.Millisecond
 	mostWait  = 5 * time.Second
 )
 
-// waits remembers which run each changed check waits for, so that each look asks for that run alone. A starter that
-// starts again finds the run by way of the schedule.
+// waits remembers which run each changed check waits for, so that each look reads that run alone. A restarted starter finds
+// the run through the schedule.
 type waits struct {
 	mu   sync.Mutex
 	runs map[key]waiting
@@ -60,8 +60,8 @@ func (w *waits) end(k key) {
 	delete(w.runs, k)
 }
 
-// stillWaits returns after how long to look again at a check that waits for a run. It is 0 for one that does not, or not any more: a
-// check that was deleted or suspended waits for nothing.
+// stillWaits returns how long to wait before the next look at a check that waits for a run. It is 0 for a check that does
+// not wait. A deleted or suspended check does not wait.
 func (s *starter) stillWaits(ctx context.Context, k key, c *khv1.KuberhealthyCheck) (after time.Duration, err error) {
 	workflowID, ok := s.waits.find(k)
 	if !ok {

@@ -24,22 +24,22 @@ type janitor interface {
 	DeleteState(ctx context.Context, state *khv1.KuberhealthyState) error
 }
 
-// reaper deletes finished pods and completed jobs that are too old, also those whose check runs no more, pods that
-// outlived their run, and states that Kuberhealthy left behind. Everything it looks at is cached, so that looking costs no
-// request; several reapers do no harm to one another.
+// reaper deletes finished pods and completed jobs that are too old, also those of checks that no longer run. It deletes
+// pods that outlived their run, and states that Kuberhealthy left. It reads from the cache alone, which costs no request.
+// Several reapers may work at the same time.
 type reaper struct {
 	cluster   janitor
 	retention func() check.Retention
 	logger    *slog.Logger
-	// alone is when each state was first seen that Kuberhealthy left without a check or job.
+	// alone is when each state of Kuberhealthy was first seen without a check or job.
 	alone map[types.UID]time.Time
 }
 
-// justEnded is how long after its end a pod is left to its run, which may still read the logs, and deletes it then.
+// justEnded is how long after its end a pod is left to its run, which may still read the logs and then deletes the pod.
 const justEnded = time.Minute
 
-// leftAfter is how long a state of Kuberhealthy's is kept after it was first seen without its check or job: that may only be
-// about to be applied.
+// leftAfter is how long a state of Kuberhealthy stays after it was first seen without its check or job. The check or job
+// may be about to be applied.
 const leftAfter = 5 * time.Minute
 
 // DefaultReapInterval is the time between two searches for old pods and jobs, as in Kuberhealthy.
@@ -91,7 +91,7 @@ func (r *reaper) reapJobs(ctx context.Context, retention check.Retention, now ti
 	}
 }
 
-// reapStates deletes the states of checks and jobs that were deleted while Kuberhealthy was there, or between it and us.
+// reapStates deletes the states of checks and jobs that were deleted while Kuberhealthy ran, or before Khronicle did.
 func (r *reaper) reapStates(ctx context.Context, now time.Time) {
 	seen := map[types.UID]time.Time{}
 	defer func() { r.alone = seen }()

@@ -26,7 +26,7 @@ type temporalClient interface {
 	RecordActivityHeartbeat(ctx context.Context, taskToken []byte, details ...any) error
 }
 
-// runs starts runs in Temporal and asks for them.
+// runs starts runs in Temporal and reads them.
 type runs struct {
 	temporalClient
 	// build is the build ID of this worker, or "".
@@ -52,7 +52,7 @@ func (r runs) Start(ctx context.Context, run activities.Run) (tick time.Time, er
 // searchAttributeBuilds is where Temporal lists the builds of the workers that took part in a workflow.
 var searchAttributeBuilds = temporal.NewSearchAttributeKeyKeywordList("BuildIds")
 
-// withBuild sets what Temporal would set at the end of the first workflow task, when a worker of the same build does it: it
+// withBuild sets what Temporal would set at the end of the first workflow task, if a worker of the same build does it. This
 // saves one of the writes of a run to the list of workflows.
 func (r runs) withBuild(attributes temporal.SearchAttributes) temporal.SearchAttributes {
 	if r.build == "" {
@@ -88,7 +88,7 @@ func (r runs) Open(ctx context.Context, runUUID, first string) (bool, error) {
 	return workflows.Open(info.GetStatus()), err
 }
 
-// describe returns nil for a workflow of which Temporal has no record.
+// describe returns nil if Temporal has no record of the workflow.
 func (r runs) describe(ctx context.Context, workflowID string) (*workflowpb.WorkflowExecutionInfo, error) {
 	described, err := r.DescribeWorkflowExecution(ctx, workflowID, "")
 	switch {
@@ -127,8 +127,8 @@ func (r runs) Waiting(ctx context.Context, since, until time.Time) (found []acti
 	}
 }
 
-// Unrecorded implements activities.Runs. A run that was terminated, or of which Temporal has no record any more, has no result,
-// and so nothing that could be recorded.
+// Unrecorded implements activities.Runs. A run that was terminated, or that Temporal has no record of, has no result, so
+// nothing can be recorded.
 func (r runs) Unrecorded(ctx context.Context, run activities.WaitingRun) (activities.Unrecorded, error) {
 	var result workflows.CheckRunResult
 	err := r.GetWorkflow(ctx, run.UUID, run.RunID).Get(ctx, &result)

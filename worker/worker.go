@@ -21,7 +21,7 @@ import (
 // maxActivities bounds the activities of one worker. A run in flight holds one, which only waits.
 const maxActivities = 10_000
 
-// maxLocal bounds the local activities of one worker. Each takes a moment, but for those that wait for a slow ledger.
+// maxLocal bounds the local activities of one worker. Each takes a moment, unless it waits for a slow ledger.
 const maxLocal = 1000
 
 // stopTimeout bounds the graceful stop.
@@ -35,24 +35,24 @@ type Options struct {
 	ReportingURL func() string
 	// Name is shown on the states that the worker writes.
 	Name string
-	// Retention returns which finished pods and jobs are kept now.
+	// Retention returns how many finished pods and jobs stay, and for how long. It is read each time.
 	Retention func() check.Retention
-	// ReapInterval is how often pods and jobs that are too old are looked for.
+	// ReapInterval is how often pods and jobs that are too old are deleted.
 	ReapInterval time.Duration
 	// Limiter says when a pod may start.
 	Limiter *activities.Limiter
-	// Ledger, if any, keeps the record of each run and tick.
+	// Ledger, if any, stores the record of each run and tick.
 	Ledger activities.Ledger
 	// Build is the version of this worker, for records and Temporal.
 	Build string
 	// Exporter, if any, gets each outcome that is recorded.
 	Exporter activities.Exporter
-	// Deadman, if any, hears that Temporal and a worker work.
+	// Deadman, if any, receives a heartbeat while Temporal and a worker work.
 	Deadman activities.Deadman
 	Logger  *slog.Logger
 }
 
-// Run polls until ctx ends, or until Temporal refuses the worker for good. The cluster must be synced before.
+// Run polls until ctx ends, or until Temporal permanently refuses the worker. The cluster must be synced before.
 func Run(ctx context.Context, o Options) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)

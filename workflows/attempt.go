@@ -18,25 +18,25 @@ const (
 	reportGrace = time.Second
 	// reporterLeave is how long a pod that reported a failure may take to exit before the next attempt.
 	reporterLeave = 10 * time.Second
-	// lastLook is how long after the deadline WatchPod may still say what it saw. It is well above the least time that a
-	// watch takes, so that one which begins late is heard.
+	// lastLook is how long after the deadline WatchPod may still return what it saw. It is well above the least time of a
+	// watch, so that a watch that begins late still counts.
 	lastLook = 15 * time.Second
-	// lookGivenUpAt bounds a look at the pod at the deadline, when the API server does not answer.
+	// lookGivenUpAt bounds reading the pod at the deadline, if the API server does not answer.
 	lookGivenUpAt = 30 * time.Second
-	// createAtLeast is how long creating a pod may take at the least, also just before the deadline.
+	// createAtLeast is the least time for creating a pod, also just before the deadline.
 	createAtLeast = time.Second
 )
 
-// attempt is one pod of a run, and what came of it.
+// attempt is one pod of a run, and how it ended.
 type attempt struct {
 	number  int
 	started time.Time
-	// pod has no name when there is none.
+	// pod has no name if there is none.
 	pod     activities.Pod
 	created activities.CreatePodResult
 	// specChanged is true when there is no pod because of an edit.
 	specChanged bool
-	// watch is the WatchPod that goes on, or the last one, and stopWatch ends it. seen is the last that is known of the pod.
+	// watch is the current or last WatchPod, and stopWatch ends it. seen is the last observation of the pod.
 	watch     workflow.Future
 	stopWatch workflow.CancelFunc
 	seen      check.Observation
@@ -46,7 +46,7 @@ type attempt struct {
 	conclusion check.Conclusion
 	// before are the attempts of the run without this one.
 	before check.Attempts
-	// podKept and reportKept are true once evidence of the pod, or of the report, was kept.
+	// podKept and reportKept are true once the evidence of the pod, or of the report, is stored.
 	podKept, reportKept bool
 }
 
@@ -59,11 +59,11 @@ func (t *attempt) take(ctx workflow.Context, report status.Report) check.Conclus
 	return check.FromReport(report)
 }
 
-// try creates a pod and waits for what comes first: a report, the pod's end, the deadline, or the end of the check.
+// try creates a pod and waits for the first of these: a report, the pod's end, the deadline, the deletion of the check.
 func (r *run) try(ctx workflow.Context, number int) *attempt {
 	t := &attempt{number: number, started: workflow.Now(ctx), before: r.tries}
 	r.details(ctx, "creating the pod")
-	// The name is known before the pod: a creation whose answer is lost is removed too.
+	// The name is known before the pod exists, so a pod whose creation got no answer is removed too.
 	t.pod = activities.Pod{Namespace: r.in.Ref.Namespace, Name: check.Attempt{UUID: r.uuid, Attempt: number}.PodName(r.in.Ref.Name)}
 	err := r.createPod(ctx, t)
 	switch {
@@ -86,8 +86,8 @@ func (r *run) try(ctx workflow.Context, number int) *attempt {
 	return t
 }
 
-// createPod creates the pod of an attempt. The first one may have to queue: its run has all of its time from then on. A
-// further one takes the place of a pod that has ended, and does not queue.
+// createPod creates the pod of an attempt. The first attempt may have to queue: its run has all of its time from then on. A
+// further attempt replaces a pod that has ended, and does not queue.
 func (r *run) createPod(ctx workflow.Context, t *attempt) error {
 	err := r.createPodOnce(ctx, t, t.number > 1)
 	if err != nil || !t.created.Queued {
@@ -124,7 +124,7 @@ func (r *run) awaitOutcome(ctx workflow.Context, t *attempt) check.Conclusion {
 	r.watch(ctx, t)
 	r.details(ctx, "waiting for the report of pod %s until %s", t.pod.Name, r.deadline.UTC().Format(time.TimeOnly))
 
-	// The order matters: of what is ready at the same moment, the report comes first.
+	// The order matters: of several things that are ready at the same moment, the report comes first.
 	selector := workflow.NewSelector(ctx)
 	selector.AddReceive(r.reports, func(reports workflow.ReceiveChannel, _ bool) {
 		var report status.Report
@@ -154,7 +154,7 @@ func (r *run) awaitOutcome(ctx workflow.Context, t *attempt) check.Conclusion {
 // hopeless is true for a pod that will not start by itself.
 func (t *attempt) hopeless() bool { return t.seen.Hopeless != "" && !t.seen.Started }
 
-// watch watches the pod until the deadline. Another worker takes over when the one that watches dies.
+// watch watches the pod until the deadline. If its worker dies, another worker continues.
 func (r *run) watch(ctx workflow.Context, t *attempt) {
 	if t.stopWatch != nil {
 		t.stopWatch()
@@ -170,7 +170,7 @@ func (r *run) watch(ctx workflow.Context, t *attempt) {
 	}), a.WatchPod, activities.WatchInput{Pod: t.pod, Reported: t.report != nil, Containers: t.created.Containers})
 }
 
-// observe takes over what an activity saw. One that never answered adds nothing.
+// observe stores what an activity saw. An activity that never answered adds nothing.
 func (t *attempt) observe(ctx workflow.Context, watch workflow.Future) {
 	var seen check.Observation
 	if watch.Get(ctx, &seen) == nil {
@@ -190,7 +190,8 @@ func (t *attempt) see(seen check.Observation) {
 	t.seen = seen
 }
 
-// look asks the API server how the pod is now. When it does not answer, what was seen before stands, and look is false.
+// look reads from the API server how the pod is now. If the API server does not answer, the last observation stays, and
+// look returns false.
 func (r *run) look(ctx workflow.Context, t *attempt) bool {
 	var seen check.Observation
 	if shortly(ctx, step{r.label("look at the pod"), a.LookAtPod}, persistently(lookGivenUpAt), t.pod, &seen) != nil {
@@ -200,7 +201,7 @@ func (r *run) look(ctx workflow.Context, t *attempt) bool {
 	return true
 }
 
-// withoutReport is the outcome of a pod that ended, was deleted or cannot start, unless a report still arrives.
+// withoutReport is the conclusion for a pod that ended, was deleted or cannot start, unless a report still arrives.
 func (r *run) withoutReport(ctx workflow.Context, t *attempt) check.Conclusion {
 	if t.over() {
 		var report status.Report
@@ -218,8 +219,9 @@ func (r *run) withoutReport(ctx workflow.Context, t *attempt) check.Conclusion {
 	return failure.Conclude(r.in.Ref)
 }
 
-// atDeadline is the outcome of a run without a report at its deadline. The API server is asked once more for the pod: the watch
-// may have missed something, when no worker was there. When the API server does not answer, what the watch saw last counts.
+// atDeadline is the conclusion of a run without a report at its deadline. The API server is asked once more for the pod:
+// the watch may have missed something while no worker was there. If the API server does not answer, the last observation
+// counts.
 func (r *run) atDeadline(ctx workflow.Context, t *attempt) check.Conclusion {
 	if !r.look(ctx, t) {
 		t.observe(ctx, t.watch)
@@ -234,8 +236,8 @@ func (r *run) atDeadline(ctx workflow.Context, t *attempt) check.Conclusion {
 	}
 }
 
-// exits waits for the end of a pod that has reported, until the deadline. In a pod of several containers, those that go on
-// after the first has ended are sidecars: nobody waits for them.
+// exits waits until the deadline for the end of a pod that has reported. If a pod has several containers, those that run on
+// after the first has ended are sidecars, and nobody waits for them.
 func (r *run) exits(ctx workflow.Context, t *attempt) bool {
 	if t.over() { // also when there is no pod: the report is that of the attempt before
 		return true
@@ -253,8 +255,8 @@ func (r *run) exits(ctx workflow.Context, t *attempt) bool {
 	return t.over() || t.seen.PartlyEnded
 }
 
-// another counts the outcome of an attempt and, when another one follows, makes room for it. The outcome changes when the
-// check's report arrives meanwhile, or the run is cancelled.
+// another counts an ended attempt. If another one follows, it prepares that. The conclusion changes if the check's report
+// arrives meanwhile, or the run is cancelled.
 func (r *run) another(ctx workflow.Context, t *attempt) bool {
 	if t.conclusion.Outcome != check.Failed && t.conclusion.Outcome != check.InfraFailed {
 		return false
@@ -286,10 +288,10 @@ func (r *run) another(ctx workflow.Context, t *attempt) bool {
 	return again
 }
 
-// makeRoom removes the pod of an attempt and waits for the time of the next one. It returns false when there is none: the pod
-// has not ended, for a run never has two pods at a time, or the deadline has come.
+// makeRoom removes the pod of an attempt and waits for the time of the next one. It returns false if the next one cannot
+// start. That is so if the deadline has come, or the pod has not ended: a run never has two pods at a time.
 func (r *run) makeRoom(ctx workflow.Context, t *attempt, pause time.Duration) bool {
-	// A platform that refuses the pod is shown at once; one that takes a pod away, only if no other attempt succeeds.
+	// A refused pod is shown at once. A pod that the platform removed is shown only if no other attempt succeeds.
 	if t.conclusion.Outcome == check.InfraFailed && !t.seen.Disrupted && !r.shown {
 		if _, err := r.record(ctx, t, r.complete(ctx, t, t.conclusion), true); err != nil {
 			return false // it is tried until the run is cancelled
@@ -314,7 +316,7 @@ func (r *run) makeRoom(ctx workflow.Context, t *attempt, pause time.Duration) bo
 	return workflow.Sleep(ctx, max(pause, reportGrace)) == nil && workflow.Now(ctx).Before(r.deadline)
 }
 
-// awaitExit gives a pod that has reported a moment to exit by itself.
+// awaitExit waits a moment for a pod that has reported to exit by itself.
 func (r *run) awaitExit(ctx workflow.Context, t *attempt) {
 	waiting, stop := workflow.WithCancel(ctx)
 	defer stop()
@@ -324,7 +326,7 @@ func (r *run) awaitExit(ctx workflow.Context, t *attempt) {
 	selector.Select(ctx)
 }
 
-// lateReport returns a report that came since the outcome of the attempt; of several, the first counts.
+// lateReport returns a report that came since the attempt ended. Of several, the first counts.
 func (r *run) lateReport(ctx workflow.Context) (report status.Report, ok bool) {
 	var further status.Report
 	for r.reports.ReceiveAsync(&further) {
@@ -337,7 +339,7 @@ func (r *run) lateReport(ctx workflow.Context) (report status.Report, ok bool) {
 	return report, ok
 }
 
-// noteAttempt notes how an attempt ended that is repeated, and remembers a node where the platform ended it.
+// noteAttempt notes how an attempt ended before another one follows. It remembers a node on which the platform ended it.
 func (r *run) noteAttempt(t *attempt) {
 	text, node := "no error was given", t.seen.Node
 	if len(t.conclusion.Errors) > 0 {

@@ -21,7 +21,7 @@ func CheckRun(ctx workflow.Context, in CheckRunInput) (CheckRunResult, error) {
 	r := newRun(ctx, in)
 	r.showRunning(ctx)
 	last := r.attempts(ctx)
-	// From here on the run ends in order, even when it was cancelled meanwhile.
+	// From here on the run ends in order, even if it is cancelled meanwhile.
 	after, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 	conclusion, err := r.conclude(ctx, after, last)
@@ -38,21 +38,22 @@ type run struct {
 	started time.Time
 	reports workflow.ReceiveChannel
 
-	// deadline is the end of the run, at which timer ends. queued is how long the run waited until its pod might start.
+	// deadline is the end of the run, at which timer ends. queued is how long the run waited before it might start its pod.
 	deadline  time.Time
 	timer     workflow.Future
 	stopTimer workflow.CancelFunc
 	queued    time.Duration
 
-	// tries counts the attempts, avoid are the nodes where the platform ended some, and specHash is that of the first.
+	// tries counts the attempts. avoid are the nodes on which the platform ended some. specHash is the hash of the first
+	// attempt's spec.
 	tries    check.Attempts
 	avoid    []string
 	specHash string
 
-	// shown is true once an outcome was recorded, and deleted when there was no check to record the first final one for. One
-	// that was recorded stands, whatever becomes of the check after it.
+	// shown is true once a conclusion was recorded. deleted is true if there was no check to record the first final one
+	// for. A recorded conclusion stays, whatever happens to the check later.
 	shown, deleted bool
-	// furtherKept is true once a report was kept as evidence that came after the one that counts.
+	// furtherKept is true once a report after the one that counts is stored as evidence.
 	furtherKept bool
 	notes       []string
 	// revision counts the records of the run, and unrecorded is what the ledger has not taken.
@@ -63,7 +64,7 @@ type run struct {
 func newRun(ctx workflow.Context, in CheckRunInput) *run {
 	r := &run{
 		in: in, uuid: workflow.GetInfo(ctx).WorkflowExecution.ID, started: workflow.Now(ctx),
-		// Asking for the channel before anything else keeps a report that comes early.
+		// Reading the channel before anything else ensures that an early report is not lost.
 		reports: workflow.GetSignalChannel(ctx, ReportSignal),
 	}
 	r.unrecorded.Key = r.key()
@@ -71,12 +72,12 @@ func newRun(ctx workflow.Context, in CheckRunInput) *run {
 	return r
 }
 
-// due is the key of the record of the run.
+// key is the key of the record of the run.
 func (r *run) key() activities.RecordKey {
 	return activities.RecordKey{Ref: r.in.Ref, Trigger: r.in.Trigger, Tick: r.in.Tick}
 }
 
-// setDeadline gives the run all of its time, from now on.
+// setDeadline sets the deadline of the run to its whole timeout from now on.
 func (r *run) setDeadline(ctx workflow.Context) {
 	if r.stopTimer != nil {
 		r.stopTimer()
@@ -90,7 +91,8 @@ func (r *run) left(ctx workflow.Context) time.Duration {
 	return max(r.deadline.Sub(workflow.Now(ctx)), 0)
 }
 
-// attempts makes attempts, one after another, until the outcome of the run is known. It returns the last one, with that outcome.
+// attempts makes attempts, one after another, until the outcome of the run is known. It returns the last one, with that
+// conclusion.
 func (r *run) attempts(ctx workflow.Context) *attempt {
 	var last *attempt
 	for number := 1; ; number++ {
@@ -110,8 +112,8 @@ func (r *run) attempts(ctx workflow.Context) *attempt {
 	return last
 }
 
-// conclude records the outcome, waits for the exit of a pod that has reported, removes one that goes on, and takes in what
-// still arrived. The run may be cancelled meanwhile: then nobody waits for its pod.
+// conclude records the conclusion and waits for the exit of a pod that has reported. It removes a pod that runs on, and
+// reads late reports. If the run is cancelled meanwhile, nobody waits for its pod.
 func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (conclusion check.Conclusion, err error) {
 	conclusion = r.complete(ctx, last, last.conclusion)
 	if r.deleted, err = r.record(ctx, last, conclusion, false); err != nil {
@@ -121,7 +123,7 @@ func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (conclu
 		r.note(fmt.Sprintf("the check was deleted; without that: %s: %s", conclusion.Outcome, strings.Join(conclusion.Errors, "; ")))
 	}
 	if last.report != nil && !r.exits(cancellable, last) && cancellable.Err() == nil {
-		// Cut short: quoted, the largest report would be larger than Temporal takes.
+		// Cut short: when quoted, the largest report would be larger than Temporal accepts.
 		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", conclusion.Errors))
 		r.note(fmt.Sprintf("before the deadline the check reported: %s %s", conclusion.Outcome, said))
 		conclusion = r.complete(ctx, last, check.NoExit().Conclude(r.in.Ref))
@@ -140,7 +142,7 @@ func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (conclu
 
 func (r *run) complete(ctx workflow.Context, last *attempt, conclusion check.Conclusion) check.Conclusion {
 	conclusion.Started, conclusion.Concluded, conclusion.Node = r.started, workflow.Now(ctx), last.seen.Node
-	// A pod's last words may have the run UUID, with which anybody could report while the run is open.
+	// The output of a pod may have the run UUID, with which anybody could report while the run is open.
 	conclusion.Errors = slices.Clone(conclusion.Errors)
 	for i, text := range conclusion.Errors {
 		conclusion.Errors[i] = r.hide(text)
@@ -149,8 +151,8 @@ func (r *run) complete(ctx workflow.Context, last *attempt, conclusion check.Con
 	return conclusion
 }
 
-// final is the outcome for record, metrics and Temporal. A run whose check was deleted is cancelled, also when nobody was there
-// to cancel it: what it found may be the deletion of its pod.
+// final returns the conclusion for record, metrics and Temporal. A run whose check was deleted counts as cancelled, even if
+// nobody cancelled it: its outcome may be caused by the deletion of its pod.
 func (r *run) final(last *attempt, conclusion check.Conclusion) check.Conclusion {
 	if r.deleted {
 		conclusion = check.Conclusion{Outcome: check.Canceled, Started: conclusion.Started, Concluded: conclusion.Concluded, Node: conclusion.Node}
@@ -163,8 +165,8 @@ func (r *run) final(last *attempt, conclusion check.Conclusion) check.Conclusion
 	return conclusion
 }
 
-// takeLateReports reads what arrived after the outcome was known. A report that was answered with success is never lost: the
-// first one of a run without any becomes the outcome, every other is noted. The record has both.
+// takeLateReports reads the reports that arrived after the outcome was known. A report that was answered with success is
+// never lost. If the run has no report, the first one decides the outcome. Every other is noted. The record has both.
 func (r *run) takeLateReports(ctx workflow.Context, last *attempt, conclusion check.Conclusion) (check.Conclusion, error) {
 	for r.reports.Len() > 0 {
 		var report status.Report
@@ -217,8 +219,8 @@ func (r *run) measure(ctx workflow.Context, conclusion check.Conclusion) {
 	durations.Timer("khronicle_run_queued").Record(r.queued)
 }
 
-// summary is made at once: of the many texts that a report may have, one after the other would take so long that the SDK
-// takes the workflow for hung, again and again.
+// summary joins the texts of a conclusion, so that they are processed at once. A report may have many texts: one after the
+// other would take so long that the SDK takes the workflow for hung.
 func summary(conclusion check.Conclusion) string {
 	return strings.Join(slices.Concat([]string{string(conclusion.Outcome)}, conclusion.Errors, conclusion.Notes), "\n")
 }
@@ -229,7 +231,7 @@ const (
 	maxNoteBytes = 1000
 )
 
-// note adds a note. Of very many, the first half and the newest stay.
+// note adds a note. Of too many notes, the first half and the newest stay.
 func (r *run) note(text string) {
 	if len(r.notes) == maxNotes {
 		r.notes = slices.Delete(r.notes, maxNotes/2, maxNotes/2+1)

@@ -66,11 +66,12 @@ func SearchAttributesOf(ref check.Ref) temporal.SearchAttributes {
 const (
 	// MemoRevision is on a ScheduledCheck with a cron schedule and holds its Revision.
 	MemoRevision = "khronicleRevision"
-	// MemoDue is on a CheckRun and holds its activities.Due: the key of its record.
+	// MemoRecordKey is on a CheckRun and holds the activities.RecordKey of its record.
 	MemoRecordKey = "khronicleRecordKey"
 )
 
-// Revision is what a cron workflow was started for. One that differs from the check is replaced.
+// Revision is the revision of the check that a cron workflow was started for. If the check has another one, the workflow is
+// replaced.
 type Revision struct {
 	UID        string
 	Generation int64
@@ -87,7 +88,7 @@ func RevisionOf(ref check.Ref) Revision {
 const (
 	scheduledCheckPrefix = "khcheck/"
 	scheduledJobPrefix   = "khjob/"
-	// HousekeepingID is that of the one workflow that sends the heartbeat and repairs records.
+	// HousekeepingID is the ID of the one workflow that sends the heartbeat and repairs records.
 	HousekeepingID = "khronicle/housekeeping"
 	// HousekeepingSchedule is its cron schedule.
 	HousekeepingSchedule = "@every 30s"
@@ -121,13 +122,13 @@ func JobRunID(ref check.Ref) string {
 // LostJobRunID returns the ID of the workflow that records the loss of the one run of a job.
 func LostJobRunID(ref check.Ref) string { return JobRunID(ref) + "/lost" }
 
-// TicksID returns the ID of the workflow that records the ticks of a check between two schedules, which lie after a time.
+// TicksID returns the ID of the workflow that records the ticks between two schedules of a check, from a time on.
 func TicksID(ref check.Ref, after time.Time) string {
 	return fmt.Sprintf("%s%s/%s/ticks/%d", scheduledCheckPrefix, ref.Namespace, ref.Name, after.UnixNano())
 }
 
 // ManualRunID returns the workflow ID of the run of a check or job that a program asks for. One such run is open at a time:
-// a further caller is given the same one.
+// a further caller joins it.
 func ManualRunID(ref check.Ref) string {
 	prefix := scheduledCheckPrefix
 	if ref.Kind == khv1.KHJob {
@@ -136,31 +137,31 @@ func ManualRunID(ref check.Ref) string {
 	return prefix + ref.Namespace + "/" + ref.Name + "/manual"
 }
 
-// ScheduledCheckInput is the input of a tick. That of a cron workflow stays the same for all of its ticks.
+// ScheduledCheckInput is the input of a tick. All ticks of a cron workflow have the same input.
 type ScheduledCheckInput struct {
 	Ref     check.Ref
 	Trigger check.Trigger
 	// Timeout is the time that one run may take.
 	Timeout time.Duration
-	// Due is when a single run was due. The zero time means when the tick starts. A cron workflow has none.
+	// Tick is the scheduled time of a single run. The zero time means when the tick starts. A cron workflow has none.
 	Tick time.Time `json:",omitzero"`
-	// Schedule says when a cron workflow's ticks are due.
+	// Schedule says when the ticks of a cron workflow are.
 	Schedule check.ScheduleSpec `json:",omitzero"`
-	// Paused is true when the ticks are recorded and no run starts. Such a cron workflow ticks by PausedSchedule; the due
-	// times are those of Schedule.
+	// Paused is true when the ticks are recorded and no run starts. The cron workflow runs by PausedSchedule then; the
+	// ticks are those of Schedule.
 	Paused bool `json:",omitempty"`
-	// Previous is the run UUID of a run that may be open when the cron workflow starts. While it is, ticks are skipped. First is
-	// the workflow ID of a tick that may still have to start it.
+	// Previous is the run UUID of a run that may be open when the cron workflow starts. While it is open, ticks are
+	// skipped. First is the workflow ID of a tick that may still have to start that run.
 	Previous string `json:",omitempty"`
 	First    string `json:",omitempty"`
-	// Covered is the time before which the ticks of the schedule before are recorded. The first tick records those from
+	// Covered is a time: the ticks of the previous schedule are recorded up to it. The first tick records the ticks from
 	// then on.
 	Covered time.Time `json:",omitzero"`
 }
 
-// ScheduledCheckResult is the result of a tick. Temporal hands it to the next tick of the cron workflow.
+// ScheduledCheckResult is the result of a tick. Temporal gives it to the next tick of the cron workflow.
 type ScheduledCheckResult struct {
-	// Start is what the ticks of an interval count from: the start of the cron workflow, in whole seconds.
+	// Start is when the first interval begins: the start of the cron workflow, in whole seconds.
 	Start time.Time
 	// Tick is the scheduled time.
 	Tick time.Time
@@ -176,9 +177,9 @@ type ScheduledCheckResult struct {
 type CheckRunInput struct {
 	Ref     check.Ref
 	Trigger check.Trigger
-	// Timeout is the time that the run may take, from the time at which it may start its pod.
+	// Timeout is the time that the run may take, from when it may start its pod.
 	Timeout time.Duration
-	// Due is when the run was due, in whole microseconds. Ref, Trigger and Due are the key of its record.
+	// Tick is the scheduled time of the run, in whole microseconds. Ref, Trigger and Tick are the key of its record.
 	Tick time.Time
 	// Given is the workload to run in place of the one in the cluster.
 	Given *activities.Given `json:",omitempty"`
@@ -203,9 +204,9 @@ type LostJobInput struct {
 	Since time.Time
 }
 
-// HousekeepingResult is what one housekeeping hands to the next.
+// HousekeepingResult is what one housekeeping passes to the next.
 type HousekeepingResult struct {
-	// Until is a time up to which no record waits of the runs that had ended by then.
+	// Until is a time. No record waits of the runs that had ended by then.
 	Until time.Time `json:",omitzero"`
 	// Late are late reports that the ledger has not taken.
 	Late []LateReport `json:",omitempty"`
@@ -214,7 +215,7 @@ type HousekeepingResult struct {
 // CheckRunResult is the result of one run.
 type CheckRunResult struct {
 	check.Conclusion
-	// Unrecorded is what the ledger has not taken; housekeeping enters it later.
+	// Unrecorded is what the ledger has not taken. Housekeeping enters it later.
 	Unrecorded *activities.Unrecorded `json:",omitempty"`
 }
 
@@ -227,7 +228,7 @@ type Span = activities.Span
 // LateReport is the first report that came after the end of a run without a report.
 type LateReport = activities.LateReport
 
-// LateReportOf makes a LateReport from the memo of the closed run; ok is false for what is no run.
+// LateReportOf makes a LateReport from the memo of the closed run. ok is false if the memo is not that of a run.
 func LateReportOf(runUUID string, memo *commonpb.Memo, report check.ReceivedReport, at time.Time) (late LateReport, ok bool) {
 	key, ok := RecordKeyOf(memo)
 	if !ok {
@@ -240,10 +241,10 @@ func LateReportOf(runUUID string, memo *commonpb.Memo, report check.ReceivedRepo
 	return LateReport{Key: key, Piece: check.Piece{Kind: check.EvidenceLate, Content: text, Size: size}}, true
 }
 
-// maxLateReport is how much of a late report is kept, in bytes: some of them wait together in one history.
+// maxLateReport is how much of a late report is stored, in bytes. Several of them wait together in one history.
 const maxLateReport = 8 << 10
 
-// DueOf reads the memo MemoDue of a CheckRun; ok is false where there is none.
+// RecordKeyOf reads the memo MemoRecordKey of a CheckRun. ok is false if there is none.
 func RecordKeyOf(memo *commonpb.Memo) (key activities.RecordKey, ok bool) {
 	payload := memo.GetFields()[MemoRecordKey]
 	ok = payload != nil && converter.GetDefaultDataConverter().FromPayload(payload, &key) == nil
@@ -280,7 +281,7 @@ func RunOptions(runUUID string, in CheckRunInput) client.StartWorkflowOptions {
 	return o
 }
 
-// NoRunType is the type of a workflow that takes the ID of a run, so that the run cannot start any more. No worker runs it.
+// NoRunType is the type of a workflow that takes the ID of a run, so that the run can no longer start. No worker runs it.
 const NoRunType = "NoRun"
 
 // NoRunOptions returns the start options of a NoRun. The starter ends the NoRun at once. If the starter dies before that, the NoRun
@@ -297,8 +298,8 @@ func SingleTickOptions(id string, in ScheduledCheckInput) client.StartWorkflowOp
 	return singleOptions(id, in.Ref, summaryOf(in.Ref, in.Trigger))
 }
 
-// ScheduleOptions returns the start options of the cron workflow of a check. It replaces a closed one; beside an open one it
-// is refused with serviceerror.WorkflowExecutionAlreadyStarted. The error is that of a schedule that cannot be read.
+// ScheduleOptions returns the start options of the cron workflow of a check. The workflow replaces a closed one. If one is
+// open, the start fails with serviceerror.WorkflowExecutionAlreadyStarted. The error is that of an invalid schedule.
 func ScheduleOptions(in ScheduledCheckInput) (client.StartWorkflowOptions, error) {
 	parsed, err := check.ParseSchedule(in.Schedule)
 	if err != nil {
@@ -318,7 +319,8 @@ func ScheduleOptions(in ScheduledCheckInput) (client.StartWorkflowOptions, error
 	return o, nil
 }
 
-// TicksOptions returns the start options of the workflow that records ticks between two schedules. There is at least one span.
+// TicksOptions returns the start options of the workflow that records the ticks between two schedules. The input needs at
+// least one span.
 func TicksOptions(in TicksInput) client.StartWorkflowOptions {
 	return singleOptions(TicksID(in.Ref, in.Spans[0].After), in.Ref, "ticks without a run of "+in.Ref.String())
 }
@@ -328,7 +330,7 @@ func LostJobOptions(ref check.Ref) client.StartWorkflowOptions {
 	return singleOptions(LostJobRunID(ref), ref, "lost run of "+ref.String())
 }
 
-// ManualRunOptions returns the start options of a ManualRun, which joins one that is open.
+// ManualRunOptions returns the start options of a ManualRun. If one is open, the caller joins it.
 func ManualRunOptions(ref check.Ref) client.StartWorkflowOptions {
 	o := singleOptions(ManualRunID(ref), ref, summaryOf(ref, check.TriggerManual))
 	o.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE

@@ -11,18 +11,18 @@ import (
 
 // Bounds of the housekeeping.
 const (
-	// beatTimeout is enough for both tries of a heartbeat to the dead man's switch.
+	// beatTimeout is enough for two tries to send a heartbeat to the dead man's switch.
 	beatTimeout = 30 * time.Second
-	// staleBeat is how long a heartbeat may wait for a worker before it is dropped: the next one is due.
+	// staleBeat is how long a heartbeat may wait for a worker before it is dropped. The next heartbeat follows then.
 	staleBeat = time.Minute
-	// repairTimeout bounds one repair; the next housekeeping goes on with what is left.
+	// repairTimeout bounds one repair. The next housekeeping does the rest.
 	repairTimeout = time.Minute
-	// maxLateReports is how many late reports wait for the ledger; further ones are dropped.
+	// maxLateReports is how many late reports wait for the ledger. Further ones are dropped.
 	maxLateReports = 32
 )
 
-// Housekeeping runs again and again by its cron schedule: it sends the heartbeat and repairs the records of the ledger. When a
-// part of it fails, the next one does what is left.
+// Housekeeping runs by its cron schedule. It sends the heartbeat and repairs the records of the ledger. If a part of it
+// fails, the next housekeeping does the rest.
 func Housekeeping(ctx workflow.Context) (HousekeepingResult, error) {
 	var last HousekeepingResult
 	if workflow.HasLastCompletionResult(ctx) {
@@ -46,7 +46,7 @@ func Housekeeping(ctx workflow.Context) (HousekeepingResult, error) {
 	return HousekeepingResult{Until: repaired.Until, Late: receiveLate(reports, repaired.Late)}, nil
 }
 
-// receiveLate adds the late reports that came since the last look.
+// receiveLate adds the late reports that came since it was last called.
 func receiveLate(reports workflow.ReceiveChannel, late []LateReport) []LateReport {
 	for {
 		var report LateReport
@@ -59,7 +59,7 @@ func receiveLate(reports workflow.ReceiveChannel, late []LateReport) []LateRepor
 	}
 }
 
-// housekeepingOptions are those of a step that the next housekeeping does again if need be.
+// housekeepingOptions are the options of a step that the next housekeeping repeats if necessary.
 func housekeepingOptions(ctx workflow.Context, summary string, timeout time.Duration, attempts int32) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		Summary:                summary,

@@ -12,8 +12,8 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// ManualRun is a run that a program asks for, and waits for. One is open for each check: who asks meanwhile joins it. The run
-// UUID is the run ID of this workflow. When it is cancelled, so is the run, and it waits until the pod is deleted.
+// ManualRun is a run that a program asks for and waits for. One is open for each check: a further caller joins it. The run
+// UUID is the run ID of this workflow. If it is cancelled, it cancels the run and waits until the pod is deleted.
 func ManualRun(ctx workflow.Context, in ManualRunInput) (ManualRunResult, error) {
 	tick := workflow.Now(ctx).Truncate(time.Microsecond)
 	var result CheckRunResult
@@ -34,8 +34,8 @@ func ManualRun(ctx workflow.Context, in ManualRunInput) (ManualRunResult, error)
 	return ManualRunResult{Conclusion: result.Conclusion}, nil
 }
 
-// LostJob records that the one run of a job was lost: Temporal has no record of it any more. The job is not run again, because
-// nobody knows how far it came.
+// LostJob records that the one run of a job was lost: Temporal no longer has a record of it. The job does not run again,
+// because nobody knows how far it came.
 func LostJob(ctx workflow.Context, in LostJobInput) error {
 	conclusion := check.Lost().Conclude(in.Ref)
 	conclusion.Started, conclusion.Concluded = in.Since, workflow.Now(ctx) // an outcome that was recorded since stands

@@ -43,8 +43,8 @@ func measureTicks(ctx workflow.Context, ref check.Ref, counts activities.TickCou
 	}
 }
 
-// metricsFor returns metrics with the labels of a check, for counters: a histogram for each check would be too much. All
-// jobs of a namespace share theirs. The label namespace is taken by Temporal's.
+// metricsFor returns metrics with the labels of a check, for counters. A histogram for each check would be too much. All
+// jobs of a namespace share their labels. Temporal uses the label namespace itself.
 func metricsFor(ctx workflow.Context, ref check.Ref) client.MetricsHandler {
 	return workflow.GetMetricsHandler(ctx).WithTags(map[string]string{
 		"check": ref.CounterLabel(), "check_namespace": ref.Namespace, "workload": string(ref.Kind),

@@ -16,20 +16,21 @@ import (
 
 // Bounds of what a run waits for at its end.
 const (
-	// evidenceTimeout bounds one try to keep evidence, and evidenceGivenUpAt all of them. The outcome is recorded by then.
+	// evidenceTimeout bounds one try to store evidence, and evidenceGivenUpAt all tries. The outcome is recorded by then.
 	evidenceTimeout   = 20 * time.Second
 	evidenceGivenUpAt = 30 * time.Second
-	// evidenceOfFirst is of how many attempts evidence is kept besides the last: a record takes so many pieces.
+	// evidenceOfFirst is how many attempts besides the last have their evidence stored. The number of pieces of a record is
+	// limited.
 	evidenceOfFirst = 4
-	// maxWaitingEvidence is how much evidence of a run waits for the ledger, in bytes: it goes through Temporal.
+	// maxWaitingEvidence is how much evidence of a run may wait for the ledger, in bytes. It goes through Temporal.
 	maxWaitingEvidence = 512 << 10
-	// removeTimeout bounds the wait for the end of a deleted pod, and removeGivenUpAt all of it.
+	// removeTimeout bounds one wait for the end of a deleted pod, and removeGivenUpAt all of them.
 	removeTimeout   = 2 * time.Minute
 	removeGivenUpAt = 15 * time.Minute
 )
 
-// record writes the outcome to the KHState, and tries until it is written. A cancelled run has no outcome to write. A
-// provisional one may be changed by further attempts. deleted is true when there is no check to record it for.
+// record writes the conclusion to the KHState, and retries until it is written. A cancelled run writes nothing. Further
+// attempts may change a provisional conclusion. deleted is true when the check no longer exists.
 func (r *run) record(ctx workflow.Context, t *attempt, conclusion check.Conclusion, provisional bool) (deleted bool, err error) {
 	if conclusion.Outcome == check.Canceled {
 		return false, nil
@@ -45,11 +46,11 @@ func (r *run) record(ctx workflow.Context, t *attempt, conclusion check.Conclusi
 	return result.CheckGone && r.in.Given == nil, nil // a program's run is its own, whatever there is of that name
 }
 
-// recordRun closes the record of the run. When the ledger does not take it, the record waits in the result of the run. The
-// logs are not in it: keepEvidence comes before.
+// recordRun closes the record of the run. If the ledger does not take it, the record waits in the result of the run. Logs
+// are not in it: keepEvidence comes before.
 func (r *run) recordRun(ctx workflow.Context, t *attempt, conclusion check.Conclusion) {
 	conclusion = r.final(t, conclusion)
-	// A workflow task that is done again may come to another record than before. Its history is longer by then.
+	// A repeated workflow task may come to another record. Its history is longer by then.
 	r.revision = max(r.revision+1, workflow.GetInfo(ctx).GetCurrentHistoryLength())
 	in := activities.RecordInput{
 		RecordKey: r.key(), UUID: r.uuid, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, Conclusion: conclusion, Revision: r.revision,
@@ -70,8 +71,9 @@ func (r *run) recordRun(ctx workflow.Context, t *attempt, conclusion check.Concl
 	}
 }
 
-// keepEvidence keeps what there is of an attempt, once, unless it succeeded, was cancelled or had no pod. It comes before the
-// pod is deleted. A report that became the outcome since is kept too. That it cannot be kept is noted, and changes nothing else.
+// keepEvidence stores the evidence of an attempt, once. An attempt that succeeded, was cancelled or had no pod has none. It
+// comes before the pod is deleted. A report that became the outcome since is stored too. A failure is noted, and changes
+// nothing else.
 func (r *run) keepEvidence(ctx workflow.Context, t *attempt, conclusion check.Conclusion) {
 	logs := t.seen.Logs
 	t.seen.Logs = nil // from here on they would only be in the way
@@ -91,7 +93,7 @@ func (r *run) keepEvidence(ctx workflow.Context, t *attempt, conclusion check.Co
 	}
 }
 
-// noteFurther notes a report that came after the one that counts, and keeps the first such report.
+// noteFurther notes a report that came after the one that counts, and stores the first such report.
 func (r *run) noteFurther(ctx workflow.Context, report status.Report) {
 	r.note(fmt.Sprintf("a further report was ignored: OK=%t, %d errors", report.OK, len(report.Errors)))
 	if r.furtherKept || ctx.Err() != nil {
@@ -119,7 +121,7 @@ func (r *run) keep(ctx workflow.Context, in activities.EvidenceInput) {
 	r.wait(result.Waiting)
 }
 
-// wait has pieces of evidence wait in the result of the run, as many as fit.
+// wait adds pieces of evidence to the result of the run, as many as fit. They wait there for the ledger.
 func (r *run) wait(pieces []check.Piece) {
 	size := 0
 	for _, piece := range r.unrecorded.Evidence {
@@ -134,7 +136,7 @@ func (r *run) wait(pieces []check.Piece) {
 	}
 }
 
-// showRunning shows that a job runs. That this cannot be shown in time is no reason not to run it.
+// showRunning shows that a job runs. If this fails, the job runs nevertheless.
 func (r *run) showRunning(ctx workflow.Context) {
 	if err := r.setJobPhase(ctx, khv1.JobRunning, requestTimeout); err != nil && ctx.Err() == nil {
 		r.note("phase " + string(khv1.JobRunning) + " was not set")
@@ -153,8 +155,8 @@ func (r *run) setJobPhase(ctx workflow.Context, phase khv1.JobPhase, within time
 	return nil
 }
 
-// removePod deletes a pod that has not ended. What it cannot remove in time is left to the worker's reaper and the pod's own
-// deadline.
+// removePod deletes a pod that has not ended. A pod that cannot be removed in time is left to the worker's reaper and the
+// pod's own deadline.
 func (r *run) removePod(ctx workflow.Context, t *attempt) {
 	if t.over() {
 		return

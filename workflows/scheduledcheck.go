@@ -10,8 +10,9 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// ScheduledCheck is one tick: it decides in one workflow task whether a run starts, and ends. The run UUID is the tick's own
-// run ID, so that a tick which decides twice starts one run. With a cron schedule it ticks again and again; without, once.
+// ScheduledCheck is one tick: it decides in one workflow task whether a run starts, and ends. The run UUID is the tick's
+// own run ID, so a tick that decides twice starts one run. With a cron schedule it ticks again and again, without one it
+// ticks once.
 func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledCheckResult, error) {
 	last, err := lastTick(ctx, in)
 	if err != nil {
@@ -39,8 +40,8 @@ func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledChec
 	return next, nil
 }
 
-// FirstTick is what the first tick of a cron workflow, started at a time, begins with. An interval counts from that start. A cron
-// expression may have been due between the schedule before and this one.
+// FirstTick is the state with which the first tick of a cron workflow begins. An interval counts from the start of the
+// workflow. A cron expression may have ticks between the previous schedule and this one.
 func FirstTick(in ScheduledCheckInput, started time.Time) ScheduledCheckResult {
 	start := started.Truncate(time.Second)
 	first := ScheduledCheckResult{Start: start, Tick: start, Run: in.Previous}
@@ -61,12 +62,13 @@ func lastTick(ctx workflow.Context, in ScheduledCheckInput) (last ScheduledCheck
 	return last, nil
 }
 
-// tickOptions are those of a tick that Temporal, slow or overloaded, did not let decide at once.
+// tickOptions are the options of a tick that Temporal, slow or overloaded, did not let decide at once.
 func tickOptions() workflow.ActivityOptions {
 	return workflow.ActivityOptions{StartToCloseTimeout: 30 * time.Second, RetryPolicy: retryPolicy(200*time.Millisecond, 10*time.Second)}
 }
 
-// pausedTick records the ticks of a paused check since the tick before. What the ledger does not take, the next tick records.
+// pausedTick records the ticks of a paused check since the previous step. The next step records what the ledger has not
+// taken.
 func pausedTick(ctx workflow.Context, in ScheduledCheckInput, last ScheduledCheckResult) (ScheduledCheckResult, error) {
 	now := workflow.Now(ctx)
 	options := ticksOptions()
@@ -85,7 +87,8 @@ func pausedTick(ctx workflow.Context, in ScheduledCheckInput, last ScheduledChec
 	return last, nil
 }
 
-// RecordTicks enters ticks without a run into the ledger, and tries until that is done: those between two schedules of a check.
+// RecordTicks records the ticks between two schedules of a check, none of which started a run. It retries until that is
+// done.
 func RecordTicks(ctx workflow.Context, in activities.TicksInput) error {
 	var counts activities.TickCounts
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, ticksOptions()), a.RecordTicks, in).Get(ctx, &counts)
@@ -96,7 +99,7 @@ func RecordTicks(ctx workflow.Context, in activities.TicksInput) error {
 	return nil
 }
 
-// ticksOptions are those of an activity that enters many ticks.
+// ticksOptions are the options of an activity that enters many ticks.
 func ticksOptions() workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout: 5 * time.Minute, HeartbeatTimeout: time.Minute, RetryPolicy: retryPolicy(time.Second, time.Minute),

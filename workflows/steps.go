@@ -15,23 +15,23 @@ var a *activities.Activities
 
 // Bounds of the activities.
 const (
-	// heartbeatTimeout is how long after a worker's death another takes over what it was waiting for.
+	// heartbeatTimeout is how long after a worker's death another worker takes over its wait.
 	heartbeatTimeout = 20 * time.Second
 	// requestTimeout bounds one call to the API server, Temporal or the ledger.
 	requestTimeout = 10 * time.Second
-	// Bounds of a local activity: one try, and all of them. They fit into one workflow task.
+	// Bounds of a local activity: one try, and all tries. They fit into one workflow task.
 	localTry  = 5 * time.Second
 	localOver = 8 * time.Second
 )
 
-// step is a short activity, and what it is called in the Temporal UI.
+// step is a short activity, and its name in the Temporal UI.
 type step struct {
 	summary string
 	do      any
 }
 
-// shortly runs a step as a local activity. When that does not succeed within a few seconds, it runs as a normal activity with
-// durable retries and the given options. What the step refuses for good is not tried again.
+// shortly runs a step as a local activity. If that does not succeed within a few seconds, it runs as a normal activity with
+// durable retries and the given options. A permanent failure is not retried.
 func shortly(ctx workflow.Context, s step, durable workflow.ActivityOptions, in, result any) error {
 	began := workflow.Now(ctx)
 	err := locally(ctx, s, 0, in, result)
@@ -47,7 +47,7 @@ func shortly(ctx workflow.Context, s step, durable workflow.ActivityOptions, in,
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, durable), s.do, in).Get(ctx, result)
 }
 
-// locally runs a step as a local activity, for so many attempts, or as many as fit into a few seconds.
+// locally runs a step as a local activity, for a number of attempts, or as many as fit into a few seconds.
 func locally(ctx workflow.Context, s step, attempts int32, in, result any) error {
 	return workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		Summary:                s.summary,
@@ -59,13 +59,13 @@ func locally(ctx workflow.Context, s step, attempts int32, in, result any) error
 	}), s.do, in).Get(ctx, result)
 }
 
-// refused is true for the error of an activity that will end the same when it is tried again.
+// refused is true for a permanent error of an activity.
 func refused(err error) bool {
 	var application *temporal.ApplicationError
 	return errors.As(err, &application) && application.NonRetryable()
 }
 
-// persistently are the options of a short call that is tried until it succeeds, or for so long. 0 is for ever.
+// persistently returns the options of a short call that is retried until it succeeds, or for a time. 0 means for ever.
 func persistently(within time.Duration) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout:    requestTimeout,
