@@ -2,6 +2,7 @@
 # gotool.sh TOOL [ARGUMENT…]: runs a Go program of another module. It is built once for each version and kept in the
 # user's cache. So no tool adds to the requirements of go.mod. `gotool.sh --build TOOL…` builds only.
 set -euo pipefail
+shopt -s inherit_errexit
 
 # module prints what `go install` takes: each version stands here and nowhere else.
 module() {
