@@ -90,13 +90,14 @@ check: go ## what to run before each commit: formatted, prose, vet, generated, l
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory unit
 
+RACE := -race -shuffle=on -timeout 30m
 # Nothing may be skipped because a tool is missing. Heavy tools are built beside the fast part: what needs them comes after it.
 .PHONY: test
 test: export KHRONICLE_REQUIRE_ALL := 1
 test: go python3 postgresql ## all there is: check, with the race detector; builds for each platform; then end to end
 	@$(MAKE) --no-print-directory -j2 environment fast
 	@$(MAKE) --no-print-directory lint KUBEBOX_PACKAGES=./...
-	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory e2e UNIT='$(RACE)'
 
 .PHONY: fast
 fast: # the part of make test that needs neither Kubernetes nor Temporal
@@ -104,13 +105,13 @@ fast: # the part of make test that needs neither Kubernetes nor Temporal
 	@$(MAKE) --no-print-directory prose
 	@$(MAKE) --no-print-directory vet
 	@$(MAKE) --no-print-directory generated
-	@$(MAKE) --no-print-directory unit UNIT='-race -shuffle=on' WITHOUT='/starter|/cmd/khronicle'
+	@$(MAKE) --no-print-directory unit UNIT='$(RACE)' WITHOUT='/starter|/cmd/khronicle'
 	@$(MAKE) --no-print-directory builds
 
 .PHONY: formatted
 formatted: ## fail if a Go file is not formatted (make format does it)
-	@tools/gotool.sh golangci-lint fmt --diff >/dev/null || { \
-	  tools/gotool.sh golangci-lint fmt --diff | sed -n 's/^diff \(.*\)\.orig .*/not formatted: \1/p' >&2; echo "run: make format" >&2; exit 1; }
+	@diff=$$(tools/gotool.sh golangci-lint fmt --diff) || { \
+	  sed -n 's/^diff \(.*\)\.orig .*/not formatted: \1/p' <<<"$$diff" >&2; echo "run: make format" >&2; exit 1; }
 
 .PHONY: prose
 prose: ## fail on sentences of more than 25 words and on words that this project does not use
