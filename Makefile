@@ -19,7 +19,7 @@ HERMETIC := tools/hermetic.sh KUBEBOX_STATE=$(KUBEBOX_STATE)
 define in_nested
 @set -e; for module in $(NESTED); do \
   packages=./... env=(); \
-  if [ $$module = tools/kubebox ]; then packages='$(KUBEBOX_PACKAGES)' env=(CGO_ENABLED=0 GOFLAGS=-trimpath); fi; \
+  if [ $$module = tools/kubebox ]; then packages='$(KUBEBOX_PACKAGES)' env=(CGO_ENABLED=0 'GOFLAGS=-buildvcs=false -trimpath'); fi; \
   echo "$$module: $(strip $(1))"; (cd $$module && env "$${env[@]}" $(1)); done
 endef
 
