@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,9 +16,11 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -27,6 +28,7 @@ import (
 	"github.com/khronicle/khronicle/external/khcheckcrd"
 	"github.com/khronicle/khronicle/external/khjobcrd"
 	"github.com/khronicle/khronicle/external/khstatecrd"
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -352,7 +354,7 @@ func TestShutdownBeforeTheRunIsAskedFor(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 	}))
 	defer server.Close()
-	checks, err := khcheckcrd.Client(external.CRDGroup, external.CRDVersion, kubeconfigOf(t, server.URL), "shop")
+	checks, err := khcheckcrd.Client(external.CRDGroup, external.CRDVersion, apitest.Kubeconfig(t, server.URL), "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,59 +391,42 @@ func TestRunThatCannotBeCancelled(t *testing.T) {
 	})
 }
 
-// api is the kubeconfig of an API server that knows one answer for each path below a namespace.
-func api(t *testing.T, answers map[string]string) string {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, ok := answers[strings.TrimPrefix(r.URL.Path, "/apis/comcast.github.io/v1/namespaces/shop/")]
-		w.Header().Set("Content-Type", "application/json")
-		switch {
-		case !ok:
-			w.WriteHeader(http.StatusNotFound)
-			body = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404,"message":"not there"}`
-		case strings.Contains(body, `"kind":"Status"`):
-			w.WriteHeader(http.StatusForbidden)
-		}
-		_, _ = w.Write([]byte(body))
-	}))
-	t.Cleanup(server.Close)
-	return kubeconfigOf(t, server.URL)
+// serverOf returns an API server that has these objects and, with a refusal, answers every request with it.
+func serverOf(refusal *apierrors.StatusError, objects ...runtime.Object) *apitest.Server {
+	server := apitest.New(objects...)
+	server.Refuse(refusal)
+	return server
 }
 
-func kubeconfigOf(t *testing.T, server string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	config := clientcmdapi.NewConfig()
-	config.Clusters["test"] = &clientcmdapi.Cluster{Server: server}
-	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test"}
-	config.CurrentContext = "test"
-	if err := clientcmd.WriteToFile(*config, path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
+var forbidden = apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("not allowed"))
 
-const forbidden = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"not allowed"}`
+// meta is that of a check, job or state shop/cart.
+func meta(kind string) (metav1.TypeMeta, metav1.ObjectMeta) {
+	return metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: kind},
+		metav1.ObjectMeta{Namespace: "shop", Name: "cart", UID: "u-7", Generation: 3}
+}
 
 func TestCurrentStatus(t *testing.T) {
-	state := func(spec string) map[string]string {
-		return map[string]string{"khstates/cart": `{"kind":"KuberhealthyState","apiVersion":"comcast.github.io/v1","metadata":{"name":"cart"},"spec":` + spec + `}`}
+	state := func(ok bool, errors ...string) *apitest.Server {
+		s := &khv1.KuberhealthyState{Spec: khv1.WorkloadDetails{OK: ok, Errors: append([]string{}, errors...)}}
+		s.TypeMeta, s.ObjectMeta = meta(khv1.StateKind)
+		return serverOf(nil, s)
 	}
 	tests := []struct {
-		name    string
-		answers map[string]string
-		ok      bool
-		errors  []string
+		name   string
+		server *apitest.Server
+		ok     bool
+		errors []string
 	}{
-		{"up before the first run", nil, true, []string{}},
-		{"up", state(`{"OK":true,"Errors":[]}`), true, []string{}},
-		{"down", state(`{"OK":false,"Errors":["a","b"]}`), false, []string{"a", "b"}},
-		{"the errors decide", state(`{"OK":true,"Errors":["a"]}`), false, []string{"a"}},
-		{"the state cannot be read", map[string]string{"khstates/cart": forbidden}, false, []string{"not allowed"}},
+		{"up before the first run", serverOf(nil), true, []string{}},
+		{"up", state(true), true, []string{}},
+		{"down", state(false, "a", "b"), false, []string{"a", "b"}},
+		{"the errors decide", state(true, "a"), false, []string{"a"}},
+		{"the state cannot be read", serverOf(forbidden), false, []string{"forbidden: not allowed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			states, err := khstatecrd.Client(external.CRDGroup, external.CRDVersion, api(t, tt.answers), "shop")
+			states, err := khstatecrd.Client(external.CRDGroup, external.CRDVersion, tt.server.Kubeconfig(t), "shop")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -460,19 +445,22 @@ func TestCurrentStatus(t *testing.T) {
 
 // The pods belong to the check or job, if there is one: then they go when it goes.
 func TestOwnerOfThePods(t *testing.T) {
-	object := `{"apiVersion":"comcast.github.io/v1","metadata":{"name":"cart","uid":"u-7","generation":3},"spec":{}}`
+	var khcheck khv1.KuberhealthyCheck
+	khcheck.TypeMeta, khcheck.ObjectMeta = meta(khv1.CheckKind)
+	var khjob khv1.KuberhealthyJob
+	khjob.TypeMeta, khjob.ObjectMeta = meta(khv1.JobKind)
 	for _, tt := range []struct {
-		name    string
-		answers map[string]string
-		want    check.Ref
-		fails   string
+		name   string
+		server *apitest.Server
+		want   check.Ref
+		fails  string
 	}{
-		{name: "in the cluster", answers: map[string]string{"khchecks/cart": object, "khjobs/cart": object}, want: check.Ref{UID: "u-7", Generation: 3}},
-		{name: "not in the cluster"},
-		{name: "unknown", answers: map[string]string{"khchecks/cart": forbidden, "khjobs/cart": forbidden}, fails: "find the owner of the pods of shop/cart: not allowed"},
+		{name: "in the cluster", server: serverOf(nil, &khcheck, &khjob), want: check.Ref{UID: "u-7", Generation: 3}},
+		{name: "not in the cluster", server: serverOf(nil)},
+		{name: "unknown", server: serverOf(forbidden), fails: "find the owner of the pods of shop/cart: forbidden: not allowed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			kubeconfig := api(t, tt.answers)
+			kubeconfig := tt.server.Kubeconfig(t)
 			checks, err := khcheckcrd.Client(external.CRDGroup, external.CRDVersion, kubeconfig, "shop")
 			if err != nil {
 				t.Fatal(err)

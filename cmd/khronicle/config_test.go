@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/khronicle/khronicle/internal/apitest"
 )
 
 // isolate takes away what the environment and the home of the developer say. Temporal is at an address where nobody is.
@@ -313,7 +315,7 @@ func idleServer(t *testing.T) string {
 func TestTemporalSettingsThatAreWrong(t *testing.T) {
 	isolate(t)
 	t.Setenv("TEMPORAL_PROFILE", "moon")
-	t.Setenv("KUBECONFIG", kubeconfigOf(t, "http://127.0.0.1:1"))
+	t.Setenv("KUBECONFIG", apitest.Kubeconfig(t, "http://127.0.0.1:1"))
 	if _, err := execute(t, "worker"); err == nil || !strings.HasPrefix(err.Error(), "read the TEMPORAL_* settings: ") {
 		t.Errorf("error %v", err)
 	}
