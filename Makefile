@@ -77,12 +77,17 @@ test: go python3 postgresql ## all tests: unit and replay, then end to end; heav
 	@KHRONICLE_REQUIRE_ALL=1 $(MAKE) --no-print-directory e2e
 
 .PHONY: unit
-unit: ## unit and replay tests
+unit: alerts ## unit and replay tests
 	$(GO) test $$($(GO) list $(PACKAGES) | grep -vE '($(or $(WITHOUT),none))$$')
 	cd tools/kubebox && $(GO) test ./internal/...
 	cd test/compose && $(GO) test -count=1 ./... # what it reads is outside the module, where the cache does not look
-	cd test/alerts && $(GO) test -count=1 ./...
 	cd test/scale/plot && $(GO) test ./...
+
+.PHONY: alerts
+alerts: go ## check the alert rules and run their tests with promtool
+	@tools/build.sh promtool
+	bin/promtool check rules deploy/prometheus/rules.yaml
+	bin/promtool test rules deploy/prometheus/rules_test.yaml
 
 .PHONY: e2e
 e2e: environment python3 build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)
