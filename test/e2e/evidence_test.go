@@ -192,6 +192,7 @@ func TestEvidenceOfAMissingImage(t *testing.T) {
 
 // TestEvidenceOfAPodThatIsTakenAway: its log is read to the last words while it goes.
 func TestEvidenceOfAPodThatIsTakenAway(t *testing.T) {
+	t.Parallel()
 	for name, away := range map[string]func(*testing.T, corev1.Pod){
 		"deleted": func(t *testing.T, p corev1.Pod) { deletePod(t, p) },
 		"evicted": func(t *testing.T, p corev1.Pod) { evict(t, p) },
