@@ -319,8 +319,9 @@ func TestAccessorsAndDefaults(t *testing.T) {
 	config := &khcheckcrd.KuberhealthyCheck{}
 	config.Name, config.Spec.PodSpec, config.Spec.Timeout = "cart", podSpec(), "1m"
 	ext := external.NewCheck(nil, config, nil, nil, "url")
-	if ext.Name() != "cart" || ext.CheckNamespace() != "kuberhealthy" || ext.Timeout() != 15*time.Minute || ext.Interval() != 0 || ext.KHWorkload != khv1.KHCheck {
-		t.Errorf("check is %+v", ext)
+	want := []any{"cart", "kuberhealthy", 15 * time.Minute, time.Duration(0), khv1.KHCheck}
+	if diff := cmp.Diff(want, []any{ext.Name(), ext.CheckNamespace(), ext.Timeout(), ext.Interval(), ext.KHWorkload}); diff != "" {
+		t.Errorf("name, namespace, timeout, interval and workload (-want +got):\n%s", diff)
 	}
 	if config.Namespace != "" {
 		t.Errorf("the configuration was changed: its namespace is %q", config.Namespace)

@@ -33,15 +33,28 @@ func TestRecordOfARun(t *testing.T) {
 	}
 	got := w.records[0]
 	want := activities.Due{Ref: checkRef, Trigger: check.TriggerSchedule, At: due}
-	if got.Due != want || got.UUID != runUUID || got.Attempts != 1 || got.SpecHash != "abc" || got.Revision != 1 || !got.Seen.Ended {
-		t.Errorf("record is %+v", got)
+	if got.Due != want || got.UUID != runUUID {
+		t.Errorf("record is of %+v and run %s, want %+v and %s", got.Due, got.UUID, want, runUUID)
+	}
+	if got.Attempts != 1 || got.SpecHash != "abc" || got.Revision != 1 {
+		t.Errorf("record has %d attempts, spec %q, revision %d, want 1, abc, 1", got.Attempts, got.SpecHash, got.Revision)
+	}
+	if !got.Seen.Ended {
+		t.Error("record does not say that the pod has ended")
 	}
 	if got.Outcome.Result != check.Failed || !cmp.Equal(got.Outcome.Errors, []string{"broken"}) || !got.Outcome.Reported {
 		t.Errorf("outcome is %+v", got.Outcome)
 	}
-	if !got.Outcome.Started.Equal(began) || !got.Outcome.Judged.Equal(began.Add(5*time.Second)) || !got.Reported.Equal(began.Add(5*time.Second)) ||
-		!got.Recorded.Equal(began.Add(11*time.Second)) || !got.Created.Equal(due.Add(time.Second)) {
-		t.Errorf("times: %+v", got)
+	for name, times := range map[string][2]time.Time{
+		"Started":  {began, got.Outcome.Started},
+		"Judged":   {began.Add(5 * time.Second), got.Outcome.Judged},
+		"Reported": {began.Add(5 * time.Second), got.Reported},
+		"Recorded": {began.Add(11 * time.Second), got.Recorded},
+		"Created":  {due.Add(time.Second), got.Created},
+	} {
+		if want, got := times[0], times[1]; !got.Equal(want) {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
 	}
 	if in := w.created[0]; in.Due != want || !in.Started.Equal(began) {
 		t.Errorf("the creation of the pod opens the record of %+v, started %s", in.Due, in.Started)
