@@ -152,7 +152,7 @@ func TestTick(t *testing.T) {
 }
 
 // Due times follow the zone of the schedule: a daily one at 02:30 does not exist on the day summer time begins.
-func TestTickAfterAnOutageOverTheBeginningOfSummerTime(t *testing.T) {
+func TestTickAfterAnOutageRecordsNoTimeThatSummerTimeSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Date(2000, 3, 28, 1, 0, 0, 0, time.UTC)
 		time.Sleep(time.Until(now))

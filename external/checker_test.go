@@ -249,7 +249,7 @@ func TestRunOnceRefuses(t *testing.T) {
 	}
 }
 
-func TestTemporalThatRefuses(t *testing.T) {
+func TestRunReturnsTheRefusalOfTemporal(t *testing.T) {
 	engine := newTemporal(check.Outcome{})
 	engine.refuse = errors.New("no such namespace")
 	err := newCheck(engine).RunOnce(t.Context())
@@ -302,7 +302,7 @@ func TestEndOfTheContextEndsTheRun(t *testing.T) {
 	})
 }
 
-func TestShutdownOfARunThatDoesNotEnd(t *testing.T) {
+func TestShutdownTimesOutWhenTheRunDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := neverEnds()
 		engine.hangs = true
@@ -315,7 +315,7 @@ func TestShutdownOfARunThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-func TestAccessorsAndDefaults(t *testing.T) {
+func TestAccessorsReturnFieldsAndDefaults(t *testing.T) {
 	config := &khcheckcrd.KuberhealthyCheck{}
 	config.Name, config.Spec.PodSpec, config.Spec.Timeout = "cart", podSpec(), "1m"
 	ext := external.NewCheck(nil, config, nil, nil, "url")
@@ -333,7 +333,7 @@ func TestAccessorsAndDefaults(t *testing.T) {
 }
 
 // A run that ends in the moment in which it is to stop keeps its verdict.
-func TestVerdictThatIsFasterThanTheStop(t *testing.T) {
+func TestRunThatEndsWhileItIsStoppedKeepsItsOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := neverEnds()
 		engine.late = &check.Outcome{Result: check.Failed, Errors: []string{"broken"}, Reported: true}
@@ -347,7 +347,7 @@ func TestVerdictThatIsFasterThanTheStop(t *testing.T) {
 }
 
 // A call that is told to stop before its run was asked for asks for none.
-func TestShutdownBeforeTheRunIsAskedFor(t *testing.T) {
+func TestShutdownBeforeTheRunAsksForNone(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(asked)
@@ -379,7 +379,7 @@ func TestShutdownBeforeTheRunIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestRunThatCannotBeCancelled(t *testing.T) {
+func TestRunReturnsWhyItCouldNotBeCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := neverEnds()
 		engine.refuseCancel = errors.New("no route to host")
@@ -445,7 +445,7 @@ func TestCurrentStatus(t *testing.T) {
 }
 
 // The pods belong to the check or job, if there is one: then they go when it goes.
-func TestOwnerOfThePods(t *testing.T) {
+func TestPodsBelongToTheCheckOrJobIfThereIsOne(t *testing.T) {
 	var khcheck khv1.KuberhealthyCheck
 	khcheck.TypeMeta, khcheck.ObjectMeta = meta(khv1.CheckKind)
 	var khjob khv1.KuberhealthyJob

@@ -190,7 +190,7 @@ func TestClientNamesItself(t *testing.T) {
 	}
 }
 
-func TestNewClientWithAConfigThatMakesNoClient(t *testing.T) {
+func TestNewClientFailsWithAWrongConfig(t *testing.T) {
 	if _, err := kube.NewClient(&rest.Config{Host: "http://[broken"}); err == nil || !strings.HasPrefix(err.Error(), "make client of comcast.github.io/v1: ") {
 		t.Errorf("error %v, want one that says what failed", err)
 	}

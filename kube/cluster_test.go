@@ -174,7 +174,7 @@ func TestClusterWatchesOnlyCheckerPods(t *testing.T) {
 	})
 }
 
-func TestWaitForSync(t *testing.T) {
+func TestWaitForSyncWaitsForTheAPIServerOrTheEndOfItsContext(t *testing.T) {
 	t.Run("waits until the API server answers", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			api := apitest.New(khcheck("cart"))
@@ -210,7 +210,7 @@ func TestWaitForSync(t *testing.T) {
 	})
 }
 
-func TestSynced(t *testing.T) {
+func TestSyncedFailsUntilTheFirstList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := connect(t, apitest.New(), watching)
 		if err := cluster.Synced(t.Context()); text(err) != "the watched resources have not been read yet" {
@@ -224,7 +224,7 @@ func TestSynced(t *testing.T) {
 	})
 }
 
-func TestReachable(t *testing.T) {
+func TestReachableFailsWhileTheAPIServerIsDown(t *testing.T) {
 	api := apitest.New()
 	cluster := connect(t, api, watching)
 	if err := cluster.Reachable(t.Context()); err != nil {
@@ -263,7 +263,7 @@ func text(err error) string {
 	return err.Error()
 }
 
-func TestNewWithAConfigThatMakesNoClient(t *testing.T) {
+func TestNewFailsWithAWrongConfig(t *testing.T) {
 	if _, err := kube.New(kube.Options{Config: &rest.Config{Host: "http://[broken"}}); err == nil || !strings.Contains(err.Error(), "make Kubernetes client: ") {
 		t.Errorf("error %v, want one that says what failed", err)
 	}

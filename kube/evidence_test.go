@@ -107,7 +107,7 @@ func TestPodLog(t *testing.T) {
 	}
 }
 
-func TestPodLogThatCannotBeRead(t *testing.T) {
+func TestPodLogFailsWhenTheLogCannotBeRead(t *testing.T) {
 	unread := &logServer{log: "unable to retrieve container logs for containerd://0123"}
 	if _, err := unread.cluster(t).PodLog(t.Context(), "shop", "cart-1", "main"); err == nil || !strings.HasSuffix(err.Error(), "the node has no log of it any more") {
 		t.Errorf("error %v", err)
@@ -166,7 +166,7 @@ func TestPodEvents(t *testing.T) {
 	}
 }
 
-func TestPodAsItWasLastSeen(t *testing.T) {
+func TestPodReturnsADeletedPodAsItWasLastSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed, fine := in(checkerPod("cart-1"), corev1.PodFailed), in(checkerPod("cart-2"), corev1.PodSucceeded)
 		api := apitest.New(in(checkerPod("cart-1"), corev1.PodRunning), fine)

@@ -139,7 +139,7 @@ func TestRunByPodIPInSeveralNamespaces(t *testing.T) {
 	})
 }
 
-func TestRunByPodIPWithoutACacheOfPods(t *testing.T) {
+func TestRunByPodIPFindsNothingWithoutACacheOfPods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := synced(t, apitest.New(at("cart-1", "run-1", corev1.PodRunning, "10.0.0.4")), kube.Options{Checks: true})
 		if _, run, ok := cluster.RunByPodIP(netip.MustParseAddr("10.0.0.4")); ok {

@@ -295,7 +295,7 @@ func TestAwaitPod(t *testing.T) {
 }
 
 // The watch was broken while the pod went away: its last status is what the cache had.
-func TestAwaitPodThatWentAwayUnseen(t *testing.T) {
+func TestAwaitPodReturnsTheLastStatusOfAPodThatWentUnseen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := apitest.New(in(checkerPod("cart-1"), corev1.PodRunning))
 		cluster := synced(t, api, watching)
@@ -374,7 +374,7 @@ func TestAwaitPodIsNotDisturbedByOthers(t *testing.T) {
 	})
 }
 
-func TestAwaitPodThatCannotBeRead(t *testing.T) {
+func TestAwaitPodFailsWhenThePodCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := apitest.New()
 		cluster := synced(t, api, watching)

@@ -203,7 +203,7 @@ func TestWriteStateThatIsLeftAsItIsSendsNothing(t *testing.T) {
 }
 
 // What another writer wrote may be newer: then there is nothing more to write.
-func TestWriteStateThatLosesToALaterRun(t *testing.T) {
+func TestWriteStateLeavesTheStateOfALaterRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := apitest.New(state("cart", "run-1"))
 		cluster := synced(t, api, watching)
@@ -223,7 +223,7 @@ func TestWriteStateThatLosesToALaterRun(t *testing.T) {
 	})
 }
 
-func TestWriteStateThatFails(t *testing.T) {
+func TestWriteStateReturnsTheRefusal(t *testing.T) {
 	conflict := apierrors.NewConflict(stateResource, "cart", errors.New("modified"))
 	tests := []struct {
 		name   string
@@ -321,7 +321,7 @@ func replacement() *khv1.KuberhealthyJob {
 	return job
 }
 
-func TestSetJobPhase(t *testing.T) {
+func TestSetJobPhasePatchesThatJobAlone(t *testing.T) {
 	tests := []struct {
 		name    string
 		present []runtime.Object

@@ -146,7 +146,7 @@ func TestLastRunsAndOverview(t *testing.T) {
 	})
 }
 
-func TestLast(t *testing.T) {
+func TestLastReturnsTheNewestRecordBeforeATime(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
 		want := func(a ledger.Record, there bool) {

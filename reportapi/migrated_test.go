@@ -25,7 +25,7 @@ func left(name string, errors ...string) *khv1.KuberhealthyState {
 
 // Kuberhealthy never writes whether a state is a check's or a job's: which of the two resources there is tells it. Its last
 // outcomes hold until the next are overdue.
-func TestStatesThatKuberhealthyLeft(t *testing.T) {
+func TestStatesOfKuberhealthyAreShownUntilTheyAreOverdue(t *testing.T) {
 	meta := func(name string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Namespace: "ns", Name: name, CreationTimestamp: metav1.NewTime(noon.Add(-time.Minute))}
 	}

@@ -107,7 +107,7 @@ func TestRecordThatTheLedgerTakesDoesNotWait(t *testing.T) {
 }
 
 // A record that the ledger will never take is noted, and does not wait.
-func TestRecordThatTheLedgerRefuses(t *testing.T) {
+func TestRecordThatTheLedgerRefusesDoesNotWait(t *testing.T) {
 	w := newWorld(t)
 	w.ledger = ledgerRefuses
 	w.reportAfter(5 * time.Second)

@@ -219,7 +219,7 @@ func TestHelpNamesTheCommands(t *testing.T) {
 	}
 }
 
-func TestCommandLineThatIsWrong(t *testing.T) {
+func TestWrongCommandLinesAreRefused(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(kubeconfig, []byte(emptyKubeconfig), 0o600); err != nil {
 		t.Fatal(err)
@@ -312,7 +312,7 @@ func idleServer(t *testing.T) string {
 	return path
 }
 
-func TestTemporalSettingsThatAreWrong(t *testing.T) {
+func TestWrongTemporalSettingsAreRefused(t *testing.T) {
 	isolate(t)
 	t.Setenv("TEMPORAL_PROFILE", "moon")
 	t.Setenv("KUBECONFIG", apitest.Kubeconfig(t, "http://127.0.0.1:1"))
@@ -321,7 +321,7 @@ func TestTemporalSettingsThatAreWrong(t *testing.T) {
 	}
 }
 
-func TestWatchWithAnExpectationThatCannotBeRead(t *testing.T) {
+func TestWatchRefusesAnExpectationThatCannotBeRead(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string

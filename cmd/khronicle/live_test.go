@@ -153,7 +153,7 @@ func TestWhatIsLoggedOfSettings(t *testing.T) {
 	}
 }
 
-func TestSettingsFileThatIsWrong(t *testing.T) {
+func TestWrongSettingsFileIsRefused(t *testing.T) {
 	isolate(t)
 	path := settingsFile(t, "logLevel: loud\nmaxKHJobAge: 15 minutes\n")
 	want := "read configuration: " + path + `:1: logLevel: "loud" is not trace, debug, info, warn, error, fatal or panic` + "\n" +

@@ -144,7 +144,7 @@ func TestReportAPIServesTheStatusPageWithoutTemporal(t *testing.T) {
 	}
 }
 
-func TestRoleWhoseAddressIsTaken(t *testing.T) {
+func TestRolesFailWhenTheirAddressIsTaken(t *testing.T) {
 	tests := []struct{ role, flag, want string }{
 		{"worker", "--operations-listen", "listen for /healthz: "},
 		{"starter", "--operations-listen", "listen for /healthz: "},

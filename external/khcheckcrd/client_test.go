@@ -42,7 +42,7 @@ func connect(t *testing.T, objects ...runtime.Object) (*khcheckcrd.KuberhealthyC
 	return client, api
 }
 
-func TestLifeOfACheck(t *testing.T) {
+func TestCheckIsCreatedReadUpdatedAndDeleted(t *testing.T) {
 	client, api := connect(t)
 	created, err := client.Create(cart(), resource, "shop")
 	if err != nil || created.UID != "uid-of-cart" || created.Spec.RunInterval != "1m0s" || created.Spec.Timeout != "5m0s" {
@@ -221,7 +221,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-func TestClientWithoutAnAPIServer(t *testing.T) {
+func TestClientFailsWithoutAnAPIServer(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	tests := []struct{ name, group, version, kubeconfig, want string }{
 		{"another group", "example.org", "v1", "", `API group and version "example.org/v1": only comcast.github.io/v1 is served`},

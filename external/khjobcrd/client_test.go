@@ -37,7 +37,7 @@ func TestConstructors(t *testing.T) {
 }
 
 // Kuberhealthy v2 lost this error and then ended the process.
-func TestClientWithoutAnAPIServer(t *testing.T) {
+func TestClientFailsWithoutAnAPIServer(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	if client, err := khjobcrd.Client(""); !errors.Is(err, rest.ErrNotInCluster) || client != nil {
 		t.Errorf("client %v, error %v, want that there is no cluster", client, err)
@@ -48,7 +48,7 @@ func TestClientWithoutAnAPIServer(t *testing.T) {
 	}
 }
 
-func TestAConfigThatMakesNoClient(t *testing.T) {
+func TestClientFailsWithAWrongConfig(t *testing.T) {
 	broken := &rest.Config{Host: "http://[broken"}
 	if client, err := khjobcrd.NewForConfig(broken); client != nil || err == nil || !strings.HasPrefix(err.Error(), "make client of comcast.github.io/v1: ") {
 		t.Errorf("client %v, error %v", client, err)

@@ -29,7 +29,7 @@ func jobsOf(t *testing.T, objects ...runtime.Object) (khjobcrd.KuberhealthyJobIn
 	return khjobcrd.NewForConfigOrDie(api.Config()).KuberhealthyJobs("shop"), api
 }
 
-func TestLifeOfAJob(t *testing.T) {
+func TestJobIsCreatedReadUpdatedAndDeleted(t *testing.T) {
 	jobs, api := jobsOf(t)
 	created, err := jobs.Create(smoke("smoke"))
 	if err != nil || created.UID != "uid-of-smoke" || created.Spec.Timeout != "5m" || created.Spec.Phase != "" {

@@ -50,7 +50,7 @@ func connect(t *testing.T, objects ...runtime.Object) (*khstatecrd.KuberhealthyS
 	return client, api
 }
 
-func TestLifeOfAState(t *testing.T) {
+func TestStateIsCreatedReadUpdatedAndDeleted(t *testing.T) {
 	client, api := connect(t)
 	created, err := client.Create(cart(), resource, "shop")
 	if err != nil || created.UID != "uid-of-cart" || created.Namespace != "shop" || *created.Spec.KHWorkload != health.KHCheck {
@@ -229,7 +229,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-func TestClientWithoutAnAPIServer(t *testing.T) {
+func TestClientFailsWithoutAnAPIServer(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	tests := []struct{ name, group, version, kubeconfig, want string }{
 		{"another group", "example.org", "v1", "", `API group and version "example.org/v1": only comcast.github.io/v1 is served`},
