@@ -136,11 +136,11 @@ lint: ## golangci-lint in all modules, with the import rules of the rooms; workf
 
 UNIT ?=
 .PHONY: unit
-unit: ## unit and replay tests of all modules (UNIT='-race -shuffle=on' adds flags)
+unit: alerts ## unit and replay tests of all modules (UNIT='-race -shuffle=on' adds flags)
 	$(HERMETIC) $(GO) test $(UNIT) $$($(GO) list $(PACKAGES) | grep -vE '($(or $(WITHOUT),none))$$')
 	@set -e; for module in $(NESTED); do \
 	  packages=./... count=; \
-	  case $$module in tools/kubebox) packages=./internal/... ;; test/compose | test/alerts) count=-count=1 ;; esac; \
+	  case $$module in tools/kubebox) packages=./internal/... ;; test/compose) count=-count=1 ;; esac; \
 	  echo "$$module: go test $(UNIT) $$count $$packages"; \
 	  $(HERMETIC) $(GO) -C $$module test $(UNIT) $$count $$packages; done # -count=1: they read files of other modules, which the cache does not see
 
@@ -149,6 +149,12 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 builds: ## compile all packages for Linux, macOS and Windows (what needs Linux says so when it is run)
 	@set -e; for platform in $(PLATFORMS); do echo "build for $$platform"; \
 	  CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build $(PACKAGES); done
+
+.PHONY: alerts
+alerts: go ## check the alert rules and run their tests with promtool
+	@tools/build.sh promtool
+	bin/promtool check rules deploy/prometheus/rules.yaml
+	bin/promtool test rules deploy/prometheus/rules_test.yaml
 
 .PHONY: e2e
 e2e: environment python3 build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)

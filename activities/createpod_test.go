@@ -29,7 +29,7 @@ import (
 
 var podResource = schema.GroupResource{Resource: "pods"}
 
-func TestCreatePodFromASpecThatIsNotValid(t *testing.T) {
+func TestCreatePodReturnsTheFaultsOfAnInvalidSpec(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*check.Workload)
@@ -56,7 +56,7 @@ func TestCreatePodFromASpecThatIsNotValid(t *testing.T) {
 }
 
 // What the API server will answer again to the same request is data; anything else is an error, to be tried again.
-func TestCreatePodThatTheClusterDoesNotTake(t *testing.T) {
+func TestCreatePodReturnsLastingRefusalsAsData(t *testing.T) {
 	tests := []struct {
 		name      string
 		answer    error
@@ -105,7 +105,7 @@ func TestCreatePodThatTheClusterDoesNotTake(t *testing.T) {
 	}
 }
 
-func TestCreatePodOfACheckThatCannotBeRead(t *testing.T) {
+func TestCreatePodFailsWhenTheCheckCannotBeRead(t *testing.T) {
 	tests := []struct {
 		name     string
 		workload func(check.Ref) (check.Workload, bool, error)
@@ -195,7 +195,7 @@ func TestCreatePodTwiceAsksForTheSamePod(t *testing.T) {
 
 // The API server may refuse a pod that it has: quotas and webhooks are asked first, and the check may be edited or deleted between
 // a creation whose answer is lost and the next call. The pod counts all the same.
-func TestCreatePodWhoseAnswerWasLost(t *testing.T) {
+func TestCreatePodFindsThePodOfALostAnswer(t *testing.T) {
 	confirmed := func() check.Workload { w := validCheck(); w.Attempts = 3; return w }
 	hash := confirmed().SpecHash()
 	made := func(pod *corev1.Pod) (*corev1.Pod, error) {

@@ -58,7 +58,7 @@ func TestDeletePodWaitsForItsEnd(t *testing.T) {
 	}
 }
 
-func TestDeletePodThatTheClusterRefuses(t *testing.T) {
+func TestDeletePodReturnsTheRefusalOfTheCluster(t *testing.T) {
 	a, env := worker(&fakeCluster{ // waiting for its end would panic
 		deletePod: func(name string) error { return errors.New("delete " + name + ": connection refused") },
 	})

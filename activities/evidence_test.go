@@ -338,7 +338,7 @@ func TestNoLedgerNoRequests(t *testing.T) {
 }
 
 // A report that came after the outcome has no attempt, and asks for nothing of the pod.
-func TestKeepEvidenceOfAReportAlone(t *testing.T) {
+func TestKeepEvidenceOfALateReportReadsNothingOfThePod(t *testing.T) {
 	in := evidenceInput()
 	in.Attempt, in.Pod = 0, activities.Pod{}
 	in.Further = &check.ReceivedReport{Report: status.NewReport(nil)}
@@ -349,7 +349,7 @@ func TestKeepEvidenceOfAReportAlone(t *testing.T) {
 }
 
 // What the ledger does not take is not lost: it is handed back.
-func TestEvidenceThatWaits(t *testing.T) {
+func TestEvidenceThatTheLedgerDoesNotTakeIsReturned(t *testing.T) {
 	cluster := afterwards()
 	random := rand.NewChaCha8([32]byte{})
 	noise := make([]byte, ledger.MaxEvidence)
@@ -372,7 +372,7 @@ func TestEvidenceThatWaits(t *testing.T) {
 }
 
 // A piece that the ledger will never take does not hold up the others, nor wait.
-func TestEvidenceThatIsRefused(t *testing.T) {
+func TestRefusedEvidenceDoesNotHoldUpTheRest(t *testing.T) {
 	for _, refusal := range []error{ledger.ErrEvidenceFull, ledger.ErrInvalid} {
 		_, result := keep(t, afterwards(), &fakeLedger{refuse: fmt.Errorf("evidence: %w", refusal)}, evidenceInput())
 		if len(result.Waiting) != 0 {
@@ -382,7 +382,7 @@ func TestEvidenceThatIsRefused(t *testing.T) {
 }
 
 // The logs of a pod that somebody deletes are read while it goes, and are what the evidence has.
-func TestLogsOfAPodThatIsTakenAway(t *testing.T) {
+func TestLogsOfADeletedPodAreReadUntilItsEnd(t *testing.T) {
 	goes := check.Observation{Started: true, Deleting: true, Node: "node-1"}
 	end := check.Observation{Started: true, Deleting: true, Ended: true, Node: "node-1"}
 	sidecar := check.Observation{Started: true, Deleting: true, PartlyEnded: true, Node: "node-1"}

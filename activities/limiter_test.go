@@ -113,7 +113,7 @@ func TestLimiterLetsSoManyStartASecond(t *testing.T) {
 	})
 }
 
-func TestLimiterWithoutLimits(t *testing.T) {
+func TestLimiterWithoutLimitsNeverWaits(t *testing.T) {
 	for name, limiter := range map[string]*activities.Limiter{"nil": nil, "0": activities.NewLimiter(0, 0, pods(0))} {
 		for range 1000 {
 			if !limiter.TryStart(another("shop")) || limiter.AwaitStart(t.Context(), another("shop")) != nil {

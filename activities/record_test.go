@@ -247,7 +247,7 @@ func TestProvisionalOutcomeIsShownAndNotExported(t *testing.T) {
 
 // A program may ask for a run of what can have no state: that run must end all the same. The state of a check that is in the
 // cluster can be written once what keeps the worker from it is mended.
-func TestRecordOutcomeOfWhatHasNoState(t *testing.T) {
+func TestRecordOutcomeEndsWhereThereCanBeNoState(t *testing.T) {
 	states, namespaces := schema.GroupResource{Group: "comcast.github.io", Resource: "khstates"}, schema.GroupResource{Resource: "namespaces"}
 	tests := []struct {
 		name   string

@@ -62,7 +62,7 @@ func TestRecordOfARunWithoutUIDIsNamedAfterIt(t *testing.T) {
 }
 
 // What the ledger will never take is not sent again.
-func TestRecordOfARunThatTheLedgerDoesNotTake(t *testing.T) {
+func TestRecordThatTheLedgerRefusesIsNotSentAgain(t *testing.T) {
 	for refuse, final := range map[error]bool{
 		errors.New("disk is full"): false, fmt.Errorf("finish: %w", ledger.ErrOtherRun): true, fmt.Errorf("finish: %w", ledger.ErrInvalid): true,
 		ledger.ErrUnavailable: false,

@@ -143,7 +143,7 @@ func TestWatchPodThatBeginsAfterTheDeadlineStillLooks(t *testing.T) {
 	})
 }
 
-func TestWatchPodThatCannotBeRead(t *testing.T) {
+func TestWatchPodFailsWhenThePodCannotBeRead(t *testing.T) {
 	a, env := worker(&fakeCluster{awaitPod: func(context.Context, func(check.Observation) bool) (check.Observation, error) {
 		return check.Observation{}, errors.New("connection refused")
 	}})

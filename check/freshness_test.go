@@ -197,7 +197,7 @@ func TestUnknownFromTheMomentThatTheOutcomeIsOverdue(t *testing.T) {
 }
 
 // A text with an age in it would be a new series of the metrics at each scrape.
-func TestTextOfWhatIsUnknown(t *testing.T) {
+func TestTextOfUnknownDoesNotChangeWithTime(t *testing.T) {
 	const ran8 = "2026-11-22T13:00:10.4+01:00"
 	state := ran(t, "", ran8)
 	tests := []struct {

@@ -221,7 +221,7 @@ func TestSummaryInKuberhealthysShape(t *testing.T) {
 	golden(t, "summary.json", text)
 }
 
-func TestSummaryOfNothing(t *testing.T) {
+func TestSummaryOfNothingIsEmpty(t *testing.T) {
 	text, err := json.Marshal(check.Summarize(nil, isJob, nil))
 	want := `{"OK":true,"Errors":[],"CheckDetails":{},"JobDetails":{},"CurrentMaster":"","Metadata":{}}`
 	if err != nil || string(text) != want {
@@ -444,7 +444,7 @@ func TestAddRecentRun(t *testing.T) {
 }
 
 // What docs/how-it-survives.md says of the size holds for the longest outcome.
-func TestSizeOfTheRecentRuns(t *testing.T) {
+func TestRecentRunsStayWithinTheirDocumentedSize(t *testing.T) {
 	state := &khv1.KuberhealthyState{}
 	for n := range 20 {
 		run := recentRun(n)

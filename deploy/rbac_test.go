@@ -2,26 +2,24 @@ package deploy_test
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/kube"
 	"github.com/khronicle/khronicle/reportapi"
 	"github.com/khronicle/khronicle/starter"
@@ -115,9 +113,7 @@ func TestRolesMayDoWhatTheyAskFor(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(strings.TrimSpace(test.role+" "+test.further), func(t *testing.T) {
-			server := newAPIServer(t)
-			asked := server.asked(t, test.watch, test.calls)
-			slices.Sort(asked)
+			asked := requests(t, test.watch, test.calls)
 			if diff := cmp.Diff(asked, allowed(t, "khronicle-"+test.role, test.further)); diff != "" {
 				t.Errorf("asked for -, allowed +:\n%s", diff)
 			}
@@ -139,7 +135,7 @@ func allowed(t *testing.T, names ...string) []string {
 				for _, verb := range rule.Verbs {
 					all = append(all, verb+" "+object)
 				}
-				if group := resources[object].group; rule.Resources != nil && !slices.Equal(rule.APIGroups, []string{group}) {
+				if group := groups[object]; rule.Resources != nil && !slices.Equal(rule.APIGroups, []string{group}) {
 					t.Errorf("%s: %s is in group %q, not in %q", role.Name, object, group, rule.APIGroups)
 				}
 			}
@@ -149,40 +145,31 @@ func allowed(t *testing.T, names ...string) []string {
 	return all
 }
 
-// resources are those that the cluster has: the group and the type of a list of them.
-var resources = map[string]struct {
-	group string
-	list  metav1.TypeMeta
-}{
-	"pods/log":         {},
-	"nodes":            {},
-	"events":           {"", metav1.TypeMeta{APIVersion: "v1", Kind: "EventList"}},
-	"pods":             {"", metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}},
-	khv1.CheckResource: {khv1.GroupVersion.Group, metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.CheckKind + "List"}},
-	khv1.JobResource:   {khv1.GroupVersion.Group, metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.JobKind + "List"}},
-	khv1.StateResource: {khv1.GroupVersion.Group, metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.StateKind + "List"}},
+// groups are the API groups of the resources. That of core resources is empty.
+var groups = map[string]string{
+	khv1.CheckResource: khv1.GroupVersion.Group,
+	khv1.JobResource:   khv1.GroupVersion.Group,
+	khv1.StateResource: khv1.GroupVersion.Group,
 }
 
-// apiServer has nothing, and remembers what it was asked. What is created in it turns out to be there.
-type apiServer struct {
-	*httptest.Server
-	mu       sync.Mutex
-	requests map[string]bool
-}
-
-func newAPIServer(t *testing.T) *apiServer {
-	s := &apiServer{requests: map[string]bool{}}
-	s.Server = httptest.NewServer(s)
-	t.Cleanup(s.Close)
-	return s
-}
-
-// asked returns what a role asks for when it watches and calls these.
-func (s *apiServer) asked(t *testing.T, watch kube.Options, names []string) []string {
+// requests returns what a role asks for, as "verb resource" or "verb /path", when it watches and calls these. The API
+// server has nothing, but what is to be created turns out to be there.
+func requests(t *testing.T, watch kube.Options, names []string) []string {
 	t.Helper()
+	server := apitest.New().WithoutStreamingLists()
+	server.SetAnswer(func(r *http.Request) *apierrors.StatusError {
+		if r.Method != http.MethodPost {
+			return nil
+		}
+		server.PutUnseen(&khv1.KuberhealthyState{
+			TypeMeta:   metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.StateKind},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x"},
+		})
+		return apierrors.NewAlreadyExists(corev1.Resource("any"), "x")
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	watch.Config = &rest.Config{Host: s.URL}
+	watch.Config = server.Config()
 	cluster, err := kube.New(watch)
 	if err != nil {
 		t.Fatal(err)
@@ -192,91 +179,28 @@ func (s *apiServer) asked(t *testing.T, watch kube.Options, names []string) []st
 			call(ctx, cluster)
 		}
 	}
-	for !s.watched() { // a watch begins after its list
+	asked := map[string]bool{}
+	for {
+		for _, r := range server.Requests() {
+			asked[r.Verb+" "+r.Resource] = true
+		}
+		if watched(asked) { // a watch begins after its list
+			return slices.Sorted(maps.Keys(asked))
+		}
 		select {
 		case <-ctx.Done():
 			t.Fatal("the calls take too long")
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.requests))
 }
 
 // watched is true when everything that was listed is watched, but for the events of a pod.
-func (s *apiServer) watched() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for request := range s.requests {
-		if object, listed := strings.CutPrefix(request, "list "); listed && object != "events" && !s.requests["watch "+object] {
+func watched(asked map[string]bool) bool {
+	for request := range asked {
+		if object, listed := strings.CutPrefix(request, "list "); listed && object != "events" && !asked["watch "+object] {
 			return false
 		}
 	}
 	return true
-}
-
-func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	request := requestOf(r)
-	s.mu.Lock()
-	s.requests[request] = true
-	s.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	switch verb, object, _ := strings.Cut(request, " "); {
-	case verb == "watch" && r.URL.Query().Has("sendInitialEvents"):
-		answer(w, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonInvalid, Code: http.StatusUnprocessableEntity})
-	case verb == "watch":
-		w.WriteHeader(http.StatusOK)
-		_ = http.NewResponseController(w).Flush() // the client waits for this answer, or is gone
-		<-r.Context().Done()
-	case verb == "list":
-		_ = json.NewEncoder(w).Encode(metav1.List{TypeMeta: resources[object].list, ListMeta: metav1.ListMeta{ResourceVersion: "1"}})
-	case verb == "create":
-		answer(w, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonAlreadyExists, Code: http.StatusConflict})
-	case object == khv1.StateResource:
-		_ = json.NewEncoder(w).Encode(khv1.KuberhealthyState{
-			TypeMeta:   metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.StateKind},
-			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x", ResourceVersion: "1"},
-		})
-	default:
-		answer(w, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound})
-	}
-}
-
-func answer(w http.ResponseWriter, status metav1.Status) {
-	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
-	w.WriteHeader(int(status.Code))
-	_ = json.NewEncoder(w).Encode(status)
-}
-
-// requestOf reads a request as the API server's authorizer does: "verb resource", or "verb /path".
-func requestOf(r *http.Request) string {
-	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-	switch {
-	case parts[0] == "api" && len(parts) > 2:
-		parts = parts[2:]
-	case parts[0] == "apis" && len(parts) > 3:
-		parts = parts[3:]
-	default:
-		return strings.ToLower(r.Method) + " " + r.URL.Path
-	}
-	if parts[0] == "namespaces" && len(parts) > 2 {
-		parts = parts[2:]
-	}
-	verb := map[string]string{
-		http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete",
-	}[r.Method]
-	switch {
-	case verb != "":
-	case r.URL.Query().Get("watch") == "true" || r.URL.Query().Get("watch") == "1":
-		verb = "watch"
-	case len(parts) == 1:
-		verb = "list"
-	default:
-		verb = "get"
-	}
-	if len(parts) > 2 { // pods/NAME/log
-		parts[0] += "/" + parts[2]
-	}
-	return verb + " " + parts[0]
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,9 +16,11 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -27,6 +28,7 @@ import (
 	"github.com/khronicle/khronicle/external/khcheckcrd"
 	"github.com/khronicle/khronicle/external/khjobcrd"
 	"github.com/khronicle/khronicle/external/khstatecrd"
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -247,7 +249,7 @@ func TestRunOnceRefuses(t *testing.T) {
 	}
 }
 
-func TestTemporalThatRefuses(t *testing.T) {
+func TestRunReturnsTheRefusalOfTemporal(t *testing.T) {
 	engine := newTemporal(check.Conclusion{})
 	engine.refuse = errors.New("no such namespace")
 	err := newCheck(engine).RunOnce(t.Context())
@@ -300,7 +302,7 @@ func TestEndOfTheContextEndsTheRun(t *testing.T) {
 	})
 }
 
-func TestShutdownOfARunThatDoesNotEnd(t *testing.T) {
+func TestShutdownTimesOutWhenTheRunDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := neverEnds()
 		engine.hangs = true
@@ -313,12 +315,13 @@ func TestShutdownOfARunThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-func TestAccessorsAndDefaults(t *testing.T) {
+func TestAccessorsReturnFieldsAndDefaults(t *testing.T) {
 	config := &khcheckcrd.KuberhealthyCheck{}
 	config.Name, config.Spec.PodSpec, config.Spec.Timeout = "cart", podSpec(), "1m"
 	ext := external.NewCheck(nil, config, nil, nil, "url")
-	if ext.Name() != "cart" || ext.CheckNamespace() != "kuberhealthy" || ext.Timeout() != 15*time.Minute || ext.Interval() != 0 || ext.KHWorkload != khv1.KHCheck {
-		t.Errorf("check is %+v", ext)
+	want := []any{"cart", "kuberhealthy", 15 * time.Minute, time.Duration(0), khv1.KHCheck}
+	if diff := cmp.Diff(want, []any{ext.Name(), ext.CheckNamespace(), ext.Timeout(), ext.Interval(), ext.KHWorkload}); diff != "" {
+		t.Errorf("name, namespace, timeout, interval and workload (-want +got):\n%s", diff)
 	}
 	if config.Namespace != "" {
 		t.Errorf("the configuration was changed: its namespace is %q", config.Namespace)
@@ -330,7 +333,7 @@ func TestAccessorsAndDefaults(t *testing.T) {
 }
 
 // A run that ends in the moment in which it is to stop keeps its outcome.
-func TestOutcomeThatIsFasterThanTheStop(t *testing.T) {
+func TestRunThatEndsWhileItIsStoppedKeepsItsOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := neverEnds()
 		engine.late = &check.Conclusion{Outcome: check.Failed, Errors: []string{"broken"}, Reported: true}
@@ -344,7 +347,7 @@ func TestOutcomeThatIsFasterThanTheStop(t *testing.T) {
 }
 
 // A call that is told to stop before its run was asked for asks for none.
-func TestShutdownBeforeTheRunIsAskedFor(t *testing.T) {
+func TestShutdownBeforeTheRunAsksForNone(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(asked)
@@ -352,7 +355,7 @@ func TestShutdownBeforeTheRunIsAskedFor(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 	}))
 	defer server.Close()
-	checks, err := khcheckcrd.Client(external.CRDGroup, external.CRDVersion, kubeconfigOf(t, server.URL), "shop")
+	checks, err := khcheckcrd.Client(external.CRDGroup, external.CRDVersion, apitest.Kubeconfig(t, server.URL), "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -376,7 +379,7 @@ func TestShutdownBeforeTheRunIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestRunThatCannotBeCancelled(t *testing.T) {
+func TestRunReturnsWhyItCouldNotBeCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := neverEnds()
 		engine.refuseCancel = errors.New("no route to host")
@@ -389,59 +392,42 @@ func TestRunThatCannotBeCancelled(t *testing.T) {
 	})
 }
 
-// api is the kubeconfig of an API server that knows one answer for each path below a namespace.
-func api(t *testing.T, answers map[string]string) string {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, ok := answers[strings.TrimPrefix(r.URL.Path, "/apis/comcast.github.io/v1/namespaces/shop/")]
-		w.Header().Set("Content-Type", "application/json")
-		switch {
-		case !ok:
-			w.WriteHeader(http.StatusNotFound)
-			body = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404,"message":"not there"}`
-		case strings.Contains(body, `"kind":"Status"`):
-			w.WriteHeader(http.StatusForbidden)
-		}
-		_, _ = w.Write([]byte(body))
-	}))
-	t.Cleanup(server.Close)
-	return kubeconfigOf(t, server.URL)
+// serverOf returns an API server that has these objects and, with a refusal, answers every request with it.
+func serverOf(refusal *apierrors.StatusError, objects ...runtime.Object) *apitest.Server {
+	server := apitest.New(objects...)
+	server.Refuse(refusal)
+	return server
 }
 
-func kubeconfigOf(t *testing.T, server string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	config := clientcmdapi.NewConfig()
-	config.Clusters["test"] = &clientcmdapi.Cluster{Server: server}
-	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test"}
-	config.CurrentContext = "test"
-	if err := clientcmd.WriteToFile(*config, path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
+var forbidden = apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("not allowed"))
 
-const forbidden = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"not allowed"}`
+// meta is that of a check, job or state shop/cart.
+func meta(kind string) (metav1.TypeMeta, metav1.ObjectMeta) {
+	return metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: kind},
+		metav1.ObjectMeta{Namespace: "shop", Name: "cart", UID: "u-7", Generation: 3}
+}
 
 func TestCurrentStatus(t *testing.T) {
-	state := func(spec string) map[string]string {
-		return map[string]string{"khstates/cart": `{"kind":"KuberhealthyState","apiVersion":"comcast.github.io/v1","metadata":{"name":"cart"},"spec":` + spec + `}`}
+	state := func(ok bool, errors ...string) *apitest.Server {
+		s := &khv1.KuberhealthyState{Spec: khv1.WorkloadDetails{OK: ok, Errors: append([]string{}, errors...)}}
+		s.TypeMeta, s.ObjectMeta = meta(khv1.StateKind)
+		return serverOf(nil, s)
 	}
 	tests := []struct {
-		name    string
-		answers map[string]string
-		ok      bool
-		errors  []string
+		name   string
+		server *apitest.Server
+		ok     bool
+		errors []string
 	}{
-		{"up before the first run", nil, true, []string{}},
-		{"up", state(`{"OK":true,"Errors":[]}`), true, []string{}},
-		{"down", state(`{"OK":false,"Errors":["a","b"]}`), false, []string{"a", "b"}},
-		{"the errors decide", state(`{"OK":true,"Errors":["a"]}`), false, []string{"a"}},
-		{"the state cannot be read", map[string]string{"khstates/cart": forbidden}, false, []string{"not allowed"}},
+		{"up before the first run", serverOf(nil), true, []string{}},
+		{"up", state(true), true, []string{}},
+		{"down", state(false, "a", "b"), false, []string{"a", "b"}},
+		{"the errors decide", state(true, "a"), false, []string{"a"}},
+		{"the state cannot be read", serverOf(forbidden), false, []string{"forbidden: not allowed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			states, err := khstatecrd.Client(external.CRDGroup, external.CRDVersion, api(t, tt.answers), "shop")
+			states, err := khstatecrd.Client(external.CRDGroup, external.CRDVersion, tt.server.Kubeconfig(t), "shop")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -459,20 +445,23 @@ func TestCurrentStatus(t *testing.T) {
 }
 
 // The pods belong to the check or job, if there is one: then they go when it goes.
-func TestOwnerOfThePods(t *testing.T) {
-	object := `{"apiVersion":"comcast.github.io/v1","metadata":{"name":"cart","uid":"u-7","generation":3},"spec":{}}`
+func TestPodsBelongToTheCheckOrJobIfThereIsOne(t *testing.T) {
+	var khcheck khv1.KuberhealthyCheck
+	khcheck.TypeMeta, khcheck.ObjectMeta = meta(khv1.CheckKind)
+	var khjob khv1.KuberhealthyJob
+	khjob.TypeMeta, khjob.ObjectMeta = meta(khv1.JobKind)
 	for _, tt := range []struct {
-		name    string
-		answers map[string]string
-		want    check.Ref
-		fails   string
+		name   string
+		server *apitest.Server
+		want   check.Ref
+		fails  string
 	}{
-		{name: "in the cluster", answers: map[string]string{"khchecks/cart": object, "khjobs/cart": object}, want: check.Ref{UID: "u-7", Generation: 3}},
-		{name: "not in the cluster"},
-		{name: "unknown", answers: map[string]string{"khchecks/cart": forbidden, "khjobs/cart": forbidden}, fails: "find the owner of the pods of shop/cart: not allowed"},
+		{name: "in the cluster", server: serverOf(nil, &khcheck, &khjob), want: check.Ref{UID: "u-7", Generation: 3}},
+		{name: "not in the cluster", server: serverOf(nil)},
+		{name: "unknown", server: serverOf(forbidden), fails: "find the owner of the pods of shop/cart: forbidden: not allowed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			kubeconfig := api(t, tt.answers)
+			kubeconfig := tt.server.Kubeconfig(t)
 			checks, err := khcheckcrd.Client(external.CRDGroup, external.CRDVersion, kubeconfig, "shop")
 			if err != nil {
 				t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,12 +23,13 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/kube"
 )
 
-func newClient(t *testing.T, api *apiServer) *kube.Client {
+func newClient(t *testing.T, api *apitest.Server) *kube.Client {
 	t.Helper()
-	client, err := kube.NewClient(&rest.Config{Host: "http://api.test", Transport: api})
+	client, err := kube.NewClient(api.Config())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,13 +101,13 @@ func TestClientReadsAndWritesEachResource(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.resource, func(t *testing.T) {
-			api := newAPIServer()
+			api := apitest.New()
 			seen := tt.live(t, newClient(t, api))
 			if diff := cmp.Diff([]watch.EventType{watch.Added, watch.Modified, watch.Modified, watch.Deleted}, seen); diff != "" {
 				t.Errorf("the watch saw (-want +got):\n%s", diff)
 			}
 			at := " " + tt.resource + " shop/cart"
-			if diff := cmp.Diff([]string{"POST" + at, "GET" + at, "PUT" + at, "PATCH" + at, "DELETE" + at}, api.calls()); diff != "" {
+			if diff := cmp.Diff([]string{"POST" + at, "GET" + at, "PUT" + at, "PATCH" + at, "DELETE" + at}, api.Requests().Calls()); diff != "" {
 				t.Errorf("requests differ (-want +got):\n%s", diff)
 			}
 		})
@@ -117,7 +117,7 @@ func TestClientReadsAndWritesEachResource(t *testing.T) {
 func TestClientListsOneNamespaceOrAll(t *testing.T) {
 	elsewhere := khcheck("cart")
 	elsewhere.Namespace = "bank"
-	client := newClient(t, newAPIServer(khcheck("cart"), elsewhere, khcheck("till"), khjob("smoke"), state("cart", "")))
+	client := newClient(t, apitest.New(khcheck("cart"), elsewhere, khcheck("till"), khjob("smoke"), state("cart", "")))
 	for namespace, want := range map[string]int{"shop": 2, "bank": 1, "": 3, "post": 0} {
 		checks, err := client.Checks(namespace).List(t.Context(), metav1.ListOptions{})
 		if err != nil || len(checks.Items) != want {
@@ -133,7 +133,7 @@ func TestClientListsOneNamespaceOrAll(t *testing.T) {
 }
 
 func TestErrorsOfClientAreThoseOfTheAPIServer(t *testing.T) {
-	api := newAPIServer(state("cart", "run-1"))
+	api := apitest.New(state("cart", "run-1"))
 	states := newClient(t, api).States("shop")
 	if _, err := states.Get(t.Context(), "till", metav1.GetOptions{}); !apierrors.IsNotFound(err) || err.Error() != `khstates.comcast.github.io "till" not found` {
 		t.Errorf("error %v", err)
@@ -146,9 +146,7 @@ func TestErrorsOfClientAreThoseOfTheAPIServer(t *testing.T) {
 	if _, err := states.Update(t.Context(), stale, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
 		t.Errorf("error %v, want a conflict", err)
 	}
-	api.answer = func(*http.Request) *apierrors.StatusError {
-		return apierrors.NewForbidden(stateResource, "cart", errors.New("no"))
-	}
+	api.Refuse(apierrors.NewForbidden(stateResource, "cart", errors.New("no")))
 	if _, err := states.Watch(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("error %v, want that it is forbidden", err)
 	}
@@ -156,7 +154,7 @@ func TestErrorsOfClientAreThoseOfTheAPIServer(t *testing.T) {
 
 // Custom resources have no protobuf, which many programs' configs ask for.
 func TestClientSpeaksJSONWhateverTheConfigSays(t *testing.T) {
-	api := newAPIServer()
+	api := apitest.New()
 	config := &rest.Config{Host: "http://api.test", Transport: api, ContentConfig: rest.ContentConfig{
 		ContentType: runtime.ContentTypeProtobuf, AcceptContentTypes: runtime.ContentTypeProtobuf,
 	}}
@@ -168,7 +166,7 @@ func TestClientSpeaksJSONWhateverTheConfigSays(t *testing.T) {
 	if _, err := client.Checks("shop").Create(t.Context(), khcheck("cart"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if sent := api.sent(); sent[0].ContentType != runtime.ContentTypeJSON || !strings.HasPrefix(sent[0].Body, `{"kind":"KuberhealthyCheck"`) {
+	if sent := api.Requests().OfOne(); sent[0].ContentType != runtime.ContentTypeJSON || !strings.HasPrefix(sent[0].Body, `{"kind":"KuberhealthyCheck"`) {
 		t.Errorf("sent %+v", sent)
 	}
 	if config.ContentType != before.ContentType || config.GroupVersion != nil || config.APIPath != "" || config.UserAgent != "" {
@@ -178,7 +176,7 @@ func TestClientSpeaksJSONWhateverTheConfigSays(t *testing.T) {
 
 func TestClientNamesItself(t *testing.T) {
 	for given, want := range map[string]string{"": rest.DefaultKubernetesUserAgent(), "shop/1": "shop/1"} {
-		api := newAPIServer(khcheck("cart"))
+		api := apitest.New(khcheck("cart"))
 		client, err := kube.NewClient(&rest.Config{Host: "http://api.test", Transport: api, UserAgent: given})
 		if err != nil {
 			t.Fatal(err)
@@ -186,13 +184,13 @@ func TestClientNamesItself(t *testing.T) {
 		if _, err := client.Checks("shop").Get(t.Context(), "cart", metav1.GetOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if sent := api.sent(); sent[0].UserAgent != want {
+		if sent := api.Requests().OfOne(); sent[0].UserAgent != want {
 			t.Errorf("user agent %q, want %q", sent[0].UserAgent, want)
 		}
 	}
 }
 
-func TestNewClientWithAConfigThatMakesNoClient(t *testing.T) {
+func TestNewClientFailsWithAWrongConfig(t *testing.T) {
 	if _, err := kube.NewClient(&rest.Config{Host: "http://[broken"}); err == nil || !strings.HasPrefix(err.Error(), "make client of comcast.github.io/v1: ") {
 		t.Errorf("error %v, want one that says what failed", err)
 	}
@@ -202,7 +200,7 @@ func TestNewClientWithAConfigThatMakesNoClient(t *testing.T) {
 // goroutine read that scheme.
 func TestClientsAreMadeWhileOthersWork(t *testing.T) {
 	known := scheme.Scheme.Recognizes(khv1.GroupVersion.WithKind(khv1.CheckKind))
-	api := newAPIServer(khcheck("cart"))
+	api := apitest.New(khcheck("cart"))
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -227,7 +225,7 @@ func TestRegisterTypesMakesAClientOfClientGosScheme(t *testing.T) {
 		}
 	}
 	own, err := rest.RESTClientFor(&rest.Config{
-		Host: "http://api.test", APIPath: "/apis", Transport: newAPIServer(khjob("smoke")),
+		Host: "http://api.test", APIPath: "/apis", Transport: apitest.New(khjob("smoke")),
 		ContentConfig: rest.ContentConfig{
 			GroupVersion: &khv1.GroupVersion, NegotiatedSerializer: serializer.WithoutConversionCodecFactory{CodecFactory: scheme.Codecs},
 		},
@@ -245,7 +243,7 @@ func TestRegisterTypesMakesAClientOfClientGosScheme(t *testing.T) {
 }
 
 func TestInformersReadByTheRESTClient(t *testing.T) {
-	client := newClient(t, newAPIServer(state("cart", "run-1")))
+	client := newClient(t, apitest.New(state("cart", "run-1")))
 	listed, err := cache.NewListWatchFromClient(client.REST(), khv1.StateResource, "shop", fields.Everything()).ListWithContext(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/kube"
 )
 
@@ -68,9 +69,9 @@ func in(pod *corev1.Pod, phase corev1.PodPhase) *corev1.Pod {
 // watching is everything that can be watched.
 var watching = kube.Options{UserAgent: "khronicle/test", Checks: true, Jobs: true, States: true, Pods: true}
 
-func connect(t *testing.T, api *apiServer, o kube.Options) *kube.Cluster {
+func connect(t *testing.T, api *apitest.Server, o kube.Options) *kube.Cluster {
 	t.Helper()
-	o.Config = &rest.Config{Host: "http://api.test", Transport: api}
+	o.Config = api.Config()
 	cluster, err := kube.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func connect(t *testing.T, api *apiServer, o kube.Options) *kube.Cluster {
 }
 
 // synced returns a cluster that has read everything.
-func synced(t *testing.T, api *apiServer, o kube.Options) *kube.Cluster {
+func synced(t *testing.T, api *apitest.Server, o kube.Options) *kube.Cluster {
 	t.Helper()
 	cluster := connect(t, api, o)
 	cluster.Start(t.Context())
@@ -94,7 +95,7 @@ func TestClusterFollowsWhatItWatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		managed := khcheck("cart")
 		managed.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
-		api := newAPIServer(managed, khjob("smoke"), state("cart", "run-1"))
+		api := apitest.New(managed, khjob("smoke"), state("cart", "run-1"))
 		cluster := synced(t, api, watching)
 		if c, ok := cluster.Check("shop", "cart"); !ok || c.UID != "uid-of-cart" || c.ManagedFields != nil {
 			t.Errorf("check is %+v, want it without managed fields", c)
@@ -106,14 +107,14 @@ func TestClusterFollowsWhatItWatches(t *testing.T) {
 			t.Errorf("states are %+v", all)
 		}
 
-		api.put(khcheck("till"))
-		api.remove(khv1.CheckResource, "shop/cart")
-		api.put(khjob("fire"))
+		api.Put(khcheck("till"))
+		api.Remove(khv1.CheckResource, "shop", "cart")
+		api.Put(khjob("fire"))
 		synctest.Wait()
 		if _, ok := cluster.Check("shop", "cart"); ok || len(cluster.Checks()) != 1 || len(cluster.Jobs()) != 2 {
 			t.Errorf("checks %v and jobs %v, want one and two", cluster.Checks(), cluster.Jobs())
 		}
-		if sent := api.sent(); len(sent) != 0 {
+		if sent := api.Requests().OfOne(); len(sent) != 0 {
 			t.Errorf("reading sent %+v, want nothing but lists and watches", sent)
 		}
 	})
@@ -138,7 +139,7 @@ func TestClusterWatchesOnlyWhatItIsToldTo(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api := newAPIServer(khcheck("cart"), elsewhere(khcheck("cart"), "post"), elsewhere(khcheck("cart"), "bank"))
+				api := apitest.New(khcheck("cart"), elsewhere(khcheck("cart"), "post"), elsewhere(khcheck("cart"), "bank"))
 				cluster := synced(t, api, tt.options)
 				var names []string
 				for _, c := range cluster.Checks() {
@@ -148,11 +149,13 @@ func TestClusterWatchesOnlyWhatItIsToldTo(t *testing.T) {
 				if diff := cmp.Diff(tt.checks, names); diff != "" {
 					t.Errorf("checks differ (-want +got):\n%s", diff)
 				}
-				for resource := range resources {
-					asked := slices.ContainsFunc(api.lists, func(url string) bool { return strings.Contains(url, "/"+resource+"?") })
-					if want := slices.Contains(tt.watched, resource); asked != want {
-						t.Errorf("watches %s: %t, want %t", resource, asked, want)
-					}
+				var watched []string
+				for _, r := range api.Requests() {
+					watched = append(watched, r.Resource)
+				}
+				slices.Sort(watched)
+				if diff := cmp.Diff(tt.watched, slices.Compact(watched)); diff != "" {
+					t.Errorf("watches differ (-want +got):\n%s", diff)
 				}
 			})
 		})
@@ -164,24 +167,24 @@ func TestClusterWatchesOnlyCheckerPods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := checkerPod("other")
 		other.Labels = nil
-		cluster := synced(t, newAPIServer(checkerPod("cart-1"), other), watching)
+		cluster := synced(t, apitest.New(checkerPod("cart-1"), other), watching)
 		if pods := cluster.Pods(); len(pods) != 1 || pods[0].Name != "cart-1" {
 			t.Errorf("pods %v, want cart-1 alone", pods)
 		}
 	})
 }
 
-func TestWaitForSync(t *testing.T) {
+func TestWaitForSyncWaitsForTheAPIServerOrTheEndOfItsContext(t *testing.T) {
 	t.Run("waits until the API server answers", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			api := newAPIServer(khcheck("cart"))
+			api := apitest.New(khcheck("cart"))
 			began := time.Now()
-			api.answer = func(*http.Request) *apierrors.StatusError {
+			api.SetAnswer(func(*http.Request) *apierrors.StatusError {
 				if time.Since(began) < 10*time.Second {
 					return apierrors.NewServiceUnavailable("starting")
 				}
 				return nil
-			}
+			})
 			cluster := synced(t, api, watching)
 			if _, ok := cluster.Check("shop", "cart"); !ok {
 				t.Error("synced without the check")
@@ -193,8 +196,8 @@ func TestWaitForSync(t *testing.T) {
 	})
 	t.Run("ends with its context", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			api := newAPIServer()
-			api.answer = func(*http.Request) *apierrors.StatusError { return apierrors.NewServiceUnavailable("down") }
+			api := apitest.New()
+			api.Refuse(apierrors.NewServiceUnavailable("down"))
 			cluster := connect(t, api, watching)
 			cluster.Start(t.Context())
 			stopped := errors.New("stopped")
@@ -207,9 +210,9 @@ func TestWaitForSync(t *testing.T) {
 	})
 }
 
-func TestSynced(t *testing.T) {
+func TestSyncedFailsUntilTheFirstList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cluster := connect(t, newAPIServer(), watching)
+		cluster := connect(t, apitest.New(), watching)
 		if err := cluster.Synced(t.Context()); text(err) != "the watched resources have not been read yet" {
 			t.Errorf("error %v before the first list", err)
 		}
@@ -221,13 +224,13 @@ func TestSynced(t *testing.T) {
 	})
 }
 
-func TestReachable(t *testing.T) {
-	api := newAPIServer()
+func TestReachableFailsWhileTheAPIServerIsDown(t *testing.T) {
+	api := apitest.New()
 	cluster := connect(t, api, watching)
 	if err := cluster.Reachable(t.Context()); err != nil {
 		t.Error(err)
 	}
-	api.answer = func(*http.Request) *apierrors.StatusError { return apierrors.NewServiceUnavailable("down") }
+	api.Refuse(apierrors.NewServiceUnavailable("down"))
 	if err := cluster.Reachable(t.Context()); text(err) != "ask the API server whether it is ready: down" {
 		t.Errorf("error %v", err)
 	}
@@ -245,7 +248,7 @@ func TestWatches(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cluster := connect(t, newAPIServer(), kube.Options{Checks: true, Namespaces: tt.namespaces})
+			cluster := connect(t, apitest.New(), kube.Options{Checks: true, Namespaces: tt.namespaces})
 			if got := cluster.Watches("shop"); got != tt.want {
 				t.Errorf("%t, want %t", got, tt.want)
 			}
@@ -260,7 +263,7 @@ func text(err error) string {
 	return err.Error()
 }
 
-func TestNewWithAConfigThatMakesNoClient(t *testing.T) {
+func TestNewFailsWithAWrongConfig(t *testing.T) {
 	if _, err := kube.New(kube.Options{Config: &rest.Config{Host: "http://[broken"}}); err == nil || !strings.Contains(err.Error(), "make Kubernetes client: ") {
 		t.Errorf("error %v, want one that says what failed", err)
 	}
@@ -279,7 +282,7 @@ func TestNewLeavesTheConfigAsItIs(t *testing.T) {
 
 func TestOnChangeNamesWhatAppearsChangesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := newAPIServer(khcheck("cart"), khjob("smoke"))
+		api := apitest.New(khcheck("cart"), khjob("smoke"))
 		cluster := connect(t, api, watching)
 		seen := make(chan string, 100)
 		note := func(kind string) func(namespace, name string) {
@@ -302,13 +305,13 @@ func TestOnChangeNamesWhatAppearsChangesAndGoes(t *testing.T) {
 			}
 		}
 		expect("check shop/cart", "job shop/smoke")
-		api.put(khcheck("till"))
+		api.Put(khcheck("till"))
 		expect("check shop/till")
-		api.put(khjob("smoke"))
+		api.Put(khjob("smoke"))
 		expect("job shop/smoke")
-		api.remove(khv1.CheckResource, "shop/cart")
+		api.Remove(khv1.CheckResource, "shop", "cart")
 		expect("check shop/cart")
-		api.lose(khv1.CheckResource, "shop/till")
+		api.Lose(khv1.CheckResource, "shop", "till")
 		time.Sleep(time.Minute)                     // of fake time: the watch begins anew
 		expect("check shop/till", "job shop/smoke") // the job was listed again
 	})

@@ -14,8 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/kube"
 )
 
@@ -105,7 +107,7 @@ func TestPodLog(t *testing.T) {
 	}
 }
 
-func TestPodLogThatCannotBeRead(t *testing.T) {
+func TestPodLogFailsWhenTheLogCannotBeRead(t *testing.T) {
 	unread := &logServer{log: "unable to retrieve container logs for containerd://0123"}
 	if _, err := unread.cluster(t).PodLog(t.Context(), "shop", "cart-1", "main"); err == nil || !strings.HasSuffix(err.Error(), "the node has no log of it any more") {
 		t.Errorf("error %v", err)
@@ -164,10 +166,10 @@ func TestPodEvents(t *testing.T) {
 	}
 }
 
-func TestPodAsItWasLastSeen(t *testing.T) {
+func TestPodReturnsADeletedPodAsItWasLastSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed, fine := in(checkerPod("cart-1"), corev1.PodFailed), in(checkerPod("cart-2"), corev1.PodSucceeded)
-		api := newAPIServer(in(checkerPod("cart-1"), corev1.PodRunning), fine)
+		api := apitest.New(in(checkerPod("cart-1"), corev1.PodRunning), fine)
 		cluster := synced(t, api, watching)
 		phase := func(name string) corev1.PodPhase {
 			if pod, ok := cluster.Pod("shop", name); ok {
@@ -183,39 +185,29 @@ func TestPodAsItWasLastSeen(t *testing.T) {
 			}
 		}
 		want(corev1.PodRunning, corev1.PodSucceeded)
-		api.put(failed)
+		api.Put(failed)
 		want(corev1.PodFailed, corev1.PodSucceeded)
-		api.remove("pods", "shop/cart-1")
-		api.remove("pods", "shop/cart-2")
+		api.Remove("pods", "shop", "cart-1")
+		api.Remove("pods", "shop", "cart-2")
 		want(corev1.PodFailed, "")
 		for i := range 256 {
 			name := fmt.Sprintf("later-%d", i)
-			api.put(in(checkerPod(name), corev1.PodRunning))
-			api.remove("pods", "shop/"+name)
+			api.Put(in(checkerPod(name), corev1.PodRunning))
+			api.Remove("pods", "shop", name)
 		}
 		want("", "")
-		if len(api.sent()) != 0 {
+		if len(api.Requests().OfOne()) != 0 {
 			t.Error("it was asked for")
 		}
 	})
 }
 
 func TestNodeRuntimeIsAskedForOnce(t *testing.T) {
-	asked := 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
-		if r.URL.Path != "/api/v1/nodes/node-1" {
-			w.WriteHeader(http.StatusForbidden)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprint(w, `{"kind":"Node","apiVersion":"v1","status":{"nodeInfo":{"containerRuntimeVersion":"containerd://1.7.24"}}}`)
-	}))
-	t.Cleanup(server.Close)
-	cluster, err := kube.New(kube.Options{Config: &rest.Config{Host: server.URL}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	api := apitest.New(&corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "node-1"},
+		Status:     corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{ContainerRuntimeVersion: "containerd://1.7.24"}},
+	})
+	cluster := connect(t, api, kube.Options{})
 	for range 2 {
 		if got, err := cluster.NodeRuntime(t.Context(), "node-1"); err != nil || got != "containerd://1.7.24" {
 			t.Errorf("runtime %q, error %v", got, err)
@@ -224,7 +216,8 @@ func TestNodeRuntimeIsAskedForOnce(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	if asked != 3 {
-		t.Errorf("%d requests, want one for the node that answers, and two for the other", asked)
+	want := []string{"GET nodes /node-1", "GET nodes /node-2", "GET nodes /node-2"}
+	if diff := cmp.Diff(want, api.Requests().Calls()); diff != "" {
+		t.Errorf("requests differ (-want +got):\n%s", diff)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/kube"
 )
 
@@ -69,7 +70,7 @@ func TestRunByPodIP(t *testing.T) {
 		{"no pod", "10.0.0.99", ""},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		api := newAPIServer(present...)
+		api := apitest.New(present...)
 		cluster := synced(t, api, watching)
 		for _, tt := range tests {
 			of, run, ok := cluster.RunByPodIP(netip.MustParseAddr(tt.ip))
@@ -87,7 +88,7 @@ func TestRunByPodIP(t *testing.T) {
 		if _, run, ok := cluster.RunByPodIP(netip.Addr{}); ok {
 			t.Errorf("no address: got %q", run)
 		}
-		if calls := api.calls(); len(calls) != 0 {
+		if calls := api.Requests().Calls(); len(calls) != 0 {
 			t.Errorf("the API server was asked: %v", calls)
 		}
 	})
@@ -99,19 +100,19 @@ func TestRunByPodIPFollowsThePods(t *testing.T) {
 	pod := func(name, run string, phase corev1.PodPhase) *corev1.Pod { return at(name, run, phase, "10.0.0.4") }
 	steps := []struct {
 		name   string
-		change func(*apiServer)
+		change func(*apitest.Server)
 		want   string
 	}{
-		{"created", func(a *apiServer) { a.put(pod("cart-1", "run-1", corev1.PodPending)) }, ""},
-		{"runs", func(a *apiServer) { a.put(pod("cart-1", "run-1", corev1.PodRunning)) }, "run-1"},
-		{"has ended", func(a *apiServer) { a.put(pod("cart-1", "run-1", corev1.PodSucceeded)) }, ""},
-		{"its address is another's", func(a *apiServer) { a.put(pod("cart-2", "run-2", corev1.PodRunning)) }, "run-2"},
-		{"the other is deleted", func(a *apiServer) { a.remove("pods", "shop/cart-2") }, ""},
-		{"a third", func(a *apiServer) { a.put(pod("cart-3", "run-3", corev1.PodRunning)) }, "run-3"},
-		{"and a fourth", func(a *apiServer) { a.put(pod("cart-4", "run-4", corev1.PodRunning)) }, ""},
+		{"created", func(a *apitest.Server) { a.Put(pod("cart-1", "run-1", corev1.PodPending)) }, ""},
+		{"runs", func(a *apitest.Server) { a.Put(pod("cart-1", "run-1", corev1.PodRunning)) }, "run-1"},
+		{"has ended", func(a *apitest.Server) { a.Put(pod("cart-1", "run-1", corev1.PodSucceeded)) }, ""},
+		{"its address is another's", func(a *apitest.Server) { a.Put(pod("cart-2", "run-2", corev1.PodRunning)) }, "run-2"},
+		{"the other is deleted", func(a *apitest.Server) { a.Remove("pods", "shop", "cart-2") }, ""},
+		{"a third", func(a *apitest.Server) { a.Put(pod("cart-3", "run-3", corev1.PodRunning)) }, "run-3"},
+		{"and a fourth", func(a *apitest.Server) { a.Put(pod("cart-4", "run-4", corev1.PodRunning)) }, ""},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		api := newAPIServer()
+		api := apitest.New()
 		cluster := synced(t, api, watching)
 		for _, step := range steps {
 			step.change(api)
@@ -129,7 +130,7 @@ func TestRunByPodIPInSeveralNamespaces(t *testing.T) {
 		inBank.Namespace = "bank"
 		watched := watching
 		watched.Namespaces = []string{"shop", "bank"}
-		cluster := synced(t, newAPIServer(at("cart-1", "run-1", corev1.PodRunning, "10.0.0.4"), inBank), watched)
+		cluster := synced(t, apitest.New(at("cart-1", "run-1", corev1.PodRunning, "10.0.0.4"), inBank), watched)
 		for ip, want := range map[string]string{"10.0.0.4": "shop/cart run-1", "10.0.0.5": "bank/cart run-2"} {
 			if of, run, _ := cluster.RunByPodIP(netip.MustParseAddr(ip)); of.String()+" "+run != want {
 				t.Errorf("%s: got %s %s, want %s", ip, of, run, want)
@@ -138,9 +139,9 @@ func TestRunByPodIPInSeveralNamespaces(t *testing.T) {
 	})
 }
 
-func TestRunByPodIPWithoutACacheOfPods(t *testing.T) {
+func TestRunByPodIPFindsNothingWithoutACacheOfPods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cluster := synced(t, newAPIServer(at("cart-1", "run-1", corev1.PodRunning, "10.0.0.4")), kube.Options{Checks: true})
+		cluster := synced(t, apitest.New(at("cart-1", "run-1", corev1.PodRunning, "10.0.0.4")), kube.Options{Checks: true})
 		if _, run, ok := cluster.RunByPodIP(netip.MustParseAddr("10.0.0.4")); ok {
 			t.Errorf("got %q", run)
 		}

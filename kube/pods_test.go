@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/kube"
 )
 
@@ -79,8 +80,8 @@ func TestCreatePod(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			api := newAPIServer(tt.present...)
-			api.answer = tt.answer
+			api := apitest.New(tt.present...)
+			api.SetAnswer(tt.answer)
 			pod, err := connect(t, api, watching).CreatePod(t.Context(), checkerPod("cart-1"))
 			switch {
 			case tt.err != nil:
@@ -92,7 +93,7 @@ func TestCreatePod(t *testing.T) {
 			case pod.Name != "cart-1" || pod.Labels["kuberhealthy-run-id"] != "run-1" || pod.Spec.NodeName != tt.node:
 				t.Errorf("pod is %+v", pod)
 			}
-			if diff := cmp.Diff(tt.calls, api.calls()); diff != "" {
+			if diff := cmp.Diff(tt.calls, api.Requests().Calls()); diff != "" {
 				t.Errorf("requests differ (-want +got):\n%s", diff)
 			}
 		})
@@ -100,11 +101,11 @@ func TestCreatePod(t *testing.T) {
 }
 
 func TestCreatePodSaysWhoWrites(t *testing.T) {
-	api := newAPIServer()
+	api := apitest.New()
 	if _, err := connect(t, api, watching).CreatePod(t.Context(), checkerPod("cart-1")); err != nil {
 		t.Fatal(err)
 	}
-	sent := api.sent()[0]
+	sent := api.Requests().OfOne()[0]
 	if sent.FieldManager != "khronicle" || sent.UserAgent != "khronicle/test" {
 		t.Errorf("field manager %q and user agent %q", sent.FieldManager, sent.UserAgent)
 	}
@@ -124,13 +125,13 @@ func TestLivePod(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			api := newAPIServer(tt.present...)
-			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+			api := apitest.New(tt.present...)
+			api.Refuse(tt.answer)
 			pod, err := connect(t, api, watching).LivePod(t.Context(), "shop", "cart-1")
 			if (pod != nil) != tt.found || text(err) != tt.want {
 				t.Errorf("pod %v, error %q, want a pod: %t, error %q", pod, text(err), tt.found, tt.want)
 			}
-			if diff := cmp.Diff([]string{"GET pods shop/cart-1"}, api.calls()); diff != "" {
+			if diff := cmp.Diff([]string{"GET pods shop/cart-1"}, api.Requests().Calls()); diff != "" {
 				t.Errorf("requests differ (-want +got):\n%s", diff)
 			}
 		})
@@ -150,15 +151,15 @@ func TestDeletePod(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			api := newAPIServer(tt.present...)
-			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+			api := apitest.New(tt.present...)
+			api.Refuse(tt.answer)
 			if err := connect(t, api, watching).DeletePod(t.Context(), "shop", "cart-1"); text(err) != tt.want {
 				t.Errorf("error %q, want %q", text(err), tt.want)
 			}
-			if len(api.objects["pods"]) != 0 {
+			if api.Count("pods") != 0 {
 				t.Error("the pod is still there")
 			}
-			if diff := cmp.Diff([]string{"DELETE pods shop/cart-1"}, api.calls()); diff != "" {
+			if diff := cmp.Diff([]string{"DELETE pods shop/cart-1"}, api.Requests().Calls()); diff != "" {
 				t.Errorf("requests differ (-want +got):\n%s", diff)
 			}
 		})
@@ -172,7 +173,7 @@ func TestPodsAreThoseOfAllNamespaces(t *testing.T) {
 		return p
 	}
 	synctest.Test(t, func(t *testing.T) {
-		cluster := synced(t, newAPIServer(pod("shop", "cart-1"), pod("shop", "till-1"), pod("bank", "cart-3")), watching)
+		cluster := synced(t, apitest.New(pod("shop", "cart-1"), pod("shop", "till-1"), pod("bank", "cart-3")), watching)
 		var got []string
 		for _, p := range cluster.Pods() {
 			got = append(got, p.Name)
@@ -207,7 +208,7 @@ func TestAwaitPod(t *testing.T) {
 		name    string
 		present []runtime.Object
 		until   func(check.Observation) bool
-		later   map[time.Duration]func(*apiServer)
+		later   map[time.Duration]func(*apitest.Server)
 		want    check.Observation
 		took    time.Duration
 		gets    int
@@ -218,27 +219,27 @@ func TestAwaitPod(t *testing.T) {
 		},
 		{
 			name: "condition holds later", present: []runtime.Object{pending()}, until: ended,
-			later: map[time.Duration]func(*apiServer){
-				20 * time.Second: func(a *apiServer) { a.put(running()) },
-				40 * time.Second: func(a *apiServer) { a.put(succeeded()) },
+			later: map[time.Duration]func(*apitest.Server){
+				20 * time.Second: func(a *apitest.Server) { a.Put(running()) },
+				40 * time.Second: func(a *apitest.Server) { a.Put(succeeded()) },
 			},
 			want: check.Observation{Started: true, Ended: true, Node: "node-1", Detail: done}, took: 40 * time.Second,
 		},
 		{
 			name: "pod comes into the cache late", until: started,
-			later: map[time.Duration]func(*apiServer){400 * time.Millisecond: func(a *apiServer) { a.put(running()) }},
+			later: map[time.Duration]func(*apitest.Server){400 * time.Millisecond: func(a *apitest.Server) { a.Put(running()) }},
 			want:  check.Observation{Started: true, Node: "node-1"}, took: 400 * time.Millisecond,
 		},
 		{
 			name: "deleted: gone with its last status", present: []runtime.Object{running()}, until: ended,
-			later: map[time.Duration]func(*apiServer){20 * time.Second: func(a *apiServer) { a.remove("pods", "shop/cart-1") }},
+			later: map[time.Duration]func(*apitest.Server){20 * time.Second: func(a *apitest.Server) { a.Remove("pods", "shop", "cart-1") }},
 			want:  check.Observation{Started: true, Gone: true, Node: "node-1"}, took: 20 * time.Second,
 		},
 		{
 			name: "deleted once it had ended", present: []runtime.Object{running()}, until: func(check.Observation) bool { return false },
-			later: map[time.Duration]func(*apiServer){20 * time.Second: func(a *apiServer) {
-				a.put(succeeded())
-				a.remove("pods", "shop/cart-1")
+			later: map[time.Duration]func(*apitest.Server){20 * time.Second: func(a *apitest.Server) {
+				a.Put(succeeded())
+				a.Remove("pods", "shop", "cart-1")
 			}},
 			want: check.Observation{Started: true, Ended: true, Gone: true, Node: "node-1", Detail: done}, took: 20 * time.Second,
 		},
@@ -248,28 +249,28 @@ func TestAwaitPod(t *testing.T) {
 		},
 		{
 			name: "the watch lags: what the API server says counts", present: []runtime.Object{unlisted()}, until: started,
-			later: map[time.Duration]func(*apiServer){time.Second: func(a *apiServer) {
+			later: map[time.Duration]func(*apitest.Server){time.Second: func(a *apitest.Server) {
 				pod := unlisted()
 				pod.Status.Phase = corev1.PodRunning
-				a.put(pod)
+				a.Put(pod)
 			}},
 			want: check.Observation{Started: true}, took: 1500 * time.Millisecond, gets: 2,
 		},
 		{
 			name: "the watch lags for long: asked ever more rarely", present: []runtime.Object{unlisted()}, until: started,
-			later: map[time.Duration]func(*apiServer){time.Minute: func(a *apiServer) { a.remove("pods", "shop/cart-1") }},
+			later: map[time.Duration]func(*apitest.Server){time.Minute: func(a *apitest.Server) { a.Remove("pods", "shop", "cart-1") }},
 			want:  check.Observation{Gone: true}, took: 65500 * time.Millisecond, gets: 10,
 		},
 		{
 			name: "missing in the cache, and there: asked again until it is gone", present: []runtime.Object{unlisted()}, until: started,
-			later: map[time.Duration]func(*apiServer){1200 * time.Millisecond: func(a *apiServer) { a.remove("pods", "shop/cart-1") }},
+			later: map[time.Duration]func(*apitest.Server){1200 * time.Millisecond: func(a *apitest.Server) { a.Remove("pods", "shop", "cart-1") }},
 			want:  check.Observation{Gone: true}, took: 1500 * time.Millisecond, gets: 2,
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api := newAPIServer(tt.present...)
+				api := apitest.New(tt.present...)
 				cluster := synced(t, api, watching)
 				began := time.Now()
 				for after, happens := range tt.later {
@@ -285,7 +286,7 @@ func TestAwaitPod(t *testing.T) {
 				if took := time.Since(began); took != tt.took {
 					t.Errorf("took %s, want %s", took, tt.took)
 				}
-				if calls := api.calls(); len(calls) != tt.gets {
+				if calls := api.Requests().Calls(); len(calls) != tt.gets {
 					t.Errorf("requests %v, want %d", calls, tt.gets)
 				}
 			})
@@ -294,11 +295,11 @@ func TestAwaitPod(t *testing.T) {
 }
 
 // The watch was broken while the pod went away: its last status is what the cache had.
-func TestAwaitPodThatWentAwayUnseen(t *testing.T) {
+func TestAwaitPodReturnsTheLastStatusOfAPodThatWentUnseen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := newAPIServer(in(checkerPod("cart-1"), corev1.PodRunning))
+		api := apitest.New(in(checkerPod("cart-1"), corev1.PodRunning))
 		cluster := synced(t, api, watching)
-		time.AfterFunc(10*time.Second, func() { api.lose("pods", "shop/cart-1") })
+		time.AfterFunc(10*time.Second, func() { api.Lose("pods", "shop", "cart-1") })
 		got, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", ended)
 		if err != nil {
 			t.Fatal(err)
@@ -312,14 +313,14 @@ func TestAwaitPodThatWentAwayUnseen(t *testing.T) {
 // Who looks away while the pod changes sees what it is now, not what it was.
 func TestAwaitPodSeesTheNewestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := newAPIServer(checkerPod("cart-1"))
+		api := apitest.New(checkerPod("cart-1"))
 		cluster := synced(t, api, watching)
 		var seen []check.Observation
 		_, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", func(o check.Observation) bool {
 			seen = append(seen, o)
 			if len(seen) == 1 {
 				for _, phase := range []corev1.PodPhase{corev1.PodPending, corev1.PodRunning, corev1.PodSucceeded} {
-					api.put(in(checkerPod("cart-1"), phase))
+					api.Put(in(checkerPod("cart-1"), phase))
 					synctest.Wait()
 				}
 			}
@@ -339,7 +340,7 @@ func TestAwaitPodIsNotDisturbedByOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := checkerPod("cart-1")
 		other.Namespace = "bank"
-		api := newAPIServer(checkerPod("cart-1"), checkerPod("cart-2"), other)
+		api := apitest.New(checkerPod("cart-1"), checkerPod("cart-2"), other)
 		cluster := synced(t, api, watching)
 		type answer struct {
 			who string
@@ -355,12 +356,12 @@ func TestAwaitPodIsNotDisturbedByOthers(t *testing.T) {
 				}
 			}()
 		}
-		api.put(in(other, corev1.PodRunning))
+		api.Put(in(other, corev1.PodRunning))
 		synctest.Wait()
 		if len(answers) != 0 {
 			t.Fatalf("answer %+v, want none: it was another pod that started", <-answers)
 		}
-		api.put(in(checkerPod("cart-1"), corev1.PodRunning))
+		api.Put(in(checkerPod("cart-1"), corev1.PodRunning))
 		synctest.Wait()
 		if len(answers) != 2 {
 			t.Fatalf("%d answers, want one for each who waits for cart-1", len(answers))
@@ -373,11 +374,11 @@ func TestAwaitPodIsNotDisturbedByOthers(t *testing.T) {
 	})
 }
 
-func TestAwaitPodThatCannotBeRead(t *testing.T) {
+func TestAwaitPodFailsWhenThePodCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := newAPIServer()
+		api := apitest.New()
 		cluster := synced(t, api, watching)
-		api.answer = func(*http.Request) *apierrors.StatusError { return apierrors.NewServiceUnavailable("down") }
+		api.Refuse(apierrors.NewServiceUnavailable("down"))
 		_, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", started)
 		if text(err) != "get pod shop/cart-1: down" {
 			t.Errorf("error %v", err)
@@ -402,10 +403,10 @@ func TestAwaitPodEndsWithItsContext(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api := newAPIServer(tt.present...)
+				api := apitest.New(tt.present...)
 				cluster := synced(t, api, watching)
 				if tt.slow {
-					api.answer = func(r *http.Request) *apierrors.StatusError { <-r.Context().Done(); return nil }
+					api.SetAnswer(func(r *http.Request) *apierrors.StatusError { <-r.Context().Done(); return nil })
 				}
 				ctx, cancel := context.WithTimeoutCause(t.Context(), tt.after, stopped)
 				defer cancel()
@@ -434,7 +435,7 @@ func TestAwaitPodLooksOnceAlthoughItsContextHasEnded(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cluster := synced(t, newAPIServer(in(checkerPod("cart-1"), tt.phase)), watching)
+				cluster := synced(t, apitest.New(in(checkerPod("cart-1"), tt.phase)), watching)
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
 				for range 20 {
@@ -451,7 +452,7 @@ func TestAwaitPodLooksOnceAlthoughItsContextHasEnded(t *testing.T) {
 
 func TestAwaitPodWithoutACacheOfPods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cluster := synced(t, newAPIServer(), kube.Options{Checks: true})
+		cluster := synced(t, apitest.New(), kube.Options{Checks: true})
 		o, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", started)
 		if err != nil || !o.Gone {
 			t.Errorf("observation %+v, error %v, want gone", o, err)
@@ -461,7 +462,7 @@ func TestAwaitPodWithoutACacheOfPods(t *testing.T) {
 
 func TestObserveIsNotFromTheCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := newAPIServer(in(checkerPod("cart-1"), corev1.PodRunning))
+		api := apitest.New(in(checkerPod("cart-1"), corev1.PodRunning))
 		cluster := synced(t, api, watching)
 		for _, tt := range []struct {
 			name string
@@ -472,10 +473,10 @@ func TestObserveIsNotFromTheCache(t *testing.T) {
 				t.Errorf("%s, error %v (-want +got):\n%s", tt.name, err, diff)
 			}
 		}
-		if calls := api.calls(); len(calls) != 2 {
+		if calls := api.Requests().Calls(); len(calls) != 2 {
 			t.Errorf("requests %v, want one for each", calls)
 		}
-		api.answer = func(*http.Request) *apierrors.StatusError { return apierrors.NewInternalError(errors.New("down")) }
+		api.Refuse(apierrors.NewInternalError(errors.New("down")))
 		if got, err := cluster.Observe(t.Context(), "shop", "cart-1"); err == nil || got.Gone {
 			t.Errorf("got %+v, error %v, want an error", got, err)
 		}
@@ -484,7 +485,7 @@ func TestObserveIsNotFromTheCache(t *testing.T) {
 
 func TestUnfinishedPods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := newAPIServer(checkerPod("cart-1"), in(checkerPod("cart-2"), corev1.PodRunning), in(checkerPod("cart-3"), corev1.PodFailed))
+		api := apitest.New(checkerPod("cart-1"), in(checkerPod("cart-2"), corev1.PodRunning), in(checkerPod("cart-3"), corev1.PodFailed))
 		cluster := synced(t, api, watching)
 		want := func(n int) {
 			t.Helper()
@@ -494,13 +495,13 @@ func TestUnfinishedPods(t *testing.T) {
 			}
 		}
 		want(2)
-		api.put(checkerPod("cart-4"))
+		api.Put(checkerPod("cart-4"))
 		want(3)
-		api.put(in(checkerPod("cart-1"), corev1.PodSucceeded))
+		api.Put(in(checkerPod("cart-1"), corev1.PodSucceeded))
 		want(2)
-		api.remove("pods", "shop/cart-1")
+		api.Remove("pods", "shop", "cart-1")
 		want(2)
-		api.remove("pods", "shop/cart-2")
+		api.Remove("pods", "shop", "cart-2")
 		want(1)
 	})
 }
@@ -516,7 +517,7 @@ func TestCachedPodsAreTrimmed(t *testing.T) {
 			pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", ImageID: "sha256:1"}}
 			return pod
 		}
-		cluster := synced(t, newAPIServer(whole("cart-1", corev1.PodSucceeded), whole("cart-2", corev1.PodFailed)), watching)
+		cluster := synced(t, apitest.New(whole("cart-1", corev1.PodSucceeded), whole("cart-2", corev1.PodFailed)), watching)
 		for name, want := range map[string]corev1.PodSpec{
 			"cart-1": {NodeName: "node-1", ActiveDeadlineSeconds: new(int64(90)), Containers: []corev1.Container{{Name: "main"}}},
 			"cart-2": whole("cart-2", corev1.PodFailed).Spec,

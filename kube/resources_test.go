@@ -16,6 +16,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/kube"
 )
 
@@ -81,10 +82,11 @@ func TestWorkload(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api := newAPIServer(tt.cached...)
+				api := apitest.New(tt.cached...)
 				cluster := synced(t, api, watching)
-				api.silently(tt.live...)
-				api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+				api.ForgetUnseen()
+				api.PutUnseen(tt.live...)
+				api.Refuse(tt.answer)
 				got, ok, err := cluster.Workload(t.Context(), tt.ref)
 				if text(err) != tt.err {
 					t.Fatalf("error %q, want %q", text(err), tt.err)
@@ -97,7 +99,7 @@ func TestWorkload(t *testing.T) {
 						t.Errorf("workload differs (-want +got):\n%s", diff)
 					}
 				}
-				if diff := cmp.Diff(tt.calls, api.calls()); diff != "" {
+				if diff := cmp.Diff(tt.calls, api.Requests().Calls()); diff != "" {
 					t.Errorf("requests differ (-want +got):\n%s", diff)
 				}
 			})
@@ -111,14 +113,6 @@ func workload(ref check.Ref, timeout string) *check.Workload {
 		w.Schedule = &check.ScheduleSpec{}
 	}
 	return &w
-}
-
-// silently makes these objects the only ones of all, without telling those who watch.
-func (a *apiServer) silently(objects ...runtime.Object) {
-	behind := newAPIServer(objects...)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.objects = behind.objects
 }
 
 // showing returns what a writer of the run uuid does, and notes the runs that it saw, - for no state.
@@ -139,7 +133,7 @@ func TestWriteState(t *testing.T) {
 	tests := []struct {
 		name   string
 		cached []runtime.Object
-		live   func(*apiServer) // what has happened that the cache has not seen
+		live   func(*apitest.Server) // what has happened that the cache has not seen
 		saw    []string
 		calls  []string
 	}{
@@ -147,19 +141,19 @@ func TestWriteState(t *testing.T) {
 		{name: "update", cached: []runtime.Object{state("cart", "run-1")}, saw: []string{"run-1"}, calls: []string{"PUT khstates shop/cart"}},
 		{
 			name: "another writer was faster", cached: []runtime.Object{state("cart", "run-1")},
-			live:  func(a *apiServer) { a.behind(state("cart", "run-2")) },
+			live:  func(a *apitest.Server) { a.PutUnseen(state("cart", "run-2")) },
 			saw:   []string{"run-1", "run-2"},
 			calls: []string{"PUT khstates shop/cart", "GET khstates shop/cart", "PUT khstates shop/cart"},
 		},
 		{
 			name:  "another writer created it first",
-			live:  func(a *apiServer) { a.behind(state("cart", "run-2")) },
+			live:  func(a *apitest.Server) { a.PutUnseen(state("cart", "run-2")) },
 			saw:   []string{"-", "run-2"},
 			calls: []string{"POST khstates shop/cart", "GET khstates shop/cart", "PUT khstates shop/cart"},
 		},
 		{
 			name: "deleted meanwhile", cached: []runtime.Object{state("cart", "run-1")},
-			live:  func(a *apiServer) { a.silently() },
+			live:  func(a *apitest.Server) { a.ForgetUnseen() },
 			saw:   []string{"run-1", "-"},
 			calls: []string{"PUT khstates shop/cart", "GET khstates shop/cart", "POST khstates shop/cart"},
 		},
@@ -167,7 +161,7 @@ func TestWriteState(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api := newAPIServer(tt.cached...)
+				api := apitest.New(tt.cached...)
 				cluster := synced(t, api, watching)
 				if tt.live != nil {
 					tt.live(api)
@@ -179,50 +173,41 @@ func TestWriteState(t *testing.T) {
 				if diff := cmp.Diff(tt.saw, saw); diff != "" {
 					t.Errorf("states that it was built from differ (-want +got):\n%s", diff)
 				}
-				for _, r := range api.requests {
+				requests := api.Requests()
+				for _, r := range requests.OfOne() {
 					if r.Method != http.MethodGet && r.FieldManager != "khronicle" {
 						t.Errorf("%s with field manager %q", r.Method, r.FieldManager)
 					}
 				}
-				if diff := cmp.Diff(tt.calls, api.calls()); diff != "" {
+				if diff := cmp.Diff(tt.calls, requests.Calls()); diff != "" {
 					t.Errorf("requests differ (-want +got):\n%s", diff)
 				}
-				spec := api.objects[khv1.StateResource]["shop/cart"].Object["spec"].(map[string]any)
-				if spec["uuid"] != "run-3" {
-					t.Errorf("state shows %v, want run-3", spec["uuid"])
+				var written khv1.KuberhealthyState
+				if !api.Object(khv1.StateResource, "shop", "cart", &written) || written.Spec.CurrentUUID != "run-3" {
+					t.Errorf("state shows %q, want run-3", written.Spec.CurrentUUID)
 				}
 			})
 		})
 	}
 }
 
-// behind stores an object without telling those who watch.
-func (a *apiServer) behind(object runtime.Object) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.version += 100
-	content := unstructuredOf(object)
-	content.SetResourceVersion("live")
-	a.objects[khv1.StateResource]["shop/"+content.GetName()] = content
-}
-
 func TestWriteStateThatIsLeftAsItIsSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := newAPIServer(state("cart", "run-1"))
+		api := apitest.New(state("cart", "run-1"))
 		cluster := synced(t, api, watching)
 		err := cluster.WriteState(t.Context(), "shop", "cart", func(*khv1.KuberhealthyState) *khv1.KuberhealthyState { return nil })
-		if calls := api.calls(); err != nil || len(calls) != 0 {
+		if calls := api.Requests().Calls(); err != nil || len(calls) != 0 {
 			t.Errorf("error %v, requests %v, want none", err, calls)
 		}
 	})
 }
 
 // What another writer wrote may be newer: then there is nothing more to write.
-func TestWriteStateThatLosesToALaterRun(t *testing.T) {
+func TestWriteStateLeavesTheStateOfALaterRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := newAPIServer(state("cart", "run-1"))
+		api := apitest.New(state("cart", "run-1"))
 		cluster := synced(t, api, watching)
-		api.behind(state("cart", "run-9"))
+		api.PutUnseen(state("cart", "run-9"))
 		err := cluster.WriteState(t.Context(), "shop", "cart", func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState {
 			if present.Spec.CurrentUUID == "run-9" {
 				return nil
@@ -232,13 +217,13 @@ func TestWriteStateThatLosesToALaterRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{"PUT khstates shop/cart", "GET khstates shop/cart"}, api.calls()); diff != "" {
+		if diff := cmp.Diff([]string{"PUT khstates shop/cart", "GET khstates shop/cart"}, api.Requests().Calls()); diff != "" {
 			t.Errorf("requests differ (-want +got):\n%s", diff)
 		}
 	})
 }
 
-func TestWriteStateThatFails(t *testing.T) {
+func TestWriteStateReturnsTheRefusal(t *testing.T) {
 	conflict := apierrors.NewConflict(stateResource, "cart", errors.New("modified"))
 	tests := []struct {
 		name   string
@@ -265,9 +250,9 @@ func TestWriteStateThatFails(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api := newAPIServer(state("cart", "run-1"))
+				api := apitest.New(state("cart", "run-1"))
 				cluster := synced(t, api, watching)
-				api.answer = tt.answer
+				api.SetAnswer(tt.answer)
 				var saw []string
 				if err := cluster.WriteState(t.Context(), "shop", "cart", showing("run-3", &saw)); text(err) != tt.want {
 					t.Errorf("error %q, want %q", text(err), tt.want)
@@ -296,10 +281,11 @@ func TestLiveCheck(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api := newAPIServer(khcheck("cart"))
+				api := apitest.New(khcheck("cart"))
 				cluster := synced(t, api, watching)
-				api.silently(tt.live...)
-				api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+				api.ForgetUnseen()
+				api.PutUnseen(tt.live...)
+				api.Refuse(tt.answer)
 				got, err := cluster.LiveCheck(t.Context(), "shop", "cart")
 				if text(err) != tt.err || (got != nil) != tt.found {
 					t.Errorf("check %+v, error %q, want found %t, error %q", got, text(err), tt.found, tt.err)
@@ -321,7 +307,7 @@ func deleting() *khv1.KuberhealthyCheck {
 
 func TestACheckThatIsBeingDeletedIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cluster := synced(t, newAPIServer(deleting()), watching)
+		cluster := synced(t, apitest.New(deleting()), watching)
 		if _, ok := cluster.Check("shop", "cart"); ok {
 			t.Error("a check is there that is being deleted")
 		}
@@ -335,7 +321,7 @@ func replacement() *khv1.KuberhealthyJob {
 	return job
 }
 
-func TestSetJobPhase(t *testing.T) {
+func TestSetJobPhasePatchesThatJobAlone(t *testing.T) {
 	tests := []struct {
 		name    string
 		present []runtime.Object
@@ -349,17 +335,19 @@ func TestSetJobPhase(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			api := newAPIServer(tt.present...)
-			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+			api := apitest.New(tt.present...)
+			api.Refuse(tt.answer)
 			cluster := connect(t, api, watching)
 			if err := cluster.SetJobPhase(t.Context(), smokeRef, khv1.JobCompleted); text(err) != tt.want {
 				t.Errorf("error %q, want %q", text(err), tt.want)
 			}
-			want := request{
-				Method: "PATCH", Resource: "khjobs", Name: "shop/smoke", FieldManager: "khronicle", UserAgent: "khronicle/test",
+			want := apitest.Request{
+				Verb: "patch", Resource: "khjobs", Namespace: "shop", Name: "smoke",
+				Method: "PATCH", Path: "namespaces/shop/khjobs/smoke?fieldManager=khronicle",
+				FieldManager: "khronicle", UserAgent: "khronicle/test",
 				ContentType: "application/merge-patch+json", Body: `{"metadata":{"uid":"uid-of-smoke"},"spec":{"phase":"Completed"}}`,
 			}
-			if diff := cmp.Diff(want, api.sent()[0]); diff != "" {
+			if diff := cmp.Diff(want, api.Requests().OfOne()[0]); diff != "" {
 				t.Errorf("request differs (-want +got):\n%s", diff)
 			}
 		})
@@ -370,15 +358,15 @@ func TestSetJobPhaseLeavesTheRestOfTheJob(t *testing.T) {
 	job := khjob("smoke")
 	job.Spec.Timeout = "1m"
 	job.Spec.PodSpec.Containers = []corev1.Container{{Name: "main", Image: "smoke:1"}}
-	api := newAPIServer(job)
+	api := apitest.New(job)
 	if err := connect(t, api, watching).SetJobPhase(t.Context(), smokeRef, khv1.JobRunning); err != nil {
 		t.Fatal(err)
 	}
 	want := job.DeepCopy()
 	want.Spec.Phase = khv1.JobRunning
 	got := &khv1.KuberhealthyJob{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(api.objects[khv1.JobResource]["shop/smoke"].Object, got); err != nil {
-		t.Fatal(err)
+	if !api.Object(khv1.JobResource, "shop", "smoke", got) {
+		t.Fatal("the job is not there")
 	}
 	if diff := cmp.Diff(want.Spec, got.Spec); diff != "" {
 		t.Errorf("job differs (-want +got):\n%s", diff)
@@ -400,12 +388,12 @@ func TestDeleteJob(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			api := newAPIServer(tt.present...)
-			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+			api := apitest.New(tt.present...)
+			api.Refuse(tt.answer)
 			if err := connect(t, api, watching).DeleteJob(t.Context(), khjob("smoke")); text(err) != tt.want {
 				t.Errorf("error %q, want %q", text(err), tt.want)
 			}
-			if left := len(api.objects[khv1.JobResource]); left != tt.left {
+			if left := api.Count(khv1.JobResource); left != tt.left {
 				t.Errorf("%d jobs are left, want %d", left, tt.left)
 			}
 		})
@@ -426,12 +414,12 @@ func TestDeleteState(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			api := newAPIServer(tt.present...)
-			api.answer = func(*http.Request) *apierrors.StatusError { return tt.answer }
+			api := apitest.New(tt.present...)
+			api.Refuse(tt.answer)
 			if err := connect(t, api, watching).DeleteState(t.Context(), state("cart", "run-1")); text(err) != tt.want {
 				t.Errorf("error %q, want %q", text(err), tt.want)
 			}
-			if left := len(api.objects[khv1.StateResource]); left != 0 {
+			if left := api.Count(khv1.StateResource); left != 0 {
 				t.Errorf("%d states are left, want none", left)
 			}
 		})
@@ -463,7 +451,7 @@ func TestIsJob(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cluster := synced(t, newAPIServer(tt.present...), kube.Options{Checks: true, Jobs: true})
+				cluster := synced(t, apitest.New(tt.present...), kube.Options{Checks: true, Jobs: true})
 				if got := cluster.IsJob(tt.state); got != tt.want {
 					t.Errorf("%t, want %t", got, tt.want)
 				}

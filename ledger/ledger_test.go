@@ -273,7 +273,7 @@ func TestOrderAndRepetitionChangeNothing(t *testing.T) {
 
 // Of every choice of what may be said of a tick, each in every order, the same is kept: the highest revision, or else the
 // open run, or else that it was missed.
-func TestEveryOrderOfATickEndsTheSame(t *testing.T) {
+func TestRecordsOfATickMergeTheSameInEveryOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
 		var want []ledger.Record
@@ -324,7 +324,7 @@ func orders(n int) iter.Seq[[]int] {
 }
 
 // Fifty goroutines on two ledgers of one database write about the same ticks.
-func TestManyWritersOfOneDatabase(t *testing.T) {
+func TestManyWritersShareOneDatabase(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		ledgers := []*ledger.Ledger{open(t, dsn), open(t, dsn)}
 		const writers, each, checks = 50, 20, 5

@@ -88,7 +88,7 @@ func TestAPoisonedRowFailsAlone(t *testing.T) {
 }
 
 // A caller that goes away is not stored when it was still waiting, and never blocks the others.
-func TestACallerThatGoesAway(t *testing.T) {
+func TestACallerThatGoesAwayBlocksNoOther(t *testing.T) {
 	l := open(t, sqliteDSN(t))
 	release := ledger.Hold(l)
 	ctx, cancel := context.WithCancel(t.Context())

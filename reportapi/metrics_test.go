@@ -265,7 +265,7 @@ func TestPresentationChangesWhileTheServerRuns(t *testing.T) {
 	}
 }
 
-func TestMetricsWithADurationThatCannotBeRead(t *testing.T) {
+func TestMetricsShowZeroForADurationThatCannotBeRead(t *testing.T) {
 	odd := state("ns", "dns", khv1.KHCheck)
 	odd.Spec.RunDuration = "soon"
 	r := start(t, options(&fakeTemporal{}, fakeStates{odd}))

@@ -279,7 +279,7 @@ func TestKuberhealthysOwnClientCanTryAgain(t *testing.T) {
 }
 
 // Temporal's answers come wrapped by interceptors at times.
-func TestWrappedErrorsOfTemporal(t *testing.T) {
+func TestWrappedErrorsOfTemporalAreAnsweredAsTheyAre(t *testing.T) {
 	tests := []struct {
 		name string
 		err  error

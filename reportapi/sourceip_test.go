@@ -163,7 +163,7 @@ func TestRunUUIDGoesBeforeTheAddress(t *testing.T) {
 	}
 }
 
-func TestAddressOfTheSender(t *testing.T) {
+func TestSenderIsFoundByItsAddress(t *testing.T) {
 	tests := []struct {
 		name, remote string
 		header       http.Header
@@ -279,7 +279,7 @@ type from struct {
 
 func (f from) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(f.ip), Port: 40000} }
 
-func TestReportByAddressThatIsNotTaken(t *testing.T) {
+func TestReportByAddressIsRefusedForAnEndedRunAndWithoutTemporal(t *testing.T) {
 	temporal, known := &fakeTemporal{answer: gone}, pods("127.0.0.1", runUUID)
 	o := options(temporal, nil)
 	o.Pods = known

@@ -17,7 +17,7 @@ var (
 	smokeRun = workflows.JobRunID(smokeRef)
 )
 
-func TestJob(t *testing.T) {
+func TestJobIsStartedOnce(t *testing.T) {
 	t.Run("new", func(t *testing.T) {
 		inWorld(t, []any{smoke("")}, func(t *testing.T, w *world) {
 			w.expect(t, time.Hour, "start "+smokeRun)

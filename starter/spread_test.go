@@ -142,7 +142,7 @@ func TestStartsThatAreRefusedAreNotPutOff(t *testing.T) {
 }
 
 // Starters agree on when a check is due, and one that starts in the middle keeps to it.
-func TestStarterThatStartsInTheMiddleOfASpread(t *testing.T) {
+func TestStarterKeepsTheSpreadThatAnotherBegan(t *testing.T) {
 	inWorld(t, many(200, bubbleStart, every("2m")), func(t *testing.T, w *world) {
 		time.Sleep(time.Minute)
 		before := w.started()

@@ -484,7 +484,7 @@ func TestDeletedCheck(t *testing.T) {
 }
 
 // A check that was deleted and created anew under its name begins when the run of the old one has ended.
-func TestCheckThatWasCreatedAnew(t *testing.T) {
+func TestRecreatedCheckWaitsForTheRunBefore(t *testing.T) {
 	begun := []string{"start " + firstRun("uid-of-another-cart", 1), "start " + cartID}
 	t.Run("while the old run ends", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
@@ -531,7 +531,7 @@ func TestCheckThatWasCreatedAnew(t *testing.T) {
 	})
 }
 
-func TestCheckWhoseSpecIsNotValid(t *testing.T) {
+func TestInvalidCheckHasOneRunThatRecordsItsFaults(t *testing.T) {
 	t.Run("from the start", func(t *testing.T) {
 		inWorld(t, []any{cart(every("often"))}, func(t *testing.T, w *world) {
 			w.expect(t, time.Hour, "start "+first) // which records what is wrong
@@ -595,7 +595,7 @@ func pause(w *world)  { w.cluster.apply(cart(suspended)) }
 func job(w *world)    { w.cluster.apply(smoke("")) }
 
 // A run that cannot be cancelled is not forgotten: its schedule stays until it could be.
-func TestRunThatCannotBeCancelled(t *testing.T) {
+func TestScheduleStaysUntilItsRunIsCancelled(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		run := w.began(t)
 		w.temporal.errors["cancel "+run] = []error{errDown}
@@ -622,7 +622,7 @@ func TestNameThatIsTooLongIsSaidOnce(t *testing.T) {
 	})
 }
 
-func TestRunThatCannotWatch(t *testing.T) {
+func TestRunFailsWhenItCannotWatch(t *testing.T) {
 	tests := []struct {
 		name    string
 		cluster *fakeCluster

@@ -67,7 +67,7 @@ func TestGapIsRecordedOnceHoweverOftenABeginIsTried(t *testing.T) {
 }
 
 // A schedule does not begin before the ticks of the last one are on their way into the ledger.
-func TestGapThatCannotBeRecordedYet(t *testing.T) {
+func TestScheduleWaitsUntilTheTicksBeforeAreRecorded(t *testing.T) {
 	inWorld(t, []any{cart(suspended)}, func(t *testing.T, w *world) {
 		w.expect(t, 5*time.Minute, "start "+cartID)
 		w.temporal.before = func(id string) {

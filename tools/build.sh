@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh kubebox|temporal|temporal-server|kwok: puts a heavy tool into ./bin, built once for each version of its sources
+# build.sh kubebox|temporal|temporal-server|kwok|promtool: puts a heavy tool into ./bin, built once for each version of its sources
 # and of Go, and kept in the user's cache for other clones. Shows its progress.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,6 +8,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/khronicle
 temporal_version=v1.5.1        # of the CLI
 temporal_server_version=v1.32.1 # that of docker-compose.yml
 kwok_version=v0.8.0
+promtool_version=v0.316.0 # Prometheus 3.16.0
 mkdir -p bin "$cache"
 
 say() { echo "$tool: $*" >&2; }
@@ -15,7 +16,7 @@ say() { echo "$tool: $*" >&2; }
 # progress counts the packages that `go build -v` names.
 progress() {
   awk -v tool="$tool" 'BEGIN { start = systime(); next_at = start + 20 }
-    /^[a-z0-9.\/_-]+$/ { n++; if (systime() >= next_at) { printf "%s: %d packages compiled after %d s\n", tool, n, systime() - start; fflush(); next_at = systime() + 20 }; next }
+    /^[A-Za-z0-9.\/_-]+$/ { n++; if (systime() >= next_at) { printf "%s: %d packages compiled after %d s\n", tool, n, systime() - start; fflush(); next_at = systime() + 20 }; next }
     /^go: downloading/ { next }
     { print tool ": " $0; fflush() }' >&2
 }
@@ -51,13 +52,20 @@ build_kwok() {
   CGO_ENABLED=0 GOBIN=$1 go install -v -ldflags '-s -w' "sigs.k8s.io/kwok/cmd/kwok@$kwok_version" 2> >(progress)
 }
 
+# Without service discovery, which only loads configuration files: that leaves out the SDKs of all clouds.
+build_promtool() {
+  CGO_ENABLED=0 GOBIN=$1 go install -v -tags remove_all_sd -ldflags '-s -w' \
+    "github.com/prometheus/prometheus/cmd/promtool@$promtool_version" 2> >(progress)
+}
+
 minutes=4
 case $tool in
   kubebox) minutes=15 sources=$(find tools/kubebox \( -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum \) -print0 | sort -z | xargs -0 sha256sum) ;;
   temporal) minutes=6 sources="$temporal_version $(command -v temporal || true)" ;;
   temporal-server) minutes=8 sources=$temporal_server_version ;;
   kwok) sources=$kwok_version ;;
-  *) echo "usage: build.sh kubebox|temporal|temporal-server|kwok" >&2; exit 2 ;;
+  promtool) sources=$promtool_version ;;
+  *) echo "usage: build.sh kubebox|temporal|temporal-server|kwok|promtool" >&2; exit 2 ;;
 esac
 # How one tool is built changes no other: its own function is in the key, not this file.
 key=$( { go version; declare -f "build_$tool"; echo "$sources"; } | sha256sum | cut -c1-16)

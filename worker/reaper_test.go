@@ -327,7 +327,7 @@ func TestReaperAsksForTheRetentionEachTime(t *testing.T) {
 
 // A state that Kuberhealthy left behind goes when it has been without its check for a while: a check that is applied after
 // Khronicle has started finds its last state.
-func TestStatesThatKuberhealthyLeftBehind(t *testing.T) {
+func TestStatesOfKuberhealthyAreDeletedAfterAWhile(t *testing.T) {
 	cluster := &fakeJanitor{
 		checks: []string{"check"}, jobs: []*khv1.KuberhealthyJob{job("job", khv1.JobRunning, time.Hour)},
 		states: []*khv1.KuberhealthyState{

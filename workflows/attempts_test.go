@@ -26,7 +26,7 @@ func (w *world) firstThen(first, others func() (check.Observation, error)) {
 }
 
 // What the platform ends, or the check's spec wants confirmed, is tried again with another pod.
-func TestOutcomeOfSeveralAttempts(t *testing.T) {
+func TestAttemptsAreRepeatedWhenThePlatformOrTheSpecAsksForIt(t *testing.T) {
 	for _, tt := range slices.Concat(refusedCases, evictedCases, confirmedCases) {
 		t.Run(tt.name, tt.run)
 	}

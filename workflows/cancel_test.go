@@ -107,7 +107,7 @@ func TestCancelledRunWhoseRecordWaitsHasAResult(t *testing.T) {
 }
 
 // When nobody is there to cancel the run of a check that is deleted, its pod goes with the check. That is no failure of the check.
-func TestCheckThatIsDeletedWhileNoStarterRuns(t *testing.T) {
+func TestPodDeletedWithItsCheckIsNoFailure(t *testing.T) {
 	removed := func() (check.Observation, error) { return check.Observation{Started: true, Gone: true}, nil }
 	given := &activities.Given{Workload: check.Workload{Ref: checkRef, Timeout: "1m"}}
 	tests := []struct {

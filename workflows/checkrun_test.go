@@ -173,8 +173,14 @@ func TestSearchAttributesOfAClosedRun(t *testing.T) {
 			outcome, _ := w.attributes.GetKeyword(workflows.SearchAttributeOutcome)
 			reported, isReported := w.attributes.GetKeyword(workflows.SearchAttributeReported)
 			record, isWaiting := w.attributes.GetKeyword(workflows.SearchAttributeRecord)
-			if outcome != tt.outcome || isReported != tt.reported || isReported && reported != "true" || isWaiting != tt.waiting || isWaiting && record != workflows.RecordWaiting {
-				t.Errorf("outcome %q, reported %q, record %q", outcome, reported, record)
+			if outcome != tt.outcome {
+				t.Errorf("outcome is %q, want %q", outcome, tt.outcome)
+			}
+			if isReported != tt.reported || isReported && reported != "true" {
+				t.Errorf("reported is %q, want it to be set: %t", reported, tt.reported)
+			}
+			if isWaiting != tt.waiting || isWaiting && record != workflows.RecordWaiting {
+				t.Errorf("record is %q, want it to be set: %t", record, tt.waiting)
 			}
 		})
 	}

@@ -149,7 +149,7 @@ func TestReportedIsReadFromTheSearchAttributes(t *testing.T) {
 	}
 }
 
-func TestOpen(t *testing.T) {
+func TestOpenHoldsForRunningAndPausedWorkflows(t *testing.T) {
 	for status := range enumspb.WorkflowExecutionStatus_name {
 		status := enumspb.WorkflowExecutionStatus(status)
 		want := status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED

@@ -115,7 +115,7 @@ func TestWhichAttemptsKeepEvidence(t *testing.T) {
 }
 
 // A record takes so many pieces: of many attempts, evidence of the first four and of the last is kept.
-func TestEvidenceOfManyAttempts(t *testing.T) {
+func TestEvidenceOfTheFirstFourAndTheLastAttemptIsStored(t *testing.T) {
 	w := newWorld(t)
 	w.creates(activities.CreatePodResult{Attempts: 7})
 	w.watch, w.watchTakes = crashed, time.Second
@@ -170,7 +170,7 @@ func TestTooMuchEvidenceDoesNotWait(t *testing.T) {
 }
 
 // A run ends as ever when its evidence cannot be kept, and its record says so.
-func TestEvidenceThatCannotBeKept(t *testing.T) {
+func TestRunEndsAsEverWhenEvidenceCannotBeStored(t *testing.T) {
 	w := newWorld(t)
 	w.evidence = func(activities.EvidenceInput) (activities.EvidenceResult, error) {
 		return activities.EvidenceResult{}, errors.New("no memory")

@@ -33,15 +33,28 @@ func TestRecordOfARun(t *testing.T) {
 	}
 	got := w.records[0]
 	want := activities.RecordKey{Ref: checkRef, Trigger: check.TriggerSchedule, Tick: tick}
-	if got.RecordKey != want || got.UUID != runUUID || got.Attempts != 1 || got.SpecHash != "abc" || got.Revision != 1 || !got.Seen.Ended {
-		t.Errorf("record is %+v", got)
+	if got.RecordKey != want || got.UUID != runUUID {
+		t.Errorf("record is of %+v and run %s, want %+v and %s", got.RecordKey, got.UUID, want, runUUID)
+	}
+	if got.Attempts != 1 || got.SpecHash != "abc" || got.Revision != 1 {
+		t.Errorf("record has %d attempts, spec %q, revision %d, want 1, abc, 1", got.Attempts, got.SpecHash, got.Revision)
+	}
+	if !got.Seen.Ended {
+		t.Error("record does not say that the pod has ended")
 	}
 	if got.Conclusion.Outcome != check.Failed || !cmp.Equal(got.Conclusion.Errors, []string{"broken"}) || !got.Conclusion.Reported {
 		t.Errorf("outcome is %+v", got.Conclusion)
 	}
-	if !got.Conclusion.Started.Equal(began) || !got.Conclusion.Concluded.Equal(began.Add(5*time.Second)) || !got.Reported.Equal(began.Add(5*time.Second)) ||
-		!got.Recorded.Equal(began.Add(11*time.Second)) || !got.Created.Equal(tick.Add(time.Second)) {
-		t.Errorf("times: %+v", got)
+	for name, times := range map[string][2]time.Time{
+		"Started":   {began, got.Conclusion.Started},
+		"Concluded": {began.Add(5 * time.Second), got.Conclusion.Concluded},
+		"Reported":  {began.Add(5 * time.Second), got.Reported},
+		"Recorded":  {began.Add(11 * time.Second), got.Recorded},
+		"Created":   {tick.Add(time.Second), got.Created},
+	} {
+		if want, got := times[0], times[1]; !got.Equal(want) {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
 	}
 	if in := w.created[0]; in.Key != want || !in.Started.Equal(began) {
 		t.Errorf("the creation of the pod opens the record of %+v, started %s", in.Key, in.Started)
@@ -94,7 +107,7 @@ func TestRecordThatTheLedgerTakesDoesNotWait(t *testing.T) {
 }
 
 // A record that the ledger will never take is noted, and does not wait.
-func TestRecordThatTheLedgerRefuses(t *testing.T) {
+func TestRecordThatTheLedgerRefusesDoesNotWait(t *testing.T) {
 	w := newWorld(t)
 	w.ledger = ledgerRefuses
 	w.reportAfter(5 * time.Second)

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/khronicle/khronicle/internal/apitest"
 )
 
 // isolate hides the environment and the home of the developer. Nothing answers at the address of Temporal.
@@ -217,7 +219,7 @@ func TestHelpNamesTheCommands(t *testing.T) {
 	}
 }
 
-func TestCommandLineThatIsWrong(t *testing.T) {
+func TestWrongCommandLinesAreRefused(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(kubeconfig, []byte(emptyKubeconfig), 0o600); err != nil {
 		t.Fatal(err)
@@ -310,16 +312,16 @@ func idleServer(t *testing.T) string {
 	return path
 }
 
-func TestTemporalSettingsThatAreWrong(t *testing.T) {
+func TestWrongTemporalSettingsAreRefused(t *testing.T) {
 	isolate(t)
 	t.Setenv("TEMPORAL_PROFILE", "moon")
-	t.Setenv("KUBECONFIG", kubeconfigOf(t, "http://127.0.0.1:1"))
+	t.Setenv("KUBECONFIG", apitest.Kubeconfig(t, "http://127.0.0.1:1"))
 	if _, err := execute(t, "worker"); err == nil || !strings.HasPrefix(err.Error(), "read the TEMPORAL_* settings: ") {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestWatchWithAnExpectationThatCannotBeRead(t *testing.T) {
+func TestWatchRefusesAnExpectationThatCannotBeRead(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string

@@ -153,7 +153,7 @@ func TestWhatIsLoggedOfSettings(t *testing.T) {
 	}
 }
 
-func TestSettingsFileThatIsWrong(t *testing.T) {
+func TestWrongSettingsFileIsRefused(t *testing.T) {
 	isolate(t)
 	path := settingsFile(t, "logLevel: loud\nmaxKHJobAge: 15 minutes\n")
 	want := "read configuration: " + path + `:1: logLevel: "loud" is not trace, debug, info, warn, error, fatal or panic` + "\n" +
@@ -174,7 +174,7 @@ func TestRolesReloadTheirSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			isolate(t)
 			address, path := free(t), settingsFile(t, "maxKHJobAge: 1h\n")
-			stop := launch(t, name, "--kubeconfig", kubeconfigOf(t, apiServer(t)), flag, address, "--log-level", "error", "-c", path)
+			stop := launch(t, name, "--kubeconfig", shopKubeconfig(t), flag, address, "--log-level", "error", "-c", path)
 			awaitMetric(t, address, "khronicle_config_last_reload_successful 1")
 			if err := os.WriteFile(path, []byte("maxKHJobAge: long\n"), 0o600); err != nil {
 				t.Fatal(err)
@@ -208,7 +208,7 @@ func awaitMetric(t *testing.T, address, line string) {
 func TestAddressOfTheSettingsFile(t *testing.T) {
 	isolate(t)
 	address := free(t)
-	stop := launch(t, "reportapi", "--kubeconfig", kubeconfigOf(t, apiServer(t)), "--log-level", "error",
+	stop := launch(t, "reportapi", "--kubeconfig", shopKubeconfig(t), "--log-level", "error",
 		"-c", settingsFile(t, "listenAddress: "+address+"\n"))
 	get(t, "http://"+address+"/healthz", http.StatusOK)
 	if err := stop(); err != nil {

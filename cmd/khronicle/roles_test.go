@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,79 +18,29 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/internal/needs"
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// apiServer is an API server with one check and its state.
-func apiServer(t *testing.T) string {
+// shopKubeconfig is the path of a kubeconfig for an API server with one check and its state.
+func shopKubeconfig(t *testing.T) string {
 	t.Helper()
 	lastRun := metav1.NewTime(time.Now())
 	cart := metav1.ObjectMeta{Namespace: "shop", Name: "cart"}
-	return serve(t,
-		[]khv1.KuberhealthyCheck{{TypeMeta: khType(khv1.CheckKind), ObjectMeta: cart}},
-		[]khv1.KuberhealthyState{{TypeMeta: khType(khv1.StateKind), ObjectMeta: cart, Spec: khv1.WorkloadDetails{
+	return apitest.New(
+		&khv1.KuberhealthyCheck{TypeMeta: khType(khv1.CheckKind), ObjectMeta: cart},
+		&khv1.KuberhealthyState{TypeMeta: khType(khv1.StateKind), ObjectMeta: cart, Spec: khv1.WorkloadDetails{
 			Errors: []string{"cart is empty"}, Namespace: "shop", AuthoritativePod: "worker-1", LastRun: &lastRun,
-		}}})
+		}},
+	).WithoutStreamingLists().Kubeconfig(t)
 }
 
 func khType(kind string) metav1.TypeMeta {
 	return metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: kind}
-}
-
-// serve answers the lists of a cluster, in which nothing ever changes.
-func serve(t *testing.T, checks []khv1.KuberhealthyCheck, states []khv1.KuberhealthyState) (url string) {
-	t.Helper()
-	lists := map[string]any{
-		"/apis/comcast.github.io/v1/khchecks": khv1.KuberhealthyCheckList{TypeMeta: khType("KuberhealthyCheckList"), Items: checks},
-		"/apis/comcast.github.io/v1/khjobs":   khv1.KuberhealthyJobList{TypeMeta: khType("KuberhealthyJobList")},
-		"/apis/comcast.github.io/v1/khstates": khv1.KuberhealthyStateList{TypeMeta: khType("KuberhealthyStateList"), Items: states},
-		"/api/v1/pods":                        metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}},
-		"/readyz":                             "ok",
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		query := r.URL.Query()
-		w.Header().Set("Content-Type", "application/json")
-		switch list, ok := lists[r.URL.Path]; {
-		case !ok:
-			http.NotFound(w, r)
-		case query.Get("sendInitialEvents") != "": // which an API server need not know
-			status := apierrors.NewInvalid(khv1.GroupVersion.WithKind(khv1.CheckKind).GroupKind(), "", nil).Status()
-			status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
-			w.WriteHeader(http.StatusUnprocessableEntity)
-			_ = json.NewEncoder(w).Encode(status)
-		case query.Get("watch") != "":
-			w.WriteHeader(http.StatusOK)
-			w.(http.Flusher).Flush()
-			<-r.Context().Done()
-		default:
-			_ = json.NewEncoder(w).Encode(list)
-		}
-	}))
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-	})
-	return server.URL
-}
-
-// kubeconfigOf returns the path of a kubeconfig for that API server.
-func kubeconfigOf(t *testing.T, url string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	content := fmt.Sprintf(emptyKubeconfig+`current-context: test
-contexts: [{name: test, context: {cluster: test, user: test}}]
-clusters: [{name: test, cluster: {server: %q}}]
-users: [{name: test, user: {}}]
-`, url)
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // free returns an address on which nothing listens.
@@ -152,7 +101,7 @@ func TestRolesSayThatTheyWaitForTemporal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			isolate(t)
 			address := free(t)
-			stop := launch(t, name, "--kubeconfig", kubeconfigOf(t, apiServer(t)), flag, address, "--log-level", "error")
+			stop := launch(t, name, "--kubeconfig", shopKubeconfig(t), flag, address, "--log-level", "error")
 			get(t, "http://"+address+"/healthz", http.StatusOK)
 			get(t, "http://"+address+"/readyz?exclude=temporal", http.StatusOK)
 			var answers map[string]string
@@ -176,7 +125,7 @@ func TestRolesSayThatTheyWaitForTemporal(t *testing.T) {
 func TestReportAPIServesTheStatusPageWithoutTemporal(t *testing.T) {
 	isolate(t)
 	address := free(t)
-	stop := launch(t, "reportapi", "--kubeconfig", kubeconfigOf(t, apiServer(t)), "--listen", address, "--pod-name", "api-1", "--log-level", "error")
+	stop := launch(t, "reportapi", "--kubeconfig", shopKubeconfig(t), "--listen", address, "--pod-name", "api-1", "--log-level", "error")
 	get(t, "http://"+address+"/readyz?exclude=temporal", http.StatusOK)
 	var page struct {
 		OK            bool
@@ -194,7 +143,7 @@ func TestReportAPIServesTheStatusPageWithoutTemporal(t *testing.T) {
 	}
 }
 
-func TestRoleWhoseAddressIsTaken(t *testing.T) {
+func TestRolesFailWhenTheirAddressIsTaken(t *testing.T) {
 	tests := []struct{ role, flag, want string }{
 		{"worker", "--operations-listen", "listen for /healthz: "},
 		{"starter", "--operations-listen", "listen for /healthz: "},
@@ -208,7 +157,7 @@ func TestRoleWhoseAddressIsTaken(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer listener.Close()
-			_, err = execute(t, tt.role, "--kubeconfig", kubeconfigOf(t, apiServer(t)), tt.flag, listener.Addr().String(), "--log-level", "error")
+			_, err = execute(t, tt.role, "--kubeconfig", shopKubeconfig(t), tt.flag, listener.Addr().String(), "--log-level", "error")
 			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 				t.Errorf("error %v, want %s…", err, tt.want)
 			}
@@ -229,7 +178,7 @@ func TestWatch(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			isolate(t)
-			out, err := execute(t, "watch", "--kubeconfig", kubeconfigOf(t, apiServer(t)), "--for", "1ms", "--every", "1ms",
+			out, err := execute(t, "watch", "--kubeconfig", shopKubeconfig(t), "--for", "1ms", "--every", "1ms",
 				"--expect", tt.expect, "--footer", "press ctrl-c", "--log-level", "error")
 			got := ""
 			if err != nil {
@@ -259,7 +208,7 @@ func TestDev(t *testing.T) {
 	isolate(t)
 	address, temporal, ui := free(t), free(t), free(t)
 	port := func(address string) string { return address[strings.LastIndex(address, ":")+1:] }
-	stop := launch(t, "dev", "--kubeconfig", kubeconfigOf(t, serve(t, nil, nil)), "--listen", address, "--log-level", "error",
+	stop := launch(t, "dev", "--kubeconfig", apitest.New().Kubeconfig(t), "--listen", address, "--log-level", "error",
 		"--temporal", binary, "--state-dir", t.TempDir(), "--temporal-port", port(temporal), "--temporal-ui-port", port(ui))
 	ready := get(t, "http://"+address+"/readyz", http.StatusOK)
 	if want := `{"informers":"ok","kubernetes":"ok","temporal":"ok"}`; strings.TrimSpace(ready) != want {

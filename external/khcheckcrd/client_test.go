@@ -18,8 +18,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
-	"github.com/khronicle/khronicle/external/internal/apitest"
 	"github.com/khronicle/khronicle/external/khcheckcrd"
+	"github.com/khronicle/khronicle/internal/apitest"
 )
 
 const (
@@ -34,7 +34,7 @@ func cart() *khcheckcrd.KuberhealthyCheck {
 
 func connect(t *testing.T, objects ...runtime.Object) (*khcheckcrd.KuberhealthyCheckClient, *apitest.Server) {
 	t.Helper()
-	api := apitest.New(t, objects...)
+	api := apitest.New(objects...)
 	client, err := khcheckcrd.Client(group, version, api.Kubeconfig(t), "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func connect(t *testing.T, objects ...runtime.Object) (*khcheckcrd.KuberhealthyC
 	return client, api
 }
 
-func TestLifeOfACheck(t *testing.T) {
+func TestCheckIsCreatedReadUpdatedAndDeleted(t *testing.T) {
 	client, api := connect(t)
 	created, err := client.Create(cart(), resource, "shop")
 	if err != nil || created.UID != "uid-of-cart" || created.Spec.RunInterval != "1m0s" || created.Spec.Timeout != "5m0s" {
@@ -64,7 +64,7 @@ func TestLifeOfACheck(t *testing.T) {
 		"POST namespaces/shop/khchecks", "GET namespaces/shop/khchecks/cart",
 		"PUT namespaces/shop/khchecks/cart", "DELETE namespaces/shop/khchecks/cart",
 	}
-	if diff := cmp.Diff(want, api.Requests()); diff != "" {
+	if diff := cmp.Diff(want, api.Requests().Paths()); diff != "" {
 		t.Errorf("requests differ (-want +got):\n%s", diff)
 	}
 }
@@ -107,7 +107,7 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer watched.Stop()
-	if got := api.Requests(); len(got) != 1 || !strings.Contains(got[0], "watch=true") || !strings.Contains(got[0], "timeoutSeconds=300") {
+	if got := api.Requests().Paths(); len(got) != 1 || !strings.Contains(got[0], "watch=true") || !strings.Contains(got[0], "timeoutSeconds=300") {
 		t.Errorf("requests %v, want a watch of 300 s", got)
 	}
 	expect := func(want watch.EventType, timeout string) {
@@ -197,7 +197,7 @@ func TestAnotherResourceIsRefusedWithoutARequest(t *testing.T) {
 			t.Errorf("%s returned (-want +got):\n%s", name, diff)
 		}
 	}
-	if sent := api.Requests(); len(sent) != 0 {
+	if sent := api.Requests().Paths(); len(sent) != 0 {
 		t.Errorf("sent %v", sent)
 	}
 }
@@ -216,12 +216,12 @@ func TestUpdate(t *testing.T) {
 	if _, err := client.Update(cart(), resource, "shop", "till"); err == nil || err.Error() != `update khcheck shop/till: the object is named "cart"` {
 		t.Errorf("error %v", err)
 	}
-	if sent := api.Requests(); len(sent) != 0 {
+	if sent := api.Requests().Paths(); len(sent) != 0 {
 		t.Errorf("sent %v", sent)
 	}
 }
 
-func TestClientWithoutAnAPIServer(t *testing.T) {
+func TestClientFailsWithoutAnAPIServer(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	tests := []struct{ name, group, version, kubeconfig, want string }{
 		{"another group", "example.org", "v1", "", `API group and version "example.org/v1": only comcast.github.io/v1 is served`},
@@ -240,7 +240,7 @@ func TestClientWithoutAnAPIServer(t *testing.T) {
 
 // Kuberhealthy v2 changed client-go's scheme at each new client, while others read it.
 func TestClientsAreMadeWhileOthersWork(t *testing.T) {
-	api := apitest.New(t, cart())
+	api := apitest.New(cart())
 	kubeconfig := api.Kubeconfig(t)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -264,7 +264,7 @@ func TestCreateClientWithClientGosScheme(t *testing.T) {
 	if err := khcheckcrd.ConfigureScheme(group, version); err != nil {
 		t.Fatal(err)
 	}
-	config := apitest.New(t, cart()).Config()
+	config := apitest.New(cart()).Config()
 	config.APIPath, config.GroupVersion = "/apis", &khcheckcrd.SchemeGroupVersion
 	config.NegotiatedSerializer = serializer.WithoutConversionCodecFactory{CodecFactory: scheme.Codecs}
 	own, err := rest.RESTClientFor(config)

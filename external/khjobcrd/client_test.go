@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
-	"github.com/khronicle/khronicle/external/internal/apitest"
 	"github.com/khronicle/khronicle/external/khjobcrd"
+	"github.com/khronicle/khronicle/internal/apitest"
 )
 
 // finds fails the test unless the client reaches the API server, which has the job smoke.
@@ -27,7 +27,7 @@ func finds(t *testing.T, client *khjobcrd.KHJobV1Client, err error) {
 }
 
 func TestConstructors(t *testing.T) {
-	api := apitest.New(t, smoke("smoke"))
+	api := apitest.New(smoke("smoke"))
 	client, err := khjobcrd.Client(api.Kubeconfig(t))
 	finds(t, client, err)
 	finds(t, khjobcrd.New(client.RESTClient()), nil)
@@ -37,7 +37,7 @@ func TestConstructors(t *testing.T) {
 }
 
 // Kuberhealthy v2 lost this error and then ended the process.
-func TestClientWithoutAnAPIServer(t *testing.T) {
+func TestClientFailsWithoutAnAPIServer(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	if client, err := khjobcrd.Client(""); !errors.Is(err, rest.ErrNotInCluster) || client != nil {
 		t.Errorf("client %v, error %v, want that there is no cluster", client, err)
@@ -48,7 +48,7 @@ func TestClientWithoutAnAPIServer(t *testing.T) {
 	}
 }
 
-func TestAConfigThatMakesNoClient(t *testing.T) {
+func TestClientFailsWithAWrongConfig(t *testing.T) {
 	broken := &rest.Config{Host: "http://[broken"}
 	if client, err := khjobcrd.NewForConfig(broken); client != nil || err == nil || !strings.HasPrefix(err.Error(), "make client of comcast.github.io/v1: ") {
 		t.Errorf("client %v, error %v", client, err)
@@ -70,7 +70,7 @@ func TestRESTClientOfNoClient(t *testing.T) {
 // Kuberhealthy v2 changed client-go's scheme at each new client, while others read it: its reaper made one every half
 // minute, and the process ended with "concurrent map read and map write".
 func TestClientsAreMadeWhileOthersWork(t *testing.T) {
-	api := apitest.New(t, smoke("smoke"))
+	api := apitest.New(smoke("smoke"))
 	kubeconfig := api.Kubeconfig(t)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -94,7 +94,7 @@ func TestNewWithClientGosScheme(t *testing.T) {
 	if err := khjobcrd.ConfigureScheme("comcast.github.io", "v1"); err != nil {
 		t.Fatal(err)
 	}
-	config := apitest.New(t, smoke("smoke")).Config()
+	config := apitest.New(smoke("smoke")).Config()
 	config.APIPath, config.GroupVersion = "/apis", &khjobcrd.SchemeGroupVersion
 	config.NegotiatedSerializer = serializer.WithoutConversionCodecFactory{CodecFactory: scheme.Codecs}
 	own, err := rest.RESTClientFor(config)

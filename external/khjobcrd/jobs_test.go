@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
-	"github.com/khronicle/khronicle/external/internal/apitest"
 	"github.com/khronicle/khronicle/external/khjobcrd"
+	"github.com/khronicle/khronicle/internal/apitest"
 )
 
 func smoke(name string) *khjobcrd.KuberhealthyJob {
@@ -25,11 +25,11 @@ func smoke(name string) *khjobcrd.KuberhealthyJob {
 
 func jobsOf(t *testing.T, objects ...runtime.Object) (khjobcrd.KuberhealthyJobInterface, *apitest.Server) {
 	t.Helper()
-	api := apitest.New(t, objects...)
+	api := apitest.New(objects...)
 	return khjobcrd.NewForConfigOrDie(api.Config()).KuberhealthyJobs("shop"), api
 }
 
-func TestLifeOfAJob(t *testing.T) {
+func TestJobIsCreatedReadUpdatedAndDeleted(t *testing.T) {
 	jobs, api := jobsOf(t)
 	created, err := jobs.Create(smoke("smoke"))
 	if err != nil || created.UID != "uid-of-smoke" || created.Spec.Timeout != "5m" || created.Spec.Phase != "" {
@@ -53,7 +53,7 @@ func TestLifeOfAJob(t *testing.T) {
 	}
 	const job = "namespaces/shop/khjobs/smoke"
 	want := []string{"POST namespaces/shop/khjobs", "GET " + job, "PUT " + job, "PATCH " + job, "DELETE " + job}
-	if diff := cmp.Diff(want, api.Requests()); diff != "" {
+	if diff := cmp.Diff(want, api.Requests().Paths()); diff != "" {
 		t.Errorf("requests differ (-want +got):\n%s", diff)
 	}
 }
@@ -119,7 +119,7 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer watched.Stop()
-	if got := api.Requests(); len(got) != 1 || !strings.Contains(got[0], "watch=true") || !strings.Contains(got[0], "timeoutSeconds=300") {
+	if got := api.Requests().Paths(); len(got) != 1 || !strings.Contains(got[0], "watch=true") || !strings.Contains(got[0], "timeoutSeconds=300") {
 		t.Errorf("requests %v, want a watch of 300 s", got)
 	}
 	expect := func(want watch.EventType, phase khjobcrd.JobPhase) {

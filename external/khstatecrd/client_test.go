@@ -19,8 +19,8 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/external/health"
-	"github.com/khronicle/khronicle/external/internal/apitest"
 	"github.com/khronicle/khronicle/external/khstatecrd"
+	"github.com/khronicle/khronicle/internal/apitest"
 )
 
 const (
@@ -42,7 +42,7 @@ func stored(namespace, name string) *khstatecrd.KuberhealthyState {
 
 func connect(t *testing.T, objects ...runtime.Object) (*khstatecrd.KuberhealthyStateClient, *apitest.Server) {
 	t.Helper()
-	api := apitest.New(t, objects...)
+	api := apitest.New(objects...)
 	client, err := khstatecrd.Client(group, version, api.Kubeconfig(t), "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func connect(t *testing.T, objects ...runtime.Object) (*khstatecrd.KuberhealthyS
 	return client, api
 }
 
-func TestLifeOfAState(t *testing.T) {
+func TestStateIsCreatedReadUpdatedAndDeleted(t *testing.T) {
 	client, api := connect(t)
 	created, err := client.Create(cart(), resource, "shop")
 	if err != nil || created.UID != "uid-of-cart" || created.Namespace != "shop" || *created.Spec.KHWorkload != health.KHCheck {
@@ -72,7 +72,7 @@ func TestLifeOfAState(t *testing.T) {
 		"POST namespaces/shop/khstates", "GET namespaces/shop/khstates/cart",
 		"PUT namespaces/shop/khstates/cart", "DELETE namespaces/shop/khstates/cart",
 	}
-	if diff := cmp.Diff(want, api.Requests()); diff != "" {
+	if diff := cmp.Diff(want, api.Requests().Paths()); diff != "" {
 		t.Errorf("requests differ (-want +got):\n%s", diff)
 	}
 }
@@ -115,7 +115,7 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer watched.Stop()
-	if got := api.Requests(); len(got) != 1 || !strings.Contains(got[0], "watch=true") || !strings.Contains(got[0], "timeoutSeconds=300") {
+	if got := api.Requests().Paths(); len(got) != 1 || !strings.Contains(got[0], "watch=true") || !strings.Contains(got[0], "timeoutSeconds=300") {
 		t.Errorf("requests %v, want a watch of 300 s", got)
 	}
 	expect := func(want watch.EventType, uuid string) {
@@ -205,7 +205,7 @@ func TestAnotherResourceIsRefusedWithoutARequest(t *testing.T) {
 			t.Errorf("%s returned (-want +got):\n%s", name, diff)
 		}
 	}
-	if sent := api.Requests(); len(sent) != 0 {
+	if sent := api.Requests().Paths(); len(sent) != 0 {
 		t.Errorf("sent %v", sent)
 	}
 }
@@ -224,12 +224,12 @@ func TestUpdate(t *testing.T) {
 	if _, err := client.Update(cart(), resource, "till", "shop"); err == nil || err.Error() != `update khstate shop/till: the object is named "cart"` {
 		t.Errorf("error %v", err)
 	}
-	if sent := api.Requests(); len(sent) != 0 {
+	if sent := api.Requests().Paths(); len(sent) != 0 {
 		t.Errorf("sent %v", sent)
 	}
 }
 
-func TestClientWithoutAnAPIServer(t *testing.T) {
+func TestClientFailsWithoutAnAPIServer(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	tests := []struct{ name, group, version, kubeconfig, want string }{
 		{"another group", "example.org", "v1", "", `API group and version "example.org/v1": only comcast.github.io/v1 is served`},
@@ -248,7 +248,7 @@ func TestClientWithoutAnAPIServer(t *testing.T) {
 
 // Kuberhealthy v2 changed client-go's scheme at each new client, while others read it.
 func TestClientsAreMadeWhileOthersWork(t *testing.T) {
-	api := apitest.New(t, stored("shop", "cart"))
+	api := apitest.New(stored("shop", "cart"))
 	kubeconfig := api.Kubeconfig(t)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -272,7 +272,7 @@ func TestCreateClientWithClientGosScheme(t *testing.T) {
 	if err := khstatecrd.ConfigureScheme(group, version); err != nil {
 		t.Fatal(err)
 	}
-	config := apitest.New(t, stored("shop", "cart")).Config()
+	config := apitest.New(stored("shop", "cart")).Config()
 	config.APIPath, config.GroupVersion = "/apis", &khstatecrd.SchemeGroupVersion
 	config.NegotiatedSerializer = serializer.WithoutConversionCodecFactory{CodecFactory: scheme.Codecs}
 	own, err := rest.RESTClientFor(config)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -176,4 +177,47 @@ func childrenOf(parent int) []int {
 		}
 	}
 	return children
+}
+
+// podCgroups lists the control groups of pods of this program's cluster.
+func podCgroups() (there []string) {
+	found, _ := filepath.Glob("/sys/fs/cgroup/*/kubebox-" + clusterName + "-*") // the pattern is right
+	unified, _ := filepath.Glob("/sys/fs/cgroup/kubebox-" + clusterName + "-*")
+	for _, root := range append(found, unified...) {
+		_ = filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+			if err != nil || !entry.IsDir() {
+				return nil // it went while it was looked at
+			}
+			if name := entry.Name(); strings.HasPrefix(name, "pod") || strings.Contains(name, "-pod") {
+				there = append(there, "cgroup "+path)
+				return filepath.SkipDir
+			}
+			return nil
+		})
+	}
+	return there
+}
+
+// remains lists what is left when everything was ended: processes, mounts and cgroups.
+func (s *stack) remains() (there []string) {
+	environments, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is right
+	for _, name := range environments {
+		folder := filepath.Dir(name)
+		text, _ := os.ReadFile(name) // empty when it has ended
+		cwd, _ := os.Readlink(filepath.Join(folder, "cwd"))
+		if slices.Contains(strings.Split(string(text), "\x00"), marker()) || strings.HasPrefix(cwd, s.store) {
+			command, _ := os.ReadFile(filepath.Join(folder, "comm"))
+			there = append(there, fmt.Sprintf("process %s: %s", filepath.Base(folder), strings.TrimSpace(string(command))))
+		}
+	}
+	for _, path := range []string{s.store, filepath.Join(filepath.Dir(s.store), clusterName)} {
+		mounts, err := mountsBelow(path)
+		if err != nil {
+			there = append(there, fmt.Sprintf("the mounts could not be read: %v", err))
+		}
+		for _, mount := range mounts {
+			there = append(there, "mount "+mount)
+		}
+	}
+	return append(there, podCgroups()...)
 }

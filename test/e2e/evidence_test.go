@@ -192,15 +192,19 @@ func TestEvidenceOfAMissingImage(t *testing.T) {
 
 // TestEvidenceOfAPodThatIsTakenAway: its log is read to the last words while it goes.
 func TestEvidenceOfAPodThatIsTakenAway(t *testing.T) {
-	for name, away := range map[string]func(*testing.T, corev1.Pod){
-		"deleted": func(t *testing.T, p corev1.Pod) { deletePod(t, p) },
-		"evicted": func(t *testing.T, p corev1.Pod) { evict(t, p) },
-		"at-once": func(t *testing.T, p corev1.Pod) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		away   func(*testing.T, corev1.Pod)
+		atOnce bool // nobody can read its log then
+	}{
+		"deleted": {away: func(t *testing.T, p corev1.Pod) { deletePod(t, p) }},
+		"evicted": {away: func(t *testing.T, p corev1.Pod) { evict(t, p) }},
+		"at-once": {atOnce: true, away: func(t *testing.T, p corev1.Pod) {
 			now := metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}
 			if err := under.kube.core.CoreV1().Pods(p.Namespace).Delete(t.Context(), p.Name, now); err != nil {
 				t.Fatal(err)
 			}
-		},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -208,11 +212,11 @@ func TestEvidenceOfAPodThatIsTakenAway(t *testing.T) {
 			apply(t, demoCheck(namespace, name, env{"REPORT_DELAY": "8s", "LOG_LINES": "10", "REPORT_ERRORS": "broken"}))
 			pod := awaitPod(t, namespace, name, corev1.PodRunning)
 			time.Sleep(time.Second)
-			away(t, pod)
+			tt.away(t, pod)
 			found := evidenceOf(t, kept, closedRecord(t, kept, namespace, name, check.Failed))
 			has(t, found, "spec 1", pod.Name)
 			has(t, found, "events 1", " Normal Killing ")
-			if name == "at-once" {
+			if tt.atOnce {
 				has(t, found, "missing 1", "log of container check: ")
 				return
 			}

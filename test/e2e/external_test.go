@@ -32,9 +32,14 @@ type goProgram struct {
 	states *khstatecrd.KuberhealthyStateClient
 }
 
+// atTemporal makes Checkers without a client find Temporal as programs do: by the environment.
+func atTemporal(t *testing.T) {
+	t.Helper()
+	t.Setenv("TEMPORAL_ADDRESS", fmt.Sprintf("127.0.0.1:%d", temporalPort))
+}
+
 func newGoProgram(t *testing.T) goProgram {
 	t.Helper()
-	t.Setenv("TEMPORAL_ADDRESS", fmt.Sprintf("127.0.0.1:%d", temporalPort)) // how a Checker finds its Temporal
 	var p goProgram
 	var err error
 	if p.checks, err = khcheckcrd.Client(external.CRDGroup, external.CRDVersion, under.kubeconfig, ""); err != nil {
@@ -59,15 +64,16 @@ func (p goProgram) checker(t *testing.T, namespace, name string, behaviour env) 
 		t.Fatal(err)
 	}
 	ext := external.NewCheck(under.kube.core, config, p.checks, p.states, reportURL)
-	ext.RunTimeout = time.Minute
+	ext.RunTimeout, ext.TemporalClient = time.Minute, temporal(t)
 	return ext
 }
 
 // TestGoProgram uses every identifier of the documented API against the real cluster.
 func TestGoProgram(t *testing.T) {
+	atTemporal(t)
 	p, namespace := newGoProgram(t), newNamespace(t)
 	ext := p.checker(t, namespace, "from-go", env{"REPORT_ERRORS": "broken"})
-	ext.RunInterval, ext.Debug = 5*time.Minute, true
+	ext.RunInterval, ext.Debug, ext.TemporalClient = 5*time.Minute, true, nil
 	ext.ExtraLabels["team"], ext.ExtraAnnotations["note"] = "payments", "kept"
 	if ext.Name() != "from-go" || ext.CheckNamespace() != namespace || ext.Interval() != 5*time.Minute || ext.Timeout() != time.Minute {
 		t.Errorf("accessors: %s %s %s %s", ext.Name(), ext.CheckNamespace(), ext.Interval(), ext.Timeout())
@@ -110,10 +116,11 @@ func hasEnv(spec corev1.PodSpec, name string) bool {
 }
 
 func TestGoProgramRunsAJob(t *testing.T) {
+	t.Parallel()
 	p, namespace := newGoProgram(t), newNamespace(t)
 	config := demoJob(namespace, "job-from-go", env{"SKIP_REPORT": "true"}) // not in the cluster at all
 	ext := external.NewJob(under.kube.core, config, p.jobs, p.states, reportURL)
-	ext.RunTimeout = time.Minute
+	ext.RunTimeout, ext.TemporalClient = time.Minute, temporal(t)
 	want := named("NS/NAME: checker pod ended without reporting in: all containers exited with code 0", namespace, "job-from-go")
 	if err := ext.RunOnce(t.Context()); err == nil || err.Error() != want {
 		t.Errorf("RunOnce: %v, want %q", err, want)
@@ -124,6 +131,7 @@ func TestGoProgramRunsAJob(t *testing.T) {
 }
 
 func TestGoProgramLearnsWhatBecameOfThePod(t *testing.T) {
+	t.Parallel()
 	p, namespace := newGoProgram(t), newNamespace(t)
 	for _, tt := range []struct {
 		name    string
@@ -172,10 +180,14 @@ func deleteNow(t testing.TB, pod corev1.Pod) {
 }
 
 func TestGoProgramShutsDown(t *testing.T) {
+	t.Parallel()
 	p, namespace := newGoProgram(t), newNamespace(t)
-	for name, stop := range map[string]func(*external.Checker, context.CancelFunc) error{
-		"shutdown": func(ext *external.Checker, _ context.CancelFunc) error { return ext.Shutdown() },
-		"context":  func(_ *external.Checker, cancel context.CancelFunc) error { cancel(); return nil },
+	for name, tt := range map[string]struct {
+		stop func(*external.Checker, context.CancelFunc) error
+		want error // of RunOnce
+	}{
+		"shutdown": {func(ext *external.Checker, _ context.CancelFunc) error { return ext.Shutdown() }, nil},
+		"context":  {func(_ *external.Checker, cancel context.CancelFunc) error { cancel(); return nil }, context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ext := p.checker(t, namespace, name, env{"REPORT_DELAY": "5m"})
@@ -185,15 +197,15 @@ func TestGoProgramShutsDown(t *testing.T) {
 			go func() { ended <- ext.RunOnce(ctx) }()
 			pod := awaitPod(t, namespace, name, corev1.PodRunning)
 			began := time.Now()
-			if err := stop(ext, cancel); err != nil {
+			if err := tt.stop(ext, cancel); err != nil {
 				t.Errorf("stop: %v", err)
 			}
 			eventually(t, 10*time.Second, "the run is cancelled", func() (bool, string) {
 				outcome := outcomeAttribute(t, pod.Labels["kuberhealthy-run-id"])
 				return outcome == string(check.Canceled), outcome
 			})
-			if err := <-ended; err != nil && !errors.Is(err, context.Canceled) || (err == nil) != (name == "shutdown") {
-				t.Errorf("RunOnce: %v", err)
+			if err := <-ended; !errors.Is(err, tt.want) {
+				t.Errorf("RunOnce: %v, want %v", err, tt.want)
 			}
 			if took := time.Since(began); took > 20*time.Second {
 				t.Errorf("stopped after %s, want 20s at most", took)
@@ -219,6 +231,7 @@ func outcomeAttribute(t *testing.T, runUUID string) string {
 
 // TestGoProgramThatDies: a program is killed in the middle of a run; the next one is given that run, with its outcome.
 func TestGoProgramThatDies(t *testing.T) {
+	atTemporal(t)
 	p, namespace := newGoProgram(t), newNamespace(t)
 	ext := p.checker(t, namespace, "phoenix", env{"REPORT_DELAY": "6s"})
 	binary := filepath.Join(t.TempDir(), "program")

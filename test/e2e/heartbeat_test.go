@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/sdk/client"
 	corev1 "k8s.io/api/core/v1"
 
@@ -139,10 +140,10 @@ func TestHeartbeat(t *testing.T) {
 
 	succeeded := func(records []ledger.Record) bool { return countOf(records, check.Succeeded) >= 1 }
 	runs := countOf(awaitRecords(t, kept, khv1.KHCheck, namespace, "regular", 30*time.Second, "any run", succeeded), check.Succeeded)
-	awaitRecords(t, kept, khv1.KHCheck, namespace, "regular", 30*time.Second, "a run that has just ended", func(records []ledger.Record) bool {
+	ended := awaitRecords(t, kept, khv1.KHCheck, namespace, "regular", 30*time.Second, "a run that has just ended", func(records []ledger.Record) bool {
 		return countOf(records, check.Succeeded) > runs
 	})
-	time.Sleep(time.Second) // the record is the last but one step of a run
+	allSettled(t, ended)
 	under.kill("worker")
 	beats := outside.beats.Load()
 	time.Sleep(beatInterval + 5*time.Second) // longer than from beat to beat: this is what is tested
@@ -168,9 +169,15 @@ func TestHeartbeat(t *testing.T) {
 	doomed := awaitRecords(t, kept, khv1.KHCheck, namespace, "doomed", lostAfter+3*beatInterval, "closed", func(records []ledger.Record) bool {
 		return len(records) == 1 && records[0].Outcome != check.Unfinished
 	})[0]
-	if lost := "Check execution error: " + namespace + "/doomed: the run was lost: Temporal has no record of it any more"; doomed.Outcome != check.InfraFailed ||
-		len(doomed.Errors) != 1 || doomed.Errors[0] != lost || doomed.WorkflowID != runUUID || !doomed.Concluded.IsZero() || doomed.Recorded.Sub(doomed.Started) < lostAfter {
-		t.Errorf("record is %s, want that of a lost run", describe(doomed))
+	lost := "Check execution error: " + namespace + "/doomed: the run was lost: Temporal has no record of it any more"
+	if diff := cmp.Diff([]string{lost}, doomed.Errors); doomed.Outcome != check.InfraFailed || diff != "" {
+		t.Errorf("record is %s, want that of a lost run; errors (-want +got):\n%s", describe(doomed), diff)
+	}
+	if doomed.WorkflowID != runUUID {
+		t.Errorf("record is of another run: %s", describe(doomed))
+	}
+	if !doomed.Concluded.IsZero() || doomed.Recorded.Sub(doomed.Started) < lostAfter {
+		t.Errorf("record was closed before %s, or has an outcome of its own: %s", lostAfter, describe(doomed))
 	}
 	if strings.Contains(roleLog(t, "worker"), outside.URL) || strings.Contains(roleLog(t, "worker"), runUUID) {
 		t.Error("the worker's log shows a secret")

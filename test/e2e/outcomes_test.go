@@ -259,6 +259,7 @@ func evictUntilAnOutcome(t *testing.T, namespace, name string) {
 }
 
 func TestOutcomes(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"Check", "Job"} {
 		for _, tt := range outcomes {
 			t.Run(kind+"/"+tt.name, func(t *testing.T) {
@@ -317,6 +318,7 @@ func awaitCompleted(t *testing.T, namespace, name string) {
 
 // TestBadSchedule: a check whose schedule cannot be read says so, and runs nothing.
 func TestBadSchedule(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		change func(*khv1.CheckConfig)
 		want   string

@@ -43,6 +43,7 @@ func richSpec() corev1.PodSpec {
 
 // TestPodSpecIsKept: what the user wrote is what runs, of a check as of a job.
 func TestPodSpecIsKept(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"Check", "Job"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -1,76 +1,26 @@
 package podstatus_test
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/khronicle/khronicle/cmd/khcheck/podstatus"
 	"github.com/khronicle/khronicle/cmd/khcheck/settings"
+	"github.com/khronicle/khronicle/internal/apitest"
 )
 
-// apiServer lists pods as the API server does: by namespace, selected by label, in pages. It is the whole of what the
-// check asks, and unlike client-go's fake it has pages and refuses.
-type apiServer struct {
-	pods    []*corev1.Pod
-	pages   int
-	refused bool
-}
-
-func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	if a.refused {
-		w.WriteHeader(http.StatusForbidden)
-		_ = json.NewEncoder(w).Encode(metav1.Status{
-			TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-			Status:   "Failure", Reason: metav1.StatusReasonForbidden, Code: 403, Message: "pods is forbidden",
-		})
-		return
-	}
-	a.pages++
-	_ = json.NewEncoder(w).Encode(a.page(r))
-}
-
-func (a *apiServer) page(r *http.Request) corev1.PodList {
-	list := corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}}
-	query := r.URL.Query()
-	selector, err := labels.Parse(query.Get("labelSelector"))
-	if err != nil {
-		panic(err)
-	}
-	for _, pod := range a.pods {
-		everywhere := r.URL.Path == "/api/v1/pods"
-		here := everywhere || r.URL.Path == "/api/v1/namespaces/"+pod.Namespace+"/pods"
-		if here && selector.Matches(labels.Set(pod.Labels)) {
-			list.Items = append(list.Items, *pod)
-		}
-	}
-	from, _ := strconv.Atoi(query.Get("continue"))
-	limit, _ := strconv.Atoi(query.Get("limit"))
-	if to := from + limit; limit > 0 && to < len(list.Items) {
-		list.Items, list.Continue = list.Items[:to], strconv.Itoa(to)
-	}
-	list.Items = list.Items[from:]
-	return list
-}
-
-func (a *apiServer) client(t *testing.T) typedcorev1.PodsGetter {
+func podsOf(t *testing.T, api *apitest.Server) typedcorev1.PodsGetter {
 	t.Helper()
-	server := httptest.NewServer(a)
-	t.Cleanup(server.Close)
-	client, err := typedcorev1.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	client, err := typedcorev1.NewForConfig(api.Config())
 	if err != nil {
 		t.Fatalf("client: %v", err)
 	}
@@ -85,27 +35,27 @@ func pending(namespace, name string, set map[string]string) *corev1.Pod {
 }
 
 func TestLook(t *testing.T) {
-	api := &apiServer{pods: []*corev1.Pod{
+	api := apitest.New(
 		newPod("healthy", corev1.PodStatus{Phase: corev1.PodRunning}),
 		pending("shop", "web", nil),
 		pending("bank", "db", map[string]string{"app": "db"}),
 		pending("bank", "check", map[string]string{"app": "kuberhealthy-check"}),
 		pending("bank", "target", map[string]string{"source": "kuberhealthy"}),
-	}}
+	)
 	const web = "pod: web in namespace: shop is in pod status phase Pending "
 	const db = "pod: db in namespace: bank is in pod status phase Pending "
 	tests := []struct {
 		name, namespace string
 		want            []string
 	}{
-		{"all namespaces, without the pods of checks", "", []string{web, db}},
+		{"all namespaces, without the pods of checks", "", []string{db, web}},
 		{"one namespace", "bank", []string{db}},
 		{"empty namespace", "void", nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := podstatus.Config{Namespace: test.namespace, Patience: patience}
-			if diff := cmp.Diff(test.want, c.Look(t.Context(), api.client(t), now)); diff != "" {
+			if diff := cmp.Diff(test.want, c.Look(t.Context(), podsOf(t, api), now)); diff != "" {
 				t.Errorf("faults (-want +got):\n%s", diff)
 			}
 		})
@@ -113,15 +63,15 @@ func TestLook(t *testing.T) {
 }
 
 func TestLookReadsAllPagesAndNamesAHundredPods(t *testing.T) {
-	api := &apiServer{}
+	api := apitest.New()
 	for i := range 1100 {
-		api.pods = append(api.pods, pending("shop", fmt.Sprintf("web-%d", i), nil))
+		api.Put(pending("shop", fmt.Sprintf("web-%d", i), nil))
 	}
 
-	got := podstatus.Config{Patience: patience}.Look(t.Context(), api.client(t), now)
+	got := podstatus.Config{Patience: patience}.Look(t.Context(), podsOf(t, api), now)
 
-	if api.pages != 3 {
-		t.Errorf("got %d pages, want 3", api.pages)
+	if pages := api.Requests(); len(pages) != 3 {
+		t.Errorf("read %d pages, want 3", len(pages))
 	}
 	if len(got) != 101 || got[100] != "and 1000 further pods are not healthy" {
 		t.Errorf("got %d faults, the last %q", len(got), got[len(got)-1])
@@ -129,13 +79,14 @@ func TestLookReadsAllPagesAndNamesAHundredPods(t *testing.T) {
 }
 
 func TestLookSaysThatItMayNotLook(t *testing.T) {
-	api := &apiServer{refused: true}
+	api := apitest.New()
+	api.Refuse(apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no role allows it")))
 	tests := []struct{ namespace, want string }{
-		{"", "list pods in all namespaces: pods is forbidden"},
-		{"shop", "list pods in namespace shop: pods is forbidden"},
+		{"", "list pods in all namespaces: pods is forbidden: no role allows it"},
+		{"shop", "list pods in namespace shop: pods is forbidden: no role allows it"},
 	}
 	for _, test := range tests {
-		got := podstatus.Config{Namespace: test.namespace}.Look(t.Context(), api.client(t), now)
+		got := podstatus.Config{Namespace: test.namespace}.Look(t.Context(), podsOf(t, api), now)
 		if diff := cmp.Diff([]string{test.want}, got); diff != "" {
 			t.Errorf("faults (-want +got):\n%s", diff)
 		}

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
-	"github.com/khronicle/khronicle/external/internal/apitest"
+	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/kube"
 )
 
@@ -21,7 +21,7 @@ func state(namespace, name, version string) *khv1.KuberhealthyState {
 
 // The server must be as strict as a real one where tests rely on it.
 func TestServerRefuses(t *testing.T) {
-	client, err := kube.NewClient(apitest.New(t, state("shop", "cart", "")).Config())
+	client, err := kube.NewClient(apitest.New(state("shop", "cart", "")).Config())
 	if err != nil {
 		t.Fatal(err)
 	}
