@@ -88,7 +88,7 @@ func (l *Live) apply(file Settings, warnings []string) {
 
 func (l *Live) warn(warnings []string) {
 	if len(warnings) > 0 {
-		l.options.Logger.Warn("some settings do not mean what they say", "settings", warnings)
+		l.options.Logger.Warn("configuration has warnings", "warnings", warnings)
 	}
 }
 
@@ -105,7 +105,7 @@ func (l *Live) Register(r prometheus.Registerer) error {
 func (l *Live) effective() Settings { return l.present.Load().effective }
 
 // Retention says which finished pods and jobs are kept.
-func (l *Live) Retention() check.Retention { return l.effective().Retention }
+func (l *Live) Retention() check.Retention { return check.Retention(l.effective().Retention) }
 
 // ReportingURL is where checks that start now post their reports.
 func (l *Live) ReportingURL() string { return l.effective().ReportingURL }

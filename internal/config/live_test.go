@@ -207,7 +207,7 @@ func TestOneWarning(t *testing.T) {
 	})
 	want := []string{
 		`level=INFO msg="configuration read" path=` + s.path,
-		`level=WARN msg="some settings do not mean what they say" settings="[--forceMaster: has no effect: there is no master ` +
+		`level=WARN msg="configuration has warnings" warnings="[--forceMaster: has no effect: there is no master ` +
 			s.path + `:1: enableForceMaster: has no effect: there is no master ` +
 			s.path + `:2: logLevle: unknown; did you mean logLevel? ` +
 			s.path + `:3: maxKHJobAge: raised from 1m0s to 5m0s, as in Kuberhealthy]"`,

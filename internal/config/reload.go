@@ -60,7 +60,7 @@ func (l *Live) reload(content []byte, err error) {
 	}
 	if err != nil {
 		l.metrics.failed()
-		l.options.Logger.Error("configuration not reloaded, the one before stays in force", "error", err)
+		l.options.Logger.Error("configuration not reloaded, the previous one stays in force", "error", err)
 		return
 	}
 	before := l.present.Load()
@@ -92,7 +92,7 @@ func (l *Live) overridden(names []string) []string {
 // waiting returns those of the keys that the process was started with other values of.
 func (l *Live) waiting(names []string, now *state) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		k, _ := find(name)
+		k, _ := findField(name)
 		return !k.restart || k.same(&l.start, &now.effective)
 	})
 }

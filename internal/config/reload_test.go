@@ -48,14 +48,14 @@ func TestReload(t *testing.T) {
 		},
 		{
 			name: "wrong", do: content(wrong), url: "http://b/", failed: true,
-			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="` +
+			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="` +
 				`{}:2: maxKHJobAge: \"15 minutes\" is not a duration such as \"15m\"\n` +
 				`{}:3: logLevel: \"loud\" is not trace, debug, info, warn, error, fatal or panic"`},
 		},
 		{name: "still wrong", do: content(wrong), url: "http://b/", failed: true},
 		{
 			name: "wrong in another way", do: content("a\n"), url: "http://b/", failed: true,
-			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="` +
+			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="` +
 				`{}:1: not a mapping of keys to values such as \"logLevel: info\""`},
 		},
 		{
@@ -68,13 +68,13 @@ func TestReload(t *testing.T) {
 					t.Fatal(err)
 				}
 			}, url: "http://b/", failed: true,
-			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="open {}: no such file or directory"`},
+			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="open {}: no such file or directory"`},
 		},
 		{
 			name: "back, with another key", do: content("maxErrorPodCount: 1\nlogLevle: debug\n"), url: "http://default/",
 			log: []string{
 				`level=INFO msg="configuration reloaded" path={} changed="[externalCheckReportingURL maxErrorPodCount]"`,
-				`level=WARN msg="some settings do not mean what they say" settings="[{}:2: logLevle: unknown; did you mean logLevel?]"`,
+				`level=WARN msg="configuration has warnings" warnings="[{}:2: logLevle: unknown; did you mean logLevel?]"`,
 			},
 		},
 		{
@@ -175,7 +175,7 @@ func TestReloadOfAConfigMap(t *testing.T) {
 		},
 		{
 			name: "wrong", do: func(t *testing.T, s *subject) { publish(t, filepath.Dir(s.path), "3", "[]") }, url: "http://b/", failed: true,
-			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="` +
+			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="` +
 				`{}:1: not a mapping of keys to values such as \"logLevel: info\""`},
 		},
 		{

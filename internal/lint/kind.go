@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
-	"github.com/khronicle/khronicle/internal/spelling"
+	"github.com/khronicle/khronicle/internal/yamlfile"
 )
 
 // Kuberhealthy v3 has one kind in a group of its own.
@@ -92,7 +92,7 @@ func meantKind(kind string, inGroup bool) string {
 	if alias != "" && (inGroup || strings.HasPrefix(lower, "kh")) {
 		return alias
 	}
-	return spelling.Nearest(kind, known, len(kind)/3)
+	return yamlfile.Nearest(kind, known, len(kind)/3)
 }
 
 // named takes the name from what was written, also of what is not right.

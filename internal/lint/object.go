@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	yamlnode "go.yaml.in/yaml/v3"
+	yamlnode "go.yaml.in/yaml/v4"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 

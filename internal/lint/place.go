@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	yamlnode "go.yaml.in/yaml/v3"
+	yamlnode "go.yaml.in/yaml/v4"
 )
 
 // maxDepth bounds how far aliases are followed.

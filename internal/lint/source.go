@@ -9,10 +9,10 @@ import (
 	"regexp"
 	"strings"
 
-	yamlnode "go.yaml.in/yaml/v3"
+	yamlnode "go.yaml.in/yaml/v4"
 	"sigs.k8s.io/yaml"
 
-	"github.com/khronicle/khronicle/internal/yamlerror"
+	"github.com/khronicle/khronicle/internal/yamlfile"
 )
 
 // document is one of the documents of a file.
@@ -133,7 +133,7 @@ func (d *document) parseYAML() *Finding {
 
 // syntax says where YAML is wrong.
 func (d *document) syntax(err error) *Finding {
-	e := yamlerror.Of(err, d.text)
+	e := yamlfile.Explain(err, d.text)
 	return &Finding{Severity: Error, File: d.file, Line: d.before + e.Line, Text: "is not YAML: " + e.Problem}
 }
 

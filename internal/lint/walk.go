@@ -9,9 +9,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	yamlnode "go.yaml.in/yaml/v3"
+	yamlnode "go.yaml.in/yaml/v4"
 
-	"github.com/khronicle/khronicle/internal/spelling"
+	"github.com/khronicle/khronicle/internal/yamlfile"
 )
 
 // hints say what a required field is for.
@@ -229,7 +229,7 @@ func (o *object) hint(s *schema, key, path string) string {
 		return "; " + where
 	}
 	names := slices.Sorted(maps.Keys(s.Properties))
-	if name := spelling.Nearest(key, names, min(1, len(key)/3)); name != "" {
+	if name := yamlfile.Nearest(key, names, min(1, len(key)/3)); name != "" {
 		return "; did you mean " + child(path, name)
 	}
 	for _, name := range names {
@@ -241,7 +241,7 @@ func (o *object) hint(s *schema, key, path string) string {
 			return "; did you mean " + child(at, key)
 		}
 	}
-	if name := spelling.Nearest(key, names, len(key)/3); name != "" {
+	if name := yamlfile.Nearest(key, names, len(key)/3); name != "" {
 		return "; did you mean " + child(path, name)
 	}
 	if o.specFields[key] != nil && path != "spec" {
