@@ -15,14 +15,14 @@ import (
 
 const file = "/etc/config/kuberhealthy.yaml"
 
-// defaults differ from what a key that is read wrongly would be.
+// defaults differ from the zero values, so that a key that is read wrongly shows.
 func defaults() config.Settings {
 	s := config.Defaults()
 	s.ListenAddress, s.ReportingURL = ":80", "http://default/"
 	return s
 }
 
-func TestEveryKeyOfKuberhealthy(t *testing.T) {
+func TestParse_ReadsEveryKeyOfKuberhealthy(t *testing.T) {
 	content, err := os.ReadFile("testdata/kuberhealthy.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestEveryKeyOfKuberhealthy(t *testing.T) {
 	}
 }
 
-func TestWhatIsAccepted(t *testing.T) {
+func TestParse_Accepts(t *testing.T) {
 	with := func(change func(*config.Settings)) config.Settings {
 		s := defaults()
 		change(&s)
@@ -115,7 +115,7 @@ func TestWhatIsAccepted(t *testing.T) {
 	}
 }
 
-func TestWhatIsWarnedOf(t *testing.T) {
+func TestParse_WarnsOf(t *testing.T) {
 	tests := []struct {
 		name, content string
 		want          []string // without the file's name
@@ -159,8 +159,8 @@ func TestWhatIsWarnedOf(t *testing.T) {
 	}
 }
 
-// The last of two equal keys counts, and what was raised is in force.
-func TestWhatIsWarnedOfIsInForce(t *testing.T) {
+// The last of two equal keys counts, and raised values are in force.
+func TestParse_AppliesWhatItWarnsOf(t *testing.T) {
 	got, _, err := config.Parse(file, []byte("maxErrorPodCount: 1\nmaxErrorPodCount: 2\nmaxKHJobAge: 1s\nmaxCheckPodAge: 1s\n"), defaults())
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestWhatIsWarnedOfIsInForce(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrong(t *testing.T) {
+func TestParse_ReportsEachFault(t *testing.T) {
 	tests := []struct {
 		name, content string
 		want          []string // without the file's name
@@ -229,15 +229,18 @@ func TestWhatIsWrong(t *testing.T) {
 				t.Errorf("error\n%v, want\n%s", err, want)
 			}
 			var wrong *config.KeyError
-			if !errors.As(err, &wrong) || wrong.File != file || wrong.Line == 0 || wrong.Problem == "" {
-				t.Errorf("%#v is no KeyError", wrong)
+			if !errors.As(err, &wrong) {
+				t.Fatalf("error is %T, want a KeyError", err)
+			}
+			if wrong.File != file || wrong.Line == 0 || wrong.Problem == "" {
+				t.Errorf("error is %#v, want file %s, a line and a problem", wrong, file)
 			}
 		})
 	}
 }
 
-// The line is that of what is wrong, or, where YAML notices late, of the beginning of what was not finished.
-func TestWhatIsNotYAML(t *testing.T) {
+// The line is that of the fault, or the beginning of what is not closed.
+func TestParse_SaysWhyAFileIsNotYAML(t *testing.T) {
 	tests := []struct{ name, content, want string }{
 		{"a tab", "a: 1\nb: 2\n\tc: 3\n", `3: not YAML: the indentation has a tab; use blanks`},
 		{"no colon", "a: 1\nb: 2\nc 3\nd: 4\n", `3: not YAML: a key has no ":" behind it`},

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Expectation is how a check or job is expected to come out.
+// Expectation is the expected state of a check or job.
 type Expectation struct {
 	// Name is namespace/name.
 	Name string
 	// State is StateOK or StateFailed.
 	State string
-	// Error is part of one of the errors of a failed check. Empty takes any.
+	// Error is part of one error of a failed check. Empty accepts any.
 	Error string
 }
 
@@ -29,7 +29,7 @@ func ParseExpectation(text string) (Expectation, error) {
 	return Expectation{Name: name, State: state, Error: errorText}, nil
 }
 
-// Compare returns one error for each expectation that the rows do not meet. An outcome from before since does not count.
+// Compare returns one error for each expectation that the rows do not meet. Only outcomes recorded at since or later count.
 func Compare(expected []Expectation, rows []Row, since time.Time) error {
 	var errs []error
 	for _, want := range expected {

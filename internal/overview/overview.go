@@ -1,5 +1,5 @@
-// Package overview shows the checks and jobs of a cluster as a table, for a terminal, and compares them with what was
-// expected.
+// Package overview shows the checks and jobs of a cluster as a table for a terminal, and compares them with expectations.
+// It never changes anything.
 package overview
 
 import (
@@ -31,7 +31,7 @@ type Temporal interface {
 	ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
 }
 
-// listWithin bounds the question to Temporal for all checks.
+// listWithin is the timeout of listing the workflows in Temporal.
 const listWithin = 3 * time.Second
 
 // Row is one check or job.
@@ -39,9 +39,9 @@ type Row struct {
 	Name, State string
 	// LastRun is when its last outcome was recorded, zero if there is none.
 	LastRun time.Time
-	// Duration is how long the last run took to its verdict.
+	// Duration is how long the last run took until its outcome.
 	Duration string
-	// NextRun says when the next run is due, in words.
+	// NextRun says when the next run starts, such as "in 48s" or "suspended".
 	NextRun string
 	Errors  []string
 }
@@ -51,12 +51,12 @@ const (
 	StateOK      = "OK"
 	StateFailed  = "failed"
 	StateWaiting = "waiting"
-	// StateUnknown is that of a check or job that owes an outcome which has not come in time.
+	// StateUnknown is the state of a check or job that had no outcome in time.
 	StateUnknown = "unknown"
 )
 
-// Rows returns the checks and then the jobs of the cluster, each in the order of their names. When Temporal does not answer, the
-// rows are there, and the error says why they do not know the next runs.
+// Rows returns the checks and then the jobs of the cluster, both sorted by name. If Temporal does not answer, it returns the
+// rows without the next runs, and the error of Temporal.
 func Rows(ctx context.Context, cluster Cluster, temporal Temporal, now time.Time) ([]Row, error) {
 	open, err := openWorkflows(ctx, temporal)
 	states := map[string]*khv1.KuberhealthyState{}
@@ -107,19 +107,20 @@ func (r *Row) show(last khv1.WorkloadDetails) {
 
 // workflowsOfChecks are the open workflows of all checks, by namespace/name.
 type workflowsOfChecks struct {
-	// nextTick is when the cron workflow of a check ticks next.
+	// nextTick is the next tick of each check.
 	nextTick map[string]time.Time
 	running  map[string]bool
 }
 
-// openWorkflows asks Temporal once for all checks.
+// openWorkflows lists the open workflows of all checks in one query.
 func openWorkflows(ctx context.Context, temporal Temporal) (workflowsOfChecks, error) {
 	ctx, cancel := context.WithTimeout(ctx, listWithin)
 	defer cancel()
 	open := workflowsOfChecks{map[string]time.Time{}, map[string]bool{}}
 	for next := []byte(nil); ; {
 		page, err := temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Query: "WorkflowType IN ('" + workflows.ScheduledCheckType + "', '" + workflows.CheckRunType + "') AND CloseTime IS NULL", PageSize: 1000, NextPageToken: next,
+			Query:    "WorkflowType IN ('" + workflows.ScheduledCheckType + "', '" + workflows.CheckRunType + "') AND CloseTime IS NULL",
+			PageSize: 1000, NextPageToken: next,
 		})
 		if err != nil {
 			return open, fmt.Errorf("list the open workflows: %w", err)
@@ -133,7 +134,7 @@ func openWorkflows(ctx context.Context, temporal Temporal) (workflowsOfChecks, e
 	}
 }
 
-// add adds a workflow. The list may be a moment behind, so that the status counts.
+// add adds a workflow, unless its status says that it has ended: the list of Temporal may be out of date.
 func (o workflowsOfChecks) add(info *workflowpb.WorkflowExecutionInfo) {
 	if !workflows.Open(info.GetStatus()) {
 		return
@@ -146,7 +147,7 @@ func (o workflowsOfChecks) add(info *workflowpb.WorkflowExecutionInfo) {
 	}
 }
 
-// nextRun is when a check runs next, in words.
+// nextRun says when a check runs next, such as "in 48s" or "suspended".
 func (o workflowsOfChecks) nextRun(c *khv1.KuberhealthyCheck, now time.Time) string {
 	name := c.Namespace + "/" + c.Name
 	next, scheduled := o.nextTick[name]
@@ -187,7 +188,7 @@ func orDash(text string) string {
 	return text
 }
 
-// firstLine is what of the errors fits into a cell.
+// firstLine returns the first line of the first error, shortened for a cell of the table.
 func firstLine(errs []string) string {
 	if len(errs) == 0 {
 		return "-"
