@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Expectation is the outcome that a check or job is expected to have.
+// Expectation is the expected state of a check or job.
 type Expectation struct {
 	// Name is namespace/name.
 	Name string
 	// State is StateOK or StateFailed.
 	State string
-	// Error is part of one of the errors of a failed check. Empty takes any.
+	// Error is part of one error of a failed check. Empty accepts any.
 	Error string
 }
 

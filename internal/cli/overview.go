@@ -29,7 +29,7 @@ type Temporal interface {
 	ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
 }
 
-// listWithin is how long the list of open workflows may take.
+// listWithin is the timeout of listing the workflows in Temporal.
 const listWithin = 3 * time.Second
 
 // Row is one check or job.
@@ -39,7 +39,7 @@ type Row struct {
 	LastRun time.Time
 	// Duration is how long the last run took until its outcome.
 	Duration string
-	// NextRun says in words when the next run starts.
+	// NextRun says when the next run starts, such as "in 48s" or "suspended".
 	NextRun string
 	Errors  []string
 }
@@ -105,19 +105,20 @@ func (r *Row) show(last khv1.WorkloadDetails) {
 
 // workflowsOfChecks are the open workflows of all checks, by namespace/name.
 type workflowsOfChecks struct {
-	// nextTick is when the cron workflow of a check ticks next.
+	// nextTick is the next tick of each check.
 	nextTick map[string]time.Time
 	running  map[string]bool
 }
 
-// openWorkflows lists the open workflows of all checks.
+// openWorkflows lists the open workflows of all checks in one query.
 func openWorkflows(ctx context.Context, temporal Temporal) (workflowsOfChecks, error) {
 	ctx, cancel := context.WithTimeout(ctx, listWithin)
 	defer cancel()
 	open := workflowsOfChecks{map[string]time.Time{}, map[string]bool{}}
 	for next := []byte(nil); ; {
 		page, err := temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Query: "WorkflowType IN ('" + workflows.ScheduledCheckType + "', '" + workflows.CheckRunType + "') AND CloseTime IS NULL", PageSize: 1000, NextPageToken: next,
+			Query:    "WorkflowType IN ('" + workflows.ScheduledCheckType + "', '" + workflows.CheckRunType + "') AND CloseTime IS NULL",
+			PageSize: 1000, NextPageToken: next,
 		})
 		if err != nil {
 			return open, fmt.Errorf("list the open workflows: %w", err)
@@ -131,7 +132,7 @@ func openWorkflows(ctx context.Context, temporal Temporal) (workflowsOfChecks, e
 	}
 }
 
-// add adds an open workflow. The list may be late, so the status of each workflow is looked at too.
+// add adds a workflow, unless its status says that it has ended: the list of Temporal may be out of date.
 func (o workflowsOfChecks) add(info *workflowpb.WorkflowExecutionInfo) {
 	if !workflows.Open(info.GetStatus()) {
 		return
@@ -144,7 +145,7 @@ func (o workflowsOfChecks) add(info *workflowpb.WorkflowExecutionInfo) {
 	}
 }
 
-// nextRun says in words when a check runs next.
+// nextRun says when a check runs next, such as "in 48s" or "suspended".
 func (o workflowsOfChecks) nextRun(c *khv1.KuberhealthyCheck, now time.Time) string {
 	name := c.Namespace + "/" + c.Name
 	next, scheduled := o.nextTick[name]

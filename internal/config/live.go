@@ -19,42 +19,42 @@ import (
 // maxSize bounds the file. A ConfigMap is no larger.
 const maxSize = 1 << 20
 
-// Options say where settings come from.
+// Options say where the settings come from.
 type Options struct {
-	// Path is the file. Without one the defaults and overrides are all there is.
+	// Path is the file. It may be empty: then only defaults and overrides count.
 	Path string
 	// Required makes a missing file an error.
 	Required bool
-	// Defaults hold where the file is silent.
+	// Defaults are the values of absent keys.
 	Defaults Settings
-	// Overrides go before the file.
+	// Overrides replace values of the file.
 	Overrides Overrides
-	// Ignored are flags that were given and have no effect, named where the file's keys without effect are.
+	// Ignored are warnings about flags without effect. They are logged together with those about the file.
 	Ignored []string
-	// Level follows the log level, if it is not nil.
+	// Level is set to the log level at each change. It may be nil.
 	Level  *slog.LevelVar
 	Logger *slog.Logger
 }
 
-// Live has the settings as they are now. Its methods may be called from anywhere at any time.
+// Live has the current settings. Its methods are safe for concurrent use.
 type Live struct {
 	options Options
-	// start are the settings at the start, for what is read only then.
+	// start are the settings at the start of the process, for keys that are read only then.
 	start   Settings
 	present atomic.Pointer[state]
 	metrics reloadMetrics
-	// seen is what the file was at the last look, handled what was last read or refused.
+	// seen is the content at the last look, handled the content that was last read or refused.
 	seen, handled digest
 }
 
-// state is what is in force. It never changes.
+// state is the settings in force. It is immutable.
 type state struct {
 	file      Settings // without overrides
 	effective Settings
 	warnings  []string
 }
 
-// Load reads the file for the first time. Run keeps up with it from then on.
+// Load reads the file for the first time. Run follows its changes.
 func Load(o Options) (*Live, error) {
 	l := &Live{options: o, metrics: newReloadMetrics()}
 	content, err := read(o.Path)
@@ -88,11 +88,11 @@ func (l *Live) apply(file Settings, warnings []string) {
 
 func (l *Live) warn(warnings []string) {
 	if len(warnings) > 0 {
-		l.options.Logger.Warn("some settings do not mean what they say", "settings", warnings)
+		l.options.Logger.Warn("configuration has warnings", "warnings", warnings)
 	}
 }
 
-// Register adds the metrics that tell how the last reload went.
+// Register adds the metrics of the last reload.
 func (l *Live) Register(r prometheus.Registerer) error {
 	for _, c := range l.metrics.collectors() {
 		if err := r.Register(c); err != nil {
@@ -104,25 +104,25 @@ func (l *Live) Register(r prometheus.Registerer) error {
 
 func (l *Live) effective() Settings { return l.present.Load().effective }
 
-// Retention says which finished pods and jobs are kept.
-func (l *Live) Retention() check.Retention { return l.effective().Retention }
+// Retention says which finished pods and jobs stay.
+func (l *Live) Retention() check.Retention { return check.Retention(l.effective().Retention) }
 
-// ReportingURL is where checks that start now post their reports.
+// ReportingURL is where new checker pods post their reports.
 func (l *Live) ReportingURL() string { return l.effective().ReportingURL }
 
-// Metadata is shown on the status page. The map is the caller's own; it is nil when there is nothing to show.
+// Metadata is shown on the status page. It is a copy, and nil when there is nothing to show.
 func (l *Live) Metadata() map[string]string { return maps.Clone(l.effective().Metadata) }
 
 // Metrics says how the errors of checks appear in the metrics.
 func (l *Live) Metrics() MetricsConfig { return l.effective().Metrics }
 
-// ListenAddress is where reports were to be taken when the process started.
+// ListenAddress is the address at the start of the process.
 func (l *Live) ListenAddress() string { return l.start.ListenAddress }
 
-// Influx says where outcomes were to be pushed to when the process started.
+// Influx is the configuration of InfluxDB at the start of the process.
 func (l *Live) Influx() InfluxConfig { return l.start.Influx }
 
-// read returns the content of the file, and nothing for no file.
+// read returns the content of the file, or nil for an empty path.
 func read(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil

@@ -47,7 +47,7 @@ func (j *journal) take() []string {
 	return lines
 }
 
-// subject is a Live with a file of its own.
+// subject is a Live with its file.
 type subject struct {
 	*config.Live
 	*journal
@@ -101,7 +101,7 @@ func (s *subject) gauges(t *testing.T) (successful float64, at time.Time) {
 	return values["khronicle_config_last_reload_successful"], time.UnixMilli(int64(1000 * values["khronicle_config_last_reload_success_timestamp_seconds"]))
 }
 
-func TestLoad(t *testing.T) {
+func TestLoadReadsEverySetting(t *testing.T) {
 	s := load(t, "logLevel: debug\nmaxErrorPodCount: 1\nexternalCheckReportingURL: http://file/\nlistenAddress: :90\n"+
 		"stateMetadata: {a: b}\npromMetricsConfig: {errorLabelMaxLength: 9}\nenableInflux: true\ninfluxURL: http://i\ninfluxDB: d\ninfluxPassword: hunter2\n")
 	want := check.Retention{MaxCompletedPods: 4, MaxErrorPods: 1, MaxPodAge: 72 * time.Hour, MaxJobAge: 15 * time.Minute}
@@ -122,7 +122,7 @@ func TestLoad(t *testing.T) {
 	}
 	s.Metadata()["a"] = "changed"
 	if s.Metadata()["a"] != "b" {
-		t.Error("who reads the metadata can change them")
+		t.Error("a caller can change the metadata, want a copy")
 	}
 	if diff := cmp.Diff([]string{`level=INFO msg="configuration read" path=` + s.path}, s.take()); diff != "" {
 		t.Errorf("log differs (-want +got):\n%s", diff)
@@ -132,7 +132,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestFilesThatAreNotThere(t *testing.T) {
+func TestLoadMissingFileIsAnErrorOnlyWhenRequired(t *testing.T) {
 	missing := func(o *config.Options) { o.Path += ".missing" }
 	required := func(o *config.Options) { o.Required = true }
 	tests := []struct {
@@ -177,7 +177,7 @@ func TestFilesThatAreNotThere(t *testing.T) {
 	}
 }
 
-func TestFileThatIsTooLarge(t *testing.T) {
+func TestLoadRefusesAFileThatIsTooLarge(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kuberhealthy.yaml")
 	if err := os.WriteFile(path, bytes.Repeat([]byte("#"), 1<<20+1), 0o600); err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func TestFileThatIsTooLarge(t *testing.T) {
 	}
 }
 
-func TestOverridesGoBeforeTheFile(t *testing.T) {
+func TestLoadOverridesReplaceTheFile(t *testing.T) {
 	s := load(t, "maxErrorPodCount: 1\nmaxCompletedPodCount: 2\nlogLevel: debug\n", func(o *config.Options) {
 		o.Overrides = config.Overrides{
 			"maxErrorPodCount": func(s *config.Settings) { s.Retention.MaxErrorPods = 7 },
@@ -200,14 +200,14 @@ func TestOverridesGoBeforeTheFile(t *testing.T) {
 	}
 }
 
-// One warning names all that has no effect, on the command line and in the file.
-func TestOneWarning(t *testing.T) {
+// One log line has the warnings about flags and about the file.
+func TestLoadLogsAllWarningsOnce(t *testing.T) {
 	s := load(t, "enableForceMaster: true\nlogLevle: debug\nmaxKHJobAge: 1m\n", func(o *config.Options) {
 		o.Ignored = []string{"--forceMaster: has no effect: there is no master"}
 	})
 	want := []string{
 		`level=INFO msg="configuration read" path=` + s.path,
-		`level=WARN msg="some settings do not mean what they say" settings="[--forceMaster: has no effect: there is no master ` +
+		`level=WARN msg="configuration has warnings" warnings="[--forceMaster: has no effect: there is no master ` +
 			s.path + `:1: enableForceMaster: has no effect: there is no master ` +
 			s.path + `:2: logLevle: unknown; did you mean logLevel? ` +
 			s.path + `:3: maxKHJobAge: raised from 1m0s to 5m0s, as in Kuberhealthy]"`,
@@ -217,7 +217,7 @@ func TestOneWarning(t *testing.T) {
 	}
 }
 
-func TestPasswordIsNotShown(t *testing.T) {
+func TestSettingsHideThePasswordInText(t *testing.T) {
 	content := "enableInflux: true\ninfluxURL: http://user:hunter2@i\ninfluxDB: d\ninfluxUsername: hunter2\ninfluxPassword: hunter2\n"
 	settings, _, err := config.Parse(file, []byte(content), defaults())
 	if err != nil {
@@ -233,14 +233,14 @@ func TestPasswordIsNotShown(t *testing.T) {
 	}
 }
 
-func TestMetricsThatAreThereAlready(t *testing.T) {
+func TestRegisterFailsWhenTheMetricsExist(t *testing.T) {
 	s := load(t, "")
 	if err := s.Register(s.registry); err == nil || !strings.HasPrefix(err.Error(), "register metrics: ") {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestRunWithoutAFile(t *testing.T) {
+func TestRunReturnsWithoutAFile(t *testing.T) {
 	live, err := config.Load(config.Options{Defaults: defaults(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,7 @@ package config
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// reloadMetrics have the names that Prometheus and Alertmanager give to theirs.
+// reloadMetrics have the same names as those of Prometheus and Alertmanager, after the prefix.
 type reloadMetrics struct{ successful, at prometheus.Gauge }
 
 func newReloadMetrics() reloadMetrics {

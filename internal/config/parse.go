@@ -6,15 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net"
+	"net/url"
+	"regexp"
 	"slices"
+	"strings"
+	"time"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/khronicle/khronicle/internal/yamlfile"
 )
 
 // KeyError is one thing that is wrong in the file.
 type KeyError struct {
 	File string
-	// Line begins at 1. 0 means that it is not known.
+	// Line begins at 1. It is 0 when it is unknown.
 	Line int
 	// Key is empty when the file cannot be read as YAML at all.
 	Key, Problem string
@@ -31,55 +39,55 @@ func (e *KeyError) Error() string {
 	return where + ": " + e.Key + ": " + e.Problem
 }
 
-// parser collects what a file says.
+// parser collects the settings of a file and what is wrong with them.
 type parser struct {
 	file     string
 	settings Settings
-	lines    map[string]int // of the keys that were met
-	wrong    []*KeyError
-	notes    []*KeyError
+	lines    map[string]int // of each key in the file
+	set      map[string]int // lines of the keys that have set a value
+	errors   []*KeyError
+	warnings []*KeyError
 }
 
-// Parse reads the content of a file. Keys that are absent or empty keep their defaults. Everything that is wrong is in
-// the error, as KeyErrors that show no secret; what is accepted and yet does not mean what its author may think is in the
-// warnings.
+// Parse reads the content of a file. Keys that are absent or empty keep their defaults. The error joins one KeyError for
+// each fault, and shows no secret. The warnings name each key that has no effect, or another one than its author may expect.
 func Parse(file string, content []byte, defaults Settings) (s Settings, warnings []string, err error) {
-	p := &parser{file: file, settings: defaults, lines: map[string]int{}}
+	p := &parser{file: file, settings: defaults, lines: map[string]int{}, set: map[string]int{}}
 	document, err := p.document(content)
 	if err != nil {
 		return Settings{}, nil, err
 	}
 	p.mapping("", document)
-	p.judge()
+	p.validate()
 	byLine := func(a, b *KeyError) int { return cmp.Compare(a.Line, b.Line) }
-	slices.SortStableFunc(p.wrong, byLine)
-	slices.SortStableFunc(p.notes, byLine)
+	slices.SortStableFunc(p.errors, byLine)
+	slices.SortStableFunc(p.warnings, byLine)
 	var errs []error
-	for _, wrong := range p.wrong {
-		errs = append(errs, wrong)
+	for _, e := range p.errors {
+		errs = append(errs, e)
 	}
-	for _, note := range p.notes {
-		warnings = append(warnings, note.Error())
+	if len(errs) > 0 {
+		return Settings{}, nil, errors.Join(errs...)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return Settings{}, nil, err
+	for _, w := range p.warnings {
+		warnings = append(warnings, w.Error())
 	}
 	return p.settings, warnings, nil
 }
 
-// document returns the mapping that the file is, or nil for an empty file.
+// document returns the mapping of the file's first document, or nil for an empty file.
 func (p *parser) document(content []byte) (*yaml.Node, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	var first, second yaml.Node
 	if err := decoder.Decode(&first); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, p.syntaxError(err, content)
+		return nil, p.notYAML(err, content)
 	}
 	if err := decoder.Decode(&second); err == nil {
-		p.note(second.Line, "---", "only the first document is read")
+		p.warn(second.Line, "---", "only the first document is read")
 	} else if !errors.Is(err, io.EOF) {
-		return nil, p.syntaxError(err, content)
+		return nil, p.notYAML(err, content)
 	}
 	root := first.Content[0]
 	if isNull(root) {
@@ -91,95 +99,141 @@ func (p *parser) document(content []byte) (*yaml.Node, error) {
 	return root, nil
 }
 
-// mapping reads the keys of a mapping, whose own name is the prefix of theirs.
+func (p *parser) notYAML(err error, content []byte) error {
+	fault := yamlfile.Explain(err, content)
+	return &KeyError{File: p.file, Line: fault.Line, Problem: "not YAML: " + fault.Problem}
+}
+
+// mapping reads the keys of a mapping. The prefix is the mapping's own key and a dot.
 func (p *parser) mapping(prefix string, n *yaml.Node) {
 	if n == nil {
 		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, content := resolve(n.Content[i]), resolve(n.Content[i+1])
-		line := n.Content[i].Line
+		line, key := n.Content[i].Line, prefix+name.Value
 		switch {
 		case name.Kind != yaml.ScalarNode:
 			p.fail(line, prefix+"?", kinds[name.Kind]+" as a key")
 		case name.ShortTag() == "!!merge":
 			p.fail(line, prefix+"<<", "merging is not supported; write the keys out")
-		case prefix == "" && name.Value == mapping:
-			p.nested(line, content)
-		default:
-			p.key(line, prefix+name.Value, content)
+		case !isMapping(key):
+			p.key(line, key, content)
+		case content.Kind == yaml.MappingNode:
+			p.mapping(key+".", content)
+		case !isNull(content):
+			p.fail(line, key, `not a mapping such as "suppressErrorLabel: true"`)
 		}
 	}
 }
 
-func (p *parser) nested(line int, n *yaml.Node) {
+func (p *parser) key(line int, key string, n *yaml.Node) {
+	f, known := findField(key)
+	why, ineffective := withoutEffect[key]
+	if !known && !ineffective {
+		p.warn(line, word(key), "unknown"+suggestion(key))
+		return
+	}
+	if before, twice := p.lines[key]; twice {
+		p.warn(line, key, fmt.Sprintf("also in line %d; the last one counts", before))
+	}
+	p.lines[key] = line
 	switch {
-	case n.Kind == yaml.MappingNode:
-		p.mapping(mapping+".", n)
-	case !isNull(n):
-		p.fail(line, mapping, `not a mapping such as "suppressErrorLabel: true"`)
-	}
-}
-
-func (p *parser) key(line int, name string, n *yaml.Node) {
-	k, known := find(name)
-	if !known {
-		p.note(line, word(name), "unknown"+suggestion(name))
-		return
-	}
-	if before, twice := p.lines[name]; twice {
-		p.note(line, name, fmt.Sprintf("also in line %d; the last one counts", before))
-	}
-	p.lines[name] = line
-	if k.useless != "" {
-		p.note(line, name, "has no effect: "+k.useless)
-		return
-	}
-	if blank(n) {
-		return
-	}
-	if err := k.read(&p.settings, n); err != nil {
-		p.fail(line, name, err.Error())
-	}
-}
-
-// judge looks at the values together.
-func (p *parser) judge() {
-	for _, least := range leasts {
-		at := least.at(&p.settings)
-		if line, set := p.lines[least.key]; set && *at < least.value {
-			p.note(line, least.key, fmt.Sprintf("raised from %s to %s, as in Kuberhealthy", *at, least.value))
-			*at = least.value
+	case ineffective:
+		p.warn(line, key, "has no effect: "+why)
+	case isBlank(n):
+	default:
+		if err := decode(n, f.value(&p.settings)); err != nil {
+			p.fail(line, key, err.Error())
+			return
 		}
-	}
-	if influx := p.settings.Influx; influx.Enabled {
-		p.need("influxURL", influx.URL)
-		p.need("influxDB", influx.Database)
+		p.set[key] = line
 	}
 }
 
-// need fails for a key without which enableInflux cannot be, unless something else is wrong with it.
-func (p *parser) need(name, value string) {
-	if value == "" && !p.failed(name) {
-		p.fail(p.lines["enableInflux"], "enableInflux", name+" is missing")
+// validate checks what values must be beyond their type. It shows no URL, because that may hold a password.
+func (p *parser) validate() {
+	s := &p.settings
+	p.require("listenAddress", isAddress(s.ListenAddress), show(s.ListenAddress)+` is not an address such as ":8080"`)
+	p.require("influxURL", isHTTP(s.Influx.URL), `not a URL such as "http://influxdb.monitoring:8086"`)
+	p.require("externalCheckReportingURL", isHTTP(s.ReportingURL),
+		`not a URL such as "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"`)
+	p.require("maxCompletedPodCount", s.Retention.MaxCompletedPods >= 0,
+		fmt.Sprintf("%d is less than 0, which already means no pods", s.Retention.MaxCompletedPods))
+	p.require("maxErrorPodCount", s.Retention.MaxErrorPods >= 0,
+		fmt.Sprintf("%d is less than 0, which already means no pods", s.Retention.MaxErrorPods))
+	p.raise("maxKHJobAge", &s.Retention.MaxJobAge, 5*time.Minute)
+	p.raise("maxCheckPodAge", &s.Retention.MaxPodAge, 30*time.Second)
+	if s.Influx.Enabled {
+		p.need("influxURL", s.Influx.URL)
+		p.need("influxDB", s.Influx.Database)
 	}
 }
 
-func (p *parser) failed(name string) bool {
-	return slices.ContainsFunc(p.wrong, func(e *KeyError) bool { return e.Key == name })
+// require fails for a key whose value in the file is wrong.
+func (p *parser) require(key string, right bool, problem string) {
+	if line, set := p.set[key]; set && !right {
+		p.fail(line, key, problem)
+	}
+}
+
+// raise sets a value that is too small to the least one, as Kuberhealthy does.
+func (p *parser) raise(key string, value *time.Duration, least time.Duration) {
+	if line, set := p.set[key]; set && *value < least {
+		p.warn(line, key, fmt.Sprintf("raised from %s to %s, as in Kuberhealthy", *value, least))
+		*value = least
+	}
+}
+
+// need fails when enableInflux is set without a key that it needs. It is silent when that key has an error of its own.
+func (p *parser) need(key, value string) {
+	failed := slices.ContainsFunc(p.errors, func(e *KeyError) bool { return e.Key == key })
+	if value == "" && !failed {
+		p.fail(p.lines["enableInflux"], "enableInflux", key+" is missing")
+	}
+}
+
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	return err == nil && port != ""
+}
+
+func isHTTP(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
 }
 
 func (p *parser) fail(line int, key, problem string) {
-	p.wrong = append(p.wrong, &KeyError{File: p.file, Line: line, Key: key, Problem: problem})
+	p.errors = append(p.errors, &KeyError{File: p.file, Line: line, Key: key, Problem: problem})
 }
 
-func (p *parser) note(line int, key, problem string) {
-	p.notes = append(p.notes, &KeyError{File: p.file, Line: line, Key: key, Problem: problem})
+func (p *parser) warn(line int, key, problem string) {
+	p.warnings = append(p.warnings, &KeyError{File: p.file, Line: line, Key: key, Problem: problem})
 }
 
-func resolve(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
+var wordPattern = regexp.MustCompile(`^[\w.-]{1,64}`)
+
+// word returns the beginning of a key, which may be shown. The rest may be a secret value, if the blank after the colon is
+// missing.
+func word(key string) string { return cmp.Or(wordPattern.FindString(key), "?") }
+
+// suggestion names the key that an unknown one was probably meant to be. A key of a mapping may be written without it.
+func suggestion(written string) string {
+	var names []string
+	keys := map[string]string{} // by what may be written for them
+	add := func(name, key string) { names, keys[name] = append(names, name), key }
+	for _, f := range fields {
+		add(f.key, f.key)
+		if _, leaf, nested := strings.Cut(f.key, "."); nested {
+			add(leaf, f.key)
+		}
 	}
-	return n
+	for _, key := range slices.Sorted(maps.Keys(withoutEffect)) {
+		add(key, key)
+	}
+	nearest := yamlfile.Nearest(word(written), names, min(len(written), 64)/2)
+	if nearest == "" {
+		return ""
+	}
+	return "; did you mean " + keys[nearest] + "?"
 }

@@ -10,20 +10,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/internal/config"
 )
 
 const file = "/etc/config/kuberhealthy.yaml"
 
-// defaults differ from what a key that is read wrongly would be.
+// defaults differ from the zero values, so that a key that is read wrongly shows.
 func defaults() config.Settings {
 	s := config.Defaults()
 	s.ListenAddress, s.ReportingURL = ":80", "http://default/"
 	return s
 }
 
-func TestEveryKeyOfKuberhealthy(t *testing.T) {
+func TestParseReadsEveryKeyOfKuberhealthy(t *testing.T) {
 	content, err := os.ReadFile("testdata/kuberhealthy.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +33,7 @@ func TestEveryKeyOfKuberhealthy(t *testing.T) {
 	}
 	want := config.Settings{
 		ListenAddress: ":8080", LogLevel: slog.LevelDebug, ReportingURL: "https://health.example.com/externalCheckStatus",
-		Retention: check.Retention{MaxCompletedPods: 3, MaxErrorPods: 0, MaxPodAge: 48 * time.Hour, MaxJobAge: 20 * time.Minute},
+		Retention: config.Retention{MaxCompletedPods: 3, MaxErrorPods: 0, MaxPodAge: 48 * time.Hour, MaxJobAge: 20 * time.Minute},
 		Metadata:  map[string]string{"cluster": "east", "shard": "7", "owner": ""},
 		Metrics:   config.MetricsConfig{SuppressErrorLabel: true, ErrorLabelMaxLength: 120},
 		Influx:    config.InfluxConfig{Enabled: true, URL: "http://influx:8086", Username: "health", Password: "hunter2", Database: "checks"},
@@ -52,7 +51,7 @@ func TestEveryKeyOfKuberhealthy(t *testing.T) {
 	}
 }
 
-func TestWhatIsAccepted(t *testing.T) {
+func TestParseAccepts(t *testing.T) {
 	with := func(change func(*config.Settings)) config.Settings {
 		s := defaults()
 		change(&s)
@@ -116,7 +115,7 @@ func TestWhatIsAccepted(t *testing.T) {
 	}
 }
 
-func TestWhatIsWarnedOf(t *testing.T) {
+func TestParseWarnsOf(t *testing.T) {
 	tests := []struct {
 		name, content string
 		want          []string // without the file's name
@@ -160,30 +159,30 @@ func TestWhatIsWarnedOf(t *testing.T) {
 	}
 }
 
-// The last of two equal keys counts, and what was raised is in force.
-func TestWhatIsWarnedOfIsInForce(t *testing.T) {
+// The last of two equal keys counts, and raised values are in force.
+func TestParseAppliesWhatItWarnsOf(t *testing.T) {
 	got, _, err := config.Parse(file, []byte("maxErrorPodCount: 1\nmaxErrorPodCount: 2\nmaxKHJobAge: 1s\nmaxCheckPodAge: 1s\n"), defaults())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := check.Retention{MaxCompletedPods: 4, MaxErrorPods: 2, MaxJobAge: 5 * time.Minute, MaxPodAge: 30 * time.Second}
+	want := config.Retention{MaxCompletedPods: 4, MaxErrorPods: 2, MaxJobAge: 5 * time.Minute, MaxPodAge: 30 * time.Second}
 	if got.Retention != want {
 		t.Errorf("got %+v, want %+v", got.Retention, want)
 	}
 }
 
-func TestWhatIsWrong(t *testing.T) {
+func TestParseReportsEachFault(t *testing.T) {
 	tests := []struct {
 		name, content string
 		want          []string // without the file's name
 	}{
 		{"a duration in words", "\n\nmaxKHJobAge: 15 minutes\n", []string{`3: maxKHJobAge: "15 minutes" is not a duration such as "15m"`}},
-		{"a duration without a unit", "maxCheckPodAge: 900\n", []string{`1: maxCheckPodAge: "900" is not a duration such as "72h"`}},
+		{"a duration without a unit", "maxCheckPodAge: 900\n", []string{`1: maxCheckPodAge: "900" is not a duration such as "15m"`}},
 		{"a level", "logLevel: loud\n", []string{`1: logLevel: "loud" is not trace, debug, info, warn, error, fatal or panic`}},
 		{"a number that is none", "maxErrorPodCount: four\n", []string{`1: maxErrorPodCount: "four" is not a whole number such as 100`}},
 		{"a fraction", "maxErrorPodCount: 4.7\n", []string{`1: maxErrorPodCount: "4.7" is not a whole number such as 100`}},
 		{"a number that is too large", "maxErrorPodCount: 99999999999999999999\n", []string{`1: maxErrorPodCount: "99999999999999999999" is not a whole number such as 100`}},
-		{"a number below 0", "maxCompletedPodCount: -1\n", []string{"1: maxCompletedPodCount: -1 is less than 0, which keeps none"}},
+		{"a number below 0", "maxCompletedPodCount: -1\n", []string{"1: maxCompletedPodCount: -1 is less than 0, which already means no pods"}},
 		{"neither true nor false", "enableInflux: perhaps\n", []string{`1: enableInflux: "perhaps" is not true or false`}},
 		{"an address without a port", "listenAddress: localhost\n", []string{`1: listenAddress: "localhost" is not an address such as ":8080"`}},
 		{"an address with an empty port", "listenAddress: 'localhost:'\n", []string{`1: listenAddress: "localhost:" is not an address such as ":8080"`}},
@@ -230,31 +229,34 @@ func TestWhatIsWrong(t *testing.T) {
 				t.Errorf("error\n%v, want\n%s", err, want)
 			}
 			var wrong *config.KeyError
-			if !errors.As(err, &wrong) || wrong.File != file || wrong.Line == 0 || wrong.Problem == "" {
-				t.Errorf("%#v is no KeyError", wrong)
+			if !errors.As(err, &wrong) {
+				t.Fatalf("error is %T, want a KeyError", err)
+			}
+			if wrong.File != file || wrong.Line == 0 || wrong.Problem == "" {
+				t.Errorf("error is %#v, want file %s, a line and a problem", wrong, file)
 			}
 		})
 	}
 }
 
-// The line is that of what is wrong, or, where YAML notices late, of the beginning of what was not finished.
-func TestWhatIsNotYAML(t *testing.T) {
+// The line is that of the fault, or the beginning of what is not closed.
+func TestParseSaysWhyAFileIsNotYAML(t *testing.T) {
 	tests := []struct{ name, content, want string }{
-		{"a tab", "a: 1\nb: 2\n\tc: 3\n", "2: not YAML: found a tab character that violates indentation"},
-		{"no colon", "a: 1\nb: 2\nc 3\nd: 4\n", "3: not YAML: could not find expected ':'"},
-		{"no closing quote", "a: 1\nb: \"x\nc: 3\n", "2: not YAML: found unexpected end of stream"},
-		{"indented too far", "a: 1\n  b: 2\nc: 3\n", "2: not YAML: mapping values are not allowed in this context"},
-		{"indented too little", "a:\n  b: 1\n c: 2\n", "3: not YAML: did not find expected key"},
-		{"no closing bracket", "a: 1\nb: [1, 2\nc: 3\n", "2: not YAML: did not find expected ',' or ']'"},
-		{"no closing brace", "a: 1\nb: {c: 2\nd: 3\n", "2: not YAML: did not find expected ',' or '}'"},
-		{"a bracket too many", "a: 1\n}\n", "2: not YAML: did not find expected key"},
-		{"list and mapping", "- a\n- b\nc: d\n", "3: not YAML: did not find expected '-' indicator"},
-		{"in the first line", "a: `x`\n", "1: not YAML: found character that cannot start any token"},
-		{"an unknown tag", "a: 1\nb: !x!hunter2\n", "2: not YAML: found undefined tag handle"},
-		{"a password with an asterisk", "a: 1\ninfluxPassword: *hunter2\n", "2: not YAML: a value begins with *, which has a meaning of its own; put it in quotes"},
-		{"a control character", "a: 1\nb: \x01\n", "2: not YAML: control characters are not allowed"},
-		{"no UTF-8", "a: 1\nb: 2\nc: \xff\n", "3: not YAML: invalid leading UTF-8 octet"},
-		{"in the second document", "a: 1\n---\nb: [\n", "3: not YAML: did not find expected node content"},
+		{"a tab", "a: 1\nb: 2\n\tc: 3\n", `3: not YAML: the indentation has a tab; use blanks`},
+		{"no colon", "a: 1\nb: 2\nc 3\nd: 4\n", `3: not YAML: a key has no ":" behind it`},
+		{"no closing quote", "a: 1\nb: \"x\nc: 3\n", `2: not YAML: a quotation mark is not closed`},
+		{"indented too far", "a: 1\n  b: 2\nc: 3\n", `2: not YAML: a second ":" in one value, or a wrong indentation; put a text with a colon in quotes`},
+		{"indented too little", "a:\n  b: 1\n c: 2\n", `3: not YAML: not a key with the indentation of the keys above`},
+		{"no closing bracket", "a: 1\nb: [1, 2\nc: 3\n", `2: not YAML: a list that begins with "[" has no "]", or no comma between two items`},
+		{"no closing brace", "a: 1\nb: {c: 2\nd: 3\n", `2: not YAML: a mapping that begins with "{" has no "}", or no comma between two keys`},
+		{"a bracket too many", "a: 1\n}\n", `2: not YAML: not a key with the indentation of the keys above`},
+		{"list and mapping", "- a\n- b\nc: d\n", `3: not YAML: not an item of the list above, because it does not begin with "-"`},
+		{"in the first line", "a: `x`\n", "1: not YAML: a value begins with a tab, \"@\", \"%\" or a backquote; use blanks, or put the value in quotes"},
+		{"an unknown tag", "a: 1\nb: !x!hunter2\n", `2: not YAML: a value begins with "!", which has a meaning of its own; put the value in quotes`},
+		{"a password with an asterisk", "a: 1\ninfluxPassword: *hunter2\n", `2: not YAML: a value begins with "*" and refers to an anchor that does not exist; put a text in quotes`},
+		{"a control character", "a: 1\nb: \x01\n", `2: not YAML: a control character, or a byte that is not UTF-8`},
+		{"no UTF-8", "a: 1\nb: 2\nc: \xff\n", `3: not YAML: a control character, or a byte that is not UTF-8`},
+		{"in the second document", "a: 1\n---\nb: [\n", `3: not YAML: a value is missing, or a bracket has no partner`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

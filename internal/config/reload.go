@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// pollEvery is how often the file is looked at, as in Kuberhealthy. A change counts once two looks found the same, so
-// that a file half written is not read.
+// pollEvery is how often the file is read, as in Kuberhealthy. A change counts when two looks find the same content, so that
+// a half-written file never does.
 const pollEvery = 2 * time.Second
 
-// digest stands for the content of the file, which may hold a secret, or for why it could not be read.
+// digest identifies the content of the file, or the error of reading it, without the secrets in it.
 type digest [sha256.Size]byte
 
 func digestOf(content []byte, err error) digest {
@@ -21,8 +21,8 @@ func digestOf(content []byte, err error) digest {
 	return sha256.Sum256(content)
 }
 
-// Run reads the file again whenever its content has changed, until ctx ends. It looks at the content alone, so that any
-// way to change a file will do: a ConfigMap's is a symbolic link to a directory that another one takes the place of.
+// Run reloads the file whenever its content changes, until ctx ends. It compares only the content, so any way to change the
+// file works: for a ConfigMap, the kubelet replaces a symbolic link to a directory.
 func (l *Live) Run(ctx context.Context) {
 	if l.options.Path == "" {
 		return
@@ -51,7 +51,7 @@ func (l *Live) look() {
 	l.reload(content, err)
 }
 
-// reload puts a new content in force, if it is right.
+// reload puts a new content in force if it has no errors.
 func (l *Live) reload(content []byte, err error) {
 	var file Settings
 	var warnings []string
@@ -60,16 +60,16 @@ func (l *Live) reload(content []byte, err error) {
 	}
 	if err != nil {
 		l.metrics.failed()
-		l.options.Logger.Error("configuration not reloaded, the one before stays in force", "error", err)
+		l.options.Logger.Error("configuration not reloaded, the previous one stays in force", "error", err)
 		return
 	}
 	before := l.present.Load()
 	l.apply(file, warnings)
-	l.tell(before, l.present.Load())
+	l.logChanges(before, l.present.Load())
 }
 
-// tell logs what became of the keys that changed, by their names: a value may be a secret.
-func (l *Live) tell(before, now *state) {
+// logChanges logs the keys that changed. It logs no values, because they may be secrets.
+func (l *Live) logChanges(before, now *state) {
 	names := changed(&before.file, &now.file)
 	report := []any{"path", l.options.Path, "changed", names}
 	if overridden := l.overridden(names); len(overridden) > 0 {
@@ -84,15 +84,15 @@ func (l *Live) tell(before, now *state) {
 	}
 }
 
-// overridden returns those of the keys that a flag or the environment goes before.
+// overridden returns the keys that a flag or the environment overrides.
 func (l *Live) overridden(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return l.options.Overrides[name] == nil })
 }
 
-// waiting returns those of the keys that the process was started with other values of.
+// waiting returns the keys whose new values need a restart of the process.
 func (l *Live) waiting(names []string, now *state) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		k, _ := find(name)
+		k, _ := findField(name)
 		return !k.restart || k.same(&l.start, &now.effective)
 	})
 }

@@ -19,13 +19,13 @@ import (
 	"github.com/khronicle/khronicle/internal/config"
 )
 
-// step is a change of the file and what comes of it.
+// step is a change of the file and its effect.
 type step struct {
 	name   string
 	do     func(t *testing.T, s *subject)
 	url    string
 	failed bool
-	// log is what is logged, {} stands for the path.
+	// log are the lines that are logged. {} stands for the path.
 	log []string
 }
 
@@ -33,7 +33,7 @@ func content(text string) func(*testing.T, *subject) {
 	return func(t *testing.T, s *subject) { s.write(t, text) }
 }
 
-func TestReload(t *testing.T) {
+func TestRunReloadsAChangedFile(t *testing.T) {
 	const wrong = "externalCheckReportingURL: http://c/\nmaxKHJobAge: 15 minutes\nlogLevel: loud\n"
 	run(t, load, "externalCheckReportingURL: http://a/\n", []step{
 		{name: "nothing", do: func(*testing.T, *subject) {}, url: "http://a/"},
@@ -48,14 +48,14 @@ func TestReload(t *testing.T) {
 		},
 		{
 			name: "wrong", do: content(wrong), url: "http://b/", failed: true,
-			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="` +
+			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="` +
 				`{}:2: maxKHJobAge: \"15 minutes\" is not a duration such as \"15m\"\n` +
 				`{}:3: logLevel: \"loud\" is not trace, debug, info, warn, error, fatal or panic"`},
 		},
 		{name: "still wrong", do: content(wrong), url: "http://b/", failed: true},
 		{
 			name: "wrong in another way", do: content("a\n"), url: "http://b/", failed: true,
-			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="` +
+			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="` +
 				`{}:1: not a mapping of keys to values such as \"logLevel: info\""`},
 		},
 		{
@@ -63,18 +63,18 @@ func TestReload(t *testing.T) {
 			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[]`},
 		},
 		{
-			name: "gone", do: func(t *testing.T, s *subject) {
+			name: "removed", do: func(t *testing.T, s *subject) {
 				if err := os.Remove(s.path); err != nil {
 					t.Fatal(err)
 				}
 			}, url: "http://b/", failed: true,
-			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="open {}: no such file or directory"`},
+			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="open {}: no such file or directory"`},
 		},
 		{
 			name: "back, with another key", do: content("maxErrorPodCount: 1\nlogLevle: debug\n"), url: "http://default/",
 			log: []string{
 				`level=INFO msg="configuration reloaded" path={} changed="[externalCheckReportingURL maxErrorPodCount]"`,
-				`level=WARN msg="some settings do not mean what they say" settings="[{}:2: logLevle: unknown; did you mean logLevel?]"`,
+				`level=WARN msg="configuration has warnings" warnings="[{}:2: logLevle: unknown; did you mean logLevel?]"`,
 			},
 		},
 		{
@@ -88,8 +88,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// The default file may come later.
-func TestFileThatComesLater(t *testing.T) {
+// The default file may be missing at the start.
+func TestRunReadsAFileThatIsCreatedLater(t *testing.T) {
 	absent := func(t *testing.T, _ string, change ...func(*config.Options)) *subject {
 		return load(t, "", append(change, func(o *config.Options) { o.Path += ".later" })...)
 	}
@@ -102,8 +102,8 @@ func TestFileThatComesLater(t *testing.T) {
 	})
 }
 
-// What is read only at the start stays as it was, and is named until it is so again.
-func TestKeysThatNeedARestart(t *testing.T) {
+// Keys that are read only at the start stay as they were. The log names them until the file has the old value again.
+func TestRunNamesChangedKeysThatNeedARestart(t *testing.T) {
 	const start = "listenAddress: :90\nenableInflux: true\ninfluxURL: http://a\ninfluxDB: d\ninfluxPassword: hunter2\n"
 	waiting := func(keys string) string {
 		return `level=WARN msg="changed settings take effect at the next start" keys=` + keys
@@ -137,7 +137,7 @@ func TestKeysThatNeedARestart(t *testing.T) {
 	}
 }
 
-func TestReloadUnderOverrides(t *testing.T) {
+func TestRunKeepsOverridesInForce(t *testing.T) {
 	overridden := func(t *testing.T, content string, change ...func(*config.Options)) *subject {
 		return load(t, content, append(change, func(o *config.Options) {
 			o.Overrides = config.Overrides{
@@ -156,8 +156,8 @@ func TestReloadUnderOverrides(t *testing.T) {
 	}})
 }
 
-// A ConfigMap's file is a link into a link to a folder, and that link is replaced.
-func TestReloadOfAConfigMap(t *testing.T) {
+// The file of a ConfigMap is a link to a path through a link, and the kubelet replaces the second link.
+func TestRunReloadsAConfigMap(t *testing.T) {
 	mounted := func(t *testing.T, text string, change ...func(*config.Options)) *subject {
 		dir := t.TempDir()
 		publish(t, dir, "1", text)
@@ -175,7 +175,7 @@ func TestReloadOfAConfigMap(t *testing.T) {
 		},
 		{
 			name: "wrong", do: func(t *testing.T, s *subject) { publish(t, filepath.Dir(s.path), "3", "[]") }, url: "http://b/", failed: true,
-			log: []string{`level=ERROR msg="configuration not reloaded, the one before stays in force" error="` +
+			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="` +
 				`{}:1: not a mapping of keys to values such as \"logLevel: info\""`},
 		},
 		{
@@ -187,7 +187,7 @@ func TestReloadOfAConfigMap(t *testing.T) {
 	})
 }
 
-// publish puts a content in place as the kubelet does.
+// publish replaces the content as the kubelet does.
 func publish(t *testing.T, dir, version, text string) {
 	t.Helper()
 	folder, link := filepath.Join(dir, ".."+version), filepath.Join(dir, "..data_tmp")
@@ -207,7 +207,7 @@ func publish(t *testing.T, dir, version, text string) {
 	}
 }
 
-// run takes the steps, with five seconds of a clock of its own for each; the logger follows the level.
+// run takes the steps in a synctest bubble, with five seconds for each. The logger follows the level.
 func run(t *testing.T, load func(*testing.T, string, ...func(*config.Options)) *subject, start string, steps []step, after ...func(*subject)) *subject {
 	t.Helper()
 	var s *subject
@@ -259,8 +259,8 @@ type leveled struct {
 
 func (l leveled) Enabled(_ context.Context, level slog.Level) bool { return level >= l.level.Level() }
 
-// A file that is being written is not read until it rests.
-func TestFileThatIsBeingWritten(t *testing.T) {
+// A file that changes at each look is not read until it stays the same.
+func TestRunWaitsUntilTheFileIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := load(t, "externalCheckReportingURL: http://a/\n")
 		s.take()
@@ -283,7 +283,7 @@ func TestFileThatIsBeingWritten(t *testing.T) {
 	})
 }
 
-func TestEverySettingIsReloaded(t *testing.T) {
+func TestRunReloadsEverySetting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := load(t, "")
 		go s.Run(t.Context())
@@ -292,14 +292,26 @@ func TestEverySettingIsReloaded(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		want := check.Retention{MaxCompletedPods: 1, MaxErrorPods: 2, MaxJobAge: time.Hour, MaxPodAge: 2 * time.Hour}
-		if s.Retention() != want || s.level.Level() != slog.LevelError || !s.Metrics().SuppressErrorLabel || s.Metadata()["a"] != "b" || s.ReportingURL() != "http://a/" {
-			t.Errorf("%+v, %v, %+v, %v, %s", s.Retention(), s.level, s.Metrics(), s.Metadata(), s.ReportingURL())
+		if diff := cmp.Diff(want, s.Retention()); diff != "" {
+			t.Errorf("retention differs (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(map[string]string{"a": "b"}, s.Metadata()); diff != "" {
+			t.Errorf("metadata differ (-want +got):\n%s", diff)
+		}
+		if s.level.Level() != slog.LevelError {
+			t.Errorf("level is %v, want ERROR", s.level)
+		}
+		if !s.Metrics().SuppressErrorLabel {
+			t.Errorf("metrics are %+v, want no error label", s.Metrics())
+		}
+		if s.ReportingURL() != "http://a/" {
+			t.Errorf("reporting URL is %s, want http://a/", s.ReportingURL())
 		}
 	})
 }
 
-// Getters are called by runs, scrapes and pages while a file is put in force.
-func TestGettersWhileTheFileChanges(t *testing.T) {
+// Runs, scrapes and pages read settings during a reload.
+func TestLiveIsConsistentDuringAReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := load(t, "")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -329,7 +341,7 @@ func TestGettersWhileTheFileChanges(t *testing.T) {
 	})
 }
 
-// A look that finds nothing new is what the process pays every two seconds.
+// BenchmarkLook measures a look at an unchanged file, which happens every two seconds.
 func BenchmarkLook(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "kuberhealthy.yaml")
 	sample, err := os.ReadFile("testdata/kuberhealthy.yaml")

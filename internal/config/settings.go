@@ -1,11 +1,12 @@
-// Package config reads Kuberhealthy's configuration file and keeps up with it while the process runs. It touches no run:
-// who needs a setting asks for it when it is needed.
+// Package config reads Kuberhealthy's configuration file and follows its changes while the process runs.
+// It never acts on a setting: whoever needs one asks for it at that moment.
 package config
 
 import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/khronicle/khronicle/check"
 )
@@ -13,48 +14,64 @@ import (
 // DefaultPath is where Kuberhealthy's chart mounts the file.
 const DefaultPath = "/etc/config/kuberhealthy.yaml"
 
-// Settings are what can be set by the file.
+// Settings are the keys of the file that have an effect, which are those of Kuberhealthy v2. The tag yaml names the key.
+// The tag reload:"restart" marks what is read only at the start of the process.
 type Settings struct {
-	// ListenAddress is where reports are taken and pages are served, such as ":8080".
-	ListenAddress string
-	LogLevel      slog.Level
+	// ListenAddress is where reports are received and pages are served, such as ":8080".
+	ListenAddress string       `yaml:"listenAddress" reload:"restart"`
+	LogLevel      slog.Level   `yaml:"logLevel"`
+	Influx        InfluxConfig `yaml:",inline" reload:"restart"`
 	// ReportingURL is where checks post their reports.
-	ReportingURL string
-	Retention    check.Retention
+	ReportingURL string    `yaml:"externalCheckReportingURL"`
+	Retention    Retention `yaml:",inline"`
 	// Metadata is shown on the status page.
-	Metadata map[string]string
-	Metrics  MetricsConfig
-	Influx   InfluxConfig
+	Metadata map[string]string `yaml:"stateMetadata"`
+	Metrics  MetricsConfig     `yaml:"promMetricsConfig"`
+}
+
+// InfluxConfig says where outcomes are sent to.
+type InfluxConfig struct {
+	Username string `yaml:"influxUsername"`
+	Password string `yaml:"influxPassword" json:"-"`
+	URL      string `yaml:"influxURL"`
+	Database string `yaml:"influxDB"`
+	Enabled  bool   `yaml:"enableInflux"`
+}
+
+// String shows no password, so that no log has it.
+func (c InfluxConfig) String() string {
+	return fmt.Sprintf("{enabled: %t, database: %q}", c.Enabled, c.Database)
+}
+
+// Retention is check.Retention with its keys in the file.
+type Retention struct {
+	MaxCompletedPods int           `yaml:"maxCompletedPodCount"`
+	MaxErrorPods     int           `yaml:"maxErrorPodCount"`
+	MaxPodAge        time.Duration `yaml:"maxCheckPodAge"`
+	MaxJobAge        time.Duration `yaml:"maxKHJobAge"`
 }
 
 // MetricsConfig says how the errors of checks appear in the metrics.
 type MetricsConfig struct {
 	// SuppressErrorLabel leaves the label "error" out.
-	SuppressErrorLabel bool
+	SuppressErrorLabel bool `yaml:"suppressErrorLabel"`
 	// ErrorLabelMaxLength is the most bytes of an error that are shown. 0 or less means all.
-	ErrorLabelMaxLength int
+	ErrorLabelMaxLength int `yaml:"errorLabelMaxLength"`
 }
 
-// InfluxConfig says where outcomes are pushed to.
-type InfluxConfig struct {
-	Enabled  bool
-	URL      string
-	Username string
-	Password string `json:"-"`
-	Database string
-}
-
-// String shows no password, so that none lands in a log.
-func (c InfluxConfig) String() string {
-	return fmt.Sprintf("{enabled: %t, database: %q}", c.Enabled, c.Database)
+// withoutEffect are the keys of Kuberhealthy v2 that Khronicle accepts and does not use, and why.
+var withoutEffect = map[string]string{
+	"enableForceMaster": "there is no master",
+	"namespace":         "as in Kuberhealthy; TARGET_NAMESPACE names the namespaces whose checks are run",
+	"kubeConfigFile":    "as in Kuberhealthy; KUBECONFIG names the file",
 }
 
 // Defaults are the settings of an empty file.
 func Defaults() Settings {
-	return Settings{LogLevel: slog.LevelInfo, Retention: check.DefaultRetention()}
+	return Settings{LogLevel: slog.LevelInfo, Retention: Retention(check.DefaultRetention())}
 }
 
-// Overrides are what flags and the environment say, by the key of the file that they go before.
+// Overrides are the settings from flags and the environment, by the key of the file that they replace.
 type Overrides map[string]func(*Settings)
 
 func (o Overrides) apply(s Settings) Settings {
@@ -64,7 +81,7 @@ func (o Overrides) apply(s Settings) Settings {
 	return s
 }
 
-// logrusLevels are Kuberhealthy's words that slog does not know. What is logged as an error stays visible at every level.
+// logrusLevels are Kuberhealthy's levels that slog does not know. What is logged as an error is visible at every level.
 var logrusLevels = map[string]slog.Level{
 	"trace": slog.LevelDebug, "warning": slog.LevelWarn, "fatal": slog.LevelError, "panic": slog.LevelError,
 }

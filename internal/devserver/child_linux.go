@@ -2,7 +2,7 @@ package devserver
 
 import "syscall"
 
-// ofChild returns the attributes of a process that ends with this one, and to which no Ctrl-C of the terminal goes.
+// ofChild returns the attributes of a process that ends together with this one and receives no Ctrl-C of the terminal.
 func ofChild() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }

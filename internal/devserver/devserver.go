@@ -1,8 +1,9 @@
-// Package devserver runs Temporal's CLI server as a child process, for development and tests: one process with a web UI
-// and a file database that a restart keeps.
+// Package devserver runs the server of Temporal's CLI as a child process, for development and tests. It is one process with a
+// web UI. Its database is a file, which survives a restart.
 package devserver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -16,10 +17,10 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// restartPause is the time between the death of the server and its next start.
+// restartPause is the time between the end of the server and its next start.
 const restartPause = time.Second
 
-// startTimeout is how long a server must live for its death to be an accident, after which it is started again.
+// startTimeout is the default of Options.StartTimeout.
 const startTimeout = 5 * time.Second
 
 // stopTimeout bounds the graceful stop.
@@ -29,25 +30,27 @@ const stopTimeout = 10 * time.Second
 type Options struct {
 	// Binary is Temporal's CLI.
 	Binary string
-	// StateDir holds the database and the log; it is made.
+	// StateDir holds the database and the log. Run creates it.
 	StateDir string
 	// Port and UIPort are on 127.0.0.1.
 	Port, UIPort int
+	// StartTimeout is how long the server must run before Run starts it again after a crash. A server that ends sooner is an
+	// error of Run. 0 means 5 s.
+	StartTimeout time.Duration
 }
 
-// pragmas are settings of the file database. All of the server's reads and writes go over one connection, and its lists of
-// workflows have many indexes: the default cache of 2 MB holds a small part of what one write touches, and a checkpoint after 4 MB
-// writes the same pages again and again.
+// pragmas are settings of the file database. The server uses one connection, and its tables have many indexes. So the default
+// cache of 2 MB is too small for the pages of one write, and a checkpoint after 4 MB writes the same pages many times.
 var pragmas = []string{"journal_mode=wal", "synchronous=normal", "cache_size=-65536", "temp_store=memory", "wal_autocheckpoint=8000"}
 
-// dynamicConfig are settings of the server that the CLI has otherwise.
+// dynamicConfig are settings of the server that differ from those of the CLI.
 var dynamicConfig = []string{
-	// A worker gets the activity that it has just asked for with the answer, in place of a way over the task queue.
+	// A worker receives its next activity in the response, not through the task queue.
 	"system.enableActivityEagerExecution=true",
-	// The CLI lets the server read its search attributes from the database for every workflow task, so that new ones can
-	// be used at once. Khronicle's are there from the start.
+	// By default, the server reads its search attributes from the database for every workflow task, to know new ones at once.
+	// Khronicle's search attributes exist from the start.
 	"system.forceSearchAttributesCacheRefreshOnRead=false",
-	// One partition of a task queue carries far more than one process: four would only forward tasks and polls to one another.
+	// One partition of a task queue is enough for one process. Four would only forward tasks and polls to each other.
 	"matching.numTaskqueueReadPartitions=1",
 	"matching.numTaskqueueWritePartitions=1",
 }
@@ -73,7 +76,8 @@ func (o Options) Args() []string {
 	return args
 }
 
-// Run keeps the server running until ctx ends, and then stops it. It returns an error when the server cannot be started.
+// Run starts the server, starts it again after a crash, and stops it when ctx ends. It returns an error when the server cannot
+// start.
 func Run(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(o.StateDir, 0o750); err != nil {
 		return fmt.Errorf("make state directory of Temporal: %w", err)
@@ -83,7 +87,7 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("open log of Temporal: %w", err)
 	}
 	defer log.Close()
-	// Where the kernel ends the server together with its parent, it does so when the thread that started it ends.
+	// Linux ends the server when the thread that started it ends, not the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for ctx.Err() == nil {
@@ -97,7 +101,7 @@ func Run(ctx context.Context, o Options) error {
 			return fmt.Errorf("start Temporal: %w", err)
 		}
 		err := server.Wait()
-		if ctx.Err() == nil && time.Since(began) < startTimeout {
+		if ctx.Err() == nil && time.Since(began) < cmp.Or(o.StartTimeout, startTimeout) {
 			return fmt.Errorf("run Temporal: it ended at once (%w); see %s; is port %d or %d taken?", err, log.Name(), o.Port, o.UIPort)
 		}
 		select {

@@ -13,7 +13,7 @@ import (
 	"github.com/khronicle/khronicle/internal/devserver"
 )
 
-func TestArgs(t *testing.T) {
+func TestArgsHaveTheSettingsOfTheServer(t *testing.T) {
 	o := devserver.Options{Binary: "temporal", StateDir: "/state", Port: 7233, UIPort: 8233}
 	want := []string{
 		"server", "start-dev", "--ip", "127.0.0.1", "--port", "7233", "--ui-port", "8233",
@@ -32,7 +32,7 @@ func TestArgs(t *testing.T) {
 	}
 }
 
-// server is a shell script in the place of Temporal's CLI, and where it runs.
+// server returns options with a shell script in place of Temporal's CLI.
 func server(t *testing.T, script string) devserver.Options {
 	t.Helper()
 	dir := t.TempDir()
@@ -52,7 +52,7 @@ func logOf(t *testing.T, o devserver.Options) string {
 	return string(content)
 }
 
-// awaitLog waits until the server has said something so many times.
+// awaitLog waits until the log of the server has a text that many times.
 func awaitLog(t *testing.T, o devserver.Options, text string, times int) {
 	t.Helper()
 	ticker := time.NewTicker(10 * time.Millisecond)
@@ -67,7 +67,7 @@ func awaitLog(t *testing.T, o devserver.Options, text string, times int) {
 	}
 }
 
-// start runs the server; stop ends it and returns what Run returned.
+// start runs the server. stop ends it and returns the error of Run.
 func start(t *testing.T, o devserver.Options) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -76,7 +76,7 @@ func start(t *testing.T, o devserver.Options) (stop func() error) {
 	return func() error { cancel(); return <-ended }
 }
 
-// serving is a server that says what it does, until it is told to stop.
+// serving is a server that logs its start and its stop, and stops on SIGTERM.
 const serving = `trap 'echo stopped in order; exit 0' TERM
 echo "serving $*"
 while :; do sleep 0.1; done
@@ -96,12 +96,9 @@ func TestRunServesUntilItsContextEnds(t *testing.T) {
 	}
 }
 
-func TestRunStartsAServerAgainThatDied(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes the five seconds after which a death counts as an accident")
-	}
-	t.Parallel()
-	o := server(t, "echo serving\nsleep 5.1\nexit 1\n")
+func TestRunStartsAServerAgainThatCrashed(t *testing.T) {
+	o := server(t, "echo serving\nsleep 0.2\nexit 1\n")
+	o.StartTimeout = 100 * time.Millisecond
 	stop := start(t, o)
 	awaitLog(t, o, "serving", 2)
 	if err := stop(); err != nil {
@@ -109,7 +106,7 @@ func TestRunStartsAServerAgainThatDied(t *testing.T) {
 	}
 }
 
-func TestRunThatCannotServe(t *testing.T) {
+func TestRunFailsWhenTheServerCannotStart(t *testing.T) {
 	occupied := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(occupied, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -148,7 +145,7 @@ func TestRunThatCannotServe(t *testing.T) {
 	}
 }
 
-// endsNow ends between the moment in which it is looked at and the start of the server.
+// endsNow is a context that ends between the first look at it and the start of the server.
 type endsNow struct {
 	context.Context
 	looked bool
@@ -168,8 +165,8 @@ func (c *endsNow) Err() error {
 	return context.Canceled
 }
 
-// The end of the context is no error of the server: it would hide why the process ends.
-func TestRunWhoseContextEndsBeforeTheServerStarts(t *testing.T) {
+// An error of the server would hide why the process ends.
+func TestRunReturnsNoErrorWhenItsContextEndsBeforeTheStart(t *testing.T) {
 	if err := devserver.Run(&endsNow{Context: t.Context()}, server(t, serving)); err != nil {
 		t.Error(err)
 	}

@@ -2,8 +2,8 @@ package influx
 
 import "sync"
 
-// buffer holds the lines of runs that are not yet written, oldest first. It never makes anyone wait for room: when it is
-// full, the oldest give way.
+// buffer holds the lines of runs that are not yet written, oldest first. A full buffer drops its oldest lines, so that put
+// never waits.
 type buffer struct {
 	limit int // in bytes
 
@@ -20,7 +20,7 @@ func newBuffer(limit int) *buffer {
 	return b
 }
 
-// put adds the lines of a run and returns those that gave way: the oldest, or these themselves after close.
+// put adds the lines of a run and returns the dropped ones: the oldest when the buffer is full, or the new ones after close.
 func (b *buffer) put(run string) (dropped []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -35,8 +35,8 @@ func (b *buffer) put(run string) (dropped []string) {
 	return dropped
 }
 
-// take waits for lines and removes the oldest, up to limit bytes but of one run at least. It returns none once the buffer
-// is closed and empty.
+// take waits for lines and removes the oldest: up to limit bytes, but at least those of one run. It returns none when the
+// buffer is closed and empty.
 func (b *buffer) take(limit int) (batch []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -54,12 +54,12 @@ func (b *buffer) take(limit int) (batch []string) {
 
 func (b *buffer) pop() string {
 	oldest := b.runs[0]
-	b.runs[0] = "" // or the memory would be held until the slice grows
+	b.runs[0] = "" // frees the memory before the slice grows
 	b.runs, b.size = b.runs[1:], b.size-len(oldest)
 	return oldest
 }
 
-// close lets take end once everything is taken.
+// close makes put drop new lines, and take end when the buffer is empty.
 func (b *buffer) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

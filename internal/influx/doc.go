@@ -1,5 +1,5 @@
-// Package influx sends the outcomes of runs to InfluxDB, under the names that Kuberhealthy uses. It never makes a run wait
-// or fail: points that InfluxDB does not take are kept, within bounds, and sent again.
+// Package influx sends the outcomes of runs to InfluxDB, with the names that Kuberhealthy uses. It never makes a run wait or
+// fail: a bounded buffer holds the points until InfluxDB accepts them.
 //
-// It writes to /write, the endpoint of Kuberhealthy's client, which every InfluxDB since 1.0 has, 2 and 3 as well.
+// It writes to /write, as Kuberhealthy's client does. InfluxDB 1, 2 and 3 have this endpoint.
 package influx

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Limits of an exporter that a test may tighten.
+// Limits are bounds of an exporter that a test may lower.
 type Limits struct {
 	Buffer, Batch  int
 	Request, Flush time.Duration
 }
 
-// NewHasty returns an exporter that tries again at once, within those limits that are set.
+// NewHasty returns an exporter with short pauses and with the limits that are set.
 func NewHasty(o Options, logger *slog.Logger, l Limits) (*Exporter, error) {
 	b := defaults
 	b.firstPause, b.longestPause, b.flush = time.Millisecond, 4*time.Millisecond, 20*time.Second

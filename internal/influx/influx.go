@@ -17,13 +17,13 @@ import (
 
 // bounds are the limits of an exporter.
 type bounds struct {
-	// buffer is how many bytes wait at most, and batch how many are sent at once. A point has about 200.
+	// buffer is the most bytes that wait, and batch the most bytes of one request. A point has about 200.
 	buffer, batch int
-	// request is how long InfluxDB may take to answer.
+	// request is the timeout of a request.
 	request time.Duration
-	// firstPause comes after a failure and doubles with each further one, up to longestPause.
+	// firstPause is the pause after a failure. It doubles with each further failure, up to longestPause.
 	firstPause, longestPause time.Duration
-	// flush is how long Close tries to send what is left.
+	// flush is how long Close tries to send the points that are left.
 	flush time.Duration
 }
 
@@ -32,7 +32,7 @@ var defaults = bounds{
 	request: 10 * time.Second, firstPause: time.Second, longestPause: 30 * time.Second, flush: 5 * time.Second,
 }
 
-// Exporter sends points to InfluxDB, and is a prometheus.Collector that counts them. See New.
+// Exporter sends points to InfluxDB. It is also the prometheus.Collector of their number. New makes one.
 type Exporter struct {
 	bounds
 	service influxhttp.Service
@@ -48,13 +48,12 @@ type Exporter struct {
 	closing chan struct{}
 	done    chan struct{}
 
-	// Of the writing goroutine: why InfluxDB takes no points, and how many runs were not sent before Close gave up.
+	// Only the writing goroutine uses these: the last error of InfluxDB, and the number of runs dropped because Close gave up.
 	lastFailure string
 	unsent      int
 }
 
-// New returns an exporter that writes in the background until Close. Whether InfluxDB is there shows only when there is
-// something to write.
+// New returns an exporter that writes in the background until Close. It does not connect to InfluxDB before the first export.
 func New(o Options, logger *slog.Logger) (*Exporter, error) { return newExporter(o, logger, defaults) }
 
 func newExporter(o Options, logger *slog.Logger, b bounds) (*Exporter, error) {
@@ -74,12 +73,12 @@ func newExporter(o Options, logger *slog.Logger, b bounds) (*Exporter, error) {
 	return e, nil
 }
 
-// Export takes in the outcome of a run, to be written soon. It returns at once.
+// Export adds the points of an outcome to the buffer. It returns at once.
 func (e *Exporter) Export(ref check.Ref, conclusion check.Conclusion) {
 	e.count(dropped, e.buffer.put(lines(ref, conclusion))...)
 }
 
-// Close writes what is left, for a bounded time, and ends the exporter. What is exported later is dropped.
+// Close writes the points that are left, for a bounded time, and ends the exporter. Later exports are dropped.
 func (e *Exporter) Close() {
 	e.close.Do(func() {
 		e.buffer.close()
@@ -98,11 +97,11 @@ func (e *Exporter) run() {
 		e.deliver(batch)
 	}
 	if e.unsent > 0 {
-		e.logger.Warn("InfluxDB took no points before the stop; they are dropped", "runs", e.unsent)
+		e.logger.Warn("InfluxDB was not available before the stop; points are dropped", "runs", e.unsent)
 	}
 }
 
-// deliver sends the lines of runs until InfluxDB takes or refuses them, or Close gives up.
+// deliver sends the lines of runs until InfluxDB accepts or refuses them, or Close gives up.
 func (e *Exporter) deliver(batch []string) {
 	for pause := e.firstPause; ; pause = min(2*pause, e.longestPause) {
 		failure := e.send(batch)
@@ -115,12 +114,12 @@ func (e *Exporter) deliver(batch []string) {
 			e.unsent += len(batch)
 			e.count(dropped, batch...)
 			return
-		case refused(failure) && len(batch) > 1: // the rest must not be lost with the one that is wrong
+		case refused(failure) && len(batch) > 1: // one wrong point must not take the others with it
 			e.deliver(batch[:len(batch)/2])
 			e.deliver(batch[len(batch)/2:])
 			return
 		case refused(failure):
-			e.logger.Warn("InfluxDB refuses points, which are dropped", "status", failure.StatusCode, "error", failure)
+			e.logger.Warn("InfluxDB refused points; they are dropped", "status", failure.StatusCode, "error", failure)
 			e.count(dropped, batch...)
 			return
 		}
@@ -137,8 +136,8 @@ func (e *Exporter) send(batch []string) *influxhttp.Error {
 	return e.service.DoPostRequest(ctx, e.url, body, nil, func(r *http.Response) error { return r.Body.Close() })
 }
 
-// refused is true when InfluxDB will never take the lines as they are. All else may pass, or be put right: that it is
-// down or busy, that the database is missing, that the password is wrong.
+// refused is true when InfluxDB will never accept these lines. Other failures may end: InfluxDB is down or busy, the database
+// is missing, or the password is wrong.
 func refused(failure *influxhttp.Error) bool {
 	switch failure.StatusCode {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
@@ -147,7 +146,7 @@ func refused(failure *influxhttp.Error) bool {
 	return false
 }
 
-// wait pauses, for a moment only while the exporter closes, and not at all when there is no more time.
+// wait pauses. While the exporter closes, the pause is at most firstPause; it ends when Close gives up.
 func (e *Exporter) wait(pause time.Duration) {
 	select {
 	case <-time.After(pause):
@@ -160,14 +159,14 @@ func (e *Exporter) wait(pause time.Duration) {
 	}
 }
 
-// note logs when InfluxDB stops to take points, for each new reason, and when it takes them again.
+// note logs each new reason why InfluxDB accepts no points, and when it accepts them again.
 func (e *Exporter) note(failure *influxhttp.Error) {
 	switch {
 	case failure != nil && failure.Error() != e.lastFailure:
 		e.lastFailure = failure.Error()
-		e.logger.Warn("InfluxDB takes no points; they are kept and sent again", "status", failure.StatusCode, "error", failure)
+		e.logger.Warn("InfluxDB is not available; points are sent again later", "status", failure.StatusCode, "error", failure)
 	case failure == nil && e.lastFailure != "":
 		e.lastFailure = ""
-		e.logger.Info("InfluxDB takes points again")
+		e.logger.Info("InfluxDB is available again")
 	}
 }

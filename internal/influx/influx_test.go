@@ -27,7 +27,7 @@ func at(n int) check.Conclusion {
 	return conclusion
 }
 
-// key is the point of the n-th run that says whether it found nothing wrong.
+// key is the name of the point that says whether the n-th run succeeded.
 func key(n int) string {
 	return "dns.kube-system|Name=dns|Namespace=kube-system|value@" + at(n).Concluded.Format(time.RFC3339Nano)
 }
@@ -141,7 +141,7 @@ func TestPointsOutliveAnInfluxDBThatIsDown(t *testing.T) {
 
 	e, log := exporter(t, "http://"+address, influx.Limits{})
 	e.Export(dns, at(0))
-	eventually(t, "it is logged that InfluxDB is down", func() bool { return log.count("InfluxDB takes no points") > 0 })
+	eventually(t, "it is logged that InfluxDB is down", func() bool { return log.count("InfluxDB is not available") > 0 })
 	second := serve(t, db, address)
 	eventually(t, "the point is written", func() bool { return db.stored()[key(0)] != nil })
 
@@ -149,7 +149,7 @@ func TestPointsOutliveAnInfluxDBThatIsDown(t *testing.T) {
 	e.Export(dns, at(1))
 	e.Export(dns, at(2))
 	eventually(t, "it is logged that InfluxDB is down again", func() bool {
-		return log.count("InfluxDB takes points again") == 1 && strings.HasSuffix(strings.TrimSpace(log.String()), "connection refused\"")
+		return log.count("InfluxDB is available again") == 1 && strings.HasSuffix(strings.TrimSpace(log.String()), "connection refused\"")
 	})
 	serve(t, db, address)
 	e.Close()
@@ -159,7 +159,7 @@ func TestPointsOutliveAnInfluxDBThatIsDown(t *testing.T) {
 	if diff := cmp.Diff(map[string]float64{"written": 6, "dropped": 0}, counted(t, e)); diff != "" {
 		t.Errorf("counts differ (-want +got):\n%s", diff)
 	}
-	if log.count("InfluxDB takes points again") != 2 {
+	if log.count("InfluxDB is available again") != 2 {
 		t.Errorf("log:\n%s", log)
 	}
 }
@@ -186,7 +186,7 @@ func TestPointsOutliveARefusalThatMayPass(t *testing.T) {
 			e.Export(dns, at(0))
 			eventually(t, "the point is written", func() bool { return db.stored()[key(0)] != nil })
 			e.Close()
-			if len(db.received()) != 4 || log.count("InfluxDB takes no points") != 1 || log.count("status="+strconv.Itoa(status)) == 0 {
+			if len(db.received()) != 4 || log.count("InfluxDB is not available;") != 1 || log.count("status="+strconv.Itoa(status)) == 0 {
 				t.Errorf("%d requests, want 4; one warning that names %d, in:\n%s", len(db.received()), status, log)
 			}
 		})
@@ -225,7 +225,7 @@ func TestARefusedPointIsDroppedAlone(t *testing.T) {
 			if diff := cmp.Diff(map[string]float64{"written": 18, "dropped": 2}, counted(t, e)); diff != "" {
 				t.Errorf("counts differ (-want +got):\n%s", diff)
 			}
-			if log.count("InfluxDB refuses points") != 1 || log.count("InfluxDB takes no points") != 0 {
+			if log.count("InfluxDB refused points") != 1 || log.count("InfluxDB is not available") != 0 {
 				t.Errorf("log:\n%s", log)
 			}
 		})
@@ -304,7 +304,7 @@ func TestCloseGivesUp(t *testing.T) {
 	if diff := cmp.Diff(map[string]float64{"written": 0, "dropped": 8}, counted(t, e)); diff != "" {
 		t.Errorf("counts differ (-want +got):\n%s", diff)
 	}
-	if log.count("InfluxDB took no points before the stop") != 1 || log.count("runs=3") != 1 {
+	if log.count("InfluxDB was not available before the stop") != 1 || log.count("runs=3") != 1 {
 		t.Errorf("log:\n%s", log)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What became of a point.
+// Results of a point.
 const (
 	written = "written"
 	dropped = "dropped"
@@ -15,7 +15,7 @@ const (
 func newCounter() *prometheus.CounterVec {
 	points := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "khronicle_influxdb_points_total",
-		Help: "Points for InfluxDB by result: written, or dropped because the buffer was full or they were refused.",
+		Help: "Points for InfluxDB by result: written, or dropped because the buffer was full, InfluxDB refused them or the process stopped.",
 	}, []string{"result"})
 	for _, result := range []string{written, dropped} {
 		points.WithLabelValues(result)
@@ -23,7 +23,7 @@ func newCounter() *prometheus.CounterVec {
 	return points
 }
 
-// count counts the points, one a line, of these runs.
+// count counts the points of runs. Each line is a point.
 func (e *Exporter) count(result string, runs ...string) {
 	for _, run := range runs {
 		e.points.WithLabelValues(result).Add(float64(strings.Count(run, "\n")))

@@ -8,20 +8,20 @@ import (
 	"net/url"
 )
 
-// Options say where the points go.
+// Options say where the points are sent.
 type Options struct {
-	// URL is where InfluxDB is, such as "http://influxdb:8086".
+	// URL is the address of InfluxDB, such as "http://influxdb:8086".
 	URL string
 	// Username and Password are sent by basic authentication. A Password alone is sent as an API token.
 	Username, Password string
-	// Database is the database, or what is mapped to a bucket under that name.
+	// Database is the name of the database, or of the one that InfluxDB 2 and 3 map to a bucket.
 	Database string
 }
 
-// target is where and as whom to write.
+// target is the URL of the endpoint and the header Authorization.
 type target struct{ url, authorization string }
 
-// target reads the options. Its errors do not repeat the URL, which may hold a password.
+// target reads the options. Its errors do not show the URL, which may hold a password.
 func (o Options) target() (target, error) {
 	u, err := url.Parse(o.URL)
 	switch {

@@ -10,13 +10,12 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// maxErrors bounds the tag Errors, in bytes. InfluxDB refuses a point whose name and tags exceed 64 KiB, and a report may
-// be longer than that.
+// maxErrors is the most bytes of the tag Errors. InfluxDB refuses a point with more than 64 KiB of name and tags, and a report
+// may be longer.
 const maxErrors = 4096
 
-// lines returns an outcome in InfluxDB's line protocol: one point that says whether the run found nothing wrong, and, if
-// the check itself reported, one for how long that took. They are the same, and so take each other's place in
-// InfluxDB, whoever sends them and however often.
+// lines returns an outcome in InfluxDB's line protocol. One point says whether the run succeeded. If the check reported, a
+// second point has the time that this took. The lines are the same each time, so sending them again changes nothing.
 func lines(ref check.Ref, conclusion check.Conclusion) string {
 	status := int64(0)
 	if conclusion.OK() {
@@ -30,7 +29,7 @@ func lines(ref check.Ref, conclusion check.Conclusion) string {
 	return text
 }
 
-// line returns one point. The type of value must stay what it is in Kuberhealthy: InfluxDB refuses a second one.
+// line returns one point. The type of the value must be that of Kuberhealthy: InfluxDB refuses another one for the same field.
 func line(measurement string, ref check.Ref, conclusion check.Conclusion, value any) string {
 	tags := map[string]string{"Namespace": ref.Namespace, "Name": ref.Name}
 	if found := tagValue(strings.Join(conclusion.Errors, ",")); found != "" { // InfluxDB has no empty tags
@@ -40,8 +39,8 @@ func line(measurement string, ref check.Ref, conclusion check.Conclusion, value 
 	return write.PointToLineProtocol(point, time.Nanosecond)
 }
 
-// tagValue returns text in a form that every reader of the line protocol takes: on one line, and without backslashes,
-// which that protocol cannot tell from escapes in front of a blank, a comma or the end.
+// tagValue returns text in a form that every reader of the line protocol accepts: one line without backslashes. Before a
+// blank, a comma or the end, a backslash looks like an escape.
 func tagValue(text string) string {
 	return check.Cut(strings.Map(func(r rune) rune {
 		switch {

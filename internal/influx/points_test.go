@@ -55,7 +55,7 @@ func TestLines(t *testing.T) {
 				`RunDuration.dns.kube-system,Errors=no\ answer\,slow,Name=dns,Namespace=kube-system value=3.25` + at,
 		},
 		{
-			"did not report", dns, timedOut(),
+			"timed out", dns, timedOut(),
 			`dns.kube-system,Errors=Check\ execution\ error:\ kube-system/dns:\ timed\ out\ waiting\ for\ checker\ pod\ to\ report\ in,` +
 				"Name=dns,Namespace=kube-system value=0i" + at,
 		},

@@ -39,7 +39,7 @@ type influxDB struct {
 func (db *influxDB) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client has gone
+		return // the client closed the connection
 	}
 	db.mu.Lock()
 	db.requests = append(db.requests, request{r.Method, r.URL.String(), r.Header.Get("Authorization"), string(body)})
@@ -167,14 +167,14 @@ func result(metric *dto.Metric) string {
 	return "?"
 }
 
-// eventually waits until something is so.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for deadline := time.Now().Add(20 * time.Second); !holds(); <-ticker.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("not so: %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }

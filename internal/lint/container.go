@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// containers notes what is wrong with the containers of one list. Names says which list has which name already.
+// containers reports what is wrong with the containers of one list. Names has the list of each name seen so far.
 func (o *object) containers(list string, spec corev1.PodSpec, containers []corev1.Container, names map[string]string, volumes map[string]bool) {
 	for i, c := range containers {
 		at := item(list, i)
@@ -19,7 +19,7 @@ func (o *object) containers(list string, spec corev1.PodSpec, containers []corev
 		case validation.IsDNS1123Label(c.Name) != nil:
 			o.errorf(at+".name", "%q is not the name of a container: %s", c.Name, wantLabel)
 		case other != "":
-			o.errorf(at+".name", "%q is also the name of one of %s", c.Name, other)
+			o.errorf(at+".name", "%q is also the name of a container in %s", c.Name, other)
 		}
 		names[c.Name] = list
 		o.image(at, c)
@@ -31,21 +31,21 @@ func (o *object) containers(list string, spec corev1.PodSpec, containers []corev
 	}
 }
 
-// image notes an image that cannot be pulled, and warns of one that differs from node to node: a tag that moves and is not
-// pulled again.
+// image reports an image that cannot be pulled. It warns of an image that may differ from node to node: one whose tag moves
+// and is not pulled again.
 func (o *object) image(at string, c corev1.Container) {
 	oneOf(o, at+".imagePullPolicy", c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
 	switch {
 	case c.Image == "":
-		o.errorf(at+".image", "missing; want an image") // of an init container: the others are said as Kuberhealthy does
+		o.errorf(at+".image", "missing; want an image") // of an init container; check.Workload reports the others
 	case strings.TrimSpace(c.Image) != c.Image:
 		o.errorf(at+".image", "%q begins or ends with a blank", c.Image)
 	case c.ImagePullPolicy == corev1.PullIfNotPresent && moves(c.Image):
-		o.warnf(at+".image", "%q moves, and IfNotPresent keeps what a node pulled once: write a tag or digest", c.Image)
+		o.warnf(at+".image", "%q has no fixed tag, and with IfNotPresent each node uses the image that it pulled first: write a tag or digest", c.Image)
 	}
 }
 
-// moves says whether an image has no tag, or latest, and no digest.
+// moves is true for an image without a digest whose tag is missing or latest.
 func moves(image string) bool {
 	if strings.Contains(image, "@") {
 		return false
@@ -59,7 +59,7 @@ func (o *object) ports(at string, ports []corev1.ContainerPort, hostNetwork bool
 	for i, port := range ports {
 		field := item(at+".ports", i)
 		if number := fmt.Sprintf("%d/%s", port.ContainerPort, cmp.Or(port.Protocol, corev1.ProtocolTCP)); numbers[number] {
-			o.warnf(field, "%s is also an earlier port", number)
+			o.warnf(field, "an earlier port is also %s", number)
 		} else {
 			numbers[number] = true
 		}
@@ -70,7 +70,7 @@ func (o *object) ports(at string, ports []corev1.ContainerPort, hostNetwork bool
 		if port.HostPort != 0 && validation.IsValidPortNum(int(port.HostPort)) != nil {
 			o.errorf(field+".hostPort", "%d is not from 1 to 65535", port.HostPort)
 		} else if hostNetwork && port.HostPort != 0 && port.HostPort != port.ContainerPort {
-			o.errorf(field+".hostPort", "%d is not containerPort %d, as it must be with hostNetwork", port.HostPort, port.ContainerPort)
+			o.errorf(field+".hostPort", "%d differs from containerPort %d; with hostNetwork both must be equal", port.HostPort, port.ContainerPort)
 		}
 		if port.Name == "" {
 			continue
@@ -89,7 +89,7 @@ func (o *object) mounts(at string, c corev1.Container, volumes map[string]bool) 
 	for i, mount := range c.VolumeMounts {
 		field := item(at+".volumeMounts", i)
 		if paths[mount.MountPath] {
-			o.errorf(field+".mountPath", "%q is also that of an earlier mount", mount.MountPath)
+			o.errorf(field+".mountPath", "%q is also the path of an earlier mount", mount.MountPath)
 		}
 		paths[mount.MountPath] = true
 		if !volumes[mount.Name] {
@@ -102,7 +102,7 @@ func (o *object) mounts(at string, c corev1.Container, volumes map[string]bool) 
 			o.errorf(field+".subPath", `%q is not a path inside the volume, without ".."`, mount.SubPath)
 		}
 		if mount.SubPath != "" && mount.SubPathExpr != "" {
-			o.errorf(field+".subPathExpr", "stands beside subPath; leave one of the two out")
+			o.errorf(field+".subPathExpr", "subPath is set too; set only one of the two")
 		}
 	}
 	for i, device := range c.VolumeDevices {

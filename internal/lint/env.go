@@ -10,20 +10,20 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// injected are the variables that each container of the pod receives, in place of those of the same name.
+// injected are the variables that Khronicle sets in each container. They replace variables of the same name.
 var injected = []string{protocol.EnvReportingURL, protocol.EnvRunUUID, protocol.EnvDeadline, protocol.EnvPodNamespace}
 
-// podField is what a variable may take from its pod.
+// podField matches the fields of the pod that a variable may refer to.
 var podField = regexp.MustCompile(`^(metadata\.(name|namespace|uid)|metadata\.(labels|annotations)\['.+'\]|` +
 	`spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?))$`)
 
-// env notes variables that the API server would refuse, and warns of those that a container receives anyway.
+// env reports variables that the API server would refuse. It warns of those that Khronicle replaces.
 func (o *object) env(at string, c corev1.Container, receives bool) {
 	names := map[string]bool{}
 	for i, variable := range c.Env {
 		field := item(at+".env", i)
 		if names[variable.Name] {
-			o.warnf(field+".name", "%q is also an earlier variable, in whose place this one stands", variable.Name)
+			o.warnf(field+".name", "%q is also the name of an earlier variable, which this one replaces", variable.Name)
 		}
 		names[variable.Name] = true
 		switch {
@@ -32,14 +32,14 @@ func (o *object) env(at string, c corev1.Container, receives bool) {
 		case receives && slices.Contains(injected, variable.Name):
 			o.warnf(field+".name", "%s is replaced: Khronicle sets it for each run", variable.Name)
 		case variable.Value != "" && variable.ValueFrom != nil:
-			o.errorf(field+".valueFrom", "stands beside a value; leave one of the two out")
+			o.errorf(field+".valueFrom", "value is set too; set only one of the two")
 		case variable.ValueFrom != nil:
 			o.source(field+".valueFrom", *variable.ValueFrom)
 		}
 	}
 	for i, from := range c.EnvFrom {
 		field := item(at+".envFrom", i)
-		if sources := given(from); len(sources) != 1 {
+		if sources := setPointers(from); len(sources) != 1 {
 			o.errorf(field, "has %d sources, want configMapRef or secretRef", len(sources))
 			continue
 		}
@@ -52,9 +52,9 @@ func (o *object) env(at string, c corev1.Container, receives bool) {
 	}
 }
 
-// source notes a source of a variable that names nothing.
+// source reports a source of a variable that refers to nothing.
 func (o *object) source(path string, from corev1.EnvVarSource) {
-	switch sources := given(from); {
+	switch sources := setPointers(from); {
 	case len(sources) != 1:
 		o.errorf(path, "has %d sources, want one, such as fieldRef or secretKeyRef", len(sources))
 	case from.SecretKeyRef != nil:

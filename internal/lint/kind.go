@@ -4,23 +4,23 @@ import (
 	"strings"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
-	"github.com/khronicle/khronicle/internal/spelling"
+	"github.com/khronicle/khronicle/internal/yamlfile"
 )
 
-// Kuberhealthy v3 has one kind in a group of its own.
+// Kuberhealthy v3 has a single kind, in another group.
 const (
 	foreignGroup = "kuberhealthy.github.io"
 	foreignKind  = "HealthCheck"
 )
 
-// aliases are names that people give the kinds.
+// aliases are short and colloquial names of the kinds.
 var aliases = map[string]string{
 	"khcheck": khv1.CheckKind, "khc": khv1.CheckKind, "check": khv1.CheckKind, "healthcheck": khv1.CheckKind,
 	"khjob": khv1.JobKind, "khj": khv1.JobKind, "job": khv1.JobKind, "healthjob": khv1.JobKind,
 	"khstate": khv1.StateKind, "khs": khv1.StateKind, "state": khv1.StateKind,
 }
 
-// shortKind returns what kubectl calls a kind.
+// shortKind returns the short name of a kind for kubectl.
 func shortKind(kind string) string {
 	switch kind {
 	case khv1.CheckKind:
@@ -34,7 +34,7 @@ func shortKind(kind string) string {
 	}
 }
 
-// label returns what findings call an object.
+// label returns the name of an object in findings.
 func label(kind, namespace, name string) string {
 	switch {
 	case name == "":
@@ -45,8 +45,8 @@ func label(kind, namespace, name string) string {
 	return shortKind(kind) + " " + name
 }
 
-// identify returns the kind that an object is or was meant to be, and notes what is wrong with its apiVersion and kind.
-// It is empty for an object that is none of ours.
+// identify returns the kind that an object has or was meant to have. It reports a wrong apiVersion or kind. The kind is empty
+// for an object that is not Khronicle's.
 func (o *object) identify() string {
 	version, kind := text(o.value["apiVersion"]), text(o.value["kind"])
 	group, _, _ := strings.Cut(version, "/")
@@ -76,15 +76,16 @@ func (o *object) identify() string {
 		o.value["kind"] = meant
 	}
 	if version != khv1.GroupVersion.String() {
-		o.errorf("apiVersion", "%q is not that of a %s: write %s", version, meant, khv1.GroupVersion)
+		o.errorf("apiVersion", "%q is not the apiVersion of a %s: write %s", version, meant, khv1.GroupVersion)
 	}
 	if meant == khv1.StateKind {
-		o.warnf("kind", "a %s is written by Khronicle alone; leave it out", khv1.StateKind)
+		o.warnf("kind", "only Khronicle writes a %s; leave it out", khv1.StateKind)
 	}
 	return meant
 }
 
-// meantKind returns the kind that is written, or the one that is most like it. Short names count in a group of ours alone.
+// meantKind returns the kind with that name, or the one with the nearest name. Aliases without "kh" count only in a group of
+// Kuberhealthy.
 func meantKind(kind string, inGroup bool) string {
 	known := []string{khv1.CheckKind, khv1.JobKind, khv1.StateKind}
 	lower := strings.ToLower(kind)
@@ -92,10 +93,10 @@ func meantKind(kind string, inGroup bool) string {
 	if alias != "" && (inGroup || strings.HasPrefix(lower, "kh")) {
 		return alias
 	}
-	return spelling.Nearest(kind, known, len(kind)/3)
+	return yamlfile.Nearest(kind, known, len(kind)/3)
 }
 
-// named takes the name from what was written, also of what is not right.
+// named sets the name of the object for findings, also when the object is wrong.
 func (o *object) named(kind string) {
 	metadata, _ := o.value["metadata"].(map[string]any)
 	o.namespace, o.name = text(metadata["namespace"]), text(metadata["name"])

@@ -1,6 +1,6 @@
-// Package lint says, without a cluster, what is wrong with the manifests of KHChecks and KHJobs: what the API server would
-// refuse, what Khronicle would, and what would surprise. It reads bytes and returns findings; it opens no file and asks
-// nobody. Objects of other kinds it counts and leaves alone.
+// Package lint finds what is wrong with the manifests of KHChecks and KHJobs, without a cluster. It reports what the API
+// server or Khronicle would refuse, and what may surprise the author. It reads bytes and returns findings; it never opens a
+// file or a connection. It only counts objects of other kinds.
 package lint
 
 import (
@@ -10,30 +10,30 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// Severity says whether a manifest can work in spite of the finding.
+// Severity says whether a check or job runs in spite of the finding.
 type Severity string
 
-// An error keeps a check or job from running as written; with a warning it runs, but not as its author may think.
+// With an Error, the API server or Khronicle refuses the object. With a Warning, it works, but perhaps not as intended.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
 )
 
-// Finding is one thing that is wrong, and what would be right.
+// Finding is one fault of a manifest, with the correction.
 type Finding struct {
 	Severity Severity `json:"severity"`
 	File     string   `json:"file"`
 	// Line counts from 1. It is 0 if the file could not be read.
 	Line int `json:"line"`
-	// Object is, for example, "khcheck shop/checkout"; empty if the finding is about the file.
+	// Object is, for example, "khcheck shop/checkout". It is empty when the finding is about the file.
 	Object string `json:"object,omitempty"`
 	// Field is, for example, "spec.podSpec.containers[0].image".
 	Field string `json:"field,omitempty"`
 	Text  string `json:"text"`
 }
 
-// String returns, for example: checks.yaml:7: khcheck shop/checkout: spec.timeout: "abc" is not a duration. An error is
-// not marked as such, a warning is.
+// String returns, for example: checks.yaml:7: khcheck shop/checkout: spec.timeout: "abc" is not a duration. Only a warning
+// shows its severity.
 func (f Finding) String() string {
 	text := f.File + ": "
 	if f.Line > 0 {
@@ -50,9 +50,9 @@ func (f Finding) String() string {
 	return text + f.Text
 }
 
-// Report is what came of the files.
+// Report is the result of linting files.
 type Report struct {
-	// Findings are in the order of the files, and of the lines of each.
+	// Findings are sorted by file, in the order of reading, and by line.
 	Findings []Finding
 	Files    int
 	Checks   int
@@ -61,7 +61,7 @@ type Report struct {
 	Others int
 }
 
-// Count returns the number of findings of that severity.
+// Count returns the number of findings of a severity.
 func (r Report) Count(severity Severity) int {
 	count := 0
 	for _, finding := range r.Findings {
@@ -90,10 +90,10 @@ func Plural(count int, noun string) string {
 	return fmt.Sprintf("%d %ss", count, noun)
 }
 
-// Linter reads one file after the other, and knows the objects of those before.
+// Linter reads one file after the other. It remembers the objects of earlier files, to find duplicates.
 type Linter struct {
 	schemas map[string]*schema
-	// seen says where each object is, by its label.
+	// seen has the place of each object, by its label.
 	seen   map[string]place
 	report Report
 }
@@ -111,16 +111,16 @@ func New() *Linter {
 	return &Linter{schemas: schemas(), seen: map[string]place{}}
 }
 
-// Report returns what came of the files so far.
+// Report returns the result of the files read so far.
 func (l *Linter) Report() Report { return l.report }
 
-// Unreadable notes that a file, or what was to be a file, could not be read.
+// Unreadable reports a file that could not be read.
 func (l *Linter) Unreadable(file string, err error) {
 	l.report.Files++
 	l.report.Findings = append(l.report.Findings, Finding{Severity: Error, File: file, Text: err.Error()})
 }
 
-// Add reads one file: YAML of any number of documents, or JSON. The name is the one that findings give.
+// Add lints one file: YAML with any number of documents, or JSON. Findings show the file under that name.
 func (l *Linter) Add(file string, content []byte) {
 	l.report.Files++
 	documents, findings := parse(file, content)
@@ -152,7 +152,7 @@ func (l *Linter) lint(o *object) []Finding {
 	return o.findings
 }
 
-// compare tells an object from those before. A check and a job of one name share their state.
+// compare reports an object that was seen before. It warns of a check and a job with the same name: they share one state.
 func (l *Linter) compare(o *object, otherKind string) {
 	if o.name == "" {
 		return
@@ -160,15 +160,15 @@ func (l *Linter) compare(o *object, otherKind string) {
 	here := place{o.file, o.line("metadata.name")}
 	if first, ok := l.seen[o.label]; ok {
 		if o.namespace == "" {
-			o.warnf("metadata.name", "there is a %s at %s already; in one namespace, kubectl apply makes one of the two", o.label, first)
+			o.warnf("metadata.name", "%s is also at %s; if both go to one namespace, the second one applied replaces the first", o.label, first)
 		} else {
-			o.errorf("metadata.name", "there is a %s at %s already; kubectl apply makes one of the two", o.label, first)
+			o.errorf("metadata.name", "%s is also at %s; the second one applied replaces the first", o.label, first)
 		}
 		return
 	}
 	l.seen[o.label] = here
 	if other, ok := l.seen[label(otherKind, o.namespace, o.name)]; ok {
-		o.warnf("metadata.name", "is also the name of the %s at %s; both write the one KuberhealthyState of that name",
+		o.warnf("metadata.name", "is also the name of the %s at %s; both would write the same KuberhealthyState",
 			shortKind(otherKind), other)
 	}
 }

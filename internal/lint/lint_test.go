@@ -14,7 +14,7 @@ import (
 	"github.com/khronicle/khronicle/internal/lint"
 )
 
-// files returns the manifests of a directory and of those in it.
+// files returns the manifests of a directory and its subdirectories.
 func files(t testing.TB, root string) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}
@@ -33,7 +33,7 @@ func files(t testing.TB, root string) map[string][]byte {
 	return all
 }
 
-// page returns what a report looks like on a terminal.
+// page returns a report as `khronicle lint` prints it.
 func page(r lint.Report) string {
 	var text strings.Builder
 	for _, finding := range r.Findings {
@@ -49,8 +49,8 @@ func linted(file string, content []byte) lint.Report {
 	return linter.Report()
 }
 
-// Each file of testdata says in a file beside it what is found in it.
-func TestFindings(t *testing.T) {
+// Each file of testdata has a golden file with its findings.
+func TestLinterFindsWhatTheGoldenFilesSay(t *testing.T) {
 	for file, content := range files(t, "testdata") {
 		t.Run(file, func(t *testing.T) {
 			got := page(linted(filepath.Base(file), content))
@@ -71,8 +71,8 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// What runs on Kuberhealthy v2 runs on Khronicle as it is.
-func TestManifestsOfKuberhealthyHaveNoErrors(t *testing.T) {
+// Manifests of Kuberhealthy v2 run on Khronicle unchanged.
+func TestLinterAcceptsManifestsOfKuberhealthy(t *testing.T) {
 	for file, content := range files(t, "testdata/v2") {
 		if r := linted(file, content); r.Count(lint.Error) > 0 || r.Checks == 0 {
 			t.Errorf("%s:\n%s", file, page(r))
@@ -80,14 +80,14 @@ func TestManifestsOfKuberhealthyHaveNoErrors(t *testing.T) {
 	}
 }
 
-func TestExamplesAreClean(t *testing.T) {
+func TestLinterFindsNothingInTheExamples(t *testing.T) {
 	linter := lint.New()
 	for file, content := range files(t, "../../examples") {
 		linter.Add(file, content)
 	}
 	r := linter.Report()
 	if len(r.Findings) > 0 || r.Checks < 4 || r.Jobs < 1 {
-		t.Errorf("found in the examples:\n%s", page(r))
+		t.Errorf("report is\n%s, want 4 checks, 1 job or more, and no finding", page(r))
 	}
 }
 
@@ -96,8 +96,8 @@ func job(namespace, name string) []byte {
 spec: {timeout: 1m, podSpec: {containers: [{name: check, image: "shop/check:1"}]}}}`, namespace, name)
 }
 
-// Its reports are as good as any other's, so that --strict shall not fail for it.
-func TestHostNetworkIsNoFinding(t *testing.T) {
+// A pod on the host network reports like any other, so --strict must accept it.
+func TestLinterAcceptsHostNetwork(t *testing.T) {
 	got := page(linted("a.yaml", []byte(`apiVersion: comcast.github.io/v1
 kind: KuberhealthyJob
 metadata: {name: node, namespace: shop}
@@ -108,14 +108,14 @@ spec: {timeout: 1m, podSpec: {hostNetwork: true, containers: [{name: check, imag
 	}
 }
 
-// Without a namespace, the two may be meant for different ones.
-func TestObjectThatIsInTwoFiles(t *testing.T) {
+// Without a namespace, the two objects may go to different namespaces: then it is a warning.
+func TestLinterReportsAnObjectInTwoFiles(t *testing.T) {
 	linter := lint.New()
 	linter.Add("a.yaml", append(append(job("shop", "once"), "\n---\n"...), job("", "anywhere")...))
 	linter.Add("b.yaml", append(append(job("shop", "other"), "\n---\n"...), job("shop", "once")...))
 	linter.Add("c.yaml", job("", "anywhere"))
-	want := `b.yaml:4: khjob shop/once: metadata.name: there is a khjob shop/once at a.yaml:1 already; kubectl apply makes one of the two
-c.yaml:1: warning: khjob anywhere: metadata.name: there is a khjob anywhere at a.yaml:4 already; in one namespace, kubectl apply makes one of the two
+	want := `b.yaml:4: khjob shop/once: metadata.name: khjob shop/once is also at a.yaml:1; the second one applied replaces the first
+c.yaml:1: warning: khjob anywhere: metadata.name: khjob anywhere is also at a.yaml:4; if both go to one namespace, the second one applied replaces the first
 0 checks, 5 jobs in 3 files: 1 error, 1 warning
 `
 	if diff := cmp.Diff(want, page(linter.Report())); diff != "" {
@@ -123,17 +123,17 @@ c.yaml:1: warning: khjob anywhere: metadata.name: there is a khjob anywhere at a
 	}
 }
 
-func TestFileThatCannotBeRead(t *testing.T) {
+func TestLinterReportsAFileThatCannotBeRead(t *testing.T) {
 	linter := lint.New()
-	linter.Unreadable("gone.yaml", errors.New("no such file or directory"))
+	linter.Unreadable("missing.yaml", errors.New("no such file or directory"))
 	linter.Add("a.yaml", job("shop", "once"))
-	want := "gone.yaml: no such file or directory\n0 checks, 1 job in 2 files: 1 error, 0 warnings\n"
+	want := "missing.yaml: no such file or directory\n0 checks, 1 job in 2 files: 1 error, 0 warnings\n"
 	if diff := cmp.Diff(want, page(linter.Report())); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)
 	}
 }
 
-// Findings stand where the reader looks, and come out the same each time.
+// Findings name a line of the file, are in order, and are the same each time.
 func FuzzLint(f *testing.F) {
 	for file, content := range files(f, "testdata") {
 		f.Add(content, filepath.Ext(file) == ".json")
@@ -149,8 +149,11 @@ func FuzzLint(f *testing.F) {
 		}
 		lines, last := strings.Count(string(content), "\n")+1, 0
 		for _, finding := range got.Findings {
-			if finding.Line < 1 || finding.Line > lines || finding.Line < last || finding.Text == "" || finding.File != file {
-				t.Fatalf("of %d lines: %+v", lines, finding)
+			if finding.Line < max(1, last) || finding.Line > lines {
+				t.Fatalf("line is %d, want one from %d to %d: %+v", finding.Line, max(1, last), lines, finding)
+			}
+			if finding.Text == "" || finding.File != file {
+				t.Fatalf("finding is %+v, want a text and file %s", finding, file)
 			}
 			last = finding.Line
 		}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	yamlnode "go.yaml.in/yaml/v3"
+	yamlnode "go.yaml.in/yaml/v4"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -16,7 +16,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// object is one resource of a document, and what was found about it.
+// object is one resource of a document, with its findings.
 type object struct {
 	file   string
 	before int
@@ -26,7 +26,7 @@ type object struct {
 	label           string
 	namespace, name string
 	specFields      map[string]*schema
-	// broken are the paths about whose values an error was said already. What follows from it is not said as well.
+	// broken are the paths whose values already have an error. Findings that follow from it are left out.
 	broken   []string
 	findings []Finding
 }
@@ -43,7 +43,7 @@ func (l *Linter) objects(d document) []*object {
 	return root.flatten()
 }
 
-// flatten returns the items of a list. Those of a list of checks or jobs need not say what they are.
+// flatten returns the object itself, or the items of a list. Items of a typed list need no kind of their own.
 func (o *object) flatten() []*object {
 	kind, version := text(o.value["kind"]), text(o.value["apiVersion"])
 	items, ok := o.value["items"].([]any)
@@ -69,23 +69,23 @@ func text(value any) string {
 	return s
 }
 
-// line returns the line of the file at which a field stands, or what is nearest around it.
+// line returns the line of a field in the file, or of the nearest object around it.
 func (o *object) line(path string) int {
 	_, line := find(o.node, path)
 	return o.before + line
 }
 
-// errorf notes an error, unless it follows from one that was noted.
+// errorf reports an error, unless it follows from an earlier one.
 func (o *object) errorf(path, format string, arguments ...any) {
 	o.add(Error, path, o.line(path), fmt.Sprintf(format, arguments...))
 }
 
-// warnf notes a warning, unless the field has an error.
+// warnf reports a warning, unless the field has an error.
 func (o *object) warnf(path, format string, arguments ...any) {
 	o.add(Warning, path, o.line(path), fmt.Sprintf(format, arguments...))
 }
 
-// breakf notes an error about a value that is then taken as absent.
+// breakf reports an error in a value. The value then counts as absent.
 func (o *object) breakf(path, format string, arguments ...any) {
 	o.errorf(path, format, arguments...)
 	o.broken = append(o.broken, path)
@@ -100,18 +100,18 @@ func (o *object) add(severity Severity, path string, line int, text string) {
 	})
 }
 
-// within says whether a path is another or inside it.
+// within is true when a path is the outer one or inside it.
 func within(path, outer string) bool {
 	rest, ok := strings.CutPrefix(path, outer)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// check notes what is wrong with a check or job.
+// check reports what is wrong with a check or job.
 func (o *object) check(s *schema) {
 	o.specFields = s.Properties["spec"].Properties
 	if o.node != nil {
 		duplicates(o.node, "", func(path string, first, second int) {
-			o.add(Error, path, o.before+second, fmt.Sprintf("is there twice, first at line %d; the last one counts", o.before+first))
+			o.add(Error, path, o.before+second, fmt.Sprintf("is set twice, first in line %d; the last value counts", o.before+first))
 		})
 	}
 	value, _ := o.walk(s, o.value, "")
@@ -121,24 +121,24 @@ func (o *object) check(s *schema) {
 		o.breakf("spec", "missing; want timeout, podSpec and, for a check, runInterval or schedule")
 		return
 	}
-	o.dueTime(pruned)
+	o.schedule(pruned)
 	w, phase, err := decode(pruned)
-	if err != nil { // what the schema lets pass and the types do not
+	if err != nil { // the schema allows more than the Go types
 		o.errorf("spec", "cannot be read: %v", err)
 		return
 	}
 	o.workload(w, phase)
 }
 
-// dueTime notes a check that says neither how often it is due nor when.
-func (o *object) dueTime(pruned map[string]any) {
+// schedule reports a check that has neither an interval nor a schedule.
+func (o *object) schedule(pruned map[string]any) {
 	spec, ok := pruned["spec"].(map[string]any)
 	if ok && pruned["kind"] == khv1.CheckKind && spec["runInterval"] == nil && spec["schedule"] == nil {
 		o.errorf("spec.runInterval", `missing; want the time between two runs, such as "10m", or a spec.schedule`)
 	}
 }
 
-// decode reads what the walk has left as Khronicle does.
+// decode reads the pruned object into the Go types, as Khronicle does.
 func decode(pruned map[string]any) (check.Workload, khv1.JobPhase, error) {
 	text, err := json.Marshal(map[string]any{"spec": pruned["spec"]})
 	if err != nil {
@@ -154,7 +154,7 @@ func decode(pruned map[string]any) (check.Workload, khv1.JobPhase, error) {
 	return check.FromCheck(&c), "", err
 }
 
-// metadata notes names, labels and annotations that the API server would refuse.
+// metadata reports names, labels and annotations that the API server would refuse.
 func (o *object) metadata(pruned map[string]any) {
 	metadata, _ := pruned["metadata"].(map[string]any)
 	var read metav1.ObjectMeta
@@ -180,7 +180,7 @@ func (o *object) metadata(pruned map[string]any) {
 	}
 }
 
-// Words for what a name must be, which are shorter than those of the API server.
+// Rules for names, in shorter texts than those of the API server.
 const (
 	wantLabel     = `want lower case letters, digits and "-", at most 63, first and last a letter or digit`
 	wantValue     = `want at most 63 letters, digits, "-", "_" and ".", first and last a letter or digit`
@@ -196,7 +196,7 @@ func (o *object) resourceName(name string) {
 	}
 }
 
-// labels notes labels that the API server would refuse.
+// labels reports labels that the API server would refuse.
 func (o *object) labels(path string, labels map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if validation.IsQualifiedName(key) != nil {
@@ -208,7 +208,7 @@ func (o *object) labels(path string, labels map[string]string) {
 	}
 }
 
-// annotations notes annotations that the API server would refuse.
+// annotations reports annotations that the API server would refuse.
 func (o *object) annotations(path string, annotations map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		if validation.IsQualifiedName(strings.ToLower(key)) != nil {

@@ -6,13 +6,13 @@ import (
 	"strconv"
 	"strings"
 
-	yamlnode "go.yaml.in/yaml/v3"
+	yamlnode "go.yaml.in/yaml/v4"
 )
 
-// maxDepth bounds how far aliases are followed.
+// maxDepth is how many aliases in a row are followed.
 const maxDepth = 100
 
-// plain is a key that needs no brackets in a path.
+// plain matches a key that needs no brackets in a path.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // child returns the path of a field of the object at a path.
@@ -33,7 +33,7 @@ func entry(path, key string) string { return path + "[" + key + "]" }
 // item returns the path of an item of the list at a path.
 func item(path string, index int) string { return fmt.Sprintf("%s[%d]", path, index) }
 
-// steps takes a path apart.
+// steps splits a path into its keys and indexes.
 func steps(path string) []string {
 	var all []string
 	for path != "" {
@@ -52,8 +52,8 @@ func steps(path string) []string {
 	return all
 }
 
-// find returns the node at a path and the line where it begins: that of its key, if it has one. If there is none, it
-// returns nil and the line of what is nearest around it.
+// find returns the node at a path, and the line of its key or of itself. Without such a node, it returns nil and the line of
+// the nearest node around the path.
 func find(node *yamlnode.Node, path string) (*yamlnode.Node, int) {
 	if node == nil {
 		return nil, 1
@@ -69,7 +69,7 @@ func find(node *yamlnode.Node, path string) (*yamlnode.Node, int) {
 	return node, line
 }
 
-// descend returns the value at a key or index of a node, and the node that says where it is.
+// descend returns the value at a key or index of a node, and the node with its line.
 func descend(node *yamlnode.Node, step string, depth int) (key, value *yamlnode.Node) {
 	if depth == 0 {
 		return nil, nil
@@ -83,12 +83,12 @@ func descend(node *yamlnode.Node, step string, depth int) (key, value *yamlnode.
 		}
 	case yamlnode.MappingNode:
 		return lookup(node, step, depth)
-	case yamlnode.DocumentNode, yamlnode.ScalarNode: // has nothing inside
+	case yamlnode.DocumentNode, yamlnode.ScalarNode: // no values inside
 	}
 	return nil, nil
 }
 
-// lookup finds a key of a mapping, the last of several as the parser does, or in what is merged into it.
+// lookup finds a key in a mapping, or in the mappings merged into it. Of equal keys the last one counts, as for the parser.
 func lookup(node *yamlnode.Node, step string, depth int) (key, value *yamlnode.Node) {
 	for i := len(node.Content) - 2; i >= 0; i -= 2 {
 		if node.Content[i].Value == step {
@@ -112,7 +112,7 @@ func lookup(node *yamlnode.Node, step string, depth int) (key, value *yamlnode.N
 	return nil, nil
 }
 
-// duplicates calls found for each key that an object has a second time.
+// duplicates calls found for each key that a mapping has again.
 func duplicates(node *yamlnode.Node, path string, found func(path string, first, second int)) {
 	switch node.Kind {
 	case yamlnode.SequenceNode:

@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestSteps(t *testing.T) {
+func TestStepsSplitsAPath(t *testing.T) {
 	tests := []struct {
 		path string
 		want []string
@@ -26,7 +26,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-func TestFind(t *testing.T) {
+func TestFindReturnsTheNodeAndTheNearestLine(t *testing.T) {
 	root := readNode([]byte(`a: &a
   b: 1
   c:

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// podFields notes what the API server would refuse of a pod's own fields.
+// podFields reports fields of the pod itself that the API server would refuse.
 func (o *object) podFields(spec corev1.PodSpec) {
 	if n := spec.ActiveDeadlineSeconds; n != nil && (*n < 1 || *n > math.MaxInt32) {
 		o.errorf(podSpec+".activeDeadlineSeconds", "%d is not from 1 to %d", *n, math.MaxInt32)
@@ -38,7 +38,7 @@ func (o *object) podFields(spec corev1.PodSpec) {
 	}
 }
 
-// nameOf notes a name that refers to something and cannot be one.
+// nameOf reports a reference that cannot be the name of an object.
 func (o *object) nameOf(path, name string, wrong func(string) []string, want string) {
 	if name != "" && wrong(name) != nil {
 		o.errorf(path, "%q is not a name: %s", name, want)
@@ -49,7 +49,7 @@ func (o *object) toleration(path string, t corev1.Toleration) {
 	known := oneOf(o, path+".operator", t.Operator, corev1.TolerationOpEqual, corev1.TolerationOpExists, corev1.TolerationOpLt, corev1.TolerationOpGt)
 	known = oneOf(o, path+".effect", t.Effect, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute) && known
 	switch {
-	case !known: // what the two mean together cannot be said
+	case !known: // the rules below need a known operator and effect
 	case t.Key != "" && validation.IsQualifiedName(t.Key) != nil:
 		o.errorf(path+".key", `%q is not the key of a taint, such as "example.com/dedicated"`, t.Key)
 	case validation.IsValidLabelValue(t.Value) != nil:
@@ -63,19 +63,19 @@ func (o *object) toleration(path string, t corev1.Toleration) {
 	}
 }
 
-// volumes notes what the API server would refuse of the volumes, and returns their names.
+// volumes reports volumes that the API server would refuse, and returns the names of all.
 func (o *object) volumes(volumes []corev1.Volume) map[string]bool {
 	names := map[string]bool{}
 	for i, volume := range volumes {
 		path := item(podSpec+".volumes", i)
 		if names[volume.Name] {
-			o.errorf(path+".name", "%q is also that of an earlier volume", volume.Name)
+			o.errorf(path+".name", "%q is also the name of an earlier volume", volume.Name)
 		}
 		names[volume.Name] = true
 		if validation.IsDNS1123Label(volume.Name) != nil {
 			o.errorf(path+".name", "%q is not the name of a volume: %s", volume.Name, wantLabel)
 		}
-		if sources := given(volume.VolumeSource); len(sources) > 1 {
+		if sources := setPointers(volume.VolumeSource); len(sources) > 1 {
 			o.errorf(path, "has %s; want one kind of volume", strings.Join(sources, " and "))
 		}
 		o.volumeSource(path, volume.VolumeSource)
@@ -83,7 +83,7 @@ func (o *object) volumes(volumes []corev1.Volume) map[string]bool {
 	return names
 }
 
-// volumeSource notes a volume that does not say what it is made of.
+// volumeSource reports a volume whose source refers to nothing.
 func (o *object) volumeSource(path string, source corev1.VolumeSource) {
 	switch {
 	case source.Secret != nil && source.Secret.SecretName == "":
@@ -97,7 +97,7 @@ func (o *object) volumeSource(path string, source corev1.VolumeSource) {
 	}
 }
 
-// valueOf returns what a pointer points to, or the zero value.
+// valueOf returns the value behind a pointer, or the zero value.
 func valueOf[T any](pointer *T) T {
 	if pointer == nil {
 		return *new(T)
@@ -105,8 +105,8 @@ func valueOf[T any](pointer *T) T {
 	return *pointer
 }
 
-// given returns the names of the pointers that are set in a struct of alternatives.
-func given(alternatives any) []string {
+// setPointers returns the JSON names of the pointers that are set in a struct of alternatives.
+func setPointers(alternatives any) []string {
 	var names []string
 	value := reflect.ValueOf(alternatives)
 	for i := range value.NumField() {
@@ -118,21 +118,21 @@ func given(alternatives any) []string {
 	return names
 }
 
-// oneOf notes a word that is none of those that are allowed, and says whether it is one. Nothing is the default.
+// oneOf reports a value that is not allowed, and returns whether it is. An empty value is allowed.
 func oneOf[T ~string](o *object, path string, value T, allowed ...T) bool {
 	if value == "" || slices.Contains(allowed, value) {
 		return true
 	}
-	words := make([]string, len(allowed))
-	for i, word := range allowed {
-		words[i] = string(word)
+	names := make([]string, len(allowed))
+	for i, name := range allowed {
+		names[i] = string(name)
 	}
-	last := len(words) - 1
-	o.errorf(path, "%q is not %s or %s", string(value), strings.Join(words[:last], ", "), words[last])
+	last := len(names) - 1
+	o.errorf(path, "%q is not %s or %s", string(value), strings.Join(names[:last], ", "), names[last])
 	return false
 }
 
-// resources notes requests above their limits, and names that are no resources.
+// resources reports requests above their limits, and names that are no resources.
 func (o *object) resources(path string, r corev1.ResourceRequirements) {
 	o.quantities(path+".limits", r.Limits)
 	o.quantities(path+".requests", r.Requests)

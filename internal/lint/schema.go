@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// schemaJSON has, for each kind, what the API server knows about its fields. It is made of the CustomResourceDefinitions
-// by `make generate`, and a test keeps it in step: the image is built without deploy/.
+// schemaJSON has the OpenAPI schema of each kind. It is a copy, because the image is built without deploy/:
+// `make generate` makes it from the CustomResourceDefinitions, and a test compares the two.
 //
 //go:embed schema.json
 var schemaJSON []byte
@@ -33,7 +33,7 @@ type schema struct {
 	pattern *regexp.Regexp
 }
 
-// schemas returns the schema of each kind. They are read once and never changed.
+// schemas returns the schema of each kind. It reads them once; nobody changes them.
 var schemas = sync.OnceValue(func() map[string]*schema {
 	var all map[string]*schema
 	if err := json.Unmarshal(schemaJSON, &all); err != nil {
@@ -60,14 +60,15 @@ func (s *schema) prepare() {
 	}
 }
 
-// metadataSchema is that of every object, which definitions do not repeat. What the API server writes is not looked into.
+// metadataSchema returns the schema of metadata, which the definitions leave out. Fields that the API server writes may hold
+// anything.
 func metadataSchema() *schema {
-	anything, words := &schema{}, &schema{Type: "string"}
-	texts := &schema{Type: "object", AdditionalProperties: words}
+	anything, word := &schema{}, &schema{Type: "string"}
+	texts := &schema{Type: "object", AdditionalProperties: word}
 	return &schema{Type: "object", Properties: map[string]*schema{
-		"name": words, "generateName": words, "namespace": words, "labels": texts, "annotations": texts,
-		"finalizers": {Type: "array", Items: words}, "ownerReferences": anything, "managedFields": anything,
-		"uid": words, "resourceVersion": words, "selfLink": words, "generation": {Type: "integer"},
+		"name": word, "generateName": word, "namespace": word, "labels": texts, "annotations": texts,
+		"finalizers": {Type: "array", Items: word}, "ownerReferences": anything, "managedFields": anything,
+		"uid": word, "resourceVersion": word, "selfLink": word, "generation": {Type: "integer"},
 		"creationTimestamp": anything, "deletionTimestamp": anything, "deletionGracePeriodSeconds": {Type: "integer"},
 	}}
 }

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Update is seen by the tests from outside as well.
+// Update is exported for the external tests.
 var Update = flag.Bool("update", false, "write schema.json and the golden files anew")
 
 // fromDefinitions returns what schema.json must hold.
@@ -47,7 +47,7 @@ func fromDefinitions(t *testing.T) []byte {
 	return append(content, '\n')
 }
 
-// readStrictly fails on a keyword that the walk knows nothing of: the API server would refuse what it passes.
+// readStrictly fails on a keyword that lint does not know: lint would pass what the API server refuses.
 func readStrictly(t *testing.T, content []byte) *schema {
 	t.Helper()
 	var tree any
@@ -67,8 +67,8 @@ func readStrictly(t *testing.T, content []byte) *schema {
 	return &s
 }
 
-// withoutIgnored takes away keywords that refuse nothing, or nothing more: the one rule, that runInterval or schedule is
-// required, has a function of its own, and anyOf only repeats x-kubernetes-int-or-string.
+// withoutIgnored removes keywords that lint need not know. They refuse nothing, or lint checks the same elsewhere: that
+// runInterval or schedule is required, and anyOf of x-kubernetes-int-or-string.
 func withoutIgnored(value any) any {
 	switch value := value.(type) {
 	case []any:
@@ -110,7 +110,7 @@ func TestSchemaIsThatOfTheDefinitions(t *testing.T) {
 	}
 }
 
-// The API server's own fields of an object are not in the definitions.
+// The definitions leave out the fields of metadata.
 func TestMetadataSchemaHasEveryField(t *testing.T) {
 	want := []string{
 		"annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generateName",

@@ -9,10 +9,10 @@ import (
 	"regexp"
 	"strings"
 
-	yamlnode "go.yaml.in/yaml/v3"
+	yamlnode "go.yaml.in/yaml/v4"
 	"sigs.k8s.io/yaml"
 
-	"github.com/khronicle/khronicle/internal/yamlerror"
+	"github.com/khronicle/khronicle/internal/yamlfile"
 )
 
 // document is one of the documents of a file.
@@ -27,14 +27,14 @@ type document struct {
 }
 
 var (
-	// separator is what kubectl takes for the end of a document, and "..." which ends one in YAML.
+	// separator matches the end of a document: "---" as in kubectl, and "..." as in YAML.
 	separator = regexp.MustCompile(`^(---|\.\.\.)\s*(#.*)?$`)
-	// template and ours tell a Helm template of checks or jobs.
+	// template matches a Helm template, and ours the name of a kind or group of Khronicle.
 	template = regexp.MustCompile(`\{\{`)
 	ours     = regexp.MustCompile(`Kuberhealthy(Check|Job)|comcast\.github\.io/`)
 )
 
-// parse reads the documents of a file. One that cannot be read is a finding, and does not keep the others from being read.
+// parse reads the documents of a file. A document that cannot be read is a finding; the others are still read.
 func parse(file string, content []byte) (documents []document, findings []Finding) {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	isJSON := strings.EqualFold(filepath.Ext(file), ".json")
@@ -59,9 +59,9 @@ func parse(file string, content []byte) (documents []document, findings []Findin
 			templates++
 			findings = append(findings, Finding{
 				Severity: Error, File: file, Line: d.before + firstLine(d.text, template),
-				Text: "is a Helm template, not YAML; lint what it renders: helm template … | khronicle lint -",
+				Text: "is a Helm template, not YAML; lint its output: helm template … | khronicle lint -",
 			})
-		default: // a template of something else, or more of the same
+		default: // a template without checks or jobs, or one more of this file
 		}
 	}
 	return documents, findings
@@ -72,8 +72,8 @@ func looksLikeJSON(content []byte) bool {
 	return len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[')
 }
 
-// parseJSON reads one JSON value after the other, as kubectl does. Its lines are those of the same text read as YAML, once
-// what YAML does not allow is out of the way: tabs, escaped slashes and surrogate pairs.
+// parseJSON reads one JSON value after the other, as kubectl does. The lines come from reading the same text as YAML. For
+// that, it replaces what only JSON allows: tabs, escaped slashes and surrogate pairs.
 func parseJSON(file string, content []byte) (documents []document, wrong *Finding) {
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
@@ -116,7 +116,7 @@ func split(file string, content []byte) []document {
 	return documents
 }
 
-// parseYAML reads the value as kubectl does, by YAML 1.1, in which "yes" is a boolean, and then its lines.
+// parseYAML reads the value as kubectl does: by YAML 1.1, in which "yes" is a boolean. Then it reads the lines.
 func (d *document) parseYAML() *Finding {
 	text, err := yaml.YAMLToJSON(d.text)
 	if err != nil {
@@ -131,9 +131,9 @@ func (d *document) parseYAML() *Finding {
 	return nil
 }
 
-// syntax says where YAML is wrong.
+// syntax returns the finding for a document that is not YAML.
 func (d *document) syntax(err error) *Finding {
-	e := yamlerror.Of(err, d.text)
+	e := yamlfile.Explain(err, d.text)
 	return &Finding{Severity: Error, File: d.file, Line: d.before + e.Line, Text: "is not YAML: " + e.Problem}
 }
 

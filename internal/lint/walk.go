@@ -9,28 +9,28 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	yamlnode "go.yaml.in/yaml/v3"
+	yamlnode "go.yaml.in/yaml/v4"
 
-	"github.com/khronicle/khronicle/internal/spelling"
+	"github.com/khronicle/khronicle/internal/yamlfile"
 )
 
-// hints say what a required field is for.
+// hints describe the values of required fields.
 var hints = map[string]string{
 	"spec.timeout":            `the time that one run may take, such as "5m"`,
 	"spec.podSpec":            "the pod to run, as in the spec of a Pod",
 	"spec.podSpec.containers": "at least one container",
 }
 
-// moved says where fields of Kuberhealthy v3 have their place.
+// moved says where the fields of Kuberhealthy v3 belong.
 var moved = map[string]string{
 	"spec.podSpec.spec":     "its fields belong directly into spec.podSpec (Kuberhealthy v3 has them here)",
 	"spec.podSpec.metadata": "write the labels to spec.extraLabels and the annotations to spec.extraAnnotations",
 	"spec.singleRunOnly":    "a check that runs once is of kind KuberhealthyJob",
 }
 
-// walk compares a value with its schema, as the API server does, and returns what is left of it when what is wrong is taken
-// as absent.
-func (o *object) walk(s *schema, value any, path string) (kept any, ok bool) {
+// walk compares a value with its schema, as the API server does. It returns the value without its wrong parts, and whether
+// anything is left.
+func (o *object) walk(s *schema, value any, path string) (pruned any, ok bool) {
 	switch {
 	case s.IntOrString:
 		return value, o.walkIntOrString(s, value, path)
@@ -65,7 +65,7 @@ func (o *object) walkObject(s *schema, value any, path string) (any, bool) {
 		o.wrongType(value, path, "object")
 		return nil, false
 	}
-	kept := map[string]any{}
+	pruned := map[string]any{}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		inner, known := s.Properties[key]
 		at := child(path, key)
@@ -77,7 +77,7 @@ func (o *object) walkObject(s *schema, value any, path string) (any, bool) {
 			o.breakf(at, "unknown field%s", o.hint(s, key, path))
 		case fields[key] != nil: // null is absent
 			if left, ok := o.walk(inner, fields[key], at); ok {
-				kept[key] = left
+				pruned[key] = left
 			}
 		}
 	}
@@ -86,7 +86,7 @@ func (o *object) walkObject(s *schema, value any, path string) (any, bool) {
 			o.missing(s.Properties[key], child(path, key))
 		}
 	}
-	return kept, true
+	return pruned, true
 }
 
 func (o *object) missing(s *schema, path string) {
@@ -100,7 +100,7 @@ func (o *object) missing(s *schema, path string) {
 	o.breakf(path, "missing; want %s", want)
 }
 
-// walkArray keeps the place of an item that is wrong, so that those after it keep their numbers.
+// walkArray leaves nil in place of a wrong item, so that the indexes of the others stay right.
 func (o *object) walkArray(s *schema, value any, path string) (any, bool) {
 	items, ok := value.([]any)
 	if !ok {
@@ -110,13 +110,13 @@ func (o *object) walkArray(s *schema, value any, path string) (any, bool) {
 	if s.MaxItems != nil && len(items) > *s.MaxItems {
 		o.errorf(path, "has %d items, want at most %d", len(items), *s.MaxItems)
 	}
-	kept := make([]any, len(items))
+	pruned := make([]any, len(items))
 	for i, value := range items {
 		if left, ok := o.walk(s.Items, value, item(path, i)); ok {
-			kept[i] = left
+			pruned[i] = left
 		}
 	}
-	return kept, true
+	return pruned, true
 }
 
 func (o *object) walkInteger(s *schema, value any, path string) bool {
@@ -169,8 +169,8 @@ func (o *object) walkIntOrString(s *schema, value any, path string) bool {
 	return true
 }
 
-// wrongType says what a value is and what it should be. Of a scalar that should be a string it says how to write one, as
-// it stands in the file.
+// wrongType reports the type of a value and the type that it should have. For a scalar that should be a string, it shows the
+// scalar of the file in quotes.
 func (o *object) wrongType(value any, path, want string) {
 	node, _ := find(o.node, path)
 	switch isScalar := node != nil && node.Kind == yamlnode.ScalarNode; {
@@ -185,7 +185,7 @@ func (o *object) wrongType(value any, path, want string) {
 	}
 }
 
-// inSeconds takes a bare number for seconds, and anything else for a slip.
+// inSeconds returns a bare number as seconds, and an example for any other value.
 func inSeconds(value any) string {
 	if number, ok := value.(json.Number); ok && !strings.HasPrefix(number.String(), "-") && number != "0" {
 		return number.String() + "s"
@@ -223,13 +223,14 @@ func article(kind string) string {
 	}
 }
 
-// hint says what an unknown field may have been meant to be: one of a like name, or one that belongs further in or to spec.
+// hint suggests the field that an unknown one was meant to be: one with a similar name, one inside a field of the object, or
+// one of spec.
 func (o *object) hint(s *schema, key, path string) string {
 	if where := moved[child(path, key)]; where != "" {
 		return "; " + where
 	}
 	names := slices.Sorted(maps.Keys(s.Properties))
-	if name := spelling.Nearest(key, names, min(1, len(key)/3)); name != "" {
+	if name := yamlfile.Nearest(key, names, min(1, len(key)/3)); name != "" {
 		return "; did you mean " + child(path, name)
 	}
 	for _, name := range names {
@@ -241,7 +242,7 @@ func (o *object) hint(s *schema, key, path string) string {
 			return "; did you mean " + child(at, key)
 		}
 	}
-	if name := spelling.Nearest(key, names, len(key)/3); name != "" {
+	if name := yamlfile.Nearest(key, names, len(key)/3); name != "" {
 		return "; did you mean " + child(path, name)
 	}
 	if o.specFields[key] != nil && path != "spec" {

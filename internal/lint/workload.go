@@ -16,7 +16,7 @@ import (
 
 const podSpec = "spec.podSpec"
 
-// workload notes what is wrong with a spec whose fields are all of the right type.
+// workload reports what is wrong with a spec whose fields all have the right type.
 func (o *object) workload(w check.Workload, phase khv1.JobPhase) {
 	for _, fault := range w.Faults() {
 		if wrong := (*check.FieldError)(nil); errors.As(fault.Err, &wrong) {
@@ -26,7 +26,7 @@ func (o *object) workload(w check.Workload, phase khv1.JobPhase) {
 		}
 	}
 	if phase != "" {
-		o.warnf("spec.phase", "%q: a job that has a phase is taken for one that ran, and does not run; leave it out", string(phase))
+		o.warnf("spec.phase", "%q: a job with a phase counts as one that has run, and never runs; leave the phase out", string(phase))
 	}
 	o.times(w)
 	o.extras(w)
@@ -35,14 +35,14 @@ func (o *object) workload(w check.Workload, phase khv1.JobPhase) {
 	o.pod(w.PodSpec)
 }
 
-// times warns of times that do not go together.
+// times warns of a timeout that does not fit the schedule or the deadline of the pod.
 func (o *object) times(w check.Workload) {
 	timeout, err := check.ParseTimeout(w.Timeout)
 	if err != nil {
 		return
 	}
 	if limit := w.PodSpec.ActiveDeadlineSeconds; limit != nil && *limit > 0 && *limit < int64(timeout/time.Second) {
-		o.warnf(podSpec+".activeDeadlineSeconds", "%d ends the pod before spec.timeout (%s) is over", *limit, short(timeout))
+		o.warnf(podSpec+".activeDeadlineSeconds", "%d seconds end the pod before spec.timeout (%s)", *limit, short(timeout))
 	}
 	if w.Schedule == nil {
 		return
@@ -59,12 +59,12 @@ func (o *object) times(w check.Workload) {
 		return
 	}
 	if interval := shortest(schedule); timeout > interval {
-		o.warnf("spec.timeout", "%s is longer than the %s between two runs by %s; a run that takes so long skips the next",
+		o.warnf("spec.timeout", "%s is longer than the %s between two runs (%s); the next tick is skipped when a run takes that long",
 			short(timeout), short(interval), field)
 	}
 }
 
-// shortest returns the least time between two ticks of a schedule, among the first of a year.
+// shortest returns the least time between two ticks of a schedule, among the first ticks of a year.
 func shortest(schedule check.Schedule) time.Duration {
 	const looks = 50
 	start := time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
@@ -72,7 +72,7 @@ func shortest(schedule check.Schedule) time.Duration {
 	least := time.Duration(1<<63 - 1)
 	for range looks {
 		next := schedule.Next(start, at)
-		if !next.After(at) { // never again
+		if !next.After(at) { // no further tick
 			break
 		}
 		least, at = min(least, next.Sub(at)), next
@@ -80,7 +80,7 @@ func shortest(schedule check.Schedule) time.Duration {
 	return least
 }
 
-// short returns a duration as people write it: 5m, not 5m0s.
+// short returns a duration without zero parts: 5m, not 5m0s.
 func short(d time.Duration) string {
 	text := d.String()
 	if cut, ok := strings.CutSuffix(text, "m0s"); ok {
@@ -92,7 +92,7 @@ func short(d time.Duration) string {
 	return text
 }
 
-// extras warns of labels and annotations in whose place Khronicle writes its own.
+// extras warns of labels and annotations that Khronicle replaces.
 func (o *object) extras(w check.Workload) {
 	own := map[string]string{protocol.LabelRunID: "", protocol.LabelCheckName: o.name, protocol.LabelApp: protocol.AppName}
 	for _, key := range slices.Sorted(maps.Keys(own)) {
@@ -105,7 +105,7 @@ func (o *object) extras(w check.Workload) {
 	}
 }
 
-// pod notes what is wrong with a pod as a whole, then with each of its containers.
+// pod reports what is wrong with the pod, then with each container.
 func (o *object) pod(spec corev1.PodSpec) {
 	if p := spec.RestartPolicy; p != "" && p != corev1.RestartPolicyNever {
 		o.warnf(podSpec+".restartPolicy", "%q is replaced by Never", string(p))
@@ -116,6 +116,6 @@ func (o *object) pod(spec corev1.PodSpec) {
 	o.containers(podSpec+".initContainers", spec, spec.InitContainers, names, volumes)
 	o.containers(podSpec+".containers", spec, spec.Containers, names, volumes)
 	if len(spec.EphemeralContainers) > 0 {
-		o.errorf(podSpec+".ephemeralContainers", "a pod cannot be created with these; leave them out")
+		o.errorf(podSpec+".ephemeralContainers", "a new pod cannot have ephemeral containers; leave them out")
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 var uuidPattern = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
-// NewLogger returns a logger that writes lines of level and above to w. A run UUID is the credential of its run: wherever
-// one would appear, its short ID is written, which also ends the name of the run's pod.
+// NewLogger returns a logger that writes lines of level and above to w. A run UUID is the credential of its run, so the logger
+// writes the short hash in its place. The name of the run's pod ends in the same hash.
 func NewLogger(w io.Writer, level slog.Leveler, json bool) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if json {
@@ -22,8 +22,8 @@ func NewLogger(w io.Writer, level slog.Leveler, json bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(hidingWriter{w}, options))
 }
 
-// hidingWriter hides run UUIDs in finished lines, not in attributes: those may hold values that show a UUID only when a
-// handler writes them.
+// hidingWriter hides run UUIDs in finished lines. In attributes it could miss some: a value may show its UUID only when the
+// handler formats it.
 type hidingWriter struct{ lines io.Writer }
 
 // Write takes one line, as slog's handlers write them.

@@ -19,7 +19,7 @@ import (
 
 const runUUID = "3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"
 
-// secret shows its UUID only when it is asked for a log value.
+// secret shows its UUID only in LogValue.
 type secret struct{}
 
 func (secret) LogValue() slog.Value { return slog.StringValue("run " + runUUID) }
@@ -29,8 +29,8 @@ type nested struct{ Inner *nested }
 // MarshalJSON shows what String would not.
 func (n *nested) MarshalJSON() ([]byte, error) { return json.Marshal("run " + runUUID) }
 
-// TestRunUUIDsAreHidden: a run UUID is the credential of its run, and logs are read by many.
-func TestRunUUIDsAreHidden(t *testing.T) {
+// A run UUID is the credential of its run, and many people read logs.
+func TestLoggerHidesRunUUIDs(t *testing.T) {
 	tests := []struct {
 		name string
 		log  func(*slog.Logger)
@@ -78,8 +78,8 @@ func TestRunUUIDsAreHidden(t *testing.T) {
 	}
 }
 
-// What stands in its place finds the run's pod and all else that is logged of the run.
-func TestTheShortIDIsShownInstead(t *testing.T) {
+// With the short hash, one finds the run's pod and its other log lines.
+func TestLoggerShowsTheShortHashOfARunUUID(t *testing.T) {
 	for _, text := range []string{runUUID, strings.ToUpper(runUUID)} {
 		var out bytes.Buffer
 		telemetry.NewLogger(&out, slog.LevelInfo, false).Info("run "+text, "run_uuid", text)
@@ -90,7 +90,7 @@ func TestTheShortIDIsShownInstead(t *testing.T) {
 	}
 }
 
-func TestOtherValuesAreLoggedAsTheyAre(t *testing.T) {
+func TestLoggerLeavesOtherValuesUnchanged(t *testing.T) {
 	var out bytes.Buffer
 	telemetry.NewLogger(&out, slog.LevelInfo, true).Info("started",
 		"count", 3, "took", time.Second, "ok", true, "error", errors.New("no route"), "none", nil,
@@ -106,7 +106,7 @@ func TestOtherValuesAreLoggedAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestLevel(t *testing.T) {
+func TestLoggerFollowsTheLevel(t *testing.T) {
 	for _, asJSON := range []bool{false, true} {
 		var out bytes.Buffer
 		logger := telemetry.NewLogger(&out, slog.LevelWarn, asJSON)
@@ -138,7 +138,7 @@ func (w *lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestLinesAreWrittenWhole(t *testing.T) {
+func TestLoggerWritesEachLineAtOnce(t *testing.T) {
 	out := &lines{}
 	logger := telemetry.NewLogger(out, slog.LevelInfo, true)
 	var group sync.WaitGroup
@@ -161,7 +161,7 @@ var errBroken = errors.New("disk full")
 
 func (broken) Write([]byte) (int, error) { return 0, errBroken }
 
-func TestWriteErrorsAreNotHidden(t *testing.T) {
+func TestLoggerReturnsWriteErrors(t *testing.T) {
 	logger := telemetry.NewLogger(broken{}, slog.LevelInfo, false)
 	record := slog.NewRecord(time.Now(), slog.LevelInfo, "run "+runUUID, 0)
 	if err := logger.Handler().Handle(t.Context(), record); !errors.Is(err, errBroken) {

@@ -25,9 +25,8 @@ func gather(t *testing.T, m telemetry.Metrics) map[string]*dto.MetricFamily {
 	return byName
 }
 
-// TestMetricsOfWorkflows: the names of counters and timers that workflows emit, as Prometheus sees them; dashboards and
-// alert rules know them.
-func TestMetricsOfWorkflows(t *testing.T) {
+// Dashboards and alert rules use these names of counters and timers.
+func TestMetricsNamesOfWorkflowMetrics(t *testing.T) {
 	m := telemetry.NewMetrics()
 	tagged := m.Temporal.WithTags(map[string]string{"check": "ns/dns", "outcome": "succeeded"})
 	tagged.Counter("khronicle_runs").Inc(2)
@@ -64,8 +63,8 @@ func TestMetricsOfWorkflows(t *testing.T) {
 	}
 }
 
-// TestEachCheckAndOutcomeHasASeries: a library may bound the series of a metric, and give the others no labels.
-func TestEachCheckAndOutcomeHasASeries(t *testing.T) {
+// A library may limit the series of a metric and drop the labels of the others.
+func TestMetricsEachCheckAndOutcomeHasASeries(t *testing.T) {
 	m := telemetry.NewMetrics()
 	const checks = 1500
 	outcomes := []string{"succeeded", "failed", "infra-failed"}
@@ -85,7 +84,7 @@ func TestEachCheckAndOutcomeHasASeries(t *testing.T) {
 	}
 }
 
-func TestMetricsOfTheProcess(t *testing.T) {
+func TestMetricsIncludeThoseOfTheProcess(t *testing.T) {
 	families := gather(t, telemetry.NewMetrics())
 	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes"} {
 		if families[name] == nil {
@@ -99,8 +98,8 @@ func TestMetricsOfTheProcess(t *testing.T) {
 	}
 }
 
-// TestSeriesOfAMetricMayDifferInLabels: Temporal's SDK counts failed requests with the code of the failure, and others without.
-func TestSeriesOfAMetricMayDifferInLabels(t *testing.T) {
+// Temporal's SDK adds a label with the error code, but only to failed requests.
+func TestMetricsSeriesMayDifferInLabels(t *testing.T) {
 	m := telemetry.NewMetrics()
 	m.Temporal.Counter("requests").Inc(1)
 	m.Temporal.WithTags(map[string]string{"a": "1", "b": "2"}).Counter("requests").Inc(2)
@@ -130,10 +129,10 @@ func BenchmarkCount(b *testing.B) {
 	}
 }
 
-func TestTwoSetsOfMetricsDoNotMeet(t *testing.T) {
+func TestMetricsTwoSetsAreIndependent(t *testing.T) {
 	first, second := telemetry.NewMetrics(), telemetry.NewMetrics()
 	first.Temporal.Counter("khronicle_runs").Inc(1)
 	if gather(t, second)["khronicle_runs_total"] != nil {
-		t.Error("a counter of the one is in the other")
+		t.Error("the second set has a counter of the first")
 	}
 }

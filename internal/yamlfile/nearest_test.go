@@ -1,12 +1,12 @@
-package spelling_test
+package yamlfile_test
 
 import (
 	"testing"
 
-	"github.com/khronicle/khronicle/internal/spelling"
+	"github.com/khronicle/khronicle/internal/yamlfile"
 )
 
-func TestNearest(t *testing.T) {
+func TestNearestFindsTheNameWithinTheSlips(t *testing.T) {
 	names := []string{"image", "imagePullPolicy", "ip", "name", "timeout", "timeZone"}
 	tests := []struct {
 		written string
@@ -29,14 +29,14 @@ func TestNearest(t *testing.T) {
 		{"", 0, ""},
 	}
 	for _, tt := range tests {
-		if got := spelling.Nearest(tt.written, names, tt.slips); got != tt.want {
+		if got := yamlfile.Nearest(tt.written, names, tt.slips); got != tt.want {
 			t.Errorf("%s within %d: %q, want %q", tt.written, tt.slips, got, tt.want)
 		}
 	}
 }
 
-func TestNearestIsTheFirstOfEquals(t *testing.T) {
-	if got := spelling.Nearest("cat", []string{"bat", "cut", "car"}, 1); got != "bat" {
+func TestNearestTakesTheFirstOfEqualNames(t *testing.T) {
+	if got := yamlfile.Nearest("cat", []string{"bat", "cut", "car"}, 1); got != "bat" {
 		t.Errorf("%q, want bat", got)
 	}
 }
@@ -56,7 +56,7 @@ func TestDistanceCountsSlips(t *testing.T) {
 		{"kitten", "sitting", 3},
 	}
 	for _, tt := range tests {
-		if got, back := spelling.Distance(tt.a, tt.b), spelling.Distance(tt.b, tt.a); got != tt.want || back != tt.want {
+		if got, back := yamlfile.Distance(tt.a, tt.b), yamlfile.Distance(tt.b, tt.a); got != tt.want || back != tt.want {
 			t.Errorf("%q and %q: %d and %d, want %d", tt.a, tt.b, got, back, tt.want)
 		}
 	}

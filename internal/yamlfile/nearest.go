@@ -1,10 +1,9 @@
-// Package spelling finds the word that was meant by one that is not known. It shows nothing to anybody.
-package spelling
+package yamlfile
 
 import "strings"
 
-// Nearest returns the one of the names that was most likely meant, or nothing if none is within that many slips. The case
-// of letters does not count, and of names that are equally near the first is taken.
+// Nearest returns the name that a misspelt one was most likely meant to be. It returns "" when no name is within that
+// number of slips. The case of letters does not count. Among equally near names, the first one wins.
 func Nearest(written string, names []string, slips int) string {
 	best, least := "", slips+1
 	for _, name := range names {
@@ -18,7 +17,7 @@ func Nearest(written string, names []string, slips int) string {
 	return best
 }
 
-// distance counts the bytes to insert, remove, replace or swap with their neighbour to make one text of the other.
+// distance is the number of slips between two texts. A slip inserts, removes or replaces a byte, or swaps two neighbours.
 func distance(a, b string) int {
 	before, last := []int(nil), make([]int, len(b)+1)
 	for j := range last {
