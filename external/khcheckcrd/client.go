@@ -16,9 +16,8 @@ import (
 // object is never nil and, with an error, empty. The resource is always "khchecks". It is safe for concurrent use.
 type KuberhealthyCheckClient struct{ client *kube.Client }
 
-// Client returns a client for the API server of the pod in which it is called or, outside a cluster, that of the
-// kubeconfig file, of which an empty path means none. Group and version must be comcast.github.io and v1. The namespace
-// is ignored, as in v2.4: each call names its own.
+// Client returns a client for an API server: in a pod that of its cluster, elsewhere that of the kubeconfig file. An empty
+// path means no file.
 func Client(groupName, groupVersion, kubeConfig, _ string) (*KuberhealthyCheckClient, error) {
 	if err := kube.Served(groupName, groupVersion); err != nil {
 		return nil, err
@@ -85,8 +84,8 @@ func (c *KuberhealthyCheckClient) List(opts metav1.ListOptions, resource, namesp
 	return checks.List(context.Background(), opts)
 }
 
-// Watch returns the changes of the checks of a namespace, or of all if that is empty, until it is stopped or the API
-// server ends it.
+// Watch returns the changes of the checks of a namespace, until it is stopped or the API server ends it. An empty namespace
+// means all.
 func (c *KuberhealthyCheckClient) Watch(opts metav1.ListOptions, resource, namespace string) (watch.Interface, error) {
 	checks, err := c.in(resource, namespace)
 	if err != nil {
