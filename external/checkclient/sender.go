@@ -62,8 +62,8 @@ func (s sender) send(url, uuid string, body []byte) error {
 	}
 }
 
-// try posts body once. It makes a new request each time. v2 sent one request again and again: its body was empty once a
-// first answer had closed the connection or had a body.
+// try posts body once, with a new request each time. v2 reused one request. Its body was empty once a first answer had
+// closed the connection or had a body.
 func (s sender) try(url, uuid string, body []byte) error {
 	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
