@@ -264,7 +264,7 @@ func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observ
 func lastSight(ctx context.Context) (seen check.Observation) {
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &seen); err != nil {
-			activity.GetLogger(ctx).Warn("what the last worker saw cannot be read", "error", err)
+			activity.GetLogger(ctx).Warn("observation of the previous worker cannot be read", "error", err)
 		}
 	}
 	return seen

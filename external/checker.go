@@ -21,7 +21,7 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// Names of the custom resources, of the pod's annotation, and of what each container of a checker pod is told.
+// Names of the custom resources, of the pod's annotation, and of the variables in each container of a checker pod.
 const (
 	// CRDGroup is the API group of the custom resources.
 	CRDGroup = khv1.Group
@@ -31,38 +31,39 @@ const (
 	DefaultKuberhealthyReportingURL = "http://kuberhealthy." + defaultNamespace + ".svc.cluster.local" + protocol.PathReport
 	// KHCheckNameAnnotationKey is the annotation of a checker pod that holds the name of its check.
 	KHCheckNameAnnotationKey = protocol.AnnotationCheckName
-	// KHDeadline is the variable that tells a check the end of its run, in whole Unix seconds.
+	// KHDeadline is the variable with the end of the run, in whole Unix seconds.
 	KHDeadline = protocol.EnvDeadline
-	// KHPodNamespace is the variable that tells a check the namespace of its pod.
+	// KHPodNamespace is the variable with the namespace of the pod.
 	KHPodNamespace = protocol.EnvPodNamespace
-	// KHReportingURL is the variable that tells a check where to report.
+	// KHReportingURL is the variable with the URL to which the check reports.
 	KHReportingURL = protocol.EnvReportingURL
-	// KHRunUUID is the variable that tells a check the UUID of its run, which it sends along with its report.
+	// KHRunUUID is the variable with the UUID of the run, which the check sends with its report.
 	KHRunUUID = protocol.EnvRunUUID
 )
 
 const (
-	// defaultNamespace is that of a check whose configuration names none.
+	// defaultNamespace is the namespace of a check whose configuration names none.
 	defaultNamespace = "kuberhealthy"
-	// defaultTimeout is that of a check, until the caller sets another.
+	// defaultTimeout is the timeout of a check until the caller sets another.
 	defaultTimeout = 15 * time.Minute
 )
 
 // DefaultName is a name for a check that has none. The package never applies it.
 var DefaultName = "external-check"
 
-// Errors of a pod that went away during a run. Compare with errors.Is.
+// Errors of a pod that was removed during a run. Compare with errors.Is.
 var (
-	// ErrPodRemovedExpectedly says that the platform took the pod away, and then its replacement: eviction, drain, preemption.
+	// ErrPodRemovedExpectedly is the error when the platform removed the pod, and then its replacement: eviction, drain,
+	// preemption.
 	ErrPodRemovedExpectedly = check.ErrPodRemovedExpectedly
-	// ErrPodRemovedUnexpectedly says that someone deleted the pod while it ran.
+	// ErrPodRemovedUnexpectedly is the error when someone deleted the pod while it ran.
 	ErrPodRemovedUnexpectedly = check.ErrPodRemovedUnexpectedly
-	// ErrPodDeletedBeforeRunning says that someone deleted the pod before it ran.
+	// ErrPodDeletedBeforeRunning is the error when someone deleted the pod before it ran.
 	ErrPodDeletedBeforeRunning = check.ErrPodDeletedBeforeRunning
 )
 
-// Checker runs one check or job, one run at a time. Shutdown may be called during a run; the fields must not be changed, and
-// but for RunID tell of it when it has ended.
+// Checker runs one check or job, one run at a time. Shutdown may be called during a run. The fields must not be changed
+// during a run. Apart from RunID, they show its outcome only after its end.
 type Checker struct {
 	CheckName   string        // name of the check or job
 	Namespace   string        // namespace of the check or job, and of its pods
@@ -84,8 +85,8 @@ type Checker struct {
 	Debug                    bool // has no effect, as in Kuberhealthy
 	KHWorkload               health.KHWorkload
 
-	// TemporalClient asks for the runs. When it is nil, the first run makes one from the TEMPORAL_* variables and profile,
-	// which all Checkers of the process share.
+	// TemporalClient starts the runs. If it is nil, the first run makes a client from the TEMPORAL_* variables and profile.
+	// All Checkers of the process share that client.
 	TemporalClient client.Client
 
 	mu      sync.Mutex
@@ -97,16 +98,16 @@ func New(client *kubernetes.Clientset, checkConfig *khcheckcrd.KuberhealthyCheck
 	return NewCheck(client, checkConfig, khCheckClient, khStateClient, reportingURL)
 }
 
-// NewCheck returns a Checker for a check with a timeout of 15 minutes, whatever the configuration says, as in Kuberhealthy:
-// set RunTimeout and RunInterval for others. Extra labels and annotations are left empty, too. A check without a namespace
-// is in "kuberhealthy". Nothing is validated before the first run.
+// NewCheck returns a Checker for a check. As in Kuberhealthy, its timeout is 15 minutes, whatever the configuration says.
+// Set RunTimeout and RunInterval for other values. Extra labels and annotations are left empty, too. A check without a
+// namespace is in "kuberhealthy". Nothing is validated before the first run.
 func NewCheck(client *kubernetes.Clientset, checkConfig *khcheckcrd.KuberhealthyCheck, khCheckClient *khcheckcrd.KuberhealthyCheckClient, khStateClient *khstatecrd.KuberhealthyStateClient, reportingURL string) *Checker {
 	ext := newChecker(client, checkConfig.ObjectMeta, checkConfig.Spec.PodSpec, khStateClient, reportingURL)
 	ext.KHWorkload, ext.KHCheckClient, ext.RunTimeout = health.KHCheck, khCheckClient, defaultTimeout
 	return ext
 }
 
-// NewJob returns a Checker for a job. It has no timeout: set RunTimeout before the run. Else it is as NewCheck says.
+// NewJob returns a Checker for a job. It has no timeout: set RunTimeout before the run. Otherwise it is like NewCheck.
 func NewJob(client *kubernetes.Clientset, jobConfig *khjobcrd.KuberhealthyJob, khJobClient *khjobcrd.KHJobV1Client, khStateClient *khstatecrd.KuberhealthyStateClient, reportingURL string) *Checker {
 	ext := newChecker(client, jobConfig.ObjectMeta, jobConfig.Spec.PodSpec, khStateClient, reportingURL)
 	ext.KHWorkload, ext.KHJobClient = health.KHJob, khJobClient
@@ -134,12 +135,11 @@ func (ext *Checker) CheckNamespace() string { return ext.Namespace }
 // Interval returns how often the check is meant to run.
 func (ext *Checker) Interval() time.Duration { return ext.RunInterval }
 
-// Timeout returns the time that one run may take in all.
+// Timeout returns the time that one run may take in total.
 func (ext *Checker) Timeout() time.Duration { return ext.RunTimeout }
 
-// CurrentStatus returns what the check's KHState on the cluster says: true when it has no errors, and the errors. A check
-// without a KHState is up until a first run says otherwise. When the KHState cannot be read, the status is false and the
-// reason is the error.
+// CurrentStatus returns the content of the check's KHState: true when it has no errors, and the errors. A check without a
+// KHState is up until its first run. If the KHState cannot be read, the status is false and the reason is the error.
 func (ext *Checker) CurrentStatus() (bool, []string) {
 	if ext.KHStateClient == nil {
 		return false, []string{"khStateClient can not be nil"}
@@ -160,7 +160,7 @@ func (ext *Checker) Run(ctx context.Context, client *kubernetes.Clientset) error
 	return ext.RunOnce(ctx)
 }
 
-// executionError is what kept a check from reporting, in Kuberhealthy's words.
+// executionError is why a check did not report, in Kuberhealthy's words.
 type executionError struct {
 	text  string
 	cause error
@@ -170,7 +170,7 @@ func (e *executionError) Error() string { return e.text }
 
 func (e *executionError) Unwrap() error { return e.cause }
 
-// newExecutionError gives callers the sentinel errors back that a text stands for.
+// newExecutionError wraps the sentinel error that a text stands for.
 func newExecutionError(text string) error {
 	for _, sentinel := range []error{ErrPodRemovedExpectedly, ErrPodRemovedUnexpectedly, ErrPodDeletedBeforeRunning} {
 		switch {

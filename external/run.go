@@ -23,7 +23,7 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// startTimeout bounds the request for a run, and stopTimeout the wait for the end of one that was told to stop: its pod's grace
+// startTimeout bounds the request for a run. stopTimeout bounds the wait for the end of a stopped run: its pod's grace
 // period, and some more.
 const (
 	startTimeout = 30 * time.Second
@@ -41,18 +41,18 @@ type call struct {
 	ctx   context.Context
 	stop  context.CancelCauseFunc
 	ended chan struct{}
-	// err is why the run did not stop in order. It is set before ended is closed.
+	// err is why stopping the run failed. It is set before ended is closed.
 	err error
 }
 
-// RunOnce runs the check once and waits for its end: a worker makes a pod from OriginalPodSpec, and what comes of it stands
-// in the check's KHState. It returns nil when the check itself reported, good or bad (see CurrentStatus), and after
-// Shutdown. Otherwise the error is what Kuberhealthy says of that situation; a pod that went away is one of the ErrPod
-// errors, for errors.Is.
+// RunOnce runs the check once and waits for its end. A worker makes a pod from OriginalPodSpec, and the outcome is in the
+// check's KHState. It returns nil when the check itself reported, good or bad (see CurrentStatus), and after Shutdown.
+// Otherwise the error is Kuberhealthy's for that situation. If the pod was removed, the error is one of the ErrPod errors,
+// for errors.Is.
 //
-// When the program dies, the run goes on. While it is open, a further call for the same check, of any program, is given that
-// run, whatever its own fields say. When ctx ends, the run is cancelled for all who wait for it, its pod is deleted, and the
-// error is that of ctx.
+// When the program dies, the run continues. While it is open, a further call for the same check, of any program, joins that
+// run, whatever its own fields say. When ctx ends, the run is cancelled for all callers that wait for it, its pod is
+// deleted, and the error is that of ctx.
 func (ext *Checker) RunOnce(ctx context.Context) error {
 	c, err := ext.begin(ctx)
 	if err != nil {
@@ -84,7 +84,7 @@ func (ext *Checker) RunOnce(ctx context.Context) error {
 	return conclusionError(w.Ref, result.Conclusion)
 }
 
-// await returns the result of the run. When it is told to stop, it cancels the run and waits until its pod has ended.
+// await returns the result of the run. When the call is stopped, it cancels the run and waits until its pod has ended.
 func (c *call) await(temporal client.Client, run client.WorkflowRun) (result workflows.ManualRunResult, err error) {
 	if err = run.Get(c.ctx, &result); c.ctx.Err() == nil {
 		return result, err
@@ -103,7 +103,7 @@ func (c *call) await(temporal client.Client, run client.WorkflowRun) (result wor
 	return result, err
 }
 
-// stopped is the error of a run that was told to stop: none after Shutdown.
+// stopped is the error of a stopped run. After Shutdown there is none.
 func (c *call) stopped() error {
 	if cause := context.Cause(c.ctx); !errors.Is(cause, errShutdown) {
 		return cause
@@ -122,7 +122,7 @@ func conclusionError(ref check.Ref, conclusion check.Conclusion) error {
 	return nil
 }
 
-// Shutdown cancels the run in flight and waits until its pod has ended. Without one it returns at once.
+// Shutdown cancels the run in flight and waits until its pod has ended. If there is none, it returns at once.
 func (ext *Checker) Shutdown() error {
 	ext.mu.Lock()
 	c := ext.running
@@ -135,7 +135,7 @@ func (ext *Checker) Shutdown() error {
 	return c.err
 }
 
-// begin makes the call the only one of this Checker, which Shutdown finds from now on.
+// begin makes the call the only one of this Checker, which Shutdown can find from now on.
 func (ext *Checker) begin(ctx context.Context) (*call, error) {
 	ext.mu.Lock()
 	defer ext.mu.Unlock()
@@ -156,8 +156,8 @@ func (ext *Checker) end(c *call) {
 	close(c.ended)
 }
 
-// ask starts the run, or finds the one that is open. It does so to the end, also when the call is told to stop meanwhile: a
-// run that was started can be cancelled only when that is known. The UUID of the run is known from then on.
+// ask starts the run, or finds the open one. It does not stop early when the call is stopped: a started run can be
+// cancelled only when its ID is known. From then on the UUID of the run is known.
 func (ext *Checker) ask(temporal client.Client, w check.Workload) (client.WorkflowRun, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -180,7 +180,7 @@ func (ext *Checker) setRunID(id string) {
 	ext.RunID = id
 }
 
-// workload is what is to run. The errors are Kuberhealthy's.
+// workload returns what to run. The errors are Kuberhealthy's.
 func (ext *Checker) workload() (check.Workload, error) {
 	w := check.Workload{
 		Ref:     check.Ref{Kind: ext.KHWorkload, Namespace: ext.Namespace, Name: ext.CheckName},
@@ -205,7 +205,7 @@ func (ext *Checker) workload() (check.Workload, error) {
 	return w, err
 }
 
-// owner finds the check or job to which the pods belong. One that is not in the cluster owns nothing.
+// owner finds the check or job that owns the pods. A check that is not in the cluster owns nothing.
 func (ext *Checker) owner() (types.UID, int64, error) {
 	var meta metav1.ObjectMeta
 	var err error
@@ -225,7 +225,7 @@ func (ext *Checker) owner() (types.UID, int64, error) {
 	return meta.UID, meta.Generation, nil
 }
 
-// sharedClient makes the client of all Checkers that have none of their own. It connects at its first use.
+// sharedClient makes the client of all Checkers without one of their own. It connects at its first use.
 var sharedClient = sync.OnceValues(func() (client.Client, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {

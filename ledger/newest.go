@@ -166,7 +166,7 @@ func putNewest(ctx context.Context, tx transaction, all map[int64]*newest, ids [
 		}
 	}
 	if err := tx.each(ctx, writeNewest, lists, nil); err != nil {
-		return fmt.Errorf("keep the newest records: %w", err)
+		return fmt.Errorf("store the newest records: %w", err)
 	}
 	return nil
 }

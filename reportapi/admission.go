@@ -13,23 +13,23 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// Limits of what a client can make Temporal do. Only the answer "unknown run" uses up a limit of a source, so that a client
-// whose runs are open meets none, unless another one behind the same address uses it up.
+// Limits of what a client can make Temporal do. Only the answer "unknown run" uses up a limit of a source. So a client
+// whose runs are open meets no limit, unless another client behind the same address uses it up.
 const (
 	// A source may cause sourceBurst such answers at once, and sourceRate a second.
 	sourceBurst = 50
 	sourceRate  = 10
-	// totalRate is how many such answers a second all sources may cause. Beyond it, a source that has caused one in the last
-	// minute (suspectFor) is refused; others are not.
+	// totalRate is how many such answers a second all sources may cause. Beyond it, a source that has caused one in the
+	// last minute (suspectFor) is refused. Other sources are not.
 	totalRate  = 200
 	suspectFor = time.Minute
 	// unknownFor is how long an answer "unknown run" holds for a run UUID. A run that has ended never opens again.
 	unknownFor = 10 * time.Second
-	// maxQuestions bounds the signals in flight to runs that are not known to be open: those whose answer no limit has seen. One
-	// source has half of them at most.
+	// maxQuestions bounds the signals in flight to runs that are not known to be open. No limit has counted their answers
+	// yet. One source has at most half of them.
 	maxQuestions = 128
-	// One replica passes on so many reports, of so many bytes in all, to one run. The run ignores all but the first, and
-	// Temporal terminates a run with a history of 50 MiB.
+	// Bounds of the reports that one replica passes on to one run, in number and bytes. The run ignores all but the first,
+	// and Temporal terminates a run with a history of 50 MiB.
 	maxRunReports = 100
 	maxRunBytes   = 2 << 20
 )
@@ -47,7 +47,7 @@ var (
 	errRunFull     = errors.New("too many reports of this run were accepted before")
 )
 
-// admission decides about which reports Temporal is asked.
+// admission decides which reports are sent to Temporal.
 type admission struct {
 	total     *rate.Limiter
 	questions slots
@@ -57,26 +57,27 @@ type admission struct {
 	own *lru.Cache
 	// unknown has the time until which the answer "unknown run" holds, by run UUID.
 	unknown *lru.Cache
-	// open has the runs that accepted a report lately, and asking those whose first report is in flight, by run UUID.
+	// open has the runs that accepted a report lately. asking has the runs whose first report is in flight. Both are by run
+	// UUID.
 	open   *lru.Cache
 	asking map[string]*passedOn
-	// sources has those that caused an answer "unknown run", by address.
+	// sources has the sources that caused an answer "unknown run", by address.
 	sources *lru.Cache
 }
 
-// passedOn counts the reports that were passed on to one run, and those of them that are in flight.
+// passedOn counts the reports that were passed on to one run, and those in flight.
 type passedOn struct{ reports, bytes, inFlight int }
 
 // source is an address that caused answers "unknown run".
 type source struct {
 	limit *rate.Limiter
 	last  time.Time
-	// asking is how many of its questions are in flight.
+	// asking is how many questions of the source are in flight.
 	asking int
 }
 
-// exhausted is true when the source has used up its limit. One that uses it is held to it also by its questions in flight, or
-// all its connections would pass with one token.
+// exhausted is true when the source has used up its limit. Its questions in flight count too: otherwise all its connections
+// would pass with one token.
 func (s *source) exhausted(now time.Time) bool {
 	tokens := s.limit.TokensAt(now)
 	return tokens < 1 || tokens < sourceBurst && tokens-float64(s.asking) < 1
@@ -89,7 +90,7 @@ func newAdmission() *admission {
 	}
 }
 
-// check returns why a report is refused that has not been read, or nil.
+// check returns why a report is refused before it is read, or nil.
 func (a *admission) check(runUUID string, from netip.Addr) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -128,7 +129,7 @@ func (a *admission) run(runUUID string) *passedOn {
 	return a.asking[runUUID]
 }
 
-// signal lets a report of so many bytes through send, Temporal's answer to which it learns from, or returns why it does not.
+// signal passes a report of this many bytes on through send and learns from Temporal's answer, or returns why it refuses.
 func (a *admission) signal(ctx context.Context, runUUID string, from netip.Addr, size int, send func() error) error {
 	open, own := a.look(runUUID, from)
 	if !open {
@@ -160,7 +161,7 @@ func (a *admission) look(runUUID string, from netip.Addr) (open bool, own slots)
 	return a.isOpen(runUUID), own
 }
 
-// slots bounds what is in flight.
+// slots bounds the number of requests in flight.
 type slots chan struct{}
 
 func (s slots) take(ctx context.Context) error {
@@ -174,8 +175,8 @@ func (s slots) take(ctx context.Context) error {
 
 func (s slots) free() { <-s }
 
-// begin counts a report before it is sent: one whose answer is lost may be stored. It returns the source whose question the
-// report is, or nil if that does not matter.
+// begin counts a report before it is sent: a report whose answer is lost may be stored. It returns the source whose
+// question the report is, or nil if that does not matter.
 func (a *admission) begin(runUUID string, from netip.Addr, size int) (*source, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -17,41 +17,42 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// Runs is what late reports need of Temporal's client, besides Signaler.
+// Runs is what late reports need of Temporal's client, in addition to Signaler.
 type Runs interface {
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
 }
 
-// Bounds of late reports, for which no answer waits.
+// Bounds of late reports. No answer waits for them.
 const (
-	// lateWithin is how long after the end of its run a report may come. The run UUID of a run that had a report is public from
-	// then on, and evidence that anyone can add would push out other evidence.
+	// lateWithin is how long after the end of its run a report may come. The run UUID of a run with a report is public from
+	// then on. Evidence that anyone can add would displace other evidence.
 	lateWithin = 2 * time.Minute
-	// maxLateContent bounds what is stored of one, in bytes.
+	// maxLateContent is how much of a late report is stored, in bytes.
 	maxLateContent = 8 << 10
-	// maxLate is how many late reports wait; further ones are dropped. maxSent is of how many runs it is remembered that one
-	// was sent.
+	// maxLate is how many late reports wait; further ones are dropped. maxSent is how many runs with a sent late report are
+	// remembered.
 	maxLate = 64
 	maxSent = 4096
-	// lateTimeout bounds the requests for one, lateGrace what a server that stops spends on those that wait.
+	// lateTimeout bounds the requests for one late report. lateGrace is how long a stopping server spends on those that
+	// wait.
 	lateTimeout = 5 * time.Second
 	lateGrace   = 3 * time.Second
 )
 
-// lateReport is a report whose run is not open: unknown, or over.
+// lateReport is a report whose run is not open: it is unknown, or has ended.
 type lateReport struct {
 	runUUID string
 	report  check.ReceivedReport
 	at      time.Time
 }
 
-// lateReports looks, one after another, whether late reports are of runs that ended without a report just before, and sends
-// those to the housekeeping workflow.
+// lateReports checks late reports one after another. If the run of one ended without a report just before, it sends that
+// report to the housekeeping workflow.
 type lateReports struct {
 	runs     Runs
 	signaler Signaler
 	queue    chan lateReport
-	// sent has the UUIDs of the runs of which a report was sent. Only the goroutine of sendAll uses it.
+	// sent has the UUIDs of the runs with a sent late report. Only the goroutine of sendAll uses it.
 	sent    *lru.Cache
 	results *prometheus.CounterVec
 	logger  *slog.Logger
@@ -80,7 +81,7 @@ func newLateReports(o Options) *lateReports {
 	return l
 }
 
-// offer hands over a report and returns at once.
+// offer queues a report and returns at once.
 func (l *lateReports) offer(r lateReport) {
 	if l.runs == nil {
 		return
@@ -92,7 +93,7 @@ func (l *lateReports) offer(r lateReport) {
 	}
 }
 
-// sendAll sends what is handed over until end is called, which gives what waits a moment.
+// sendAll sends the queued reports until end is called. It spends a moment more on those that wait then.
 func (l *lateReports) sendAll(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop, done := make(chan struct{}), make(chan struct{})
@@ -133,7 +134,7 @@ func (l *lateReports) count(ctx context.Context, r lateReport) {
 	l.results.WithLabelValues(result).Inc()
 }
 
-// send asks Temporal for the run and sends its report, if it is one to store.
+// send reads the run from Temporal and sends its report, if the report is to be stored.
 func (l *lateReports) send(ctx context.Context, r lateReport) (result string, err error) {
 	if _, ok := l.sent.Get(r.runUUID); ok {
 		return lateRepeated, nil
@@ -145,7 +146,7 @@ func (l *lateReports) send(ctx context.Context, r lateReport) (result string, er
 	if err != nil {
 		return lateFailed, err
 	}
-	late, reason := judgeLate(described.GetWorkflowExecutionInfo(), r)
+	late, reason := lateToStore(described.GetWorkflowExecutionInfo(), r)
 	if reason != "" {
 		return reason, nil
 	}
@@ -156,8 +157,8 @@ func (l *lateReports) send(ctx context.Context, r lateReport) (result string, er
 	return lateSent, nil
 }
 
-// judgeLate returns what is to be stored of a late report, or the reason why nothing is.
-func judgeLate(run *workflowpb.WorkflowExecutionInfo, r lateReport) (late workflows.LateReport, reason string) {
+// lateToStore returns what is to be stored of a late report, or the reason why nothing is.
+func lateToStore(run *workflowpb.WorkflowExecutionInfo, r lateReport) (late workflows.LateReport, reason string) {
 	late, ok := workflows.LateReportOf(r.runUUID, run.GetMemo(), r.report, r.at)
 	switch {
 	case !ok || run.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
@@ -170,7 +171,7 @@ func judgeLate(run *workflowpb.WorkflowExecutionInfo, r lateReport) (late workfl
 	return late, ""
 }
 
-// shortened returns the first errors of a report, so that it has no more than limit bytes as JSON. The last one may be cut.
+// shortened returns the first errors of a report, so that its JSON has at most limit bytes. The last one may be cut.
 func shortened(report status.Report, limit int) check.ReceivedReport {
 	short := check.Received(report)
 	left := limit - len(`{"Errors":[],"OK":false}`)

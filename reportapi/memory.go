@@ -6,14 +6,14 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// versions name one content of a check and of its state.
+// versions identify one content of a check and of its state.
 type versions struct {
 	namespace, name, check, state string
-	// known is false when one of them has no resource version, and so cannot be told from its earlier content.
+	// known is false when one of them has no resource version, so that a change cannot be noticed.
 	known bool
 }
 
-// versionsOf names what a check and its state are now. Either may be nil.
+// versionsOf returns the present versions of a check and its state. Either may be nil.
 func versionsOf(c *khv1.KuberhealthyCheck, state *khv1.KuberhealthyState) versions {
 	v := versions{known: true}
 	if c != nil {
@@ -30,12 +30,12 @@ func versionsOf(c *khv1.KuberhealthyCheck, state *khv1.KuberhealthyState) versio
 	return v
 }
 
-// memory has what was found out about resources the last time. The zero value is empty. It may be used concurrently.
+// memory remembers what was computed for resources the last time. The zero value is empty. It may be used concurrently.
 type memory[K comparable, V any] struct {
 	last atomic.Pointer[map[K]V]
 }
 
-// pass is one walk through all resources: what it does not ask for is forgotten.
+// pass is one walk through all resources. What it does not ask for is forgotten.
 type pass[K comparable, V any] struct{ before, now map[K]V }
 
 func (m *memory[K, V]) begin() pass[K, V] {
@@ -47,7 +47,7 @@ func (m *memory[K, V]) begin() pass[K, V] {
 
 func (m *memory[K, V]) end(p pass[K, V]) { m.last.Store(&p.now) }
 
-// get returns what was found out before, or finds it out.
+// get returns what was computed before, or computes it.
 func (p pass[K, V]) get(key K, find func() V) V {
 	value, ok := p.before[key]
 	if !ok {
@@ -57,7 +57,7 @@ func (p pass[K, V]) get(key K, find func() V) V {
 	return value
 }
 
-// ofVersions returns what was found out about resources before, unless they may have changed since.
+// ofVersions returns what was computed for resources before, unless they may have changed since.
 func ofVersions[V any](p pass[versions, V], key versions, find func() V) V {
 	if !key.known {
 		return find()

@@ -13,13 +13,13 @@ import (
 )
 
 // statusCollector shows the state of the cluster under Kuberhealthy's metric names. It reads the cached states at each
-// scrape and asks the API server nothing.
+// scrape and sends the API server no request.
 type statusCollector struct {
 	*viewer
 	gauges *memory[series, prometheus.Metric]
 }
 
-// series is one gauge and its value. Most are the same at the next scrape, and dear to make.
+// series is one gauge and its value. Most are the same at the next scrape, and making them is expensive.
 type series struct {
 	desc   *prometheus.Desc
 	value  float64
@@ -49,7 +49,7 @@ var (
 		"Shows the status of the cluster", nil, nil)
 )
 
-// Khronicle's own, of each check and job.
+// Khronicle's own metrics, of each check and job.
 var (
 	unknownDesc = prometheus.NewDesc("khronicle_check_unknown",
 		"1 when a check or job owes an outcome that has not come in time, else 0.", checkLabels, nil)
@@ -57,12 +57,12 @@ var (
 		"When the last outcome of a check or job was recorded, in Unix seconds.", checkLabels, nil)
 	startDelayDesc = prometheus.NewDesc("khronicle_check_start_delay_seconds",
 		"How long after its tick the last run of a check or job began whose outcome was recorded; absent where that is not known.", checkLabels, nil)
-	// checkLabels are those of khronicle_runs_total; the label namespace is taken by Temporal's.
+	// checkLabels are the labels of khronicle_runs_total. Temporal uses the label namespace itself.
 	checkLabels = []string{"check", "check_namespace", "workload"}
 )
 
-// Describe implements prometheus.Collector. It describes nothing, which makes this an unchecked collector: the label
-// error comes and goes with the presentation, and the registry holds a described metric to its labels for good.
+// Describe implements prometheus.Collector. It describes nothing, which makes this an unchecked collector. The reason is
+// that the label error depends on the presentation, and the registry would fix the labels of a described metric.
 func (c statusCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.

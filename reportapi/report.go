@@ -28,15 +28,15 @@ import (
 // three times, 2 MiB each at most; the API server takes 1.5 MiB.
 const maxReport = 512 << 10
 
-// signalTimeout bounds the wait for Temporal to store a report. One try of the client takes 10 seconds at most, and it tries again
-// for 30 seconds.
+// signalTimeout bounds the wait for Temporal to store a report. One try of the client takes 10 seconds at most, and it
+// retries for 30 seconds.
 const signalTimeout = 5 * time.Second
 
 // retryAfter is the header of 429, in seconds. A source gets sourceRate tries in that time.
 const retryAfter = "1"
 
-// blobTooLarge is in the text of Temporal's error for a report above its limit, which an operator may have lowered. The error
-// has no type of its own.
+// blobTooLarge is in the text of Temporal's error for a report above its limit, which an operator may have lowered. The
+// error has no type of its own.
 const blobTooLarge = "size exceeds limit"
 
 // Errors of a report that never reaches a run.
@@ -53,8 +53,8 @@ var (
 	errNotStored  = errors.New("Temporal does not store the report") //nolint:staticcheck // a name
 )
 
-// answers maps what can be wrong with a report to the HTTP status and to the result that the metrics count. What is not
-// listed is Khronicle's own trouble: 503.
+// answers maps an error of a report to the HTTP status and to the result that the metrics count. Any other error is
+// Khronicle's fault: 503.
 var answers = []struct {
 	err    error
 	status int
@@ -96,7 +96,7 @@ func newReportCounter() *prometheus.CounterVec {
 // or of one run. 503: Temporal did not answer; or the report has no run UUID, and the pods have not been read within 5 seconds,
 // too many such reports wait, or the server stops. After 429 and 503 the same request may be sent again.
 func (s *Server) handleReport(c echo.Context) error {
-	// The body's reader closes the connection at the limit, for which it needs the writer of the server itself.
+	// The reader of the body closes the connection at the limit. For that it needs the writer of the server itself.
 	return s.answer(c, s.report(c.Response().Writer, c.Request()))
 }
 
@@ -119,7 +119,7 @@ func (s *Server) answer(c echo.Context, err error) error {
 	return tryAgain(c, http.StatusServiceUnavailable)
 }
 
-// tryAgain answers without a body: after one with a body, Kuberhealthy's own Go client could not send the request again.
+// tryAgain answers without a body. After an answer with a body, Kuberhealthy's own Go client cannot send the request again.
 func tryAgain(c echo.Context, status int) error {
 	if status == http.StatusTooManyRequests {
 		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
@@ -149,14 +149,15 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 	return s.signal(r.Context(), sender, runUUID, report, size)
 }
 
-// senderOf is the address at the other end of the connection: what a header says of it, such as X-Forwarded-For, anyone could
-// say. The zero value is none.
+// senderOf is the address at the other end of the connection. Headers such as X-Forwarded-For are ignored, because anyone
+// can set them. The zero value means none.
 func senderOf(r *http.Request) netip.Addr {
 	sender, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return sender.Addr().Unmap()
 }
 
-// signal passes a report on. It was received whole, so it does not matter whether its client still waits for the answer.
+// signal passes a report on. The whole report was received, so it does not matter whether its client still waits for the
+// answer.
 func (s *Server) signal(ctx context.Context, from netip.Addr, runUUID string, report status.Report, size int) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signalTimeout)
 	defer cancel()
@@ -176,7 +177,7 @@ func (s *Server) signal(ctx context.Context, from netip.Addr, runUUID string, re
 	return err
 }
 
-// runUUID reads the header. Two that differ could name the run of another to whoever reads the other of them.
+// runUUID reads the header. Two different values are refused: another reader of the request might take the other one.
 func runUUID(header http.Header) (string, error) {
 	values := header.Values(protocol.HeaderRunUUID)
 	for _, value := range values {
@@ -190,7 +191,7 @@ func runUUID(header http.Header) (string, error) {
 	return canonical(values[0])
 }
 
-// canonical accepts the plain form of a UUID alone, so that no other workflow than a run can be addressed.
+// canonical accepts only the plain form of a UUID, so that only a run can be addressed, and no other workflow.
 func canonical(value string) (string, error) {
 	parsed, err := uuid.Parse(value)
 	if err != nil || parsed.String() != strings.ToLower(value) {
@@ -226,8 +227,8 @@ func readReport(w http.ResponseWriter, r *http.Request) (report status.Report, s
 	return report, size, nil
 }
 
-// encodedSize is what a report weighs wherever it is stored. JSON writes some characters with six, so that it may be
-// several times what was sent; a report too large for the API server would never be recorded.
+// encodedSize is the size of a report where it is stored. JSON writes some characters with six, so it may be several times
+// what was sent. A report too large for the API server would never be recorded.
 func encodedSize(report status.Report) int {
 	encoded, err := json.Marshal(report)
 	if err != nil { // not possible: it holds nothing but texts

@@ -1,5 +1,5 @@
-// Package reportapi is the HTTP edge of Khronicle: reports of checks come in and become signals to their runs; the
-// status page, the metrics and the health of the process go out. It stores nothing: any number of replicas may serve.
+// Package reportapi is the HTTP edge of Khronicle. Reports of checks come in and become signals to their runs. It serves
+// the status page, the metrics and the health of the process. It stores nothing, so any number of replicas may serve.
 package reportapi
 
 import (
@@ -38,19 +38,19 @@ type Options struct {
 	// Address is where to listen, such as ":8080".
 	Address  string
 	Signaler Signaler
-	// Runs, if set, lets the first report that comes soon after the end of a run become evidence of that run, unless the
-	// run had a report.
+	// Runs, if set, stores the first report that comes soon after the end of a run as evidence. That is done only for a run
+	// without a report.
 	Runs   Runs
 	States States
-	// Pods, if set, tells whose a report without a run UUID is, by the address it comes from. See PodFinder.
+	// Pods, if set, finds the run of a report without a run UUID, by the address that it comes from. See PodFinder.
 	Pods PodFinder
-	// Synced returns nil once the states have been read; until then there is no status to show.
+	// Synced returns nil once the states have been read. Until then there is no status to show.
 	Synced func(context.Context) error
 	// Name is the name of this process, shown where Kuberhealthy shows its master.
 	Name string
-	// Presentation says how the state is shown, anew for each request. Nil is the zero value.
+	// Presentation says how the state is shown. It is called for each request. Nil means the zero value.
 	Presentation func() Presentation
-	// Now is the clock by which an outcome is overdue. Nil is time.Now.
+	// Now is the clock that decides whether an outcome is overdue. Nil means time.Now.
 	Now func() time.Time
 	// Registry holds the metrics; the server adds its own.
 	Registry *prometheus.Registry
@@ -67,17 +67,17 @@ type Server struct {
 	unnamed *prometheus.CounterVec
 	late    *lateReports
 	viewer  *viewer
-	// admission keeps floods of reports from Temporal.
+	// admission protects Temporal from floods of reports.
 	admission *admission
-	// waiting has an element for each report that waits for the news of its pod.
+	// waiting has an element for each report that waits until its pod is known.
 	waiting chan struct{}
-	// warnings bounds how often the log says that reports cannot be stored.
+	// warnings bounds how often the log warns that reports cannot be stored.
 	warnings rate.Sometimes
-	// stopping is closed when Serve is to end. Before Serve it is nil.
+	// stopping is closed when Serve must end. Before Serve it is nil.
 	stopping <-chan struct{}
 }
 
-// New binds the address, so that Addr is known and a taken port is an error at once. Serve starts answering.
+// New binds the address, so that Addr is known and a used port is an error at once. Serve starts to answer.
 func New(o Options) (*Server, error) {
 	listener, err := net.Listen("tcp", o.Address)
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *Server) routes() http.Handler {
 // Addr is where the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Serve answers until ctx ends; then it finishes the requests in flight, for a bounded time.
+// Serve answers until ctx ends. Then it finishes the requests in flight, for a bounded time.
 func (s *Server) Serve(ctx context.Context) error {
 	s.stopping = ctx.Done()
 	finish := s.late.sendAll(context.WithoutCancel(ctx))

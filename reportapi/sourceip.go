@@ -13,26 +13,26 @@ import (
 )
 
 // PodFinder knows the checker pods of the cluster; package kube has it. Kuberhealthy's clients before v2.5, and those in
-// JavaScript and Python, send no run UUID: their reports are told by the address of their pod. That is weak, as an
-// address is no secret and not for ever the same pod's, and therefore not done unless it is asked for.
+// JavaScript and Python, send no run UUID. The address of their pod identifies their reports. That is weak, because an
+// address is not secret and may belong to another pod later. So it must be switched on.
 type PodFinder interface {
-	// RunByPodIP returns the run of the only checker pod that runs and has this address for itself, and the kind (""
-	// where no check or job owns the pod), namespace and name of its check. It asks nobody.
+	// RunByPodIP returns the run of the only running checker pod that has this address for itself. It also returns the
+	// kind, namespace and name of its check. The kind is "" if no check or job owns the pod. It sends no request.
 	RunByPodIP(ip netip.Addr) (of check.Ref, runUUID string, ok bool)
 }
 
-// A check that reports as soon as it starts can be faster than the news of its pod's address.
+// A check that reports as soon as it starts can be faster than the watch of its pod.
 const (
 	podLag     = 5 * time.Second
 	podLagStep = 250 * time.Millisecond
-	// maxWaiting is how many reports wait for the news of their pod at once. Each of them may be as large as maxReport.
+	// maxWaiting is how many reports may wait until their pod is known. Each may be as large as maxReport.
 	maxWaiting = 256
 )
 
-// errNotYet is the answer of runAt when no pod has the address.
+// errNotYet is the error of runAt when no pod has the address.
 var errNotYet = errors.New("no pod is known with this address")
 
-// These are answered 503: the client tries again, and another replica may have the pod by then.
+// These are answered 503. The client tries again, and another replica may know the pod by then.
 var (
 	errStopping    = errors.New("the server stops, and the sender's pod is not known yet")
 	errTooManyWait = errors.New("too many reports without a run UUID wait for the news of their pods")
@@ -58,7 +58,7 @@ func (s *Server) reportBySourceIP(ctx context.Context, sender netip.Addr, report
 	return nil
 }
 
-// findRun returns the run of the sender's pod. It waits for the news of the pod.
+// findRun returns the run of the sender's pod. It waits until the pod is known.
 func (s *Server) findRun(ctx context.Context, sender netip.Addr) (of check.Ref, runUUID string, err error) {
 	if !sender.IsValid() {
 		return of, "", errNoPod

@@ -9,7 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Presentation is how people want the state of the cluster shown. It may change while the server runs.
+// Presentation is how the state of the cluster is shown. It may change while the server runs.
 type Presentation struct {
 	// Metadata is shown on the status page, such as the name of the cluster.
 	Metadata map[string]string
@@ -17,8 +17,8 @@ type Presentation struct {
 	SuppressErrorLabel bool
 	// ErrorLabelMaxLength cuts the label error to so many bytes, without splitting a character. 0 or less is unlimited.
 	ErrorLabelMaxLength int
-	// IgnoreUnknown shows a check or job from which nothing has been heard in time as it was last, as Kuberhealthy does.
-	// The metric khronicle_check_unknown tells it all the same.
+	// IgnoreUnknown shows the last outcome of an unknown check or job, as Kuberhealthy does. The metric
+	// khronicle_check_unknown still shows it.
 	IgnoreUnknown bool
 }
 

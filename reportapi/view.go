@@ -13,24 +13,24 @@ type view struct {
 	summary check.Summary
 	now     time.Time
 	states  []*khv1.KuberhealthyState
-	// awaited is what each check and job owes.
+	// awaited is the next outcome of each check and job.
 	awaited []check.Awaited
 }
 
-// viewer makes views and remembers what it took long to find out about resources that have not changed.
+// viewer makes views. It remembers expensive results for resources that have not changed.
 type viewer struct {
 	Options
 	awaited memory[versions, check.Awaited]
 	delays  memory[versions, startDelay]
 }
 
-// startDelay is how late the last run began that a state tells of.
+// startDelay is how late the last run in a state began.
 type startDelay struct {
 	delay time.Duration
 	known bool
 }
 
-// view reads the cached resources and asks the API server nothing.
+// view reads the cached resources and sends the API server no request.
 func (o *viewer) view(namespaces []string) view {
 	states := o.States.States()
 	v := view{Presentation: o.presentation(), now: o.now(), states: states}
@@ -50,7 +50,7 @@ func (o *viewer) view(namespaces []string) view {
 	return v
 }
 
-// startDelays returns how late the last runs began that the states of a view tell of, in their order.
+// startDelays returns how late the last runs began in the states of a view, in their order.
 func (o *viewer) startDelays(v view) []startDelay {
 	remembered := o.delays.begin()
 	delays := make([]startDelay, len(v.states))

@@ -1,10 +1,10 @@
-// Package checkclient is what the author of a check imports: it reports the outcome of a run and tells the run's
-// deadline. It finds everything in the environment that each container of a checker pod receives (KH_REPORTING_URL,
-// KH_RUN_UUID, KH_CHECK_RUN_DEADLINE). It goes into every check's image, so it imports the standard library only, and it
-// never talks to the Kubernetes API.
+// Package checkclient is for authors of checks. It reports the outcome of a run and returns the run's deadline. It reads
+// everything from the environment of the checker pod (KH_REPORTING_URL, KH_RUN_UUID, KH_CHECK_RUN_DEADLINE). It goes into
+// every check's image, so it needs no library outside of this module and the standard library. It never calls the
+// Kubernetes API.
 //
-// The functions, the texts of the errors and the retries are those of Kuberhealthy v2: a check moves over by changing
-// the import path.
+// The functions, the texts of the errors and the retries are those of Kuberhealthy v2. To move a check, change the import
+// path.
 package checkclient
 
 import (
@@ -20,23 +20,24 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// Debug makes the functions of this package log what they send and what was answered, through slog's default logger.
-// Set it before the first call.
+// Debug makes the functions of this package log what they send and receive, through slog's default logger. Set it before
+// the first call.
 var Debug bool
 
-// ReportSuccess reports that the check found nothing wrong. It returns nil once the report was delivered, and an error
-// after about 30 s of trying, or at once when the environment lacks the reporting URL or the run UUID.
+// ReportSuccess reports that the check found nothing wrong. It returns nil once the report was delivered. It returns an
+// error after about 30 s of trying. If the environment lacks the reporting URL or the run UUID, it returns an error at
+// once.
 //
-// Delivered means that the answer was 200, or 400: the server refused the report (the run is over, or its UUID is not
-// known), and would refuse it again.
+// Delivered means that the answer was 200 or 400. With 400 the server refused the report (the run has ended, or its UUID is
+// not known), and would refuse it again.
 func ReportSuccess() error {
 	return report(status.NewReport(nil), newSender())
 }
 
-// ReportFailure reports what is wrong, one text a fault; no text may be blank. It returns as ReportSuccess does.
+// ReportFailure reports what is wrong, one text for each fault. No text may be blank. It returns like ReportSuccess.
 //
-// An empty list reports success, as in Kuberhealthy v2, where a report is OK exactly when it has no errors: checks pass
-// the faults that they have collected without looking whether there are any.
+// An empty list reports success, as in Kuberhealthy v2, where a report is OK exactly when it has no errors. Checks pass
+// their list of faults without testing whether it is empty.
 func ReportFailure(errorMessages []string) error {
 	return report(status.NewReport(errorMessages), newSender())
 }
@@ -55,7 +56,7 @@ func GetDeadline() (time.Time, error) {
 	return time.Unix(int64(seconds), 0), nil
 }
 
-// report encodes r and has s deliver it to where the environment says.
+// report encodes r and delivers it to the URL in the environment.
 func report(r status.Report, s sender) error {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -76,7 +77,7 @@ func report(r status.Report, s sender) error {
 	return nil
 }
 
-// lookup returns the variable's value; a blank one is an error, as one that is not set.
+// lookup returns the variable's value. A blank value is an error, like a missing one.
 func lookup(name string) (string, error) {
 	value := os.Getenv(name)
 	if value == "" {

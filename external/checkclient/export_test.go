@@ -8,7 +8,7 @@ import (
 
 // Clock is a clock that only sleeping moves, with random numbers of the test's choice.
 type Clock struct {
-	// Random is what the random numbers are, in [0, 1); 0.5 gives the nominal pauses.
+	// Random is what the random numbers are, in [0, 1); 0.5 gives the pauses without spread.
 	Random float64
 	// TryTimeout bounds one try, by the real clock; zero means the usual bound.
 	TryTimeout time.Duration

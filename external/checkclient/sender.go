@@ -11,22 +11,21 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// The retries of Kuberhealthy v2's client. A run is not lost to a report endpoint that is away for a few seconds.
+// The retries of Kuberhealthy v2's client. A run is not lost if the report endpoint is away for a few seconds.
 const (
 	firstPause  = 500 * time.Millisecond
 	pauseGrowth = 1.5
-	// pauseSpread is how far a pause may lie from its nominal length, so that checks that failed together do not come
-	// back together.
+	// pauseSpread is the random part of a pause. It prevents checks that failed together from retrying together.
 	pauseSpread = 0.5
 	// maxElapsed is the time since the first try after which no further one is made.
 	maxElapsed = 30 * time.Second
-	// tryTimeout bounds one try. v2 had no bound, so an endpoint that accepted and never answered held a check for ever.
+	// tryTimeout bounds one try. v2 had no bound, so an endpoint that accepted and never answered blocked a check for ever.
 	tryTimeout = 10 * time.Second
 	// maxDrain is how much of an answer is read so that its connection can be used again.
 	maxDrain = 64 << 10
 )
 
-// sender delivers one report. Clock, sleep and random numbers are fields so that tests need not wait.
+// sender delivers one report. Clock, sleep and random numbers are fields, so that tests do not wait.
 type sender struct {
 	client *http.Client
 	now    func() time.Time
@@ -63,8 +62,8 @@ func (s sender) send(url, uuid string, body []byte) error {
 	}
 }
 
-// try posts body once. The request is built anew each time: v2 sent one request again and again, whose body was empty
-// once a first answer had closed the connection or carried a body of its own.
+// try posts body once, with a new request each time. v2 reused one request. Its body was empty once a first answer had
+// closed the connection or had a body.
 func (s sender) try(url, uuid string, body []byte) error {
 	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -79,11 +78,11 @@ func (s sender) try(url, uuid string, body []byte) error {
 	defer response.Body.Close()
 	_, _ = io.CopyN(io.Discard, response.Body, maxDrain)
 	debug("report answered", "http_status", response.StatusCode)
-	return judge(response)
+	return statusError(response)
 }
 
-// judge returns nil for the two answers that end the retries: 200, stored, and 400, refused for good.
-func judge(response *http.Response) error {
+// statusError returns nil for the two answers that end the retries: 200 (stored) and 400 (permanently refused).
+func statusError(response *http.Response) error {
 	switch response.StatusCode {
 	case http.StatusOK, http.StatusBadRequest:
 		return nil
@@ -93,7 +92,7 @@ func judge(response *http.Response) error {
 	}
 }
 
-// spread returns a pause within pauseSpread of the nominal one, evenly distributed.
-func (s sender) spread(nominal time.Duration) time.Duration {
-	return time.Duration(float64(nominal) * (1 + pauseSpread*(2*s.random()-1)))
+// spread returns a random pause within pauseSpread of the given one, evenly distributed.
+func (s sender) spread(pause time.Duration) time.Duration {
+	return time.Duration(float64(pause) * (1 + pauseSpread*(2*s.random()-1)))
 }

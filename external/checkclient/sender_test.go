@@ -66,7 +66,7 @@ func TestReportGivesUpAfterThirtySeconds(t *testing.T) {
 		first  time.Duration
 		tries  int
 	}{
-		{"nominal pauses", 0.5, 500 * time.Millisecond, 10},
+		{"pauses without spread", 0.5, 500 * time.Millisecond, 10},
 		{"shortest pauses", 0, 250 * time.Millisecond, 12},
 		{"longest pauses", 0.9999999, 750 * time.Millisecond, 9},
 	}

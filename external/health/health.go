@@ -1,9 +1,9 @@
 // Package health holds the state of checks and jobs in Go, with the names of Kuberhealthy v2.4's package health. It is
 // for programs that were written against that; it reads and decides nothing.
 //
-// Its types are those of api/v1, so that one value fits both. WorkloadDetails therefore differs from v2.4's: LastRun is
-// a *metav1.Time in whole seconds, nil before the first outcome, there is a Node, and the workload is also
-// the field KHWorkload, which may be nil.
+// Its types are those of api/v1, so that one value fits both. WorkloadDetails therefore differs from v2.4's. LastRun is a
+// *metav1.Time in whole seconds, nil before the first outcome. There is a Node. The workload is also the field KHWorkload,
+// which may be nil.
 package health
 
 import khv1 "github.com/khronicle/khronicle/api/v1"

@@ -17,8 +17,8 @@ type KHJobV1Client struct{ client *kube.Client }
 
 var _ KHJobV1Interface = (*KHJobV1Client)(nil)
 
-// Client returns a client for the API server of the pod in which it is called or, outside a cluster, that of the
-// kubeconfig file, of which an empty path means none.
+// Client returns a client for an API server: in a pod that of its cluster, elsewhere that of the kubeconfig file. An empty
+// path means no file.
 func Client(kubeConfigFile string) (*KHJobV1Client, error) {
 	client, err := kube.Connect(kubeConfigFile)
 	if err != nil {
