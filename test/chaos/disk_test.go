@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -6,16 +8,18 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/khronicle/khronicle/internal/needs"
 )
 
 func TestDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root may mount")
+		needs.Missing(t, "only root may mount")
 	}
 	at := filepath.Join(t.TempDir(), "store")
 	d, err := newDisk(at, 4)
 	if errors.Is(err, syscall.EPERM) {
-		t.Skip(err)
+		needs.Missing(t, "a small disk needs the right to mount: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command chaos is the crash tests of the ledger: it runs checks on a real cluster (tools/kubebox), a real Temporal server and
 // the real roles, kills, stops and cuts them off at random moments, fills the disk of the ledger, and then proves from
 // what is left that nothing was lost, doubled or guessed. `make chaos` runs it.

@@ -1,4 +1,3 @@
-// Package ledgertest starts a real PostgreSQL server for tests of what uses the ledger. It is no part of the product.
 package ledgertest
 
 import (
@@ -15,15 +14,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/khronicle/khronicle/internal/needs"
 )
-
-// ErrNotInstalled is the error of a machine without a PostgreSQL server.
-var ErrNotInstalled = errors.New("no PostgreSQL server under /usr/lib/postgresql (Debian package postgresql)")
 
 // Postgres is a server of its own, on a Unix socket in a directory of its own.
 type Postgres struct {
@@ -193,16 +186,4 @@ func (p *Postgres) run(program string, args ...string) error {
 		return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(string(said)))
 	}
 	return nil
-}
-
-// Need returns the server. Where PostgreSQL is not installed, the test is skipped, or fails as package needs says.
-func Need(t testing.TB, p *Postgres, err error) *Postgres {
-	t.Helper()
-	if errors.Is(err, ErrNotInstalled) {
-		needs.Missing(t, "%v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
