@@ -2,19 +2,30 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 GO ?= go
-export GOFLAGS ?= -buildvcs=false
+export GOFLAGS := -buildvcs=false
 export GOTOOLCHAIN ?= local
 PACKAGES := ./...
+# The modules below the root: their dependencies are heavy, and no part of the product.
+NESTED := $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod test/*/go.mod test/*/*/go.mod))
+# kubebox' own package imports Kubernetes, which takes 15 minutes to compile: `make test` and `make verify` look at it too.
+KUBEBOX_PACKAGES := ./internal/... ./pause/...
 # Short, because socket paths are; of its own for each clone.
-export KUBEBOX_STATE ?= /var/tmp/kubebox-$(shell printf %s '$(CURDIR)' | sha256sum | cut -c1-8)
-CONTROLLER_GEN := sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
-GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
-GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+export KUBEBOX_STATE := /var/tmp/kubebox-$(shell printf %s '$(CURDIR)' | sha256sum | cut -c1-8)
+# Tests do not see the caller's settings.
+HERMETIC := tools/hermetic.sh KUBEBOX_STATE=$(KUBEBOX_STATE)
+
+# in_nested runs $(1) in each nested module, with $$packages for the packages to look at. kubebox is compiled as by
+# tools/build.sh, so that Kubernetes is compiled once.
+define in_nested
+@set -e; for module in $(NESTED); do \
+  packages=./... env=(); \
+  if [ $$module = tools/kubebox ]; then packages='$(KUBEBOX_PACKAGES)' env=(CGO_ENABLED=0 'GOFLAGS=-buildvcs=false -trimpath'); fi; \
+  echo "$$module: $(strip $(1))"; (cd $$module && env "$${env[@]}" $(1)); done
+endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[A-Za-z0-9_.-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Use
 
@@ -57,8 +68,8 @@ python3: packages # what tests of the examples need besides
 	@tools/packages.sh python3 busybox
 
 .PHONY: postgresql
-postgresql: python3 # what tests of the ledger need besides
-	@tools/packages.sh postgresql
+postgresql: python3 # what tests of the ledger and the race detector need besides
+	@tools/packages.sh postgresql gcc libc6-dev
 
 .PHONY: kubebox
 kubebox: ## build the one-node Kubernetes (cached)
@@ -70,24 +81,79 @@ temporal: ## build the Temporal CLI (cached), or take the one on PATH
 
 ##@ Test
 
-.PHONY: test
-test: go python3 postgresql ## all tests: unit and replay, then end to end; heavy tools are built meanwhile
-	@# Nothing may be skipped because a tool is missing. What needs Temporal, which is built meanwhile, is tested by e2e.
-	@KHRONICLE_REQUIRE_ALL=1 $(MAKE) --no-print-directory -j2 environment unit WITHOUT='/starter|/cmd/khronicle'
-	@KHRONICLE_REQUIRE_ALL=1 $(MAKE) --no-print-directory e2e
+.PHONY: check
+check: go ## what to run before each commit: formatted, prose, vet, generated, lint, unit; no root, under 5 minutes
+	@$(MAKE) --no-print-directory formatted
+	@$(MAKE) --no-print-directory prose
+	@$(MAKE) --no-print-directory vet
+	@$(MAKE) --no-print-directory generated
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory unit
 
+RACE := -race -shuffle=on -timeout 30m
+# Nothing may be skipped because a tool is missing. Heavy tools are built beside the fast part: what needs them comes after it.
+.PHONY: test
+test: export KHRONICLE_REQUIRE_ALL := 1
+test: go python3 postgresql ## all there is: check, with the race detector; builds for each platform; then end to end
+	@$(MAKE) --no-print-directory -j2 environment fast
+	@$(MAKE) --no-print-directory lint KUBEBOX_PACKAGES=./...
+	@$(MAKE) --no-print-directory e2e UNIT='$(RACE)'
+
+.PHONY: fast
+fast: # the part of make test that needs neither Kubernetes nor Temporal
+	@$(MAKE) --no-print-directory formatted
+	@$(MAKE) --no-print-directory prose
+	@$(MAKE) --no-print-directory vet
+	@$(MAKE) --no-print-directory generated
+	@$(MAKE) --no-print-directory unit UNIT='$(RACE)' WITHOUT='/starter|/cmd/khronicle'
+	@$(MAKE) --no-print-directory builds
+
+.PHONY: formatted
+formatted: ## fail if a Go file is not formatted (make format does it)
+	@diff=$$(tools/gotool.sh golangci-lint fmt --diff) || { \
+	  sed -n 's/^diff \(.*\)\.orig .*/not formatted: \1/p' <<<"$$diff" >&2; echo "run: make format" >&2; exit 1; }
+
+.PHONY: prose
+prose: ## fail on sentences of more than 25 words and on words that this project does not use
+	@$(GO) run ./tools/prose
+
+.PHONY: vet
+vet: ## go vet in all modules
+	$(GO) vet $(PACKAGES)
+	$(GO) vet -tags e2e ./test/e2e
+	$(call in_nested,$(GO) vet $$packages)
+
+.PHONY: generated
+generated: ## fail if generated files are out of date; they are right afterwards
+	@tools/generated.sh
+
+.PHONY: lint
+lint: ## golangci-lint in all modules, with the import rules of the rooms; workflowcheck
+	@tools/gotool.sh golangci-lint run $(PACKAGES)
+	@tools/gotool.sh --build golangci-lint
+	$(call in_nested,$(CURDIR)/tools/gotool.sh golangci-lint run --config $(CURDIR)/.golangci.yml $$packages)
+	@tools/gotool.sh workflowcheck $(PACKAGES)
+
+UNIT ?=
 .PHONY: unit
-unit: ## unit and replay tests
-	$(GO) test $$($(GO) list $(PACKAGES) | grep -vE '($(or $(WITHOUT),none))$$')
-	cd tools/kubebox && $(GO) test ./internal/...
-	cd test/compose && $(GO) test -count=1 ./... # what it reads is outside the module, where the cache does not look
-	cd test/alerts && $(GO) test -count=1 ./...
-	cd test/scale/plot && $(GO) test ./...
+unit: ## unit and replay tests of all modules (UNIT='-race -shuffle=on' adds flags)
+	$(HERMETIC) $(GO) test $(UNIT) $$($(GO) list $(PACKAGES) | grep -vE '($(or $(WITHOUT),none))$$')
+	@set -e; for module in $(NESTED); do \
+	  packages=./... count=; \
+	  case $$module in tools/kubebox) packages=./internal/... ;; test/compose | test/alerts) count=-count=1 ;; esac; \
+	  echo "$$module: go test $(UNIT) $$count $$packages"; \
+	  $(HERMETIC) $(GO) -C $$module test $(UNIT) $$count $$packages; done # -count=1: they read files of other modules, which the cache does not see
+
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+.PHONY: builds
+builds: ## compile all packages for Linux, macOS and Windows (what needs Linux says so when it is run)
+	@set -e; for platform in $(PLATFORMS); do echo "build for $$platform"; \
+	  CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build $(PACKAGES); done
 
 .PHONY: e2e
 e2e: environment python3 build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)
-	$(GO) test -count=1 ./starter ./cmd/khronicle # unit skips their tests against a real Temporal server while that is being built
-	$(GO) test -tags e2e -count=1 -parallel 4 -timeout 60m ./test/e2e $(E2E)
+	$(HERMETIC) $(GO) test $(UNIT) -count=1 ./starter ./cmd/khronicle # their tests against a real Temporal server are skipped while that is being built
+	$(HERMETIC) $(GO) test -tags e2e -count=1 -parallel 4 -timeout 60m ./test/e2e $(E2E)
 
 SEED ?= 1
 CHECKS ?= 30
@@ -123,36 +189,44 @@ scale-plot: ## draw the results of make scale to docs/images/scale.svg (SCALE_RE
 
 .PHONY: bench
 bench: environment build bench-ledger ## measure Khronicle's own overhead on kubebox, and the ledger
-	$(GO) test -tags e2e -count=1 -timeout 30m -run '^$$' -bench . -benchtime 20x ./test/e2e
+	$(HERMETIC) $(GO) test -tags e2e -count=1 -timeout 30m -run '^$$' -bench . -benchtime 20x ./test/e2e
 
 .PHONY: bench-ledger
 bench-ledger: ## measure the ledger in SQLite and PostgreSQL (SIZE='-ledger.checks 1000 -ledger.days 3' is large)
-	$(GO) test -count=1 -timeout 3h -run '^$$' -bench . -benchtime 200x ./ledger -args $(SIZE)
+	$(HERMETIC) $(GO) test -count=1 -timeout 3h -run '^$$' -bench . -benchtime 200x ./ledger -args $(SIZE)
 
 ##@ Develop
 
 .PHONY: generate
 generate: ## make deepcopy code, CRDs and internal/lint/schema.json from api/v1
-	$(GO) run $(CONTROLLER_GEN) object paths=./api/... crd:maxDescLen=0 output:crd:dir=deploy/crds
+	tools/gotool.sh controller-gen object paths=./api/... crd:maxDescLen=0 output:crd:dir=deploy/crds
 	@# Kubernetes keys some lists of a pod since Kuberhealthy: as there, a check may have two variables of one name.
 	sed -i '/x-kubernetes-list-map-keys:/,/x-kubernetes-list-type: map/d' deploy/crds/comcast.github.io_kh*.yaml
-	$(GO) test ./internal/lint -run TestSchemaIsThatOfTheDefinitions -update
+	$(HERMETIC) $(GO) test ./internal/lint -run TestSchemaIsThatOfTheDefinitions -update
+
+.PHONY: format
+format: ## format all Go files
+	@tools/gotool.sh golangci-lint fmt
+
+.PHONY: tidy
+tidy: ## go mod tidy in all modules
+	$(GO) mod tidy
+	@set -e; for module in $(NESTED); do $(GO) -C $$module mod tidy; done
+
+.PHONY: prose-budget
+prose-budget: ## lower the numbers of tools/prose/allowed.txt to what is left
+	@$(GO) run ./tools/prose -lower
 
 .PHONY: record
 record: environment build ## record anew the workflow histories that the replay test reads
-	$(GO) test -tags e2e -count=1 -run TestRecordHistories ./test/e2e -args -record $(CURDIR)/workflows/testdata
+	$(HERMETIC) $(GO) test -tags e2e -count=1 -run TestRecordHistories ./test/e2e -args -record $(CURDIR)/workflows/testdata
 
-.PHONY: lint
-lint: ## vet, golangci-lint with the import rules of the rooms, workflowcheck
-	$(GO) vet $(PACKAGES)
-	$(GO) vet -tags e2e ./test/e2e
-	@tools/lint.sh $(GOLANGCI_LINT) run $(PACKAGES)
-	@tools/lint.sh $(WORKFLOWCHECK) $(PACKAGES)
+.PHONY: vulnerabilities
+vulnerabilities: # fails on a finding, but not where the database cannot be reached
+	@tools/gotool.sh govulncheck $(PACKAGES) || { [ $$? -ne 3 ] && echo "govulncheck: the vulnerability database was not reached" >&2; } # 3 is a finding
 
 .PHONY: verify
-verify: ## format, tidy, generate, lint, look for known vulnerabilities, then fail on a dirty tree
-	gofmt -l -w $$(git ls-files '*.go')
-	$(GO) mod tidy
-	$(MAKE) --no-print-directory generate lint
-	@tools/lint.sh $(GOVULNCHECK) $(PACKAGES) || { [ $$? -ne 3 ] && echo "govulncheck: the vulnerability database was not reached" >&2; } # 3 is a finding
+verify: go format tidy generate ## format, tidy, generate, lint, look for known vulnerabilities, then fail on a dirty tree
+	@$(MAKE) --no-print-directory lint KUBEBOX_PACKAGES=./...
+	@$(MAKE) --no-print-directory vulnerabilities
 	@git diff --exit-code --stat || { echo "make verify changed files: commit them" >&2; exit 1; }

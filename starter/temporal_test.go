@@ -30,6 +30,7 @@ import (
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/needs"
 	"github.com/khronicle/khronicle/starter"
 	"github.com/khronicle/khronicle/workflows"
 )
@@ -45,7 +46,7 @@ func devServer(t *testing.T) client.Client {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(binary); err != nil {
-		t.Skipf("needs a real Temporal server, and there is none: %v (make temporal builds it)", err)
+		needs.Missing(t, "this test needs a real Temporal server: %v (make temporal builds it)", err)
 	}
 	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	server, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{

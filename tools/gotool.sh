@@ -2,6 +2,7 @@
 # gotool.sh TOOL [ARGUMENT…]: runs a Go program of another module. It is built once for each version and kept in the
 # user's cache. So no tool adds to the requirements of go.mod. `gotool.sh --build TOOL…` builds only.
 set -euo pipefail
+shopt -s inherit_errexit
 
 # module prints what `go install` takes: each version stands here and nowhere else.
 module() {
@@ -28,7 +29,7 @@ build() {
     echo "$tool: building $version, once" >&2
     rm -rf "$out.new"
     if ! GOFLAGS=-buildvcs=false GOOS='' GOARCH='' GOBIN=$out.new go install -trimpath -ldflags='-s -w' "$program" 9>&- 2>"$cache/$tool.log"; then
-      echo "$tool: $program cannot be had: $(grep -v '^go: downloading' "$cache/$tool.log" | tail -n 1) (all of it: $cache/$tool.log)" >&2
+      echo "$tool: $program cannot be had: $(grep -v '^go: downloading' "$cache/$tool.log" | tail -n 1 | sed 's,^[[:space:]]*,,') (all of it: $cache/$tool.log)" >&2
       exit 1
     fi
     rm -rf "$out" && mv "$out.new" "$out"

@@ -96,11 +96,11 @@ func (e *emitted) Collect(metrics chan<- prometheus.Metric) {
 }
 
 // find returns the series with a name and the labels of a handler, and makes it when there is none.
-func find[M prometheus.Metric](h handler, name string, make func() M) M {
+func find[M prometheus.Metric](h handler, name string, create func() M) M {
 	id := seriesID{name, h.key}
 	series, ok := h.emitted.series.Load(id)
 	if !ok {
-		series, _ = h.emitted.series.LoadOrStore(id, make())
+		series, _ = h.emitted.series.LoadOrStore(id, create())
 	}
 	return series.(M)
 }

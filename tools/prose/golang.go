@@ -88,14 +88,7 @@ func plainText(lines []line) []block {
 func helpTexts(n ast.Node) []ast.Expr {
 	switch n := n.(type) {
 	case *ast.CallExpr:
-		called, ok := n.Fun.(*ast.SelectorExpr)
-		switch {
-		case !ok:
-		case called.Sel.Name == "NewDesc" && len(n.Args) == 4:
-			return n.Args[1:2]
-		case len(n.Args) >= 3 && called.Sel.Name != "" && flagCall.MatchString(called.Sel.Name):
-			return n.Args[len(n.Args)-1:]
-		}
+		return helpArguments(n)
 	case *ast.KeyValueExpr:
 		if key, ok := n.Key.(*ast.Ident); ok && (key.Name == "Help" || key.Name == "Short" || key.Name == "Long") {
 			return []ast.Expr{n.Value}
@@ -106,6 +99,20 @@ func helpTexts(n ast.Node) []ast.Expr {
 				return n.Values[i : i+1]
 			}
 		}
+	}
+	return nil
+}
+
+// helpArguments returns the argument of a call that is help: the last one of a flag, the second one of a metric.
+func helpArguments(call *ast.CallExpr) []ast.Expr {
+	called, ok := call.Fun.(*ast.SelectorExpr)
+	switch {
+	case !ok:
+		return nil
+	case called.Sel.Name == "NewDesc" && len(call.Args) == 4:
+		return call.Args[1:2]
+	case len(call.Args) >= 3 && flagCall.MatchString(called.Sel.Name):
+		return call.Args[len(call.Args)-1:]
 	}
 	return nil
 }

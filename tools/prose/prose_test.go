@@ -176,11 +176,15 @@ func TestRun(t *testing.T) {
 		{"it as a part of another", map[string]string{"a.md": "It is overdue."}, true, nil},
 		{"as much as is allowed", map[string]string{"a.md": words(26) + "The due.", allowed: "a.md 1\na.md due 1\n"}, true, nil},
 		{
-			"more than is allowed", map[string]string{"a.md": words(26) + words(27), allowed: "# left\na.md 1\n"}, false,
+			"more than is allowed",
+			map[string]string{"a.md": words(26) + words(27), allowed: "# left\na.md 1\n"},
+			false,
 			[]string{"a.md:1: sentence of 26", "a.md:2: sentence of 27"},
 		},
 		{
-			"less than is allowed", map[string]string{"a.md": words(26), allowed: "a.md 2\nb.md due 1\n"}, false,
+			"less than is allowed",
+			map[string]string{"a.md": words(26), allowed: "a.md 2\nb.md due 1\n"},
+			false,
 			[]string{`"a.md" allows 2, and there are 1`, `"b.md due" allows 1, and there are 0`},
 		},
 		{"testdata", map[string]string{"x/testdata/a.md": words(30), ".state/a.md": words(30), "bin/a.md": words(30)}, true, nil},

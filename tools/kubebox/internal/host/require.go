@@ -87,8 +87,8 @@ func pauseProgram() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find this program: %w", err)
 	}
-	if real, err := filepath.EvalSymlinks(self); err == nil {
-		self = real
+	if target, err := filepath.EvalSymlinks(self); err == nil {
+		self = target
 	}
 	path := filepath.Join(filepath.Dir(self), PauseName)
 	if _, err := os.Stat(path); err != nil {

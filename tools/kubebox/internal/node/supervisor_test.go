@@ -23,7 +23,7 @@ func supervise(t *testing.T, path string, args ...string) *supervisor {
 	s := newSupervisor(reaper, []spec{{name: "c", path: path, args: args}}, func(name string) string { return filepath.Join(dir, name+".log") })
 	s.run("c")
 	t.Cleanup(func() {
-		s.kill(t.Context(), control.KillRequest{Component: "c", Signal: "KILL", Hold: true})
+		_, _ = s.kill(t.Context(), control.KillRequest{Component: "c", Signal: "KILL", Hold: true}) // whether it ended is seen below
 		eventually(t, s, "held at the end", func(c control.Component) bool { return c.State == control.Held })
 	})
 	return s
