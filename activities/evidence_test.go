@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -406,10 +407,11 @@ func TestLogsOfADeletedPodAreReadUntilItsEnd(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cluster, asked := afterwards(), 0
+				cluster := afterwards()
+				var asked atomic.Int64 // the containers of a pod are followed side by side
 				cluster.awaitPod = podThat(tt.shows...).awaitPod
 				cluster.followLog = func(ctx context.Context, container string) (check.LogTail, error) {
-					asked++
+					asked.Add(1)
 					if container == "prepare" {
 						return check.LogTail{}, errors.New("no log")
 					}
@@ -430,8 +432,8 @@ func TestLogsOfADeletedPodAreReadUntilItsEnd(t *testing.T) {
 				if took := time.Since(began); took != tt.took {
 					t.Errorf("took %s, want %s", took, tt.took)
 				}
-				if (len(seen.Logs) > 0) != (tt.want != "") || tt.want == "" && asked > 0 {
-					t.Fatalf("%d pieces of logs, %d were asked for", len(seen.Logs), asked)
+				if (len(seen.Logs) > 0) != (tt.want != "") || tt.want == "" && asked.Load() > 0 {
+					t.Fatalf("%d pieces of logs, %d were asked for", len(seen.Logs), asked.Load())
 				}
 				if tt.want == "" {
 					return

@@ -29,7 +29,7 @@ build() {
     echo "$tool: building $version, once" >&2
     rm -rf "$out.new"
     if ! GOFLAGS=-buildvcs=false GOOS='' GOARCH='' GOBIN=$out.new go install -trimpath -ldflags='-s -w' "$program" 9>&- 2>"$cache/$tool.log"; then
-      echo "$tool: $program cannot be had: $(grep -v '^go: downloading' "$cache/$tool.log" | tail -n 1) (all of it: $cache/$tool.log)" >&2
+      echo "$tool: $program cannot be had: $(grep -v '^go: downloading' "$cache/$tool.log" | tail -n 1 | sed 's,^[[:space:]]*,,') (all of it: $cache/$tool.log)" >&2
       exit 1
     fi
     rm -rf "$out" && mv "$out.new" "$out"

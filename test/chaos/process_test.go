@@ -61,7 +61,9 @@ func TestProcessThatEndsByItself(t *testing.T) {
 func TestProcessIsStoppedWithItsChildren(t *testing.T) {
 	p := shell(t, "sleep 60 & echo started; wait")
 	p.logged(t, 1)
+	p.mu.Lock()
 	pid := p.present.Process.Pid
+	p.mu.Unlock()
 	all := append(childrenOf(pid), pid)
 	if len(all) != 2 {
 		t.Fatalf("processes %v, want the shell and its child", all)
