@@ -124,7 +124,7 @@ func TestWhatIsLoggedOfSettings(t *testing.T) {
 		{
 			"Kuberhealthy's flag for a master, and the key", nil, "enableForceMaster: true\n",
 			[]string{"--forceMaster"},
-			[]string{read, `settings="[--forceMaster: has no effect: there is no master /`},
+			[]string{read, `warnings="[--forceMaster: has no effect: there is no master /`},
 		},
 		{"reap interval", often, "", nil, []string{read, fault}},
 		{"reap interval that is 0", map[string]string{"CHECK_REAPER_RUN_INTERVAL": "0s"}, "", nil, []string{read, `"\"0s\" is not`}},
