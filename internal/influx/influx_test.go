@@ -5,7 +5,6 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,7 +31,7 @@ func key(n int) string {
 	return "dns.kube-system|Name=dns|Namespace=kube-system|value@" + at(n).Concluded.Format(time.RFC3339Nano)
 }
 
-func TestExport(t *testing.T) {
+func TestExport_WritesThePointsOfAnOutcome(t *testing.T) {
 	db := newInfluxDB()
 	e, _ := exporter(t, serve(t, db, "").URL, influx.Limits{})
 	e.Export(dns, reported("no answer"))
@@ -55,7 +54,7 @@ func TestExport(t *testing.T) {
 	}
 }
 
-func TestWhereAndAsWhomPointsAreWritten(t *testing.T) {
+func TestExport_UsesTheURLAndCredentials(t *testing.T) {
 	basic := "Basic a2g6czNjcmV0LW9mLWluZmx1eA==" // kh and the password
 	tests := []struct {
 		name, user, path, target, authorization string
@@ -91,7 +90,7 @@ func TestWhereAndAsWhomPointsAreWritten(t *testing.T) {
 	}
 }
 
-func TestNewRefusesOptionsThatCannotWork(t *testing.T) {
+func TestNew_RefusesOptionsThatCannotWork(t *testing.T) {
 	const such = `it should be such as "http://influxdb:8086"`
 	tests := []struct{ name, url, database, want string }{
 		{"no URL", "", "checks", `the scheme of the URL is ""; ` + such},
@@ -118,8 +117,8 @@ func TestNewRefusesOptionsThatCannotWork(t *testing.T) {
 	}
 }
 
-// An activity that is repeated, on this worker or another, must not add points.
-func TestARepeatedExportTakesThePlaceOfTheFirst(t *testing.T) {
+// A retried activity, on this worker or another, must not add points.
+func TestExport_ARepeatedOneAddsNoPoints(t *testing.T) {
 	db := newInfluxDB()
 	url := serve(t, db, "").URL
 	for range 2 {
@@ -133,7 +132,7 @@ func TestARepeatedExportTakesThePlaceOfTheFirst(t *testing.T) {
 	}
 }
 
-func TestPointsOutliveAnInfluxDBThatIsDown(t *testing.T) {
+func TestExport_PointsAreWrittenOnceInfluxDBIsUpAgain(t *testing.T) {
 	db := newInfluxDB()
 	first := serve(t, db, "")
 	address := first.Listener.Addr().String()
@@ -164,8 +163,8 @@ func TestPointsOutliveAnInfluxDBThatIsDown(t *testing.T) {
 	}
 }
 
-// What passes, or can be put right, must not cost points.
-func TestPointsOutliveARefusalThatMayPass(t *testing.T) {
+// A failure that may end must not drop points.
+func TestExport_TriesAgainAfterAFailureThatMayEnd(t *testing.T) {
 	for status, text := range map[int]string{
 		http.StatusUnauthorized:        "authorization failed",
 		http.StatusForbidden:           "not allowed",
@@ -193,8 +192,8 @@ func TestPointsOutliveARefusalThatMayPass(t *testing.T) {
 	}
 }
 
-// One point that InfluxDB does not take must not take the others of its batch with it, nor be sent for ever.
-func TestARefusedPointIsDroppedAlone(t *testing.T) {
+// A refused point must not take the others of its batch with it, and must not be sent for ever.
+func TestExport_DropsOnlyTheRefusedPoint(t *testing.T) {
 	for _, status := range []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			db := newInfluxDB()
@@ -232,8 +231,8 @@ func TestARefusedPointIsDroppedAlone(t *testing.T) {
 	}
 }
 
-// An InfluxDB that hangs must not make a run wait, nor fill the memory: the oldest points give way.
-func TestAnInfluxDBThatHangsHoldsUpNothing(t *testing.T) {
+// An InfluxDB that hangs must not make a run wait or fill the memory: the oldest points are dropped.
+func TestExport_DoesNotWaitForAnInfluxDBThatHangs(t *testing.T) {
 	db := newInfluxDB()
 	hang, started := make(chan struct{}), make(chan struct{}, 1)
 	db.answer = func(string) (int, string) {
@@ -272,7 +271,7 @@ func TestAnInfluxDBThatHangsHoldsUpNothing(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatTakesTooLongIsNotAwaited(t *testing.T) {
+func TestExport_TriesAgainAfterTheTimeoutOfARequest(t *testing.T) {
 	db, hang := newInfluxDB(), make(chan struct{})
 	var requests atomic.Int32
 	db.answer = func(string) (int, string) {
@@ -309,7 +308,7 @@ func TestCloseGivesUp(t *testing.T) {
 	}
 }
 
-func TestCloseBreaksOffARequestThatHangs(t *testing.T) {
+func TestClose_CancelsARequestThatHangs(t *testing.T) {
 	db, hang := newInfluxDB(), make(chan struct{})
 	db.answer = func(string) (int, string) { <-hang; return 0, "" }
 	server := serve(t, db, "")
@@ -323,7 +322,7 @@ func TestCloseBreaksOffARequestThatHangs(t *testing.T) {
 	}
 }
 
-func TestCloseOfAnExporterThatNeverExported(t *testing.T) {
+func TestClose_ReturnsWithoutAnExport(t *testing.T) {
 	e, err := influx.New(influx.Options{URL: "http://influxdb.invalid:8086", Database: "checks"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -331,11 +330,12 @@ func TestCloseOfAnExporterThatNeverExported(t *testing.T) {
 	e.Close()
 }
 
-// Neither log has it, whatever goes wrong: that of Khronicle, and the standard one, which the client library writes to.
-func TestThePasswordIsNeverLogged(t *testing.T) {
+// The client library writes to the standard log, so the password must be absent there too.
+func TestExporter_NeverLogsThePassword(t *testing.T) {
 	var standard bytes.Buffer
+	before := log.Writer()
 	log.SetOutput(&standard)
-	defer log.SetOutput(os.Stderr)
+	t.Cleanup(func() { log.SetOutput(before) })
 	statuses := []int{http.StatusUnauthorized, http.StatusServiceUnavailable, http.StatusBadRequest}
 	db := newInfluxDB()
 	db.answer = func(string) (int, string) {

@@ -80,11 +80,11 @@ func Explain(err error, text []byte) Fault {
 func explain(wrong *yaml.LoadError, text []byte) Fault {
 	known, ok := explanations[wrong.Message]
 	switch {
-	case wrong.Stage == "reader":
+	case wrong.Stage == yaml.ReaderStage:
 		return Fault{Line: oddLine(text), Problem: notText}
-	case wrong.Stage == "composer":
+	case wrong.Stage == yaml.ComposerStage:
 		return Fault{Line: wrong.Mark.Line, Problem: unknownAnchor}
-	case !ok && wrong.Stage != "scanner" && wrong.Stage != "parser": // the message may show a value
+	case !ok && wrong.Stage != yaml.ScannerStage && wrong.Stage != yaml.ParserStage: // the message may show a value
 		return Fault{Line: wrong.Mark.Line, Problem: unreadable}
 	case !ok:
 		return Fault{Line: wrong.Mark.Line, Problem: wrong.Message}
