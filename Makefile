@@ -144,7 +144,7 @@ unit: alerts ## unit and replay tests of all modules (UNIT='-race -shuffle=on' a
 	  echo "$$module: go test $(UNIT) $$count $$packages"; \
 	  $(HERMETIC) $(GO) -C $$module test $(UNIT) $$count $$packages; done # -count=1: they read files of other modules, which the cache does not see
 
-PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 .PHONY: builds
 builds: ## compile all packages for Linux, macOS and Windows (what needs Linux says so when it is run)
 	@set -e; for platform in $(PLATFORMS); do echo "build for $$platform"; \
