@@ -4,36 +4,17 @@ import (
 	"context"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
 // Cluster is what the activities need of Kubernetes; package kube has it.
 type Cluster interface {
-	Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error)
-	// Watches is true for a namespace whose pods the worker watches.
-	Watches(namespace string) bool
-	CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
-	// LivePod reads a pod from the API server. It returns nil if there is none.
-	LivePod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
-	// Observe reads from the API server how a pod is now.
-	Observe(ctx context.Context, namespace, name string) (check.Observation, error)
-	AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error)
-	DeletePod(ctx context.Context, namespace, name string) error
-	WriteState(ctx context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
-	SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error
-	// Pod returns a pod from the cache, or how it was last seen if it was removed a moment ago. It sends no request.
-	Pod(namespace, name string) (*corev1.Pod, bool)
-	PodEvents(ctx context.Context, namespace, name string) ([]corev1.Event, error)
-	PodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error)
-	// FollowPodLog reads a log until the container or ctx ends.
-	FollowPodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error)
-	// NodeRuntime returns the container runtime of a node and its version, such as containerd://1.7.24.
-	NodeRuntime(ctx context.Context, node string) (string, error)
+	Workloads
+	CheckerPods
+	PodSources
 }
 
 // Ledger is what the activities need of the ledger; package ledger has it.

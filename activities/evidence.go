@@ -18,6 +18,21 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
+// PodSources are what the cluster knows of a pod: the sources of evidence.
+type PodSources interface {
+	// Pod returns a pod from the cache. If the pod was removed a moment ago, it returns how the pod was last seen. It sends
+	// no request.
+	Pod(namespace, name string) (*corev1.Pod, bool)
+	// LivePod reads a pod from the API server. It returns nil if there is none.
+	LivePod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
+	PodEvents(ctx context.Context, namespace, name string) ([]corev1.Event, error)
+	PodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error)
+	// FollowPodLog reads a log until the container or ctx ends.
+	FollowPodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error)
+	// NodeRuntime returns the container runtime of a node and its version, such as containerd://1.7.24.
+	NodeRuntime(ctx context.Context, node string) (string, error)
+}
+
 // Bounds of collecting evidence. A run waits for it, but its outcome is known by then.
 const (
 	// collectWithin bounds all requests to the API server, and askWithin one of them. putWithin bounds storing all pieces
@@ -65,7 +80,7 @@ func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (Eviden
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer heartbeat(ctx, cancel, nil)()
-	c := collector{a: a, in: in}
+	c := collector{sources: a.Cluster, in: in}
 	if err := c.collect(working); err != nil {
 		return EvidenceResult{}, err
 	}
@@ -95,7 +110,7 @@ func (a *Activities) put(ctx context.Context, key RecordKey, pieces []check.Piec
 
 // collector gathers the evidence of one attempt.
 type collector struct {
-	a       *Activities
+	sources PodSources
 	in      EvidenceInput
 	pieces  []check.Piece
 	missing []string
@@ -134,7 +149,7 @@ func (c *collector) collect(ctx context.Context) error {
 }
 
 func (c *collector) ofPod(ctx context.Context) {
-	pod, ok := c.a.Cluster.Pod(c.in.Pod.Namespace, c.in.Pod.Name)
+	pod, ok := c.sources.Pod(c.in.Pod.Namespace, c.in.Pod.Name)
 	if ok {
 		c.spec(ctx, pod)
 		c.add(check.EvidenceStatus, "", check.StatusEvidence(pod), 0)
@@ -162,7 +177,7 @@ func (c *collector) spec(ctx context.Context, pod *corev1.Pod) {
 	if pod.Status.Phase == corev1.PodSucceeded {
 		ctx, cancel := context.WithTimeout(ctx, askWithin)
 		defer cancel()
-		live, err := c.a.Cluster.LivePod(ctx, pod.Namespace, pod.Name)
+		live, err := c.sources.LivePod(ctx, pod.Namespace, pod.Name)
 		if err != nil || live == nil {
 			c.lacks("spec of pod "+pod.Name, cmp.Or(err, errors.New("the pod is not there any more")))
 			return
@@ -189,7 +204,7 @@ func (c *collector) followed() (containers []string) {
 func (c *collector) lostEnds(ctx context.Context, node string) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	runtime, err := c.a.Cluster.NodeRuntime(ctx, node)
+	runtime, err := c.sources.NodeRuntime(ctx, node)
 	if err != nil {
 		c.lacks("logs", fmt.Sprintf("their last lines may be missing: the node's container runtime is not known: %v", err))
 	} else if why := check.MayLoseLogEnd(runtime); why != "" {
@@ -200,7 +215,7 @@ func (c *collector) lostEnds(ctx context.Context, node string) {
 func (c *collector) events(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	events, err := c.a.Cluster.PodEvents(ctx, c.in.Pod.Namespace, c.in.Pod.Name)
+	events, err := c.sources.PodEvents(ctx, c.in.Pod.Namespace, c.in.Pod.Name)
 	switch {
 	case err != nil:
 		c.lacks("events", err)
@@ -259,7 +274,7 @@ func (c *collector) log(ctx context.Context, container check.ContainerLog, again
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	tail, err := c.a.Cluster.PodLog(ctx, c.in.Pod.Namespace, c.in.Pod.Name, container.Name)
+	tail, err := c.sources.PodLog(ctx, c.in.Pod.Namespace, c.in.Pod.Name, container.Name)
 	switch {
 	case err != nil && again:
 		c.lacks(what, fmt.Sprintf("its last lines may be missing: %v", err))

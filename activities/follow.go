@@ -14,8 +14,10 @@ const lastWords = 2 * time.Second
 // follower reads the logs of a pod that somebody deletes. A moment after its end, the API server no longer has the pod or
 // its logs.
 type follower struct {
-	a      *Activities
-	pod    Pod
+	sources PodSources
+	pod     Pod
+	// store is true if there is a ledger for the logs.
+	store  bool
 	ctx    context.Context //nolint:containedctx // of one call of an activity
 	cancel context.CancelFunc
 
@@ -26,18 +28,18 @@ type follower struct {
 }
 
 func (a *Activities) newFollower(ctx context.Context, pod Pod) *follower {
-	f := &follower{a: a, pod: pod}
+	f := &follower{sources: a.Cluster, pod: pod, store: a.Ledger != nil}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	return f
 }
 
-// start begins to read, once, if there is a ledger to store the logs.
+// start begins to read, once, if there is a ledger for the logs.
 func (f *follower) start() {
-	if f.started || f.a.Ledger == nil {
+	if f.started || !f.store {
 		return
 	}
 	f.started = true
-	pod, ok := f.a.Cluster.Pod(f.pod.Namespace, f.pod.Name)
+	pod, ok := f.sources.Pod(f.pod.Namespace, f.pod.Name)
 	if !ok {
 		return
 	}
@@ -49,7 +51,7 @@ func (f *follower) start() {
 }
 
 func (f *follower) read(container string) {
-	tail, err := f.a.Cluster.FollowPodLog(f.ctx, f.pod.Namespace, f.pod.Name, container)
+	tail, err := f.sources.FollowPodLog(f.ctx, f.pod.Namespace, f.pod.Name, container)
 	if err != nil {
 		return // it is asked for again when evidence is collected, and that says what is missing
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"go.temporal.io/sdk/activity"
@@ -14,6 +15,17 @@ import (
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/internal/protocol"
 )
+
+// CheckerPods are the pods of checks and jobs in a cluster.
+type CheckerPods interface {
+	CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
+	// LivePod reads a pod from the API server. It returns nil if there is none.
+	LivePod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
+	// Observe reads from the API server how a pod is now.
+	Observe(ctx context.Context, namespace, name string) (check.Observation, error)
+	AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error)
+	DeletePod(ctx context.Context, namespace, name string) error
+}
 
 // leastLook is how long a waiting activity watches the pod, even when it begins after the deadline. A run that all workers
 // missed must still see how its pod ended.

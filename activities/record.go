@@ -14,6 +14,15 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
+// Workloads are the checks and jobs of a cluster, with their states.
+type Workloads interface {
+	Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error)
+	// Watches is true for a namespace whose pods the worker watches.
+	Watches(namespace string) bool
+	WriteState(ctx context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
+	SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error
+}
+
 // RecordOutcomeInput is the outcome of one run.
 type RecordOutcomeInput struct {
 	Ref        check.Ref
