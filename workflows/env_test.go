@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -167,6 +168,8 @@ type world struct {
 	// atTheEnd happens when the record of the run is entered for the first time, and whileDeleting when a pod is deleted.
 	atTheEnd, whileDeleting func()
 
+	// mu guards what follows: each activity runs in a goroutine of its own, and two of them may run at the same time.
+	mu       sync.Mutex
 	created  []activities.Attempt
 	watched  []activities.WatchInput
 	outcomes []activities.RecordOutcomeInput
@@ -217,10 +220,23 @@ func newMeasuredWorld(t *testing.T, metrics client.MetricsHandler) *world {
 	return w
 }
 
+// remember appends a value to what a world has seen.
+func remember[T any](w *world, list *[]T, value T) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*list = append(*list, value)
+}
+
+func (w *world) isRemoved(pod string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.removed, pod)
+}
+
 func (w *world) mockPods() {
 	var a *activities.Activities
 	w.env.OnActivity(a.CreatePod, anything, anything).Return(func(_ context.Context, in activities.Attempt) (activities.CreatePodResult, error) {
-		w.created = append(w.created, in)
+		remember(w, &w.created, in)
 		return w.create(in)
 	}).Maybe()
 	w.env.OnActivity(a.AwaitStart, anything, anything).Return(func(context.Context, activities.Pod) error { return nil }).
@@ -228,7 +244,7 @@ func (w *world) mockPods() {
 	reporter := func(in activities.WatchInput) bool { return in.Reported && in.Containers > 1 }
 	watching := func(see func() (check.Observation, error)) func(context.Context, activities.WatchInput) (check.Observation, error) {
 		return func(_ context.Context, in activities.WatchInput) (check.Observation, error) {
-			w.watched = append(w.watched, in)
+			remember(w, &w.watched, in)
 			return see()
 		}
 	}
@@ -239,13 +255,13 @@ func (w *world) mockPods() {
 		Return(watching(func() (check.Observation, error) { return w.watch() })).
 		AfterFn(func() time.Duration { return w.watchTakes }).Maybe()
 	w.env.OnActivity(a.LookAtPod, anything, anything).Return(func(_ context.Context, pod activities.Pod) (check.Observation, error) {
-		if !w.stuck && slices.Contains(w.removed, pod.Name) {
+		if !w.stuck && w.isRemoved(pod.Name) {
 			return check.Observation{Gone: true}, nil
 		}
 		return w.look()
 	}).Maybe()
 	w.env.OnActivity(a.DeletePod, anything, anything).Return(func(_ context.Context, pod activities.Pod) error {
-		w.removed = append(w.removed, pod.Name)
+		remember(w, &w.removed, pod.Name)
 		if w.whileDeleting != nil {
 			w.whileDeleting()
 		}
@@ -261,7 +277,7 @@ func (w *world) mockRecords() {
 			w.recordErrors = w.recordErrors[1:]
 			return activities.RecordOutcomeResult{}, err
 		}
-		w.outcomes = append(w.outcomes, in)
+		remember(w, &w.outcomes, in)
 		return activities.RecordOutcomeResult{CheckGone: w.deleted}, nil
 	}).Maybe()
 	w.env.OnActivity(a.RecordRun, anything, anything).Return(func(_ context.Context, in activities.RecordInput) error {
@@ -271,19 +287,19 @@ func (w *world) mockRecords() {
 		}
 		err := w.ledger(in)
 		if err == nil {
-			w.records = append(w.records, in)
+			remember(w, &w.records, in)
 		}
 		return err
 	}).Maybe()
 	w.env.OnActivity(a.KeepEvidence, anything, anything).Return(func(_ context.Context, in activities.EvidenceInput) (activities.EvidenceResult, error) {
-		w.kept = append(w.kept, in)
+		remember(w, &w.kept, in)
 		return w.evidence(in)
 	}).Maybe()
 	w.env.OnActivity(a.SetJobPhase, anything, anything).Return(func(_ context.Context, in activities.SetJobPhaseInput) error {
 		if w.phaseErrors--; w.phaseErrors >= 0 {
 			return errors.New("connection refused")
 		}
-		w.phases = append(w.phases, in.Phase)
+		remember(w, &w.phases, in.Phase)
 		return nil
 	}).Maybe()
 	w.env.OnUpsertTypedSearchAttributes(mock.MatchedBy(func(attributes temporal.SearchAttributes) bool {
