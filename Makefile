@@ -180,13 +180,13 @@ SCALE_RESULTS := .state/scale-results
 scale: INTERVAL = 60s
 scale: environment build ## what a run costs with many checks (N, INTERVAL=60s, FOR, STORE=sqlite|postgres, SCALE='-khronicle PATH')
 	@tools/build.sh kwok
-	@if [ $(STORE) = postgres ]; then tools/packages.sh postgresql-15 && tools/build.sh temporal-server; fi
+	@if [ $(STORE) = postgres ]; then tools/packages.sh postgresql && tools/build.sh temporal-server; fi
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/scale ./test/scale
 	bin/scale -n $(N) -interval $(INTERVAL) -for $(FOR) -store $(STORE) $(SCALE)
 
 .PHONY: chaos-hang
 chaos-hang: ## the ledger's database hangs for 10 minutes: every tick on time, and every record there afterwards (HANG)
-	@tools/packages.sh postgresql-15
+	@tools/packages.sh postgresql
 	$(MAKE) scale N=100 INTERVAL=10s SCALE='-timeout 9s -namespaces 5 -hang-ledger $(or $(HANG),10m) $(SCALE)'
 
 .PHONY: scale-plot

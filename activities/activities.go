@@ -24,7 +24,7 @@ type Ledger interface {
 	RecordTicks(ctx context.Context, records []ledger.Record) (added []ledger.Record, err error)
 	Last(ctx context.Context, checkUID string, trigger check.Trigger, before time.Time) (record ledger.Record, ok bool, err error)
 	PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error
-	OpenRuns(ctx context.Context, tickBefore time.Time, after ledger.Key, limit int) ([]ledger.Record, error)
+	OpenRuns(ctx context.Context, before time.Time, after ledger.Key, limit int) ([]ledger.Record, error)
 	Ping(ctx context.Context) error
 }
 

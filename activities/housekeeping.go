@@ -102,7 +102,7 @@ func (a *Activities) putLate(ctx context.Context, late []LateReport) (left []Lat
 func (a *Activities) putPiece(ctx context.Context, key RecordKey, piece check.Piece) error {
 	err := a.Ledger.PutEvidence(ctx, recordOf(key).Key, piece)
 	if errors.Is(err, ledger.ErrEvidenceFull) || errors.Is(err, ledger.ErrInvalid) {
-		activity.GetLogger(ctx).Error("the ledger refuses evidence", "check", key.Ref.String(), "kind", piece.Kind, "error", err)
+		activity.GetLogger(ctx).Error("the ledger refuses evidence", "namespace", key.Ref.Namespace, "check", key.Ref.Name, "kind", piece.Kind, "error", err)
 		return nil
 	}
 	return err
@@ -170,7 +170,7 @@ func (a *Activities) enter(ctx context.Context, left Unrecorded) error {
 	if left.Record != nil {
 		err := a.RecordRun(ctx, *left.Record)
 		if refused := (*temporal.ApplicationError)(nil); errors.As(err, &refused) && refused.NonRetryable() {
-			activity.GetLogger(ctx).Error("record that waited is refused", "check", left.Record.Ref.String(), "error", err)
+			activity.GetLogger(ctx).Error("record that waited is refused", "namespace", left.Record.Ref.Namespace, "check", left.Record.Ref.Name, "error", err)
 			err = nil
 		}
 		if err != nil {
@@ -235,7 +235,7 @@ func (a *Activities) closeRecord(ctx context.Context, record ledger.Record) erro
 	ref := check.Ref{Kind: record.Kind, Namespace: record.Namespace, Name: record.Name, UID: types.UID(record.CheckUID)}
 	conclusion := check.Lost().Conclude(ref)
 	conclusion.Started = record.Started // when it ended is not known
-	activity.GetLogger(ctx).Warn("the record of a lost run is closed", "check", ref.String(), "run", record.WorkflowID)
+	activity.GetLogger(ctx).Warn("the record of a lost run is closed", "namespace", ref.Namespace, "check", ref.Name, "run_uuid", record.WorkflowID)
 	err := a.RecordRun(ctx, RecordInput{
 		RecordKey: RecordKey{Ref: ref, Trigger: record.Trigger, Tick: record.Tick}, UUID: record.WorkflowID, RunID: record.RunID,
 		Conclusion: conclusion, Attempts: record.Attempts, Deadline: record.Deadline,

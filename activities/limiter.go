@@ -16,7 +16,7 @@ import (
 type Limiter struct {
 	starts *rate.Limiter
 	most   int
-	pods   Pods
+	pods   SeenPods
 
 	mu sync.Mutex
 	// queues are the waiting pods by namespace. turns are these namespaces, the next one first. The first pod in the queue
@@ -27,8 +27,8 @@ type Limiter struct {
 	recent map[types.NamespacedName]time.Time
 }
 
-// Pods are the checker pods that a worker sees.
-type Pods interface {
+// SeenPods are the checker pods that a worker sees.
+type SeenPods interface {
 	// UnfinishedPods is how many have not ended.
 	UnfinishedPods() int
 	// HasPod is true for a pod that is there, ended or not.
@@ -43,7 +43,7 @@ const (
 )
 
 // NewLimiter returns a limiter of starts a second, twice as many at once, and of pods that have not ended. 0 means no limit.
-func NewLimiter(perSecond float64, most int, pods Pods) *Limiter {
+func NewLimiter(perSecond float64, most int, pods SeenPods) *Limiter {
 	starts := rate.NewLimiter(rate.Inf, 0)
 	if perSecond > 0 {
 		starts = rate.NewLimiter(rate.Limit(perSecond), max(int(2*perSecond), 1))

@@ -65,7 +65,7 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (
 			return state
 		})
 	if in.Ref.UID == "" && hasNoState(err) {
-		activity.GetLogger(ctx).Warn("outcome of a program's run has no state", "check", in.Ref.String(), "error", err)
+		activity.GetLogger(ctx).Warn("outcome of a program's run has no state", "namespace", in.Ref.Namespace, "check", in.Ref.Name, "error", err)
 		return result, nil
 	}
 	if err == nil && supersedes && a.Exporter != nil && !in.Provisional {

@@ -207,11 +207,11 @@ func (a *Activities) enterSpans(ctx context.Context, ref check.Ref, schedule che
 			continue
 		}
 		if errors.Is(err, ledger.ErrInvalid) {
-			activity.GetLogger(ctx).Error("the ledger refuses ticks", "check", ref.String(), "error", err)
+			activity.GetLogger(ctx).Error("the ledger refuses ticks", "namespace", ref.Namespace, "check", ref.Name, "error", err)
 			continue
 		}
 		if err != nil {
-			activity.GetLogger(ctx).Warn("ticks are not in the ledger yet", "check", ref.String(), "error", err)
+			activity.GetLogger(ctx).Warn("ticks are not in the ledger yet", "namespace", ref.Namespace, "check", ref.Name, "error", err)
 		}
 		span.After = through
 		return append([]Span{span}, spans[i+1:]...)

@@ -95,7 +95,7 @@ func TestChecksAndJobsAreRight(t *testing.T) {
 				t.Errorf("timeout %q: want a duration below the interval %q", r.timeout, r.interval)
 			}
 			for _, container := range r.pod.Containers {
-				if container.Image != "khronicle/checks:dev" {
+				if container.Image != "khronicle/khcheck:dev" {
 					scriptReads(t, filepath.Dir(r.file), container)
 				} else if problems := configure(t, container); problems != nil {
 					t.Errorf("%s: %q", r.file, problems)

@@ -35,3 +35,12 @@ func EnsureSearchAttributes(ctx context.Context, temporal client.Client, namespa
 	}
 	return nil
 }
+
+// SearchAttributeNames returns the names of the search attributes that Khronicle needs, all of type Keyword.
+func SearchAttributeNames() []string {
+	var names []string
+	for _, key := range workflows.SearchAttributeKeys() {
+		names = append(names, key.GetName())
+	}
+	return names
+}

@@ -35,7 +35,7 @@ else
   export KUBECONFIG
   kubectl=(bin/kubebox kubectl)
   step "loading the image of the checks"
-  bin/kubebox load-image khronicle/checks:dev bin/khcheck >/dev/null
+  bin/kubebox load-image khronicle/khcheck:dev bin/khcheck >/dev/null
   bin/kubebox expose "$port" >/dev/null
   reporting_url=http://host.kubebox:$port/externalCheckStatus
   listen=127.0.0.1:$port

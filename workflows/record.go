@@ -63,10 +63,10 @@ func (r *run) recordRun(ctx workflow.Context, t *attempt, conclusion check.Concl
 	case err == nil:
 		r.unrecorded.Record = nil
 	case refused(err) && errors.As(err, &application):
-		workflow.GetLogger(ctx).Error("the ledger refuses the record", "check", r.in.Ref.String(), "error", err)
+		workflow.GetLogger(ctx).Error("the ledger refuses the record", "namespace", r.in.Ref.Namespace, "check", r.in.Ref.Name, "error", err)
 		r.note(application.Message())
 	default:
-		workflow.GetLogger(ctx).Warn("the ledger does not answer; the record waits", "check", r.in.Ref.String(), "error", err)
+		workflow.GetLogger(ctx).Warn("the ledger does not answer; the record waits", "namespace", r.in.Ref.Namespace, "check", r.in.Ref.Name, "error", err)
 		r.unrecorded.Record = &in
 	}
 }
@@ -115,7 +115,7 @@ func (r *run) keep(ctx workflow.Context, in activities.EvidenceInput) {
 		RetryPolicy:            retryPolicy(time.Second, 5*time.Second),
 	}), a.KeepEvidence, in).Get(ctx, &result)
 	if err != nil && ctx.Err() == nil {
-		workflow.GetLogger(ctx).Warn("evidence was not kept", "check", r.in.Ref.String(), "error", err)
+		workflow.GetLogger(ctx).Warn("evidence was not kept", "namespace", r.in.Ref.Namespace, "check", r.in.Ref.Name, "error", err)
 		r.note("evidence was not kept: " + reason(err))
 	}
 	r.wait(result.Waiting)
@@ -171,7 +171,7 @@ func (r *run) removePod(ctx workflow.Context, t *attempt) {
 		RetryPolicy:            retryPolicy(time.Second, 30*time.Second),
 	}), a.DeletePod, pod).Get(ctx, nil)
 	if err != nil && ctx.Err() == nil {
-		workflow.GetLogger(ctx).Warn("pod was not deleted", "check", r.in.Ref.String(), "pod", pod.Name, "error", err)
+		workflow.GetLogger(ctx).Warn("pod was not deleted", "namespace", r.in.Ref.Namespace, "check", r.in.Ref.Name, "pod", pod.Name, "error", err)
 		r.note("pod " + pod.Name + " was not deleted")
 	}
 }

@@ -79,7 +79,7 @@ func pausedTick(ctx workflow.Context, in ScheduledCheckInput, last ScheduledChec
 		Spans: []activities.Span{{After: last.Tick, Through: now, Outcome: check.Paused}},
 	}).Get(ctx, &counts)
 	if err != nil {
-		workflow.GetLogger(ctx).Warn("ticks of a paused check are not recorded yet", "check", in.Ref.String(), "error", err)
+		workflow.GetLogger(ctx).Warn("ticks of a paused check are not recorded yet", "namespace", in.Ref.Namespace, "check", in.Ref.Name, "error", err)
 		return last, nil
 	}
 	measureTicks(ctx, in.Ref, counts)

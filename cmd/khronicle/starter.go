@@ -25,7 +25,8 @@ func (p *process) ensureSearchAttributes(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		p.logger.Warn("search attributes were not added; if this stays, add KhCheck, KhNamespace and KhOutcome (Keyword) by hand", "error", err)
+		p.logger.Warn("search attributes were not added; if this stays, add them by hand, with type Keyword",
+			"attributes", starter.SearchAttributeNames(), "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(searchAttributesPause):

@@ -1,6 +1,6 @@
 #!/bin/sh
 # namespace.sh creates the Temporal namespace of Khronicle and its search attributes, where they are missing.
-# It may run again at any time. The variables are TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.
+# It may run again at any time. The variables are TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and RETENTION, such as 72h.
 set -eu
 
 attempts() { # runs a command until it succeeds, for up to two minutes

@@ -19,7 +19,7 @@ import (
 )
 
 // images are the targets of the Dockerfile and the programs that they hold.
-var images = map[string]string{"khronicle": "/khronicle", "checks": "/khcheck"}
+var images = map[string]string{"khronicle": "/khronicle", "khcheck": "/khcheck"}
 
 func stages(t *testing.T) []instructions.Stage {
 	t.Helper()

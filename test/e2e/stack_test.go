@@ -29,7 +29,7 @@ const (
 	starterPort    = "18182"
 	reportBase     = "http://127.0.0.1:" + reportPort
 	reportURL      = "http://host.kubebox:" + reportPort + "/externalCheckStatus"
-	image          = "khronicle/checks:dev"
+	image          = "khronicle/khcheck:dev"
 )
 
 var (

@@ -31,7 +31,7 @@ type postgres struct {
 func newPostgres(folder string) (*postgres, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
-		return nil, errors.New("no PostgreSQL server under /usr/lib/postgresql (Debian package postgresql-15)")
+		return nil, errors.New("no PostgreSQL server under /usr/lib/postgresql (Debian package postgresql)")
 	}
 	account, err := user.Lookup("postgres")
 	if err != nil {
