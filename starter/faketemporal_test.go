@@ -58,6 +58,52 @@ func newTemporal() *fakeTemporal {
 	return &fakeTemporal{workflows: map[string]*execution{}, errors: map[string][]error{}}
 }
 
+// failNext makes the next calls fail, by "method" or "method ID".
+func (f *fakeTemporal) failNext(call string, errs ...error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.errors[call] = append(f.errors[call], errs...)
+}
+
+// prepared returns the errors that no call has had yet.
+func (f *fakeTemporal) prepared(call string) []error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.errors[call]
+}
+
+// forget forgets what was asked for.
+func (f *fakeTemporal) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.did = nil
+}
+
+func (f *fakeTemporal) setIdle(idle bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.idle = idle
+}
+
+func (f *fakeTemporal) setBefore(before func(id string)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before = before
+}
+
+func (f *fakeTemporal) setBeforeEnd(beforeEnd func(id string)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.beforeEnd = beforeEnd
+}
+
+// hooks returns before and beforeEnd.
+func (f *fakeTemporal) hooks() (before, beforeEnd func(id string)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.before, f.beforeEnd
+}
+
 // fail takes the answer that was prepared for a call.
 func (f *fakeTemporal) fail(method, id string) error {
 	for _, key := range []string{method, method + " " + id} {
@@ -78,8 +124,8 @@ type started struct {
 func (s started) GetRunID() string { return s.runID }
 
 func (f *fakeTemporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
-	if f.before != nil {
-		f.before(o.ID)
+	if before, _ := f.hooks(); before != nil {
+		before(o.ID)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -279,8 +325,8 @@ func (f *fakeTemporal) GetWorkflowHistory(_ context.Context, id, runID string, _
 }
 
 func (f *fakeTemporal) TerminateWorkflow(_ context.Context, id, runID, why string, _ ...any) error {
-	if f.beforeEnd != nil {
-		f.beforeEnd(id)
+	if _, beforeEnd := f.hooks(); beforeEnd != nil {
+		beforeEnd(id)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 func TestHousekeepingIsStarted(t *testing.T) {
 	const id = workflows.HousekeepingID
 	inWorld(t, nil, func(t *testing.T, w *world) {
-		w.temporal.errors["execute "+id] = []error{errDown, errDown}
+		w.temporal.failNext("execute "+id, errDown, errDown)
 		w.expect(t, 5*time.Second)
 		started := w.temporal.get(t, id)
 		if !started.open() || started.workflowType != "Housekeeping" || started.CronSchedule != workflows.HousekeepingSchedule {

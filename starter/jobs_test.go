@@ -76,7 +76,7 @@ func TestRunningJob(t *testing.T) {
 	})
 	t.Run("whose run no worker has started yet", func(t *testing.T) {
 		inWorld(t, nil, func(t *testing.T, w *world) {
-			w.temporal.idle = true
+			w.temporal.setIdle(true)
 			w.cluster.apply(smoke(""))
 			running(t, w)
 			w.expect(t, time.Hour)
@@ -88,10 +88,10 @@ func TestRunningJob(t *testing.T) {
 	t.Run("whose run is lost, and Temporal does not answer", func(t *testing.T) {
 		inWorld(t, []any{smoke(khv1.JobRunning)}, func(t *testing.T, w *world) {
 			synctest.Wait()
-			w.temporal.did = nil
+			w.temporal.forget()
 			w.temporal.lose()
-			w.temporal.errors["describe "+smokeRun] = []error{errDown}
-			w.temporal.errors["execute "+smokeRun+"/lost"] = []error{errDown}
+			w.temporal.failNext("describe "+smokeRun, errDown)
+			w.temporal.failNext("execute "+smokeRun+"/lost", errDown)
 			w.expect(t, 2*time.Minute, "start "+smokeRun+"/lost")
 		})
 	})

@@ -35,7 +35,7 @@ func TestResyncAsksOnceForAllChecks(t *testing.T) {
 		}
 		synctest.Wait()
 		w.temporal.asked()
-		w.temporal.did = nil
+		w.temporal.forget()
 		w.expect(t, time.Hour)
 		if asked := w.temporal.asked(); len(asked) != 0 {
 			t.Errorf("asked for %v", asked)
@@ -94,7 +94,7 @@ func TestListThatFailsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{cluster: newCluster(), temporal: newTemporal()}
 		w.temporal.begin(cartID, "ScheduledCheck")
-		w.temporal.errors["list"] = []error{errDown}
+		w.temporal.failNext("list", errDown)
 		w.start(t)
 		w.expect(t, 50*time.Second)
 		w.expect(t, 20*time.Second, deleted)

@@ -128,9 +128,7 @@ func (w *world) firstStarted(t *testing.T) int {
 // A start that Temporal refuses, as it does until the search attributes are registered, is tried again soon.
 func TestStartsThatAreRefusedAreNotPutOff(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
-		w.temporal.mu.Lock()
-		w.temporal.errors["execute"] = slices.Repeat([]error{errors.New("search attribute KhCheck is not defined")}, 60)
-		w.temporal.mu.Unlock()
+		w.temporal.failNext("execute", slices.Repeat([]error{errors.New("search attribute KhCheck is not defined")}, 60)...)
 		for _, c := range many(10, bubbleStart, every("10m")) {
 			w.cluster.apply(c)
 		}

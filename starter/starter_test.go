@@ -104,7 +104,7 @@ func TestStarterThatStartsAgainFindsNothingToDo(t *testing.T) {
 	inWorld(t, []any{cart(), smoke("")}, func(t *testing.T, w *world) {
 		synctest.Wait()
 		w.stop()
-		w.temporal.did = nil
+		w.temporal.forget()
 		w.start(t)
 		w.expect(t, time.Hour)
 	})
@@ -166,12 +166,12 @@ func TestEditNeverOverlapsTwoRuns(t *testing.T) {
 	})
 	t.Run("no worker has started its first run yet", func(t *testing.T) {
 		inWorld(t, nil, func(t *testing.T, w *world) {
-			w.temporal.idle = true
+			w.temporal.setIdle(true)
 			w.cluster.apply(cart())
 			run := w.began(t)
 			w.cluster.apply(cart(every("5m")))
 			w.expect(t, time.Minute)
-			w.temporal.idle = false
+			w.temporal.setIdle(false)
 			w.temporal.putRun(run, cartRef, check.TriggerFirst)
 			w.temporal.complete(first)
 			w.expect(t, 20*time.Second)
@@ -216,11 +216,11 @@ func TestEditNeverOverlapsTwoRuns(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 			w.idle(t)
 			run := ""
-			w.temporal.beforeEnd = func(string) {
+			w.temporal.setBeforeEnd(func(string) {
 				if run == "" {
 					run = w.temporal.tick(t, cartID, false)
 				}
-			}
+			})
 			w.cluster.apply(cart(every("5m")))
 			w.expect(t, time.Minute)
 			w.temporal.complete(run)
@@ -233,13 +233,13 @@ func TestEditNeverOverlapsTwoRuns(t *testing.T) {
 func TestRunOfAnUnfinishedStartIsWaitedFor(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		w.idle(t)
-		w.temporal.before = func(id string) {
+		w.temporal.setBefore(func(id string) {
 			if id == cartID {
-				w.temporal.before = nil
+				w.temporal.setBefore(nil)
 				go w.stop() // ends the context of this very call
 				synctest.Wait()
 			}
-		}
+		})
 		w.cluster.apply(cart(every("5m")))
 		w.expect(t, time.Minute, changed, "start "+second)
 		w.cluster.apply(cart(every("6m")))
@@ -275,7 +275,7 @@ func TestEditTouchesNoOtherCheck(t *testing.T) {
 	other := cart(func(c *khv1.KuberhealthyCheck) { c.Name, c.UID = "till", "uid-of-till" })
 	inWorld(t, []any{other}, func(t *testing.T, w *world) {
 		synctest.Wait()
-		w.temporal.did = nil
+		w.temporal.forget()
 		w.cluster.apply(cart())
 		w.idle(t)
 		w.cluster.apply(cart(every("5m")))
@@ -300,13 +300,13 @@ func TestCacheThatIsBehindTheScheduleChangesNothing(t *testing.T) {
 
 func TestDeathBetweenTheFirstRunAndTheSchedule(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
-		w.temporal.before = func(id string) {
+		w.temporal.setBefore(func(id string) {
 			if id == cartID {
-				w.temporal.before = nil
+				w.temporal.setBefore(nil)
 				go w.stop() // ends the context of this very call
 				synctest.Wait()
 			}
-		}
+		})
 		w.cluster.apply(cart())
 		w.expect(t, time.Minute, "start "+first)
 		uuid := w.temporal.uuid(t, first)
@@ -415,7 +415,7 @@ func TestDeletedCheck(t *testing.T) {
 	})
 	t.Run("before a worker has started its first run", func(t *testing.T) {
 		inWorld(t, nil, func(t *testing.T, w *world) {
-			w.temporal.idle = true
+			w.temporal.setIdle(true)
 			w.cluster.apply(cart())
 			w.began(t)
 			w.cluster.forget("shop", "cart")
@@ -436,7 +436,7 @@ func TestDeletedCheck(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 			w.idle(t)
 			w.expect(t, time.Hour+time.Minute)
-			w.temporal.errors["terminate "+cartID] = []error{errDown, errDown}
+			w.temporal.failNext("terminate "+cartID, errDown, errDown)
 			w.cluster.forget("shop", "cart")
 			w.expect(t, time.Minute, ticks, deleted)
 			if got := w.temporal.recorded(); len(got) != 1 || got[0].Spans[0].Outcome != check.Missed {
@@ -457,7 +457,7 @@ func TestDeletedCheck(t *testing.T) {
 	})
 	t.Run("whose run ends at that moment", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.temporal.errors["cancel "+w.began(t)] = []error{notFound}
+			w.temporal.failNext("cancel "+w.began(t), notFound)
 			w.cluster.forget("shop", "cart")
 			w.expect(t, time.Hour, deleted)
 		})
@@ -577,10 +577,10 @@ func TestTemporalThatFailsIsAskedAgain(t *testing.T) {
 			inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 				w.idle(t)
 				tt.fails = strings.Replace(tt.fails, "RUN", w.temporal.uuid(t, first), 1)
-				w.temporal.errors[tt.fails] = []error{errDown, errDown, errDown}
+				w.temporal.failNext(tt.fails, errDown, errDown, errDown)
 				tt.then(w)
 				w.expect(t, time.Minute, tt.want...)
-				if left := w.temporal.errors[tt.fails]; len(left) != 0 {
+				if left := w.temporal.prepared(tt.fails); len(left) != 0 {
 					t.Errorf("asked %d times, want 4", 3-len(left))
 				}
 				w.expect(t, time.Hour)
@@ -598,7 +598,7 @@ func job(w *world)    { w.cluster.apply(smoke("")) }
 func TestScheduleStaysUntilItsRunIsCancelled(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		run := w.began(t)
-		w.temporal.errors["cancel "+run] = []error{errDown}
+		w.temporal.failNext("cancel "+run, errDown)
 		w.cluster.forget("shop", "cart")
 		w.expect(t, atOnce)
 		w.expect(t, time.Second, "cancel "+run, deleted)

@@ -46,7 +46,7 @@ func TestGapIsRecordedOnceHoweverOftenABeginIsTried(t *testing.T) {
 		start := time.Now()
 		w.expect(t, 5*time.Minute)
 		for range 10 { // 3 minutes of tries: another tick is due meanwhile
-			w.temporal.errors["execute "+cartID] = append(w.temporal.errors["execute "+cartID], errDown)
+			w.temporal.failNext("execute "+cartID, errDown)
 		}
 		w.cluster.apply(cart(every("7m")))
 		w.expect(t, 5*time.Minute, refused, changed, ticks, "start "+second, ticks, "start "+cartID)
@@ -70,15 +70,13 @@ func TestGapIsRecordedOnceHoweverOftenABeginIsTried(t *testing.T) {
 func TestScheduleWaitsUntilTheTicksBeforeAreRecorded(t *testing.T) {
 	inWorld(t, []any{cart(suspended)}, func(t *testing.T, w *world) {
 		w.expect(t, 5*time.Minute, "start "+cartID)
-		w.temporal.before = func(id string) {
+		w.temporal.setBefore(func(id string) {
 			if id == second {
 				t.Errorf("the first run starts before the ticks are recorded")
 			}
-			w.temporal.before = nil
-			w.temporal.mu.Lock()
-			defer w.temporal.mu.Unlock()
-			w.temporal.errors["execute "+id] = []error{errDown, errDown}
-		}
+			w.temporal.setBefore(nil)
+			w.temporal.failNext("execute "+id, errDown, errDown)
+		})
 		w.cluster.apply(cart())
 		w.expect(t, atOnce, changed)
 		w.expect(t, time.Second, ticks, "start "+second, "start "+cartID)
