@@ -250,6 +250,24 @@ func TestConfigurationDocHasAllFlagsAndKeys(t *testing.T) {
 	}
 }
 
+func TestEachVariableOfTheConfigurationDocSetsItsFlag(t *testing.T) {
+	const value = "7m" // a name, a URL and a duration
+	for _, d := range documentedFlags() {
+		if d.environment == "" {
+			continue
+		}
+		t.Run(d.environment, func(t *testing.T) {
+			isolate(t)
+			t.Setenv(strings.Trim(d.environment, "`"), value)
+			for _, name := range d.commands {
+				if got := command(t, name).Flags().Lookup(d.long()).Value.String(); !strings.Contains(got, value) {
+					t.Errorf("khronicle %s: --%s is %q, want %s", name, d.long(), got, value)
+				}
+			}
+		})
+	}
+}
+
 // The sample has every key of the file.
 func TestConfigurationDocHasTheKeysOfTheSample(t *testing.T) {
 	sample, err := os.ReadFile("../../internal/config/testdata/kuberhealthy.yaml")
