@@ -42,7 +42,7 @@ func received(bodies <-chan string) []string {
 	}
 }
 
-func TestRun(t *testing.T) {
+func TestRunReportsAndExitsAsConfigured(t *testing.T) {
 	const success = `{"Errors":[],"OK":true}`
 	tests := []struct {
 		name string

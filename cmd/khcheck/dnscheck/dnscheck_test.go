@@ -25,7 +25,7 @@ func config(t *testing.T, variables map[string]string) dnscheck.Config {
 	return c
 }
 
-func TestRun(t *testing.T) {
+func TestRunReportsNamesThatDoNotResolveAsExpected(t *testing.T) {
 	server := serve(t, map[string][]string{
 		"shop.test.": {"10.0.0.1", "10.0.0.2", "fd00::1"},
 		"bank.test.": {"10.0.0.3"},
