@@ -21,6 +21,7 @@ import (
 
 	"github.com/khronicle/khronicle/internal/devserver"
 	"github.com/khronicle/khronicle/kube"
+	"github.com/khronicle/khronicle/ledger/ledgertest"
 	"github.com/khronicle/khronicle/test/chaos/fault"
 	"github.com/khronicle/khronicle/test/chaos/link"
 )
@@ -70,7 +71,7 @@ type stack struct {
 
 func newStack(o options) (*stack, error) {
 	if o.Postgres {
-		if _, err := findPostgres(); err != nil {
+		if _, err := ledgertest.Find(); err != nil {
 			return nil, err
 		}
 	}
