@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/khronicle/khronicle/ledger/ledgertest"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 // ledgerDatabase is the database of the ledger; Temporal has two of its own.
@@ -43,7 +44,7 @@ func (p *postgres) server() *exec.Cmd {
 // makeLedger waits until the server answers, and makes the database of the ledger.
 func (p *postgres) makeLedger(ctx context.Context) error {
 	var err error
-	made := eventually(ctx, func() bool {
+	made := wait.Until(ctx, startTimeout, func() bool {
 		err = p.Run("createdb", "--host", "127.0.0.1", "--port", postgresPort, "--username", "khronicle", ledgerDatabase)
 		return err == nil
 	})
