@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -17,10 +16,8 @@ import (
 	"github.com/spf13/pflag"
 
 	settings "github.com/khronicle/khronicle/internal/config"
+	"github.com/khronicle/khronicle/test/golden"
 )
-
-// update writes the tables of the document anew.
-var update = flag.Bool("update", false, "write the tables of docs/configuration.md anew")
 
 const configurationDoc = "../../docs/configuration.md"
 
@@ -239,7 +236,7 @@ func TestConfigurationDocHasAllFlagsAndKeys(t *testing.T) {
 	}
 	want := withTable(t, string(content), "flags", flagTable())
 	want = withTable(t, want, "keys", keyTable(t))
-	if *update {
+	if *golden.Update {
 		if err := os.WriteFile(configurationDoc, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
