@@ -11,6 +11,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/test/golden"
 )
 
 // userWorkload is a check that uses every field and tries to set what belongs to the contract.
@@ -53,7 +54,7 @@ func TestNewPodIsWholeAndOfTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "pod.yaml", text)
+	golden.Equal(t, "pod.yaml", text)
 }
 
 func TestNewPodOfASmallJob(t *testing.T) {

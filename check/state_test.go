@@ -11,6 +11,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/test/golden"
 )
 
 // passed is the outcome of a run that reported OK after 3.2 seconds.
@@ -218,7 +219,7 @@ func TestSummaryInKuberhealthysShape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "summary.json", text)
+	golden.Equal(t, "summary.json", text)
 }
 
 func TestSummaryOfNothingIsEmpty(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -161,18 +162,35 @@ func patched(t *testing.T, original *appsv1.Deployment, patch string) *appsv1.De
 	return &after
 }
 
-// Workers read their environment from the Secret that docs/install.md names, if it is there.
+// secretCommand matches the command of docs/install.md that creates a Secret.
+var secretCommand = regexp.MustCompile(`(?m)^kubectl create secret generic (\S+) -n (\S+)((?:[^\n]*\\\n)*[^\n]*)$`)
+
+// literal matches a value of that Secret.
+var literal = regexp.MustCompile(`--from-literal=([A-Z_]+)='?([^'\s]+)`)
+
+// Workers read their environment from the Secret that docs/install.md creates, if it is there.
 func TestWorkersReadTheSecretOfTheLedger(t *testing.T) {
-	const secret = "khronicle-ledger"
+	commands := secretCommand.FindAllStringSubmatch(read(t, "../docs/install.md"), -1)
+	if len(commands) != 1 {
+		t.Fatalf("docs/install.md creates %d Secrets, want 1", len(commands))
+	}
+	name, namespace, values := commands[0][1], commands[0][2], literal.FindAllStringSubmatch(commands[0][3], -1)
 	for _, d := range of[*appsv1.Deployment](manifests(t)) {
 		sources := d.Spec.Template.Spec.Containers[0].EnvFrom
-		i := slices.IndexFunc(sources, func(s corev1.EnvFromSource) bool { return s.SecretRef != nil && s.SecretRef.Name == secret })
+		i := slices.IndexFunc(sources, func(s corev1.EnvFromSource) bool { return s.SecretRef != nil && s.SecretRef.Name == name })
 		if (i >= 0) != (d.Name == "khronicle-worker") || i >= 0 && !*sources[i].SecretRef.Optional {
 			t.Errorf("%s: environment is from %+v", d.Name, sources)
 		}
+		if d.Namespace != namespace {
+			t.Errorf("%s is in namespace %s, its Secret in %s", d.Name, d.Namespace, namespace)
+		}
 	}
-	if guide := read(t, "../docs/install.md"); !strings.Contains(guide, "create secret generic "+secret) || !strings.Contains(guide, "KHRONICLE_LEDGER=") {
-		t.Error("docs/install.md does not say how to create the Secret")
+	i := slices.IndexFunc(values, func(v []string) bool { return v[1] == "KHRONICLE_LEDGER" })
+	if i < 0 {
+		t.Fatalf("the Secret has %q, want KHRONICLE_LEDGER", values)
+	}
+	if _, err := ledger.New(values[i][2], ledger.Options{}); err != nil {
+		t.Errorf("the ledger of the Secret: %v", err)
 	}
 }
 

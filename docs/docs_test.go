@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -177,55 +175,6 @@ func TestDecisionsHaveOneForm(t *testing.T) {
 		}
 		if got := headings(document, 2); !slices.Equal(got, want) {
 			t.Errorf("%s: headings are %q, want %q", name, got, want)
-		}
-	}
-}
-
-// alert is what the test reads of a rule.
-type alert struct {
-	Alert       string            `json:"alert"`
-	Annotations map[string]string `json:"annotations"`
-}
-
-func alerts(t *testing.T) []alert {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "deploy/prometheus/rules.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rules struct {
-		Groups []struct {
-			Rules []alert `json:"rules"`
-		} `json:"groups"`
-	}
-	if err := yaml.Unmarshal(content, &rules); err != nil {
-		t.Fatal(err)
-	}
-	var all []alert
-	for _, group := range rules.Groups {
-		all = append(all, group.Rules...)
-	}
-	if len(all) == 0 {
-		t.Fatal("there are no alerts")
-	}
-	return all
-}
-
-func TestEachAlertHasASectionOfTheRunbook(t *testing.T) {
-	sections := headings(documents(t)["docs/runbook.md"], 2)
-	var names []string
-	for _, a := range alerts(t) {
-		names = append(names, a.Alert)
-		if !slices.Contains(sections, a.Alert) {
-			t.Errorf("docs/runbook.md has no section %s", a.Alert)
-		}
-		if got, want := a.Annotations["runbook_url"], blob+"docs/runbook.md#"+fragment(a.Alert); got != want {
-			t.Errorf("%s: runbook_url is %q, want %q", a.Alert, got, want)
-		}
-	}
-	for _, section := range sections {
-		if strings.HasPrefix(section, "Khronicle") && !slices.Contains(names, section) {
-			t.Errorf("docs/runbook.md has a section %s, which is no alert", section)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/reportapi"
+	"github.com/khronicle/khronicle/test/golden"
 )
 
 // shown is what people and Prometheus see: the pages of these paths, and the metrics of the state.
@@ -83,7 +84,7 @@ func TestWhatIsShown(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := options(&fakeTemporal{}, tt.states)
 			o.Presentation = tt.presentation
-			golden(t, tt.name+".golden", shown(t, start(t, o), tt.paths...))
+			golden.Equal(t, tt.name+".golden", shown(t, start(t, o), tt.paths...))
 		})
 	}
 }

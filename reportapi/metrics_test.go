@@ -21,6 +21,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/reportapi"
+	"github.com/khronicle/khronicle/test/golden"
 )
 
 // series is one time series of a scrape.
@@ -70,7 +71,7 @@ func counted(t *testing.T, r *running) map[string]float64 {
 
 func TestMetricsText(t *testing.T) {
 	r := start(t, options(&fakeTemporal{}, cluster()))
-	golden(t, "metrics.golden", []byte(r.get(t, "/metrics").Body))
+	golden.Equal(t, "metrics.golden", []byte(r.get(t, "/metrics").Body))
 }
 
 func TestMetricsUnderKuberhealthysNames(t *testing.T) {

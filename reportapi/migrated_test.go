@@ -9,6 +9,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/internal/apitest"
 	"github.com/khronicle/khronicle/kube"
+	"github.com/khronicle/khronicle/test/golden"
 )
 
 func khType(kind string) metav1.TypeMeta {
@@ -53,6 +54,6 @@ func TestStatesOfKuberhealthyAreShownUntilTheyAreOverdue(t *testing.T) {
 	for name, after := range map[string]time.Duration{"migrated": 30 * time.Second, "migrated-unknown": time.Hour} {
 		o := options(&fakeTemporal{}, nil)
 		o.States, o.Synced, o.Now = cluster, cluster.Synced, func() time.Time { return noon.Add(after) }
-		golden(t, name+".golden", shown(t, start(t, o)))
+		golden.Equal(t, name+".golden", shown(t, start(t, o)))
 	}
 }

@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -26,30 +23,10 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
-
 const runUUID = "3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"
 
 // noon is when the states of these tests were written. The present is half a minute later, unless they say otherwise.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-
-// golden compares got with a file in testdata, or writes that file.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("read golden file (write it with -update): %v", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", path, diff)
-	}
-}
 
 // signal is what a report becomes.
 type signal struct {

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/test/golden"
 )
 
 func state(namespace, name string, kind khv1.KHWorkload, errors ...string) *khv1.KuberhealthyState {
@@ -51,7 +52,7 @@ func TestStatusPage(t *testing.T) {
 	if want := "application/json"; got.Header.Get("Content-Type") != want {
 		t.Errorf("content type is %q, want %q", got.Header.Get("Content-Type"), want)
 	}
-	golden(t, "status.golden", []byte(got.Body))
+	golden.Equal(t, "status.golden", []byte(got.Body))
 }
 
 // The page of Kuberhealthy v2.8 for one check that failed: keys, their order, indentation, types, no line break at the

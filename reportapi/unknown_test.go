@@ -11,6 +11,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/reportapi"
+	"github.com/khronicle/khronicle/test/golden"
 )
 
 // fakeCluster has the checks and jobs of its states too.
@@ -74,7 +75,7 @@ func TestWhatIsUnknown(t *testing.T) {
 			o := options(&fakeTemporal{}, nil)
 			o.States, o.Now = hourLater(), func() time.Time { return noon.Add(time.Hour) }
 			o.Presentation = func() reportapi.Presentation { return reportapi.Presentation{IgnoreUnknown: ignore} }
-			golden(t, name+".golden", shown(t, start(t, o), "/?namespace=other"))
+			golden.Equal(t, name+".golden", shown(t, start(t, o), "/?namespace=other"))
 		})
 	}
 }
@@ -83,7 +84,7 @@ func TestWhatIsUnknown(t *testing.T) {
 func TestCheckAndJobOfOneNameAreUnknown(t *testing.T) {
 	o := options(&fakeTemporal{}, nil)
 	o.States = fakeCluster{checks: []*khv1.KuberhealthyCheck{every("twin", "1m")}, jobs: []*khv1.KuberhealthyJob{job("twin", "")}}
-	golden(t, "unknown-twins.golden", shown(t, start(t, o)))
+	golden.Equal(t, "unknown-twins.golden", shown(t, start(t, o)))
 }
 
 // The page and the metrics follow the clock: nothing else tells them that nothing was heard.

@@ -60,7 +60,7 @@ func late6s(l *schedule)  { l.executionTime = now.Add(-6 * time.Second) }
 
 func ofNamesake(l *schedule) { l.revision.UID, l.input.Ref.UID = "uid-0", "uid-0" }
 
-func TestPlan(t *testing.T) {
+func TestPlanFollowsTheCheckAndItsSchedule(t *testing.T) {
 	none := schedule{}
 	tests := []struct {
 		name  string

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -15,39 +14,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/khronicle/khronicle/cmd/khcheck/internal/reports"
 	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 	"github.com/khronicle/khronicle/external/checkclient"
 )
 
 // checkerPod gives the test the environment of a checker pod whose run has a minute left, and passes the reports on.
-func checkerPod(t *testing.T, variables map[string]string) <-chan string {
+func checkerPod(t *testing.T, variables map[string]string) reports.Received {
 	t.Helper()
-	bodies := make(chan string, 10)
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		bodies <- string(body)
-	}))
-	t.Cleanup(server.Close)
-	t.Setenv("KH_REPORTING_URL", server.URL)
-	t.Setenv("KH_RUN_UUID", "5d0e1a2b-6b1f-4c3c-9e2b-0d4f4a4f3d11")
+	bodies := reports.Receive(t)
 	t.Setenv("KH_CHECK_RUN_DEADLINE", strconv.FormatInt(time.Now().Add(time.Minute).Unix(), 10))
 	for name, value := range variables {
 		t.Setenv(name, value)
 	}
 	return bodies
-}
-
-// received returns the reports so far.
-func received(bodies <-chan string) []string {
-	var all []string
-	for {
-		select {
-		case body := <-bodies:
-			all = append(all, body)
-		default:
-			return all
-		}
-	}
 }
 
 func TestRunReportsOnce(t *testing.T) {
@@ -108,7 +88,7 @@ func TestRunReportsOnce(t *testing.T) {
 			if code := run(t.Context(), strings.Fields(test.args)); code != 0 {
 				t.Errorf("got exit code %d, want 0: the report was delivered", code)
 			}
-			if diff := cmp.Diff(test.want, received(bodies)); diff != "" {
+			if diff := cmp.Diff(test.want, bodies.All()); diff != "" {
 				t.Errorf("reports (-want +got):\n%s", diff)
 			}
 		})
@@ -120,7 +100,7 @@ func TestPodStatusOutsideAClusterReportsIt(t *testing.T) {
 	if code := run(t.Context(), []string{"pod-status"}); code != 0 {
 		t.Errorf("got exit code %d, want 0", code)
 	}
-	if got := received(bodies); len(got) != 1 || !strings.Contains(got[0], "connect to the API server: ") {
+	if got := bodies.All(); len(got) != 1 || !strings.Contains(got[0], "connect to the API server: ") {
 		t.Errorf("got reports %q, want one that there is no API server", got)
 	}
 }
@@ -144,7 +124,7 @@ func TestCheckThatIsToldToStopDoesNotReport(t *testing.T) {
 	if code := run(ctx, []string{"http"}); code != 1 {
 		t.Errorf("got exit code %d, want 1", code)
 	}
-	if got := received(bodies); got != nil {
+	if got := bodies.All(); got != nil {
 		t.Errorf("got reports %q, want none", got)
 	}
 }
@@ -159,7 +139,7 @@ func TestCheckThatRunsOutOfTimeReportsIt(t *testing.T) {
 		t.Errorf("got exit code %d, want 0", code)
 	}
 	want := []string{`{"Errors":["still looking"],"OK":false}`}
-	if diff := cmp.Diff(want, received(bodies)); diff != "" {
+	if diff := cmp.Diff(want, bodies.All()); diff != "" {
 		t.Errorf("reports (-want +got):\n%s", diff)
 	}
 }

@@ -1,23 +1,23 @@
 package main
 
 import (
-	"flag"
+	"cmp"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
 	settings "github.com/khronicle/khronicle/internal/config"
+	"github.com/khronicle/khronicle/test/golden"
 )
-
-// update writes the tables of the document anew.
-var update = flag.Bool("update", false, "write the tables of docs/configuration.md anew")
 
 const configurationDoc = "../../docs/configuration.md"
 
@@ -28,26 +28,27 @@ var keyOfFlag = map[string]string{
 	"max-check-pod-age": "maxCheckPodAge", "max-job-age": "maxKHJobAge",
 }
 
-// keysOfFile are the keys of the configuration file in the order of the document.
-var keysOfFile = []struct{ name, value, fallback, meaning string }{
-	{"listenAddress", "`HOST:PORT` or `:PORT`", "`:8080`", "address of the report API; read at the start"},
-	{"logLevel", "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `panic`", "`info`", "least level of log lines. `fatal` and `panic` still log errors"},
-	{"externalCheckReportingURL", "URL", "`http://kuberhealthy.$POD_NAMESPACE.svc.cluster.local/externalCheckStatus`", "URL to which checker pods report"},
-	{"maxCompletedPodCount", "number", "4", "finished pods of a check that stay after a success"},
-	{"maxErrorPodCount", "number", "4", "finished pods of a check that stay after a failure"},
-	{"maxCheckPodAge", "duration, at least `30s`", "`72h`", "age at which finished pods are deleted"},
-	{"maxKHJobAge", "duration, at least `5m`", "`15m`", "age at which completed KHJobs are deleted"},
-	{"stateMetadata", "map of texts", "none", "names and values for `Metadata` of the status page"},
-	{"promMetricsConfig.suppressErrorLabel", "`true` or `false`", "`false`", "leaves the label `error` empty"},
-	{"promMetricsConfig.errorLabelMaxLength", "number of bytes", "0: no limit", "cuts the label `error`"},
-	{"enableInflux", "`true` or `false`", "`false`", "exports outcomes to InfluxDB; read at the start"},
-	{"influxURL", "URL", "none", "address of InfluxDB, required with `enableInflux`; read at the start"},
-	{"influxDB", "text", "none", "database of InfluxDB, required with `enableInflux`; read at the start"},
-	{"influxUsername", "text", "none", "user of InfluxDB; read at the start"},
-	{"influxPassword", "text", "none", "password or API token of InfluxDB; read at the start"},
-	{"enableForceMaster", "any", "", "has no effect: there is no master"},
-	{"namespace", "any", "", "has no effect: see `TARGET_NAMESPACE`"},
-	{"kubeConfigFile", "any", "", "has no effect: see `KUBECONFIG`"},
+// meaningOfKey says what no code says of the keys of the configuration file, in the order of the document. The value is empty
+// where it follows from the type of the key.
+var meaningOfKey = []struct{ name, value, meaning string }{
+	{"listenAddress", "`HOST:PORT` or `:PORT`", "address of the report API"},
+	{"logLevel", "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `panic`", "least level of log lines. `fatal` and `panic` still log errors"},
+	{"externalCheckReportingURL", "URL", "URL to which checker pods report"},
+	{"maxCompletedPodCount", "", "finished pods of a check that stay after a success"},
+	{"maxErrorPodCount", "", "finished pods of a check that stay after a failure"},
+	{"maxCheckPodAge", "", "age at which finished pods are deleted"},
+	{"maxKHJobAge", "", "age at which completed KHJobs are deleted"},
+	{"stateMetadata", "", "names and values for `Metadata` of the status page"},
+	{"promMetricsConfig.suppressErrorLabel", "", "leaves the label `error` empty"},
+	{"promMetricsConfig.errorLabelMaxLength", "", "most bytes of the label `error`; 0 means no limit"},
+	{"enableInflux", "", "exports outcomes to InfluxDB"},
+	{"influxURL", "URL", "address of InfluxDB, required with `enableInflux`"},
+	{"influxDB", "", "database of InfluxDB, required with `enableInflux`"},
+	{"influxUsername", "", "user of InfluxDB"},
+	{"influxPassword", "", "password or API token of InfluxDB"},
+	{"enableForceMaster", "any", ""},
+	{"namespace", "any", ""},
+	{"kubeConfigFile", "any", ""},
 }
 
 // documentedFlag is a row of the table. Commands whose flags have one meaning and default share a row.
@@ -62,6 +63,14 @@ var environmentOfUsage = regexp.MustCompile(` \[([A-Z_]+)\]$`)
 // wholeUnits matches the parts of a duration that are 0, such as the last two of 72h0m0s.
 var wholeUnits = regexp.MustCompile(`^(\d+h|\d+m)(0m)?0s$`)
 
+// short returns a duration without its parts that are 0.
+func short(d time.Duration) string {
+	if found := wholeUnits.FindStringSubmatch(d.String()); found != nil {
+		return found[1]
+	}
+	return d.String()
+}
+
 func documented(command string, f *pflag.Flag) documentedFlag {
 	d := documentedFlag{name: "`--" + f.Name + "`", fallback: f.DefValue, meaning: f.Usage, commands: []string{command}}
 	if f.Shorthand != "" {
@@ -70,8 +79,8 @@ func documented(command string, f *pflag.Flag) documentedFlag {
 	if found := environmentOfUsage.FindStringSubmatch(f.Usage); found != nil {
 		d.environment, d.meaning = "`"+found[1]+"`", strings.TrimSuffix(f.Usage, found[0])
 	}
-	if found := wholeUnits.FindStringSubmatch(f.DefValue); found != nil && f.Value.Type() == "duration" {
-		d.fallback = found[1]
+	if duration, err := time.ParseDuration(f.DefValue); err == nil && f.Value.Type() == "duration" {
+		d.fallback = short(duration)
 	}
 	switch {
 	case f.Name == "pod-name":
@@ -139,12 +148,70 @@ func flagTable() string {
 	return b.String()
 }
 
-func keyTable() string {
+// keysOfFile returns the keys of the configuration file by name.
+func keysOfFile() map[string]settings.Key {
+	c := defaultConfig()
+	c.addReportFlags(pflag.NewFlagSet("", pflag.ContinueOnError))
+	c.namespace = "$POD_NAMESPACE"
+	keys := map[string]settings.Key{}
+	for _, k := range settings.Keys(c.defaultSettings()) {
+		keys[k.Name] = k
+	}
+	return keys
+}
+
+// describe returns the cells for the values and the default of a key.
+func describe(k settings.Key) (value, fallback string) {
+	switch v := k.Default.(type) {
+	case string:
+		value, fallback = "text", v
+	case bool:
+		value, fallback = "`true` or `false`", fmt.Sprint(v)
+	case int:
+		value, fallback = "number", fmt.Sprint(v)
+	case time.Duration:
+		value, fallback = "duration", short(v)
+	case slog.Level:
+		fallback = strings.ToLower(v.String())
+	case map[string]string:
+		value = "map of texts"
+	}
+	if k.Least > 0 {
+		value += ", at least `" + short(k.Least) + "`"
+	}
+	switch {
+	case k.WithoutEffect != "":
+		return value, ""
+	case fallback == "":
+		return value, "none"
+	}
+	return value, "`" + fallback + "`"
+}
+
+func keyTable(t *testing.T) string {
+	t.Helper()
+	keys := keysOfFile()
 	var b strings.Builder
 	row(&b, "key", "value", "default", "meaning")
 	row(&b, "---", "---", "---", "---")
-	for _, k := range keysOfFile {
-		row(&b, "`"+k.name+"`", k.value, k.fallback, k.meaning)
+	for _, m := range meaningOfKey {
+		k, known := keys[m.name]
+		if !known {
+			t.Errorf("the configuration file has no key %s", m.name)
+		}
+		delete(keys, m.name)
+		value, fallback := describe(k)
+		meaning := m.meaning
+		if k.Restart {
+			meaning += "; read at the start"
+		}
+		if k.WithoutEffect != "" {
+			meaning = "has no effect: " + k.WithoutEffect
+		}
+		row(&b, "`"+m.name+"`", cmp.Or(m.value, value), fallback, meaning)
+	}
+	for name := range keys {
+		t.Errorf("meaningOfKey lacks the key %s", name)
 	}
 	return b.String()
 }
@@ -168,15 +235,33 @@ func TestConfigurationDocHasAllFlagsAndKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := withTable(t, string(content), "flags", flagTable())
-	want = withTable(t, want, "keys", keyTable())
-	if *update {
+	want = withTable(t, want, "keys", keyTable(t))
+	if *golden.Update {
 		if err := os.WriteFile(configurationDoc, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	if diff := cmp.Diff(want, string(content)); diff != "" {
+	if diff := gocmp.Diff(want, string(content)); diff != "" {
 		t.Errorf("docs/configuration.md is out of date; run go test ./cmd/khronicle -run %s -update (-want +got):\n%s", t.Name(), diff)
+	}
+}
+
+func TestEachVariableOfTheConfigurationDocSetsItsFlag(t *testing.T) {
+	const value = "7m" // a name, a URL and a duration
+	for _, d := range documentedFlags() {
+		if d.environment == "" {
+			continue
+		}
+		t.Run(d.environment, func(t *testing.T) {
+			isolate(t)
+			t.Setenv(strings.Trim(d.environment, "`"), value)
+			for _, name := range d.commands {
+				if got := command(t, name).Flags().Lookup(d.long()).Value.String(); !strings.Contains(got, value) {
+					t.Errorf("khronicle %s: --%s is %q, want %s", name, d.long(), got, value)
+				}
+			}
+		})
 	}
 }
 
@@ -187,8 +272,8 @@ func TestConfigurationDocHasTheKeysOfTheSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := map[string]bool{}
-	for _, k := range keysOfFile {
-		top, _, _ := strings.Cut(k.name, ".")
+	for name := range keysOfFile() {
+		top, _, _ := strings.Cut(name, ".")
 		keys[top] = true
 	}
 	var want []string
@@ -196,25 +281,19 @@ func TestConfigurationDocHasTheKeysOfTheSample(t *testing.T) {
 		want = append(want, found[1])
 	}
 	slices.Sort(want)
-	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(keys))); diff != "" {
+	if diff := gocmp.Diff(want, slices.Sorted(maps.Keys(keys))); diff != "" {
 		t.Errorf("keys (-sample +document):\n%s", diff)
 	}
 }
 
-func TestConfigurationDocNamesKeysThatTheFileMayHave(t *testing.T) {
-	for _, k := range keysOfFile {
-		content := k.name + ":\n"
-		if top, leaf, nested := strings.Cut(k.name, "."); nested {
-			content = fmt.Sprintf("%s:\n  %s:\n", top, leaf)
-		}
-		_, warnings, err := settings.Parse("x.yaml", []byte(content), settings.Defaults())
-		if err != nil || strings.Contains(fmt.Sprint(warnings), "unknown") {
-			t.Errorf("%s: warnings %q, error %v", k.name, warnings, err)
-		}
-	}
+func TestKeysOfFlagsAreKeysOfTheFile(t *testing.T) {
+	keys := keysOfFile()
 	for flagName, key := range keyOfFlag {
 		if flags := command(t, "dev").Flags(); flags.Lookup(flagName) == nil {
 			t.Errorf("the key %s belongs to --%s, which is no flag", key, flagName)
+		}
+		if _, known := keys[key]; !known {
+			t.Errorf("--%s sets the same as the key %s, which the file does not have", flagName, key)
 		}
 	}
 }

@@ -17,10 +17,8 @@ func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*setti
 	if err != nil {
 		return nil, err
 	}
-	defaults := settings.Defaults()
-	defaults.ListenAddress, defaults.ReportingURL = c.listen, protocol.ReportingURL(c.namespace)
 	options := settings.Options{
-		Path: c.file, Required: c.isSet("config"), Defaults: defaults, Overrides: overrides, Level: level, Logger: logger,
+		Path: c.file, Required: c.isSet("config"), Defaults: c.defaultSettings(), Overrides: overrides, Level: level, Logger: logger,
 	}
 	if c.forceMaster {
 		options.Ignored = []string{"--forceMaster: has no effect: there is no master"}
@@ -33,6 +31,13 @@ func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*setti
 		logger.Warn("the default reap interval is used", "variable", envReapInterval, "problem", c.reapFault)
 	}
 	return live, nil
+}
+
+// defaultSettings returns the values of keys that the configuration file does not have.
+func (c *config) defaultSettings() settings.Settings {
+	s := settings.Defaults()
+	s.ListenAddress, s.ReportingURL = c.listen, protocol.ReportingURL(c.namespace)
+	return s
 }
 
 // overrides returns the flags and variables that are set. The key is the key of the configuration file that each replaces.

@@ -165,7 +165,7 @@ func TestRolesFailWhenTheirAddressIsTaken(t *testing.T) {
 	}
 }
 
-func TestWatch(t *testing.T) {
+func TestWatchShowsATableAndFailsOnAnotherOutcome(t *testing.T) {
 	tests := []struct {
 		name   string
 		expect string

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
@@ -17,9 +15,8 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/external/health"
+	"github.com/khronicle/khronicle/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestNewWorkloadDetails(t *testing.T) {
 	of := func(w khv1.KHWorkload) *khv1.KHWorkload { return &w }
@@ -86,19 +83,7 @@ func TestWriteHTTPStatusResponse(t *testing.T) {
 	if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || got != "application/json" {
 		t.Errorf("status %d, content type %q", w.Code, got)
 	}
-	const golden = "testdata/status.json"
-	if *update {
-		if err := os.WriteFile(golden, w.Body.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), w.Body.String()); diff != "" {
-		t.Errorf("page differs (-want +got):\n%s", diff)
-	}
+	golden.Equal(t, "status.json", w.Body.Bytes())
 	if diff := cmp.Diff(filled(), state); diff != "" {
 		t.Errorf("writing changed the state (-want +got):\n%s", diff)
 	}

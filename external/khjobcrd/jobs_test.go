@@ -111,7 +111,7 @@ func TestListAndDeleteCollection(t *testing.T) {
 	}
 }
 
-func TestWatch(t *testing.T) {
+func TestWatchSeesEachChangeUntilItIsStopped(t *testing.T) {
 	jobs, api := jobsOf(t)
 	seconds := int64(300)
 	watched, err := jobs.Watch(metav1.ListOptions{TimeoutSeconds: &seconds})

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // field is a key of the file and the field of Settings that it sets.
@@ -12,6 +14,8 @@ type field struct {
 	key     string
 	index   []int
 	restart bool
+	// least is the least value of a duration.
+	least time.Duration
 }
 
 // fields are the keys of Settings in its order.
@@ -23,7 +27,7 @@ func fieldsOf(t reflect.Type, outer field) []field {
 		name, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		inner := field{
 			key: outer.key + name, index: slices.Concat(outer.index, f.Index),
-			restart: outer.restart || f.Tag.Get("reload") == "restart",
+			restart: outer.restart || f.Tag.Get("reload") == "restart", least: leastOf(f.Tag),
 		}
 		switch {
 		case f.Type.Kind() != reflect.Struct:
@@ -35,6 +39,18 @@ func fieldsOf(t reflect.Type, outer field) []field {
 		all = append(all, fieldsOf(f.Type, inner)...)
 	}
 	return all
+}
+
+func leastOf(tag reflect.StructTag) time.Duration {
+	text, ok := tag.Lookup("least")
+	if !ok {
+		return 0
+	}
+	least, err := time.ParseDuration(text)
+	if err != nil {
+		panic(err)
+	}
+	return least
 }
 
 // value returns a pointer to the field of the settings.
@@ -64,6 +80,33 @@ func changed(a, b *Settings) []string {
 		if !f.same(a, b) {
 			keys = append(keys, f.key)
 		}
+	}
+	return keys
+}
+
+// Key describes a key of the file.
+type Key struct {
+	// Name has a dot when the key stands in a mapping, such as promMetricsConfig.suppressErrorLabel.
+	Name string
+	// Default is the value when the key is absent. It is nil for a key without effect.
+	Default any
+	// Least is the least value of a duration. A smaller one is raised.
+	Least time.Duration
+	// Restart is true when the key is read only at the start of the process.
+	Restart bool
+	// WithoutEffect says why the key has no effect. It is empty for other keys.
+	WithoutEffect string
+}
+
+// Keys returns all keys that the file may have. Those without effect come last.
+func Keys(defaults Settings) []Key {
+	var keys []Key
+	for _, f := range fields {
+		value := reflect.ValueOf(f.value(&defaults)).Elem().Interface()
+		keys = append(keys, Key{Name: f.key, Default: value, Least: f.least, Restart: f.restart})
+	}
+	for _, name := range slices.Sorted(maps.Keys(withoutEffect)) {
+		keys = append(keys, Key{Name: name, WithoutEffect: withoutEffect[name]})
 	}
 	return keys
 }

@@ -162,8 +162,11 @@ func (p *parser) validate() {
 		fmt.Sprintf("%d is less than 0, which already means no pods", s.Retention.MaxCompletedPods))
 	p.require("maxErrorPodCount", s.Retention.MaxErrorPods >= 0,
 		fmt.Sprintf("%d is less than 0, which already means no pods", s.Retention.MaxErrorPods))
-	p.raise("maxKHJobAge", &s.Retention.MaxJobAge, 5*time.Minute)
-	p.raise("maxCheckPodAge", &s.Retention.MaxPodAge, 30*time.Second)
+	for _, f := range fields {
+		if age, ok := f.value(s).(*time.Duration); ok {
+			p.raise(f.key, age, f.least)
+		}
+	}
 	if s.Influx.Enabled {
 		p.need("influxURL", s.Influx.URL)
 		p.need("influxDB", s.Influx.Database)

@@ -15,7 +15,7 @@ import (
 const DefaultPath = "/etc/config/kuberhealthy.yaml"
 
 // Settings are the keys of the file that have an effect, which are those of Kuberhealthy v2. The tag yaml names the key.
-// The tag reload:"restart" marks what is read only at the start of the process.
+// The tag reload:"restart" marks what is read only at the start of the process. The tag least is the least duration.
 type Settings struct {
 	// ListenAddress is where reports are received and pages are served, such as ":8080".
 	ListenAddress string       `yaml:"listenAddress" reload:"restart"`
@@ -47,8 +47,8 @@ func (c InfluxConfig) String() string {
 type Retention struct {
 	MaxCompletedPods int           `yaml:"maxCompletedPodCount"`
 	MaxErrorPods     int           `yaml:"maxErrorPodCount"`
-	MaxPodAge        time.Duration `yaml:"maxCheckPodAge"`
-	MaxJobAge        time.Duration `yaml:"maxKHJobAge"`
+	MaxPodAge        time.Duration `yaml:"maxCheckPodAge" least:"30s"`
+	MaxJobAge        time.Duration `yaml:"maxKHJobAge" least:"5m"`
 }
 
 // MetricsConfig says how the errors of checks appear in the metrics.

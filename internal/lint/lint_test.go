@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/khronicle/khronicle/internal/lint"
+	"github.com/khronicle/khronicle/test/golden"
 )
 
 // files returns the manifests of a directory and its subdirectories.
@@ -54,19 +55,7 @@ func TestLinterFindsWhatTheGoldenFilesSay(t *testing.T) {
 	for file, content := range files(t, "testdata") {
 		t.Run(file, func(t *testing.T) {
 			got := page(linted(filepath.Base(file), content))
-			golden := file + ".golden"
-			if *lint.Update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("want -, got +:\n%s", diff)
-			}
+			golden.Equal(t, strings.TrimPrefix(file, "testdata/")+".golden", []byte(got))
 		})
 	}
 }

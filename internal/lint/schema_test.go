@@ -3,7 +3,6 @@ package lint
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"reflect"
 	"slices"
@@ -13,10 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
-)
 
-// Update is exported for the external tests.
-var Update = flag.Bool("update", false, "write schema.json and the golden files anew")
+	"github.com/khronicle/khronicle/test/golden"
+)
 
 // fromDefinitions returns what schema.json must hold.
 func fromDefinitions(t *testing.T) []byte {
@@ -96,7 +94,7 @@ func withoutIgnored(value any) any {
 
 func TestSchemaIsThatOfTheDefinitions(t *testing.T) {
 	want := fromDefinitions(t)
-	if *Update {
+	if *golden.Update {
 		if err := os.WriteFile("schema.json", want, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 // applyChecks makes the namespace and the checks.
@@ -23,7 +24,7 @@ func (s *stack) applyChecks(ctx context.Context) error {
 	if _, err := s.core.CoreV1().Namespaces().Create(ctx, wanted, metav1.CreateOptions{}); err != nil {
 		return err
 	}
-	hasAccount := eventually(ctx, time.Minute, func() bool {
+	hasAccount := wait.Until(ctx, time.Minute, func() bool {
 		_, err := s.core.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
 		return err == nil
 	})
@@ -44,11 +45,11 @@ func (s *stack) late() int { return s.checks / 4 }
 // applyLate applies the late checks, one after the other, in the first half of the chaos. The API server may be away.
 func (s *stack) applyLate(ctx context.Context) {
 	for i := range s.late() {
-		if !sleep(ctx, s.For/2/time.Duration(s.late())) {
+		if !wait.Sleep(ctx, s.For/2/time.Duration(s.late())) {
 			return
 		}
 		n := s.checks - s.late() + i
-		applied := eventually(ctx, time.Minute, func() bool { return s.apply(ctx, n) == nil })
+		applied := wait.Until(ctx, time.Minute, func() bool { return s.apply(ctx, n) == nil })
 		if !applied && ctx.Err() == nil {
 			progress("check %d was not applied within a minute", n)
 		}
@@ -124,7 +125,7 @@ func (s *stack) deleteChecks(ctx context.Context) (left []string) {
 		}
 	}
 	var there []string
-	eventually(ctx, 90*time.Second, func() bool {
+	wait.Until(ctx, 90*time.Second, func() bool {
 		there = s.ofChecks(ctx)
 		return len(there) == 0
 	})

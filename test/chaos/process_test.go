@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 // shell is a process that runs a script, and writes to its log.
@@ -28,7 +30,7 @@ func shell(t *testing.T, script string) *process {
 // logged waits until the log has so many lines.
 func (p *process) logged(t *testing.T, lines int) {
 	t.Helper()
-	ok := eventually(t.Context(), 10*time.Second, func() bool {
+	ok := wait.Until(t.Context(), 10*time.Second, func() bool {
 		text, err := os.ReadFile(p.log)
 		return err == nil && strings.Count(string(text), "\n") == lines
 	})
@@ -79,11 +81,11 @@ func TestProcessIsStoppedWithItsChildren(t *testing.T) {
 		}
 	}
 	p.signal(syscall.SIGSTOP)
-	if !eventually(t.Context(), 5*time.Second, states("T")) {
+	if !wait.Until(t.Context(), 5*time.Second, states("T")) {
 		t.Error("they are not stopped")
 	}
 	p.signal(syscall.SIGCONT)
-	if !eventually(t.Context(), 5*time.Second, states("S")) {
+	if !wait.Until(t.Context(), 5*time.Second, states("S")) {
 		t.Error("they do not go on")
 	}
 	_ = syscall.Kill(all[0], syscall.SIGKILL)

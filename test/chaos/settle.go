@@ -15,6 +15,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	khcheck "github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/test/wait"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -50,7 +51,7 @@ func (s *stack) settle(ctx context.Context, ended time.Time) []string {
 		{"no record waits", func() (bool, error) { return s.noRecordWaits(ctx) }},
 	} {
 		var last error
-		ok := eventually(ctx, settleWithin, func() (ok bool) {
+		ok := wait.Until(ctx, settleWithin, func() (ok bool) {
 			ok, last = step.ok()
 			return ok && last == nil
 		})

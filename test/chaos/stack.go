@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,8 +20,10 @@ import (
 
 	"github.com/khronicle/khronicle/internal/devserver"
 	"github.com/khronicle/khronicle/kube"
+	"github.com/khronicle/khronicle/ledger/ledgertest"
 	"github.com/khronicle/khronicle/test/chaos/fault"
 	"github.com/khronicle/khronicle/test/chaos/link"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 // Ports of the stack, all on 127.0.0.1. The end-to-end tests have others, so that both can run side by side.
@@ -70,7 +71,7 @@ type stack struct {
 
 func newStack(o options) (*stack, error) {
 	if o.Postgres {
-		if _, err := findPostgres(); err != nil {
+		if _, err := ledgertest.Find(); err != nil {
 			return nil, err
 		}
 	}
@@ -284,43 +285,11 @@ func (s *stack) ledgerDSN() string {
 func (s *stack) ready(ctx context.Context) error {
 	for _, role := range s.roles() {
 		url := "http://127.0.0.1:" + operationsPorts[role] + "/readyz"
-		if !eventually(ctx, time.Minute, func() bool { return answers(ctx, url) }) {
+		if !wait.Until(ctx, time.Minute, func() bool { return wait.Answers(ctx, url) }) {
 			return fmt.Errorf("%s is not ready; see %s", role, s.logOf(role))
 		}
 	}
 	return nil
-}
-
-func answers(ctx context.Context, url string) bool {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	defer response.Body.Close()
-	return response.StatusCode == http.StatusOK
-}
-
-// eventually asks until the answer is true, the time is over or ctx ends.
-func eventually(ctx context.Context, within time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(within); ; {
-		if ok() {
-			return true
-		}
-		if time.Now().After(end) {
-			return false
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
 }
 
 // down ends everything, in whatever state it is. It may be called again.

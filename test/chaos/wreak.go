@@ -14,6 +14,7 @@ import (
 
 	"github.com/khronicle/khronicle/ledger"
 	"github.com/khronicle/khronicle/test/chaos/fault"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 // tellEvery is how often the progress is told.
@@ -29,7 +30,7 @@ func (s *stack) wreak(ctx context.Context, plan []fault.Fault) []fault.Window {
 	stalled := watchStalls(ctx)
 	for _, f := range plan {
 		all.Go(func() {
-			if !sleep(ctx, time.Until(start.Add(f.At))) {
+			if !wait.Sleep(ctx, time.Until(start.Add(f.At))) {
 				return
 			}
 			window, err := s.do(ctx, f)
@@ -46,7 +47,7 @@ func (s *stack) wreak(ctx context.Context, plan []fault.Fault) []fault.Window {
 	}
 	all.Go(func() { s.applyLate(ctx) })
 	all.Go(func() {
-		for time.Since(start) < s.For && sleep(ctx, min(tellEvery, time.Until(start.Add(s.For)))) {
+		for time.Since(start) < s.For && wait.Sleep(ctx, min(tellEvery, time.Until(start.Add(s.For)))) {
 			mu.Lock()
 			n := len(done)
 			mu.Unlock()
@@ -75,23 +76,13 @@ func watchStalls(ctx context.Context) func() []fault.Window {
 // may not have run either.
 func stalls(ctx context.Context) (all []fault.Window) {
 	const every, noticed = 100 * time.Millisecond, time.Second
-	for last := time.Now(); sleep(ctx, every); last = time.Now() {
+	for last := time.Now(); wait.Sleep(ctx, every); last = time.Now() {
 		if now := time.Now(); now.Sub(last) > noticed {
 			progress("the machine stalled for %s", now.Sub(last).Round(time.Millisecond))
 			all = append(all, fault.Window{Fault: fault.Fault{Kind: fault.Stall, Target: fault.Machine, For: now.Sub(last)}, From: last, To: now})
 		}
 	}
 	return all
-}
-
-// sleep is false when ctx ends before the time is over.
-func sleep(ctx context.Context, pause time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(pause):
-		return true
-	}
 }
 
 // do does one fault and undoes it, also when ctx ends meanwhile.
@@ -101,7 +92,7 @@ func (s *stack) do(ctx context.Context, f fault.Fault) (w fault.Window, err erro
 	switch {
 	case f.Target == fault.Disk:
 		err = s.disk.fill()
-		sleep(ctx, f.For)
+		wait.Sleep(ctx, f.For)
 		if emptied := s.disk.empty(); emptied != nil {
 			err = emptied
 		}
@@ -112,7 +103,7 @@ func (s *stack) do(ctx context.Context, f fault.Fault) (w fault.Window, err erro
 			s.links[target].Cut(f.Kind)
 			defer s.links[target].Mend(f.Kind)
 		}
-		sleep(ctx, f.For)
+		wait.Sleep(ctx, f.For)
 	default:
 		s.doProcess(ctx, f)
 	}
@@ -123,13 +114,13 @@ func (s *stack) doProcess(ctx context.Context, f fault.Fault) {
 	p := s.processes[f.Target]
 	if f.Kind == fault.Stop {
 		p.signal(syscall.SIGSTOP)
-		sleep(ctx, f.For)
+		wait.Sleep(ctx, f.For)
 		p.signal(syscall.SIGCONT)
 		return
 	}
 	before, _ := p.lives()
 	p.kill(f.For)
-	eventually(ctx, f.For+10*time.Second, func() bool {
+	wait.Until(ctx, f.For+10*time.Second, func() bool {
 		starts, alive := p.lives()
 		return starts > before && alive
 	})
@@ -145,7 +136,7 @@ func (s *stack) doComponent(ctx context.Context, f fault.Fault) error {
 	if _, err := s.kubebox(always, begin...); err != nil {
 		return err
 	}
-	sleep(ctx, f.For)
+	wait.Sleep(ctx, f.For)
 	_, err := s.kubebox(always, end...)
 	return err
 }

@@ -172,7 +172,7 @@ func TestRolesAreConfiguredByWhatTheyRead(t *testing.T) {
 		if !slices.Equal(s.Command, []string{name}) {
 			t.Errorf("%s: command is %q", name, s.Command)
 		}
-		for variable := range s.Environment {
+		for variable := range s.Environment { // those of PostgreSQL, PG…, are pgx's
 			if !slices.Contains(known, variable) && !strings.HasPrefix(variable, "TEMPORAL_") && !strings.HasPrefix(variable, "PG") {
 				t.Errorf("%s: khronicle does not read %s", name, variable)
 			}
@@ -206,17 +206,19 @@ func TestTheWorkersLedgerIsThere(t *testing.T) {
 	}
 }
 
-var getenv = regexp.MustCompile(`os\.Getenv\("([A-Z_]+)"\)`)
+// flagRow matches a row of the table of flags, with the variable that sets the same.
+var flagRow = regexp.MustCompile("(?m)^\\| [^|]*`--[^|]+\\|[^|]*\\| `([A-Z_]+)` \\|")
 
-// variablesRead are those of khronicle itself; KUBECONFIG is client-go's. Those of PostgreSQL, PG…, are pgx's.
+// variablesRead returns the variables of khronicle's flags, from the table that its tests compare with the commands.
+// KUBECONFIG is client-go's.
 func variablesRead(t *testing.T) []string {
 	t.Helper()
-	source, err := os.ReadFile(filepath.Join(root, "cmd/khronicle/config.go"))
+	document, err := os.ReadFile(filepath.Join(root, "docs/configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	names := []string{"KUBECONFIG"}
-	for _, found := range getenv.FindAllSubmatch(source, -1) {
+	for _, found := range flagRow.FindAllSubmatch(document, -1) {
 		names = append(names, string(found[1]))
 	}
 	return names

@@ -6,7 +6,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/khronicle/khronicle/internal/devserver"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 // Ports of the stack under test, all on 127.0.0.1.
@@ -209,7 +209,7 @@ func (s *stack) ready(within time.Duration, roles ...string) error {
 	defer cancel()
 	ports := map[string]string{"worker": workerPort, "starter": starterPort, "reportapi": reportPort}
 	for _, name := range roles {
-		for !answers(ctx, "http://127.0.0.1:"+ports[name]+"/readyz") {
+		for !wait.Answers(ctx, "http://127.0.0.1:"+ports[name]+"/readyz") {
 			if ctx.Err() != nil {
 				return fmt.Errorf("%s is not ready after %s; see %s", name, within, filepath.Join(s.state, name+".log"))
 			}
@@ -217,19 +217,6 @@ func (s *stack) ready(within time.Duration, roles ...string) error {
 		}
 	}
 	return nil
-}
-
-func answers(ctx context.Context, url string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	defer response.Body.Close()
-	return response.StatusCode == http.StatusOK
 }
 
 func (s *stack) down() {

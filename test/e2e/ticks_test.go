@@ -13,6 +13,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 var outage = flag.Duration("outage", 30*time.Second, "how long TestEverythingDown keeps everything down")
@@ -192,7 +193,7 @@ func TestEverythingDown(t *testing.T) {
 	}
 	if *outage > timeout+time.Minute { // well beyond the interval, the timeout and a grace of 30 s
 		eventually(t, time.Minute, "the page is back", func() (bool, string) {
-			return answers(t.Context(), reportBase+"/"), "no page"
+			return wait.Answers(t.Context(), reportBase+"/"), "no page"
 		})
 		eventually(t, time.Minute, "all checks are unknown", func() (bool, string) {
 			page := statusPage(t, "?namespace="+namespace)

@@ -23,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/test/wait"
 	"github.com/khronicle/khronicle/test/wire"
 )
 
@@ -211,7 +212,7 @@ func secondReplica(t *testing.T) string {
 		_ = cmd.Wait()
 	})
 	eventually(t, 30*time.Second, "the second replica is ready", func() (bool, string) {
-		return answers(t.Context(), "http://"+address+"/readyz"), ""
+		return wait.Answers(t.Context(), "http://"+address+"/readyz"), ""
 	})
 	return address
 }

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 func (o options) namespaceOf(check int) string { return fmt.Sprintf("scale-%d", check%o.namespaces) }
@@ -25,7 +26,7 @@ func (s *stack) makeNamespaces(ctx context.Context) error {
 		if _, err := s.core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 			return err
 		}
-		hasAccount := eventually(ctx, func() bool {
+		hasAccount := wait.Until(ctx, startTimeout, func() bool {
 			_, err := s.core.CoreV1().ServiceAccounts(namespace.Name).Get(ctx, "default", metav1.GetOptions{})
 			return err == nil
 		})

@@ -16,6 +16,7 @@ import (
 	"github.com/khronicle/khronicle/test/chaos/fault"
 	"github.com/khronicle/khronicle/test/chaos/link"
 	"github.com/khronicle/khronicle/test/scale/measure"
+	"github.com/khronicle/khronicle/test/wait"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -133,7 +134,7 @@ func (s *stack) judgeHang(ctx context.Context, h hang, from, until time.Time) (*
 		}
 		result.CaughtUp = time.Since(h.to).Seconds()
 		progress("%d of %d records are there; %d things are not right yet", result.Records.Recorded, result.Records.Due, len(result.Records.Wrong))
-		if len(result.Records.Wrong) == 0 || time.Now().After(end) || !sleep(ctx, compareEvery) {
+		if len(result.Records.Wrong) == 0 || time.Now().After(end) || !wait.Sleep(ctx, compareEvery) {
 			break
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/khronicle/khronicle/test/scale/measure"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 // settle is the time after the window in which late runs may still start and end.
@@ -128,7 +129,7 @@ func (s *stack) measureWindow(ctx context.Context) (m span, h hang, err error) {
 func (s *stack) pass(ctx context.Context, what string, d time.Duration) error {
 	progress("%s for %s", what, d)
 	for end := time.Now().Add(d); time.Now().Before(end); {
-		if !sleep(ctx, min(time.Until(end), 5*time.Second)) {
+		if !wait.Sleep(ctx, min(time.Until(end), 5*time.Second)) {
 			return ctx.Err()
 		}
 		if err := s.died(); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 	"github.com/khronicle/khronicle/internal/protocol"
 	"github.com/khronicle/khronicle/test/scale/measure"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 // Of the player's requests, which are tried again as the check clients do.
@@ -78,7 +79,7 @@ func (p *player) play(ctx context.Context, pod *corev1.Pod) {
 		return // no checker pod
 	}
 	p.count(func(c *played) { c.Pods++ })
-	if !sleep(ctx, p.work) {
+	if !wait.Sleep(ctx, p.work) {
 		return
 	}
 	if p.retry(ctx, func() (bool, error) { return p.report(ctx, url, uuid) }) == nil {
@@ -110,7 +111,7 @@ func (p *player) count(add func(*played)) {
 func (p *player) retry(ctx context.Context, do func() (again bool, err error)) error {
 	for attempt := 1; ; attempt++ {
 		again, err := do()
-		if err == nil || !again || attempt == attempts || !sleep(ctx, attemptPause) {
+		if err == nil || !again || attempt == attempts || !wait.Sleep(ctx, attemptPause) {
 			return err
 		}
 	}

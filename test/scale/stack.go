@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/khronicle/khronicle/kube"
 	"github.com/khronicle/khronicle/test/chaos/link"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 // Ports of the stack, all on 127.0.0.1. The end-to-end tests and the crash tests have others, so that all can run side by
@@ -239,7 +239,7 @@ func (s *stack) startTemporal(ctx context.Context) (err error) {
 		return err
 	}
 	s.stops = append(s.stops, s.temporal.Close)
-	healthy := eventually(ctx, func() bool {
+	healthy := wait.Until(ctx, startTimeout, func() bool {
 		_, err := s.temporal.CheckHealth(ctx, nil)
 		return err == nil
 	})
@@ -259,7 +259,7 @@ func (s *stack) startRoles(ctx context.Context) error {
 		}
 	}
 	for role, port := range readiness {
-		if !eventually(ctx, func() bool { return answers(ctx, "http://127.0.0.1:"+port+"/readyz") }) {
+		if !wait.Until(ctx, startTimeout, func() bool { return wait.Answers(ctx, "http://127.0.0.1:"+port+"/readyz") }) {
 			return fmt.Errorf("%s is not ready; see %s", role, s.logOf(role))
 		}
 	}
@@ -324,42 +324,5 @@ func (s *stack) down() {
 	progress("ending everything")
 	for i := len(s.stops) - 1; i >= 0; i-- {
 		s.stops[i]()
-	}
-}
-
-func answers(ctx context.Context, url string) bool {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	defer response.Body.Close()
-	return response.StatusCode == http.StatusOK
-}
-
-// eventually asks until the answer is true, startTimeout is over or ctx ends.
-func eventually(ctx context.Context, ok func() bool) bool {
-	for end := time.Now().Add(startTimeout); ; {
-		if ok() {
-			return true
-		}
-		if time.Now().After(end) || !sleep(ctx, 200*time.Millisecond) {
-			return false
-		}
-	}
-}
-
-// sleep returns false if ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/khronicle/khronicle/internal/devserver"
+	"github.com/khronicle/khronicle/test/wait"
 )
 
 // Databases of the stock Temporal server in PostgreSQL.
@@ -75,7 +76,7 @@ func (s *stack) makeTemporalDatabases(ctx context.Context) error {
 // makeNamespace does what deploy/temporal/namespace.sh does. The CLI's server needs none of it.
 func (s *stack) makeNamespace(ctx context.Context) error {
 	var err error
-	done := eventually(ctx, func() bool {
+	done := wait.Until(ctx, startTimeout, func() bool {
 		_, err = s.temporal.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 			Namespace: "default", WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
 		})

@@ -161,7 +161,7 @@ func newTree(t *testing.T, files map[string]string) string {
 // words returns a sentence of so many words.
 func words(n int) string { return strings.Repeat("word ", n-1) + "end.\n" }
 
-func TestRun(t *testing.T) {
+func TestRunReportsWhatIsNotAllowed(t *testing.T) {
 	const allowed = "tools/prose/allowed.txt"
 	for _, tt := range []struct {
 		name  string

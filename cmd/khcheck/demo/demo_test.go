@@ -2,9 +2,6 @@ package demo_test
 
 import (
 	"context"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -12,37 +9,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/khronicle/khronicle/cmd/khcheck/demo"
+	"github.com/khronicle/khronicle/cmd/khcheck/internal/reports"
 	"github.com/khronicle/khronicle/cmd/khcheck/settings"
 )
 
-// endpoint takes reports and passes their bodies on.
-func endpoint(t *testing.T) <-chan string {
-	t.Helper()
-	bodies := make(chan string, 10)
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		bodies <- string(body)
-	}))
-	t.Cleanup(server.Close)
-	t.Setenv("KH_REPORTING_URL", server.URL)
-	t.Setenv("KH_RUN_UUID", "5d0e1a2b-6b1f-4c3c-9e2b-0d4f4a4f3d11")
-	return bodies
-}
-
-// received returns the reports so far.
-func received(bodies <-chan string) []string {
-	var all []string
-	for {
-		select {
-		case body := <-bodies:
-			all = append(all, body)
-		default:
-			return all
-		}
-	}
-}
-
-func TestRun(t *testing.T) {
+func TestRunReportsAndExitsAsConfigured(t *testing.T) {
 	const success = `{"Errors":[],"OK":true}`
 	tests := []struct {
 		name string
@@ -87,7 +58,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			bodies := endpoint(t)
+			bodies := reports.Receive(t)
 			env := settings.New(func(name string) string { return test.env[name] })
 			c := demo.FromEnv(env)
 			if problems := env.Problems(); problems != nil {
@@ -97,7 +68,7 @@ func TestRun(t *testing.T) {
 			if code := c.Run(t.Context()); code != test.code {
 				t.Errorf("got exit code %d, want %d", code, test.code)
 			}
-			if diff := cmp.Diff(test.want, received(bodies)); diff != "" {
+			if diff := cmp.Diff(test.want, bodies.All()); diff != "" {
 				t.Errorf("reports (-want +got):\n%s", diff)
 			}
 		})
@@ -115,20 +86,20 @@ func TestRunExitsWithOneWhenTheReportIsNotDelivered(t *testing.T) {
 }
 
 func TestRunThatIsInterruptedDoesNotReport(t *testing.T) {
-	bodies := endpoint(t)
+	bodies := reports.Receive(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 
 	if code := (demo.Config{ReportDelay: time.Hour}).Run(ctx); code != 1 {
 		t.Errorf("got exit code %d, want 1", code)
 	}
-	if got := received(bodies); got != nil {
+	if got := bodies.All(); got != nil {
 		t.Errorf("got reports %q, want none", got)
 	}
 }
 
 func TestRunReportsBeforeItStays(t *testing.T) {
-	bodies := endpoint(t)
+	bodies := reports.Receive(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int)
 	go func() { ended <- demo.Config{ExitDelay: time.Hour}.Run(ctx) }()
@@ -164,7 +135,7 @@ func TestFromEnvSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestLogLines(t *testing.T) {
-	endpoint(t)
+	reports.Receive(t)
 	c := demo.FromEnv(settings.New(func(name string) string { return map[string]string{"LOG_LINES": "3", "SKIP_REPORT": "true"}[name] }))
 	var out strings.Builder
 	c.Out = &out

@@ -45,7 +45,7 @@ func shop(t *testing.T) *httptest.Server {
 	return server
 }
 
-func TestRun(t *testing.T) {
+func TestRunReportsAnswersThatAreNotAsExpected(t *testing.T) {
 	server := shop(t)
 	url := server.URL
 	tests := []struct {

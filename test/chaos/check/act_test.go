@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestChoose(t *testing.T) {
+func TestChooseGivesEachRoleItsShare(t *testing.T) {
 	total := 0
 	for _, s := range shares {
 		total += s.share

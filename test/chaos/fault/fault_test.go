@@ -10,7 +10,7 @@ import (
 	"github.com/khronicle/khronicle/test/chaos/fault"
 )
 
-func TestPlan(t *testing.T) {
+func TestPlanIsTheSameForASeedAndHitsEachTarget(t *testing.T) {
 	for _, postgres := range []bool{false, true} {
 		for seed := range uint64(20) {
 			o := fault.Options{Seed: seed, For: time.Hour, Every: 15 * time.Second, Postgres: postgres, Hang: 2 * time.Minute}

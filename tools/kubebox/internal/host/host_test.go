@@ -81,7 +81,7 @@ func TestDaemonArgumentsSurvive(t *testing.T) {
 	}
 }
 
-func TestChoose(t *testing.T) {
+func TestChooseKeepsThePort(t *testing.T) {
 	saved := cluster.Options{Port: 17000, Audit: true}
 	tests := []struct {
 		name  string

@@ -1,4 +1,4 @@
-package deploy_test
+package docs_test
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// alert is an alert of prometheus/rules.yaml. Promtool checks all else of it.
+// alert is an alert of deploy/prometheus/rules.yaml. Promtool checks all else of it.
 type alert struct {
 	Alert               string
 	Labels, Annotations map[string]string
@@ -17,7 +17,7 @@ type alert struct {
 func alerts(t *testing.T) []alert {
 	t.Helper()
 	var rules struct{ Groups []struct{ Rules []alert } }
-	if err := yaml.Unmarshal([]byte(read(t, "prometheus/rules.yaml")), &rules); err != nil {
+	if err := yaml.Unmarshal([]byte(read(t, "deploy/prometheus/rules.yaml")), &rules); err != nil {
 		t.Fatal(err)
 	}
 	var all []alert
@@ -25,7 +25,7 @@ func alerts(t *testing.T) []alert {
 		all = append(all, group.Rules...)
 	}
 	if len(all) == 0 {
-		t.Fatal("prometheus/rules.yaml has no alerts")
+		t.Fatal("deploy/prometheus/rules.yaml has no alerts")
 	}
 	return all
 }
@@ -44,7 +44,7 @@ func TestAlertsHaveASeverityASummaryAndADescription(t *testing.T) {
 }
 
 func TestEachAlertHasItsOwnNameAndATestInWhichItFires(t *testing.T) {
-	tests := read(t, "prometheus/rules_test.yaml")
+	tests := read(t, "deploy/prometheus/rules_test.yaml")
 	seen := map[string]bool{}
 	for _, a := range alerts(t) {
 		if seen[a.Alert] {
@@ -52,7 +52,26 @@ func TestEachAlertHasItsOwnNameAndATestInWhichItFires(t *testing.T) {
 		}
 		seen[a.Alert] = true
 		if fires := `ALERTS{alertname="` + a.Alert + `", alertstate="firing"`; !strings.Contains(tests, fires) {
-			t.Errorf("prometheus/rules_test.yaml has no test in which %s fires", a.Alert)
+			t.Errorf("deploy/prometheus/rules_test.yaml has no test in which %s fires", a.Alert)
+		}
+	}
+}
+
+func TestEachAlertHasASectionOfTheRunbook(t *testing.T) {
+	sections := headings(documents(t)["docs/runbook.md"], 2)
+	var names []string
+	for _, a := range alerts(t) {
+		names = append(names, a.Alert)
+		if !slices.Contains(sections, a.Alert) {
+			t.Errorf("docs/runbook.md has no section %s", a.Alert)
+		}
+		if got, want := a.Annotations["runbook_url"], blob+"docs/runbook.md#"+fragment(a.Alert); got != want {
+			t.Errorf("%s: runbook_url is %q, want %q", a.Alert, got, want)
+		}
+	}
+	for _, section := range sections {
+		if strings.HasPrefix(section, "Khronicle") && !slices.Contains(names, section) {
+			t.Errorf("docs/runbook.md has a section %s, which is no alert", section)
 		}
 	}
 }
