@@ -193,8 +193,8 @@ func TestCreatePodTwiceAsksForTheSamePod(t *testing.T) {
 	}
 }
 
-// The API server may refuse a pod that it has: quotas and webhooks are asked first, and the check may be edited or deleted between
-// a creation whose answer is lost and the next call. The pod counts all the same.
+// CreatePod is called again after its answer was lost. Meanwhile a quota or a webhook may refuse the pod, or somebody may
+// edit or delete the check. The pod that exists is used all the same.
 func TestCreatePodFindsThePodOfALostAnswer(t *testing.T) {
 	confirmed := func() check.Workload { w := validCheck(); w.Attempts = 3; return w }
 	hash := confirmed().SpecHash()

@@ -26,8 +26,8 @@ const (
 	askWithin     = 4 * time.Second
 	putWithin     = 5 * time.Second
 	// A runtime reports that a container has ended when it has read all of its output. The last lines may still be on their
-	// way into the file. So the log of a container that ended less than settledAfter ago is read again after a logPause,
-	// until it no longer grows, at most maxReads times.
+	// way into the file. So the log of a container that ended less than settledAfter ago is read again after a logPause. This
+	// repeats until the log no longer grows, at most maxReads times.
 	settledAfter = 10 * time.Second
 	logPause     = time.Second
 	maxReads     = 8

@@ -125,7 +125,7 @@ func TestKeepEvidence(t *testing.T) {
 	}
 }
 
-// A run UUID that stands where the kept part of a log begins is not left in it by its end.
+// When a log is cut within a run UUID, the rest of the UUID is hidden too.
 func TestKeepEvidenceHidesARunUUIDAtTheCut(t *testing.T) {
 	cluster := afterwards()
 	log := "xx" + runUUID + strings.Repeat("y", ledger.MaxEvidence-10)

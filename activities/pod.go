@@ -38,7 +38,7 @@ type Attempt struct {
 	SpecHash string `json:",omitempty"`
 	// Avoid are the nodes on which the platform ended an earlier attempt.
 	Avoid []string `json:",omitempty"`
-	// Given is the workload that the starter of the run supplied, if any.
+	// The workload that the starter of the run supplied, if any.
 	Given *Given `json:",omitempty"`
 }
 
@@ -310,8 +310,8 @@ func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-ch
 	return func() { close(done) }
 }
 
-// longestExit bounds the wait for the end of a deleted pod. A pod that takes longer, on a lost node or with a finalizer, is
-// no longer watched, so that it does not delay the next run.
+// longestExit bounds the wait for the end of a deleted pod. A pod on a lost node or with a finalizer takes longer. It is no
+// longer watched after longestExit, so that it does not delay the next run.
 const longestExit = time.Minute
 
 // DeletePod deletes the pod of an attempt that has not ended, and waits for its end.

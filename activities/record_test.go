@@ -163,7 +163,7 @@ func TestRecordOutcomeNamesTheStateAsKuberhealthyDoes(t *testing.T) {
 	}
 }
 
-// A check that was replaced by another of its name is gone too: its outcome is not the new one's.
+// A check that was replaced by another one of its name counts as deleted: its outcome is not that of the new check.
 func TestRecordOutcomeOfACheckThatIsGoneWritesNothing(t *testing.T) {
 	a, env := worker(&fakeCluster{workload: absent}) // writing would panic
 	encoded, err := env.ExecuteActivity(a.RecordOutcome, failedRun())

@@ -222,7 +222,7 @@ func TestWatchPodReturnsTheCauseOfItsEnd(t *testing.T) {
 	})
 }
 
-// The logs of a pod are read while somebody deletes it: afterwards they are gone with it.
+// The logs of a pod are read while somebody deletes it. After the deletion they cannot be read.
 func TestLogsAreFollowedWhenSomebodyDeletesThePod(t *testing.T) {
 	evicted, leaving := deleting, deleting
 	evicted.Disrupted, evicted.PartlyEnded = true, true
@@ -262,7 +262,8 @@ func TestLogsAreFollowedWhenSomebodyDeletesThePod(t *testing.T) {
 	}
 }
 
-// The deadline depends on how the pod is now, as the API server has it, and not on a cache that may be late (review 1.5).
+// The deadline depends on the present state of the pod. So the pod is read from the API server, and not from a cache that
+// may be late.
 func TestLookAtPodAsksTheAPIServer(t *testing.T) {
 	for name, answer := range map[string]error{"answers": nil, "is down": errors.New("connection refused")} {
 		a, env := worker(&fakeCluster{observe: func(namespace, pod string) (check.Observation, error) { // its cache would panic

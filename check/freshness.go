@@ -104,7 +104,7 @@ func AwaitedOfJob(j *khv1.KuberhealthyJob, state *khv1.KuberhealthyState) Awaite
 	ended, ok := lastEnd(state, timeout)
 	// A clock that is behind must not hide the outcome of a job. The state names its owner.
 	accounted := ok && (!ended.Before(created) || metav1.IsControlledBy(state, j))
-	if j.Spec.Phase == khv1.JobCompleted || accounted { // Completed follows when the pod is gone
+	if j.Spec.Phase == khv1.JobCompleted || accounted { // Completed follows when the pod is deleted
 		return Awaited{Ref: w.Ref}
 	}
 	return Awaited{Ref: w.Ref, Since: created, First: true, By: created.Add(timeout).Add(leastGrace)}

@@ -215,8 +215,8 @@ func TestTextOfUnknownDoesNotChangeWithTime(t *testing.T) {
 	}
 }
 
-// An object has no time of its last edit. By a spec that asks for more the last outcome is at once too old, and the check
-// is unknown until its new first run has ended; a resumed check likewise.
+// An object does not say when it was last edited. After an edit that asks for more runs, the last outcome is at once too
+// old. The check is then unknown until its new first run has ended. The same holds for a check that is resumed.
 func TestEditedCheckIsUnknownUntilItsFirstRunHasEnded(t *testing.T) {
 	const lastRun, edited, ended = "2026-11-22T12:00:10Z", "2026-11-22T12:30:00Z", "2026-11-22T12:30:03Z"
 	suspended := func(s *khv1.CheckConfig) { s.RunInterval, s.Suspend = "1m", true }
@@ -275,8 +275,8 @@ func TestAwaitedOfAll(t *testing.T) {
 	}
 }
 
-// engine is a model of what Khronicle does with one check while it works: ticks of a schedule, skipped while a run is in
-// flight, late by seconds; any duration up to the timeout; a pod that takes its time to go.
+// engine is a model of what Khronicle does with one check while it works. Ticks follow a schedule, start seconds late, and
+// are skipped while a run is open. A run takes any time up to the timeout, and its pod takes some time to end.
 type engine struct {
 	random   *rand.Rand
 	schedule check.Schedule
@@ -301,8 +301,8 @@ func (e engine) run(tick time.Time) (started, recorded, over time.Time) {
 	return started, recorded, recorded.Add(e.upTo(exit))
 }
 
-// While the engine works, no check is unknown at any moment, whatever its interval, timeout and the times of its ticks; and
-// when it stops, each is within a bound.
+// While the engine works, no check is unknown at any moment. Interval, timeout and the times of the ticks do not matter.
+// When the engine stops, each check becomes unknown within a bound.
 func TestNoCheckIsUnknownWhileTheEngineWorks(t *testing.T) {
 	specs := []func(*khv1.CheckConfig){
 		every("1s", "1s"), every("5s", "10s"), every("10s", "5m"), every("1m", "59s"), every("2m", "15m"), every("5m", "5m"), every("10m", "15m"),
@@ -338,8 +338,8 @@ func TestNoCheckIsUnknownWhileTheEngineWorks(t *testing.T) {
 	}
 }
 
-// longest is how long after an outcome the next is owed at most: the longest time between two ticks, the timeout, 30
-// seconds for the pod to go, and the grace.
+// longest is the longest time from one outcome to the moment at which the next one is overdue. It is the sum of the longest
+// time between two ticks, the timeout, 30 seconds for the end of the pod, and the grace.
 func (e engine) longest() time.Duration {
 	interval := e.schedule.Interval(e.start)
 	if e.cron {

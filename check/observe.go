@@ -38,7 +38,7 @@ type Observation struct {
 	AllEnded bool `json:",omitempty"`
 	// Deleting is true when the pod is being deleted. It may still run, report and end.
 	Deleting bool
-	// Gone is true when the pod object is no longer there.
+	// True when the pod object no longer exists.
 	Gone bool
 	// Disrupted is true when the platform ended or removed the pod. That is an eviction, a drain, a preemption, a lost
 	// node, or a node that did not admit the pod.

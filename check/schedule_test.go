@@ -148,8 +148,8 @@ func TestScheduleNext(t *testing.T) {
 	}
 }
 
-// The nominal time is that of the tick that Temporal scheduled: however late it decides within its interval, it keeps its own due
-// time (review 1.12).
+// Tick returns the scheduled time that Temporal started the tick for. A tick that decides late, but within its interval,
+// has the same scheduled time.
 func TestScheduleTick(t *testing.T) {
 	const (
 		start = "2026-11-22T12:00:00Z"

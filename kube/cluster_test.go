@@ -24,8 +24,8 @@ import (
 	"github.com/khronicle/khronicle/kube"
 )
 
-// TestMain takes away client-go's brake on errors: it remembers in a package variable when the last error was, which in
-// a bubble of fake time is a quarter of a century ahead.
+// TestMain switches off client-go's delay after errors. client-go stores the time of the last error in a package variable.
+// In a bubble of fake time, that time is a quarter of a century ahead.
 func TestMain(m *testing.M) {
 	utilruntime.ErrorHandlers = nil
 	os.Exit(m.Run())

@@ -45,7 +45,7 @@ func TestWorkload(t *testing.T) {
 		live   []runtime.Object
 		answer *apierrors.StatusError
 		ref    check.Ref
-		want   *check.Workload // nil: it is gone
+		want   *check.Workload // nil: it was deleted
 		err    string
 		calls  []string
 	}{

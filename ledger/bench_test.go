@@ -172,8 +172,8 @@ func BenchmarkQueries(b *testing.B) {
 	})
 }
 
-// chill takes the database out of the memory of the machine: what is asked next comes from the disk, as far as its own
-// caches do not lie.
+// chill removes the database from the memory of the machine. The next query reads from the disk, except for what the
+// hardware caches.
 func chill(b *testing.B, dsn string) string {
 	b.Helper()
 	root, isFile, err := ledger.SQLitePath(dsn)

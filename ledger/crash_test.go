@@ -21,8 +21,8 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// writeUntilKilled is a process that opens and closes records in eight goroutines, and says on its standard output which
-// were acknowledged: "b" begun, "f" finished, then the number of the goroutine and of its run.
+// writeUntilKilled is a process that opens and closes records in eight goroutines. It prints one line for each acknowledged
+// write: "b" for begun or "f" for finished, then the numbers of the goroutine and the run.
 func writeUntilKilled(dsn string) int {
 	l, err := ledger.Open(context.Background(), dsn, ledger.Options{})
 	if err != nil {

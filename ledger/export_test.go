@@ -67,8 +67,8 @@ func Load(ctx context.Context, l *Ledger, records []Record) error {
 	return l.send(ctx, &request{changes: changes})
 }
 
-// LoadCounts writes the counts of some days by the statements that Finish uses, as they are left when all records of these
-// days have been pruned: of each check, one that succeeded in every minute.
+// LoadCounts writes the counts of some days, with the statements of Finish. Each check has one succeeded run in every
+// minute. That is what remains when all records of these days were pruned.
 func LoadCounts(ctx context.Context, l *Ledger, checks []Record, from, to time.Time) error {
 	b := newBatch(l.dictionary, []*request{{changes: make([]change, 0, len(checks))}})
 	for _, a := range checks {

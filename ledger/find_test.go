@@ -64,7 +64,7 @@ func TestFind(t *testing.T) {
 	})
 }
 
-// A record with a fault is found, though newer runs succeeded, and kept for as long as failures are.
+// The record of a run that failed is found although newer runs succeeded. It has the retention of failures.
 func TestFaultsAreFoundAndKept(t *testing.T) {
 	const days = 24 * time.Hour
 	tests := []struct {

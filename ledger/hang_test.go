@@ -250,8 +250,8 @@ func refuses(t *testing.T, l *ledger.Ledger, n int) bool {
 	return errors.Is(l.Finish(ctx, record("dns", time.Duration(n)*time.Minute, check.Succeeded)), ledger.ErrUnavailable)
 }
 
-// A database that hangs holds callers no longer than their context, and soon it holds none: each further call is refused at
-// once, whatever it is, and costs no goroutine.
+// A database that hangs delays callers no longer than their context allows. Soon it delays no caller: each further call is
+// refused at once, whatever it is, and costs no goroutine.
 func TestHungDatabaseRefusesAtOnce(t *testing.T) {
 	eachHang(t, func(t *testing.T, h hang) {
 		l := openToHang(t, h)
@@ -290,8 +290,8 @@ func TestHungDatabaseRefusesAtOnce(t *testing.T) {
 	})
 }
 
-// Soon after a hang has ended, the ledger takes records again; those that were refused or held are stored when they are sent
-// again, and none is there twice.
+// Soon after a hang has ended, the ledger stores records again. Records that were refused or delayed are stored when they
+// are sent again, each once.
 func TestWritingResumesAfterAHang(t *testing.T) {
 	for _, lasts := range []time.Duration{1500 * time.Millisecond, 8 * time.Second} { // less than a timeout, and more
 		t.Run(lasts.String(), func(t *testing.T) {

@@ -271,8 +271,8 @@ func TestOrderAndRepetitionChangeNothing(t *testing.T) {
 	})
 }
 
-// Of every choice of what may be said of a tick, each in every order, the same is kept: the highest revision, or else the
-// open run, or else that it was missed.
+// Each test case is a set of records of one tick. Whatever the order in which they arrive, the same record remains. It is
+// the highest revision, or else the open run, or else "missed".
 func TestRecordsOfATickMergeTheSameInEveryOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)

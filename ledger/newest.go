@@ -9,8 +9,8 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// newest is the part of a row of checks about its records: the key of the newest closed record, and the counts of all hours
-// from since on. It has no longest duration, because a maximum cannot be subtracted.
+// newest is the part of a row of checks that describes its records. It holds the key of the newest closed record, and the
+// counts of all hours from since on. It has no longest duration, because a maximum cannot be subtracted.
 type newest struct {
 	key    recordTime
 	closed bool // there is a key

@@ -32,13 +32,12 @@ func passed() status.Report { return status.NewReport(nil) }
 
 func failed(errors ...string) status.Report { return status.NewReport(errors) }
 
-// gone is Temporal's answer for a workflow that is unknown or closed.
+// Temporal's answer for a workflow that is unknown or closed.
 func gone(context.Context, signal) error {
 	return serviceerror.NewNotFound("workflow execution already completed")
 }
 
-// TestWireVectors are the dialects and mistakes of the clients there are, and what each must get (D1 to D14 of the
-// contract), on both report paths.
+// TestWireVectors sends the dialects and mistakes of existing clients (D1 to D14 of the contract) on both report paths.
 func TestWireVectors(t *testing.T) {
 	const (
 		noUUID  = "header kh-run-uuid is missing: set it to the value of KH_RUN_UUID\n"
@@ -302,8 +301,8 @@ func TestWrappedErrorsOfTemporalAreAnsweredAsTheyAre(t *testing.T) {
 	}
 }
 
-// D13: whatever a check sends, what reaches the run is so small that Temporal and the API server can store it: a report
-// that cannot be recorded would hold its run for ever.
+// D13: whatever a check sends, the report that reaches the run is small enough for Temporal and the API server. A report
+// that cannot be recorded would delay its run for ever.
 func TestLargeReports(t *testing.T) {
 	list := func(n int, text string) string {
 		return `{"OK":false,"Errors":[` + strings.Repeat(`"`+text+`",`, n-1) + `"` + text + `"]}`

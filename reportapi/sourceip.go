@@ -41,7 +41,7 @@ var (
 func newUnnamedCounter() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "khronicle_reports_by_source_ip_total",
-		Help: "Accepted reports that had no run UUID and were told by their source address.",
+		Help: "Accepted reports that had no run UUID and whose run was found by the source address.",
 	}, []string{"check", "check_namespace"})
 }
 

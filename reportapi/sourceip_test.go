@@ -242,7 +242,7 @@ func TestPodIsWaitedFor(t *testing.T) {
 	}
 }
 
-// The stop waits less long than a report may wait for its pod. Its client is told to try again, and is not cut off.
+// The server stops sooner than a report may wait for its pod. The client is not cut off: the answer asks it to try again.
 func TestUnnamedReportIsAnswered503WhenTheServerStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := options(&fakeTemporal{}, nil)
@@ -300,7 +300,8 @@ func TestReportByAddressIsRefusedForAnEndedRunAndWithoutTemporal(t *testing.T) {
 	}
 }
 
-// A flood of reports without a run UUID holds a bounded number of requests, each of which may be as large as a report may be.
+// A flood of reports without a run UUID occupies a bounded number of requests. Each request may be as large as a report may
+// be.
 func TestUnnamedReportsThatWaitAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		known := pods()

@@ -143,7 +143,8 @@ func TestCheckBecomesUnknownAndIsKnownAgain(t *testing.T) {
 	}
 }
 
-// Without a clock of its own the server takes the present: what was last heard of in 2026 is long overdue, or not yet due.
+// Without a clock in its options, the server uses the real time. One check ended its last run an hour ago and is overdue,
+// the other one was created just now and is not.
 func TestTheClockIsThePresentByDefault(t *testing.T) {
 	last := state("ns", "dns", khv1.KHCheck)
 	last.Spec.LastRun = &metav1.Time{Time: time.Now().Add(-time.Hour)}

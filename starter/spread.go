@@ -18,7 +18,7 @@ import (
 type spread struct {
 	atOnce *rate.Limiter
 	mu     sync.Mutex
-	// due is when each check may start that has not started yet.
+	// When each check may start that has not started yet.
 	due map[key]time.Time
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// The ticks between the last tick of a schedule and the beginning of the next schedule are recorded, and those that the ledger
-// did not take before.
+// The ticks between the last tick of a schedule and the beginning of the next schedule are recorded. Ticks that the ledger
+// did not take before are recorded too.
 func TestTicksBetweenTwoSchedules(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		w.idle(t)

@@ -289,7 +289,7 @@ func BenchmarkReapOf15000Pods(b *testing.B) {
 	}
 }
 
-// What is too old is judged by the time of the tick.
+// The time of the tick decides what is too old.
 func TestReaperSeesTimePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := job("a", khv1.JobCompleted, 0)
@@ -325,8 +325,8 @@ func TestReaperAsksForTheRetentionEachTime(t *testing.T) {
 	}
 }
 
-// A state that Kuberhealthy left behind goes when it has been without its check for a while: a check that is applied after
-// Khronicle has started finds its last state.
+// A state that Kuberhealthy left behind is deleted when it has been without its check for a while. Until then, a check that
+// is applied after Khronicle has started finds its last state.
 func TestStatesOfKuberhealthyAreDeletedAfterAWhile(t *testing.T) {
 	cluster := &fakeJanitor{
 		checks: []string{"check"}, jobs: []*khv1.KuberhealthyJob{job("job", khv1.JobRunning, time.Hour)},

@@ -192,7 +192,8 @@ func TestOpenRuns(t *testing.T) {
 	}
 }
 
-// When no worker was there at first, the first tick and the next one begin at the same moment: the first run is not open yet.
+// When no worker was there at first, the first tick and the next one begin at the same moment. At that moment the first run
+// is not open yet.
 func TestARunThatTheFirstTickHasStillToStartIsOpen(t *testing.T) {
 	running := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	ended := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED}

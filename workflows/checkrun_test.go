@@ -224,7 +224,7 @@ func TestJobRunsWhosePhaseCannotBeSet(t *testing.T) {
 	}
 }
 
-// Jobs have names that do not come again, and a series stays for as long as the worker lives: one is for all of a namespace.
+// Job names do not repeat, and a series stays as long as the worker runs. So all jobs of a namespace share one series.
 func TestJobsOfANamespaceShareASeries(t *testing.T) {
 	metrics := newMetrics(t)
 	for i, ref := range []check.Ref{

@@ -181,7 +181,7 @@ type CheckRunInput struct {
 	Timeout time.Duration
 	// Tick is the scheduled time of the run, in whole microseconds. Ref, Trigger and Tick are the key of its record.
 	Tick time.Time
-	// Given is the workload to run in place of the one in the cluster.
+	// The workload to run in place of the one in the cluster.
 	Given *activities.Given `json:",omitempty"`
 }
 

@@ -203,7 +203,7 @@ func TestFurtherReportIsEvidence(t *testing.T) {
 	}
 }
 
-// The pod of an attempt is looked at once, also when the run ends with that attempt after all; a report that arrived meanwhile is kept.
+// The pod of an attempt is read once, also when the run ends with this attempt. A report that arrived meanwhile is stored.
 func TestEvidenceOfAnAttemptIsCollectedOnce(t *testing.T) {
 	for name, tt := range map[string]struct {
 		setup   func(*world)

@@ -106,8 +106,8 @@ func TestTickDecidesInOneLocalActivity(t *testing.T) {
 	}
 }
 
-// The first tick of a cron workflow counts its ticks from the start of that, in whole seconds as Temporal does, and
-// knows of a run that may still be open.
+// The first tick of a cron workflow counts the ticks from its own start, in whole seconds as Temporal does. It also knows
+// of a run that may still be open.
 func TestFirstTickCountsFromTheStartOfItsSchedule(t *testing.T) {
 	k := newTicker(t, nil)
 	started := k.env.Now()
