@@ -12,7 +12,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// Cluster is what the activities need of Kubernetes; package kube has it.
+// Cluster is what the activities need from Kubernetes; package kube implements it.
 type Cluster interface {
 	Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error)
 	// Watches is true for a namespace whose pods the worker watches.
@@ -26,7 +26,7 @@ type Cluster interface {
 	DeletePod(ctx context.Context, namespace, name string) error
 	WriteState(ctx context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
 	SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error
-	// Pod returns a pod from the cache, or how it was last seen if it was removed a moment ago. It sends no request.
+	// Pod returns a pod from the cache, or its last state if it was deleted a moment ago. It sends no request.
 	Pod(namespace, name string) (*corev1.Pod, bool)
 	PodEvents(ctx context.Context, namespace, name string) ([]corev1.Event, error)
 	PodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error)
@@ -36,7 +36,7 @@ type Cluster interface {
 	NodeRuntime(ctx context.Context, node string) (string, error)
 }
 
-// Ledger is what the activities need of the ledger; package ledger has it.
+// Ledger is what the activities need from the ledger; package ledger implements it.
 type Ledger interface {
 	Begin(ctx context.Context, record ledger.Record) error
 	Finish(ctx context.Context, record ledger.Record) error
@@ -47,7 +47,7 @@ type Ledger interface {
 	Ping(ctx context.Context) error
 }
 
-// Runs is what the activities need of Temporal; package worker has it.
+// Runs is what the activities need from Temporal; package worker implements it.
 type Runs interface {
 	// Start starts a run and returns its tick. If a run with this UUID was started before, it returns the tick of that run.
 	Start(ctx context.Context, run Run) (tick time.Time, err error)
@@ -76,13 +76,13 @@ type WaitingRun struct {
 	Closed      time.Time
 }
 
-// Exporter sends outcomes elsewhere; package internal/influx has one. Export returns at once and handles failures itself.
-// It may be called more than once for the same outcome.
+// Exporter sends outcomes elsewhere; package internal/influx implements it. Export returns at once and handles failures
+// itself. It may be called more than once for the same outcome.
 type Exporter interface {
 	Export(ref check.Ref, conclusion check.Conclusion)
 }
 
-// Deadman receives the heartbeat; package internal/deadman has one. Heartbeat handles failures itself.
+// Deadman receives the heartbeat; package internal/deadman implements it. Heartbeat handles failures itself.
 type Deadman interface {
 	Heartbeat(ctx context.Context)
 }

@@ -20,8 +20,8 @@ import (
 
 // Bounds of collecting evidence. A run waits for it, but its outcome is known by then.
 const (
-	// collectWithin bounds all requests to the API server, and askWithin one of them. putWithin bounds storing all pieces
-	// in the ledger. A waiting piece has the time of its workflow.
+	// collectWithin bounds all requests to the API server, and askWithin one of them. putWithin bounds storing all pieces in
+	// the ledger. Storing a piece that waits is bounded by its workflow.
 	collectWithin = 10 * time.Second
 	askWithin     = 4 * time.Second
 	putWithin     = 5 * time.Second
@@ -56,8 +56,8 @@ type EvidenceResult struct {
 	Waiting []check.Piece `json:",omitempty"`
 }
 
-// KeepEvidence collects the evidence of an attempt and stores it in the ledger. It may be called again. A piece of its own
-// says what could not be read. Without a ledger it does nothing.
+// KeepEvidence collects the evidence of an attempt and stores it in the ledger. It may be called again. An extra piece says
+// what could not be read. Without a ledger it does nothing.
 func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (EvidenceResult, error) {
 	if a.Ledger == nil {
 		return EvidenceResult{}, nil
@@ -157,7 +157,8 @@ func (c *collector) ofPod(ctx context.Context) {
 	}
 }
 
-// spec adds the pod as it was made. Of a succeeded pod whose check reported a failure, the cache has only a part.
+// spec adds the pod as it was created. If the pod succeeded and its check reported a failure, the cache has only a part of
+// it.
 func (c *collector) spec(ctx context.Context, pod *corev1.Pod) {
 	if pod.Status.Phase == corev1.PodSucceeded {
 		ctx, cancel := context.WithTimeout(ctx, askWithin)

@@ -64,7 +64,7 @@ func AwaitedOfAll(checks []*khv1.KuberhealthyCheck, jobs []*khv1.KuberhealthyJob
 	}
 	for _, j := range jobs {
 		state := byName[name{j.Namespace, StateName(j.Name)}]
-		if state != nil && !isJob(state) { // that of a check of the same name
+		if state != nil && !isJob(state) { // this state belongs to a check of the same name
 			state = nil
 		}
 		all = append(all, AwaitedOfJob(j, state))

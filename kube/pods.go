@@ -123,8 +123,8 @@ func finished(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
-// trimPod drops the parts of a cached pod that nobody reads. There may be five succeeded pods for each check: of these it
-// leaves how and where they ended. Other pods keep their spec, which may become evidence.
+// trimPod drops the parts of a cached pod that nobody reads. There may be five succeeded pods for each check. Of these,
+// trimPod leaves how and where they ended. Other pods keep their spec, which may become evidence.
 func trimPod(obj any) (any, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok {
@@ -154,7 +154,7 @@ func onlyNames(containers []corev1.Container) []corev1.Container {
 const podIPIndex = "podIP"
 
 // reportingAddresses are the addresses that identify a running pod. A pod in the network of its node has none, because it
-// shares its address.
+// shares the address of the node.
 func reportingAddresses(obj any) ([]string, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok || pod.Spec.HostNetwork || pod.Status.Phase != corev1.PodRunning || pod.Labels[protocol.LabelRunID] == "" {

@@ -205,7 +205,7 @@ func readReport(w http.ResponseWriter, r *http.Request) (report status.Report, s
 	if encoding := r.Header.Get(echo.HeaderContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return report, 0, errEncoded
 	}
-	if r.ContentLength > maxReport { // a client that waits to be asked for it need not send it
+	if r.ContentLength > maxReport { // a client that waits for 100 Continue need not send the body
 		return report, 0, errTooLarge
 	}
 	read, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))

@@ -124,7 +124,7 @@ func ticksOf(last schedule, before time.Time) workflows.TicksInput {
 	}
 }
 
-// The spans of the input that have a tick. Without a valid schedule, there are none.
+// due returns the spans that have a tick. Without a valid schedule, there are none.
 func due(in workflows.TicksInput) (spans []workflows.Span) {
 	schedule, err := check.ParseSchedule(in.Schedule)
 	if err != nil || in.Ref.UID == "" { // then nothing is known

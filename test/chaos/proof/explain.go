@@ -8,8 +8,8 @@ import (
 	"github.com/khronicle/khronicle/test/chaos/fault"
 )
 
-// aftermath is how long a fault may still have an effect after its end. Processes start and connect. The work of a dead worker starts again
-// after its timeout: 10 s for a workflow task, 10 s for the heartbeat of an activity.
+// aftermath is how long a fault may still have an effect after its end. Processes start and connect. The work of a dead
+// worker starts again after its timeout: 10 s for a workflow task, 10 s for the heartbeat of an activity.
 var aftermath = map[fault.Target]time.Duration{
 	fault.Worker: 20 * time.Second, fault.Worker2: 20 * time.Second, fault.Temporal: 20 * time.Second,
 	fault.WorkerTemporal: 20 * time.Second, fault.Worker2Temporal: 20 * time.Second,
