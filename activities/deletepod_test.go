@@ -34,7 +34,7 @@ func TestDeletePodWaitsForItsEnd(t *testing.T) {
 	}{
 		{"ends", []event{{s, deleting}, {s, ended}}, 2 * s},
 		{"gone already", []event{{0, gone}}, 0},
-		// A pod on a lost node, or with a finalizer, does not hold up the next run.
+		// A pod on a lost node, or with a finalizer, does not delay the next run.
 		{"does not end", []event{{s, deleting}}, time.Minute},
 	}
 	for _, tt := range tests {

@@ -44,10 +44,10 @@ func (p *pulse) RecordHeartbeat(ctx context.Context, details ...any) {
 	p.ActivityOutboundInterceptorBase.RecordHeartbeat(ctx, details...)
 }
 
-// heartbeatTimeout is the one that package workflows sets: a longer silence hands the wait to another worker.
+// heartbeatTimeout is the one that package workflows sets. After it, the server passes the wait to another worker.
 const heartbeatTimeout = 20 * time.Second
 
-// The SDK may hold back a heartbeat for 0.8 of the timeout after the one before.
+// The SDK may delay a heartbeat for 0.8 of the timeout after the one before.
 func TestWatchPodHeartbeatsTwiceInEachTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, env := worker(podThat())

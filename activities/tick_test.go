@@ -16,8 +16,8 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// tickAt is a tick of a check that is due each minute from start on. It decides now; the one before was due so many minutes after
-// the start.
+// tickAt is a tick of a check that is due each minute from start on. It decides now. last is the previous tick, in minutes
+// after the start.
 func tickAt(start time.Time, last int) activities.TickInput {
 	before := start.Add(time.Duration(last) * time.Minute)
 	return activities.TickInput{
@@ -26,7 +26,7 @@ func tickAt(start time.Time, last int) activities.TickInput {
 	}
 }
 
-// ticks runs ticks on a clock of their own, which stands at the start of their schedule.
+// ticks runs ticks with a clock of their own, which begins at the start of their schedule.
 func ticks(t *testing.T, name string, test func(t *testing.T, start time.Time, runs *fakeRuns, kept *fakeLedger, tick func(activities.TickInput) activities.TickResult)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -46,7 +46,7 @@ func ticks(t *testing.T, name string, test func(t *testing.T, start time.Time, r
 
 type doTick = func(activities.TickInput) activities.TickResult
 
-// at are the ticks so many minutes after the start, with one outcome.
+// at returns the ticks that are these minutes after the start, with one outcome.
 func at(start time.Time, outcome check.Outcome, minutes ...int) map[time.Time]check.Outcome {
 	due := map[time.Time]check.Outcome{}
 	for _, minute := range minutes {
@@ -151,7 +151,7 @@ func TestTick(t *testing.T) {
 	})
 }
 
-// Ticks follow the zone of the schedule: a daily one at 02:30 does not exist on the day summer time begins.
+// Ticks follow the zone of the schedule. On the day on which summer time begins, a daily tick at 02:30 does not exist.
 func TestTickAfterAnOutageRecordsNoTimeThatSummerTimeSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Date(2000, 3, 28, 1, 0, 0, 0, time.UTC)
@@ -178,7 +178,7 @@ func TestTickAfterAnOutageRecordsNoTimeThatSummerTimeSkips(t *testing.T) {
 	})
 }
 
-// A tick that Temporal does not let decide is tried again: it neither starts nor skips.
+// A tick that Temporal prevents from deciding is retried: it neither starts nor skips.
 // The worker's clock may be ahead of Temporal's, by which ticks are scheduled.
 func TestATickIsDueByTheClockOfTemporal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// cronWorkflow plays a ScheduledCheck with a cron schedule, and Temporal, which schedules its ticks.
+// cronWorkflow simulates a ScheduledCheck with a cron schedule, and Temporal, which schedules its ticks.
 type cronWorkflow struct {
 	random   *rand.Rand
 	env      *testsuite.TestActivityEnvironment
@@ -65,7 +65,7 @@ func (c *cronWorkflow) tick(t *testing.T, n int, late time.Duration) {
 	c.decided(in, tick, value[activities.TickResult](t, encoded, err))
 }
 
-// decided goes on with what a tick decided, as ScheduledCheck does.
+// decided continues with what a tick decided, as ScheduledCheck does.
 func (c *cronWorkflow) decided(in activities.TickInput, tick time.Time, got activities.TickResult) {
 	for missed := range c.schedule.Between(c.start, c.last, got.Tick) {
 		c.want[missed.UTC()] = check.Missed

@@ -10,7 +10,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// ended is the conclusion of an attempt; D stands for one whose pod the platform took away.
+// ended is the conclusion of an attempt. D is an attempt whose pod the platform removed.
 func ended(word string) (conclusion check.Conclusion, disrupted bool) {
 	return map[string]check.Conclusion{
 		"ok":       {Outcome: check.Succeeded},

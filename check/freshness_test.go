@@ -22,7 +22,7 @@ func runnable() corev1.PodSpec {
 	return corev1.PodSpec{Containers: []corev1.Container{{Name: "check", Image: "example/check:1"}}}
 }
 
-// checkSince is the check ns/dns that appeared at a time, every 10 minutes for at most 5, unless changed.
+// checkSince is the check ns/dns that appeared at a time. It runs every 10 minutes for at most 5, unless changed.
 func checkSince(t *testing.T, created string, change func(*khv1.CheckConfig)) *khv1.KuberhealthyCheck {
 	t.Helper()
 	c := &khv1.KuberhealthyCheck{
@@ -35,7 +35,7 @@ func checkSince(t *testing.T, created string, change func(*khv1.CheckConfig)) *k
 	return c
 }
 
-// ran is the state of ns/dns after a run that passed. An empty start is as Kuberhealthy writes it.
+// ran is the state of ns/dns after a run that passed. Without a start, it is a state that Kuberhealthy wrote.
 func ran(t *testing.T, started, lastRun string) *khv1.KuberhealthyState {
 	t.Helper()
 	state := stateOf("ns", "dns", func(d *khv1.WorkloadDetails) { d.LastRun = &metav1.Time{Time: at(t, lastRun)} })
@@ -68,10 +68,10 @@ func TestAwaitedOfCheck(t *testing.T) {
 		created string
 		spec    func(*khv1.CheckConfig)
 		state   *khv1.KuberhealthyState
-		// since is empty when no run has ended, by when nothing is owed.
+		// since is empty when no run has ended. by is empty when no outcome is expected.
 		since, by string
 	}{
-		// An interval after the last outcome and 30 seconds for its pod to go, the timeout, and the grace.
+		// An interval after the last outcome and 30 seconds for the end of its pod, the timeout, and the grace.
 		{"interval", created, nil, ran(t, "2026-11-22T12:00:00.04Z", "2026-11-22T12:00:10Z"), "2026-11-22T12:00:10Z", "2026-11-22T12:16:40Z"},
 		{"short interval: least grace", created, every("5s", "10s"), ran(t, "2026-11-22T12:00:00Z", "2026-11-22T12:00:02Z"), "2026-11-22T12:00:02Z", "2026-11-22T12:01:17Z"},
 		{"long interval: most grace", created, every("24h", "5m"), ran(t, "2026-11-22T12:00:00Z", "2026-11-22T12:00:00Z"), "2026-11-22T12:00:00Z", "2026-11-23T12:15:30Z"},
@@ -95,7 +95,7 @@ func TestAwaitedOfCheck(t *testing.T) {
 		{"interval: the day summer time ends is as any other", created, every("1h", "5m"), ran(t, "2027-10-31T00:30:00Z", "2027-10-31T00:30:05Z"), "2027-10-31T00:30:05Z", "2027-10-31T01:41:35Z"},
 		{"cron: no tick within five years", created, cronIn("", "0 0 29 2 *"), ran(t, "", "2097-01-01T00:00:00Z"), "2097-01-01T00:00:00Z", ""},
 
-		// Without a run that has ended: the spread of first runs, the timeout, and the grace.
+		// No run has ended: the spread of first runs, the timeout, and the grace.
 		{"never ran", created, every("2m", "5m"), nil, "", "2026-11-01T00:07:30Z"},
 		{"never ran: spread over ten minutes at most", created, every("1h", "5m"), nil, "", "2026-11-01T00:21:00Z"},
 		{"never ran: cron starts at once too", created, cronIn(berlin, "0 6 * * *"), nil, "", "2026-11-01T00:25:00Z"},
@@ -196,7 +196,7 @@ func TestUnknownFromTheMomentThatTheOutcomeIsOverdue(t *testing.T) {
 	}
 }
 
-// A text with an age in it would be a new series of the metrics at each scrape.
+// A text that contains an age would make a new series of the metrics at each scrape.
 func TestTextOfUnknownDoesNotChangeWithTime(t *testing.T) {
 	const ran8 = "2026-11-22T13:00:10.4+01:00"
 	state := ran(t, "", ran8)
@@ -248,8 +248,7 @@ func TestEditedCheckIsUnknownUntilItsFirstRunHasEnded(t *testing.T) {
 	}
 }
 
-// A check and a job of one name share a state. That of a job tells when the check last had one; that of a check says
-// nothing of the job.
+// A check and a job of the same name share a state. A state of the job counts for the check too. A state of the check does not count for the job.
 func TestAwaitedOfAll(t *testing.T) {
 	c := checkSince(t, created, nil)
 	other := checkSince(t, created, func(s *khv1.CheckConfig) { s.Suspend = true })
@@ -289,7 +288,7 @@ func (e engine) upTo(d time.Duration) time.Duration {
 	return time.Duration(e.random.Int64N(int64(d) + 1))
 }
 
-// run is one run that begins at a tick. It returns what its state says, and from when on the next tick may start.
+// run is one run that begins at a tick. It returns the times in its state, and from when on the next tick may start.
 func (e engine) run(tick time.Time) (started, recorded, over time.Time) {
 	const late, exit = 5 * time.Second, 20 * time.Second
 	started = tick.Add(e.upTo(late) - e.upTo(time.Second))
@@ -348,7 +347,7 @@ func (e engine) longest() time.Duration {
 	return interval + e.timeout + 30*time.Second + min(max(interval/10, 30*time.Second), 10*time.Minute)
 }
 
-// A page or scrape asks this of each check.
+// A page or a scrape computes this for each check.
 func BenchmarkAwaitedOfAll(b *testing.B) {
 	for name, spec := range map[string]khv1.CheckConfig{
 		"interval": {RunInterval: "1m", Timeout: "5m", PodSpec: runnable()},

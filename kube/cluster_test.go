@@ -162,7 +162,7 @@ func TestClusterWatchesOnlyWhatItIsToldTo(t *testing.T) {
 	}
 }
 
-// A pod that is not a checker's never comes over the wire.
+// The API server sends only the pods of checkers.
 func TestClusterWatchesOnlyCheckerPods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := checkerPod("other")
@@ -269,7 +269,7 @@ func TestNewFailsWithAWrongConfig(t *testing.T) {
 	}
 }
 
-// The config belongs to the caller, who may make another cluster of it.
+// The config belongs to the caller, who may use it for another cluster.
 func TestNewLeavesTheConfigAsItIs(t *testing.T) {
 	config := &rest.Config{Host: "http://api.test", QPS: 1, UserAgent: "mine"}
 	if _, err := kube.New(kube.Options{Config: config, UserAgent: "khronicle/test"}); err != nil {

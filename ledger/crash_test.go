@@ -55,8 +55,8 @@ func crashRecord(round string, w, i int) ledger.Record {
 	return record(fmt.Sprintf("round%s-%d", round, w), time.Duration(i)*time.Second, check.Succeeded)
 }
 
-// writerChild runs writeUntilKilled in a process of its own until end is called, which kills it where it still lives, and
-// returns what it acknowledged.
+// writerChild runs writeUntilKilled in a process until end is called. end kills the process if it still lives, and returns
+// what it acknowledged.
 func writerChild(t *testing.T, dsn string, round int) (said <-chan struct{}, end func() map[string]bool) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -104,7 +104,7 @@ func wantAcknowledged(t *testing.T, l *ledger.Ledger, round int, acknowledged ma
 	verify(t, l)
 }
 
-// kill -9 in the middle of writes: what was acknowledged is there, and the ledger does not contradict itself.
+// kill -9 during writes: what was acknowledged is stored, and the ledger does not contradict itself.
 func TestKilledInMidWrite(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		for round := range 6 {
@@ -120,7 +120,7 @@ func TestKilledInMidWrite(t *testing.T) {
 	})
 }
 
-// The server crashes, the writer lives: its errors are errors, and what it acknowledged survives the recovery.
+// The server crashes and the writer lives. Writes fail with errors, and what was acknowledged survives the recovery.
 func TestPostgresCrashesInMidWrite(t *testing.T) {
 	p, err := startPostgres()
 	dsn := postgresDSN(t)
@@ -144,7 +144,7 @@ func TestPostgresCrashesInMidWrite(t *testing.T) {
 	}
 }
 
-// A full disk refuses, loses nothing, and once there is room the same ledger goes on.
+// A full disk refuses records and loses none. When there is room again, the same ledger continues.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {

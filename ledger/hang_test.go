@@ -22,7 +22,8 @@ import (
 	"github.com/khronicle/khronicle/ledger/ledgertest"
 )
 
-// hang is one way in which a database stops to answer, without an error. Freeze returns when it does not answer any more.
+// hang is one way in which a database stops answering, without an error. Freeze returns when the database does not answer
+// any more.
 type hang struct {
 	dsn          string
 	freeze, thaw func()
@@ -56,8 +57,8 @@ func stoppedServer(t *testing.T) hang {
 	return hang{dsn: dsn, freeze: func() { must(t, p.Pause()) }, thaw: func() { must(t, p.Continue()) }}
 }
 
-// frozenNetwork puts a proxy before the server that stops to forward, but keeps each connection open. Afterwards the old
-// connections work again, or are lost: nothing ever comes through them.
+// frozenNetwork puts a proxy before the server. The proxy stops forwarding, but leaves each connection open. Afterwards the
+// old connections work again, or are lost: nothing ever comes through them.
 func frozenNetwork(t *testing.T, lost bool) hang {
 	address, err := url.Parse(postgresDSN(t))
 	must(t, err)
@@ -161,7 +162,7 @@ func (n *network) forward(client net.Conn, serving *sync.WaitGroup) {
 	n.copy(client, server, lost)
 }
 
-// copy forwards in one direction. A connection that is lost is not closed: nobody hears of it.
+// copy forwards in one direction. A connection that is lost is not closed, so its ends do not notice.
 func (n *network) copy(to, from net.Conn, lost chan struct{}) {
 	buffer := make([]byte, 64<<10)
 	for {
@@ -328,7 +329,7 @@ func TestWritingResumesAfterAHang(t *testing.T) {
 	}
 }
 
-// A database that is slow is not one that hangs: nobody is refused, although each commit takes a second.
+// A slow database is not a hung one: nobody is refused, although each commit takes a second.
 func TestSlowDatabaseIsNotRefused(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
@@ -349,7 +350,7 @@ func TestSlowDatabaseIsNotRefused(t *testing.T) {
 	})
 }
 
-// Readers that use up all of their connections, as with questions that take long, hold no writer up.
+// Readers with slow queries that use all of their connections do not delay a writer.
 func TestReadersHoldNoWriter(t *testing.T) {
 	dsn := postgresDSN(t)
 	l, err := ledger.Open(t.Context(), dsn, ledger.Options{MaxConns: 2})

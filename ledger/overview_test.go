@@ -76,7 +76,7 @@ func TestOverviewSaysWhatTheRecordsSay(t *testing.T) {
 	})
 }
 
-// randomly lets a run do one of the things that runs do.
+// randomly makes a run do one of the things that runs do.
 func randomly(t *testing.T, random *rand.Rand, l *ledger.Ledger, a ledger.Record) error {
 	t.Helper()
 	amended := a

@@ -87,7 +87,7 @@ func TestUptimeOfNothingIsNotKnown(t *testing.T) {
 	}
 }
 
-// An amendment takes its first record out of the roll-ups, the longest duration too.
+// An amendment subtracts its first record from the roll-ups, also from the longest duration.
 func TestAmendmentsAreTakenBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
@@ -177,7 +177,7 @@ func TestLastReturnsTheNewestRecordBeforeATime(t *testing.T) {
 	})
 }
 
-// It must go by the key, however many records there are.
+// The query must use the key, however many records there are.
 func TestLastGoesByTheKey(t *testing.T) {
 	plan, err := ledger.Plan(t.Context(), open(t, sqliteDSN(t)), ledger.NewestQuery)
 	must(t, err)
@@ -383,7 +383,7 @@ func wantOldest(t *testing.T, l *ledger.Ledger, name string, outcome check.Outco
 	t.Errorf("%s has no record that %s", name, outcome)
 }
 
-// Where failures are kept for longer than counts are by default, so are the counts.
+// If the retention of failures is longer than the default retention of counts, counts stay as long.
 func TestCountsAreKeptAsLongAsFailures(t *testing.T) {
 	const days = 24 * time.Hour
 	l := open(t, sqliteDSN(t))

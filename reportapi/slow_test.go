@@ -19,7 +19,7 @@ import (
 	"github.com/khronicle/khronicle/reportapi"
 )
 
-// answered is what the routes answer to a report with this body, without a network, so that it may run in a bubble.
+// answered is the answer of the routes to a report with this body. It uses no network, so that it may run in a bubble.
 func answered(t *testing.T, temporal reportapi.Signaler, body io.Reader) *httptest.ResponseRecorder {
 	t.Helper()
 	server, err := reportapi.New(options(temporal, nil))
@@ -162,7 +162,7 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// endless is a body that goes on and on.
+// endless is a body without an end.
 type endless struct{ read int }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -183,8 +183,8 @@ func TestEndlessBodyIsReadToTheLimit(t *testing.T) {
 	}
 }
 
-// The answer comes while the client is still writing. Package http then takes 256 KiB more, so that the client gets to
-// read it, and closes the connection.
+// The answer comes while the client is still writing. Package http then reads 256 KiB more, so that the client can read the
+// answer. After that it closes the connection.
 func TestEndlessBodyOnTheWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := dial(t, &fakeTemporal{})

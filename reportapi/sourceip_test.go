@@ -24,7 +24,7 @@ import (
 
 var _ reportapi.PodFinder = (*kube.Cluster)(nil)
 
-// fakePods are the runs of pods by address, and what was asked for.
+// fakePods are the runs of pods by address, and the addresses of the calls.
 type fakePods struct {
 	kind  khv1.KHWorkload
 	mu    sync.Mutex
@@ -60,7 +60,7 @@ const (
 	noPod    = "header kh-run-uuid is missing, and the sender's address is not that of exactly one running checker pod\n"
 )
 
-// serveFrom lets the routes answer a report from an address, without a network, so that it may run in a bubble.
+// serveFrom makes the routes answer a report from an address. It uses no network, so that it may run in a bubble.
 func serveFrom(t *testing.T, o reportapi.Options, remote, body string, header http.Header) *httptest.ResponseRecorder {
 	t.Helper()
 	server, err := reportapi.New(o)
@@ -80,7 +80,8 @@ func unnamed(t *testing.T, r *running) []series {
 	return seriesOf(scrape(t, r)["khronicle_reports_by_source_ip_total"])
 }
 
-// What Kuberhealthy's Go client up to v2.4.1 and its clients in Python and JavaScript send, on a real connection.
+// The requests are those of Kuberhealthy's Go client up to v2.4.1, and of its Python and JavaScript clients, on a real
+// connection.
 func TestReportWithoutUUIDIsToldByItsAddress(t *testing.T) {
 	temporal := oneRun()
 	o := options(temporal, nil)
@@ -111,7 +112,7 @@ func TestReportWithoutUUIDIsToldByItsAddress(t *testing.T) {
 	}
 }
 
-// The counter lives as long as the server, and a job's name may be another each time.
+// The counter exists as long as the server, and the name of a job may be another each time.
 func TestReportOfAJobByItsAddressIsCountedForItsNamespace(t *testing.T) {
 	o := options(oneRun(), nil)
 	found := pods("127.0.0.1", runUUID)
@@ -205,7 +206,7 @@ func TestSenderIsFoundByItsAddress(t *testing.T) {
 	}
 }
 
-// The kubelet tells the API server of a pod's address about a second after the pod has started.
+// The kubelet reports the address of a pod to the API server about a second after the pod has started.
 func TestPodIsWaitedFor(t *testing.T) {
 	unread := errors.New("the watched resources have not been read yet")
 	tests := []struct {

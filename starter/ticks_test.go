@@ -39,7 +39,7 @@ func TestTicksBetweenTwoSchedules(t *testing.T) {
 	})
 }
 
-// However often the steps of a begin are tried, each tick is recorded by one workflow.
+// A begin may be tried any number of times: each tick is recorded by one workflow.
 func TestGapIsRecordedOnceHoweverOftenABeginIsTried(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		w.idle(t)
@@ -66,7 +66,7 @@ func TestGapIsRecordedOnceHoweverOftenABeginIsTried(t *testing.T) {
 	})
 }
 
-// A schedule does not begin before the ticks of the last one are on their way into the ledger.
+// A schedule begins only when the ticks of the previous one are on their way into the ledger.
 func TestScheduleWaitsUntilTheTicksBeforeAreRecorded(t *testing.T) {
 	inWorld(t, []any{cart(suspended)}, func(t *testing.T, w *world) {
 		w.expect(t, 5*time.Minute, "start "+cartID)
@@ -85,7 +85,7 @@ func TestScheduleWaitsUntilTheTicksBeforeAreRecorded(t *testing.T) {
 	})
 }
 
-// Where nothing is known of the last schedule, the ledger says what the newest tick was.
+// If nothing is known about the last schedule, the ledger has the newest tick.
 func TestTicksAfterTheLossOfTemporalsData(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		created := metav1.NewTime(time.Now())

@@ -114,7 +114,7 @@ func TestWhichAttemptsKeepEvidence(t *testing.T) {
 	}
 }
 
-// A record takes so many pieces: of many attempts, evidence of the first four and of the last is kept.
+// A record takes a limited number of pieces. Of many attempts, the evidence of the first four and of the last is stored.
 func TestEvidenceOfTheFirstFourAndTheLastAttemptIsStored(t *testing.T) {
 	w := newWorld(t)
 	w.creates(activities.CreatePodResult{Attempts: 7})
@@ -169,7 +169,7 @@ func TestTooMuchEvidenceDoesNotWait(t *testing.T) {
 	}
 }
 
-// A run ends as ever when its evidence cannot be kept, and its record says so.
+// A run ends as usual when its evidence cannot be stored, and its record says so.
 func TestRunEndsAsEverWhenEvidenceCannotBeStored(t *testing.T) {
 	w := newWorld(t)
 	w.evidence = func(activities.EvidenceInput) (activities.EvidenceResult, error) {
@@ -185,7 +185,7 @@ func TestRunEndsAsEverWhenEvidenceCannotBeStored(t *testing.T) {
 	}
 }
 
-// Of the reports that come after the one that counts the first is kept, whatever the outcome.
+// The first report after the one that counts is stored, whatever the outcome.
 func TestFurtherReportIsEvidence(t *testing.T) {
 	w := newWorld(t)
 	w.reportAfter(5 * time.Second)

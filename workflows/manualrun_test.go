@@ -53,7 +53,7 @@ func TestManualRunReturnsTheOutcomeOfItsRun(t *testing.T) {
 	}
 }
 
-// Who cancels a ManualRun waits until the pod of its run is deleted.
+// A caller that cancels a ManualRun waits until the pod of its run is deleted.
 func TestCancelledManualRunWaitsForTheEndOfItsRun(t *testing.T) {
 	w := newWorld(t)
 	w.watchTakes = time.Minute
@@ -119,7 +119,7 @@ func TestLostJobIsCompletedWhateverTheLedgerSays(t *testing.T) {
 	}
 }
 
-// failing makes a ledger that fails so often before it takes a record.
+// failing makes a ledger that fails this often before it takes a record.
 func failing(times int) func(activities.RecordInput) error {
 	return func(in activities.RecordInput) error {
 		if times--; times >= 0 {

@@ -156,7 +156,7 @@ func TestLateReportIsInTheRecordThatWaits(t *testing.T) {
 	}
 }
 
-// The ledger that is back for the record with the late report has all of it.
+// When the ledger is down for the first record and back for the one with the late report, nothing is missing.
 func TestRecordDoesNotWaitWhenTheOneWithTheLateReportIsTaken(t *testing.T) {
 	w := newWorld(t)
 	w.watch, w.atTheEnd = crashed, func() { w.report() }
