@@ -144,7 +144,7 @@ func TestCreatePodAsksForTheRevisionOfTheRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]check.Ref{checkRef}, asked); diff != "" {
-		t.Errorf("asked for (-want +got):\n%s", diff)
+		t.Errorf("requested pods differ (-want +got):\n%s", diff)
 	}
 }
 
@@ -328,7 +328,7 @@ func TestCreatePodTellsThePodItsRun(t *testing.T) {
 func TestGivenWorkload(t *testing.T) {
 	var pod *corev1.Pod
 	var state *khv1.KuberhealthyState
-	a, env := worker(&fakeCluster{ // without Workload: asking for it fails the activity
+	a, env := worker(&fakeCluster{ // without Workload: calling it fails the activity
 		createPod: func(p *corev1.Pod) (*corev1.Pod, error) { pod = p; return p, nil },
 		writeState: func(_, _ string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
 			state = build(nil)

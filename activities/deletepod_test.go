@@ -46,7 +46,7 @@ func TestDeletePodWaitsForItsEnd(t *testing.T) {
 				a, env := worker(cluster)
 				began := time.Now()
 				in := onPod()
-				in.Deadline = began.Add(time.Second) // that of the run does not bound it
+				in.Deadline = began.Add(time.Second) // the deadline of the run does not bound it
 				if _, err := env.ExecuteActivity(a.DeletePod, in); err != nil {
 					t.Fatal(err)
 				}

@@ -286,7 +286,7 @@ func TestKeepEvidenceWarnsOfARuntimeThatLosesTheEndsOfLogs(t *testing.T) {
 			cluster.pod.Spec.NodeName = "node-7"
 			cluster.nodeRuntime = func(node string) (string, error) {
 				if node != "node-7" {
-					t.Errorf("asked for node %q", node)
+					t.Errorf("read node %q", node)
 				}
 				return tt.runtime, tt.err
 			}
@@ -393,8 +393,8 @@ func TestLogsOfADeletedPodAreReadUntilItsEnd(t *testing.T) {
 		in     func() activities.WatchInput
 		ledger bool
 		shows  []event
-		follow time.Duration // how long a log goes on after it is asked for
-		want   string        // of the log that is caught
+		follow time.Duration // how long a log continues after the request
+		want   string        // of the log that is read
 		took   time.Duration
 	}{
 		{"told to go", watched, true, []event{{time.Second, goes}, {3 * time.Second, end}}, 3 * time.Second, "to the end", 4 * time.Second},
@@ -434,7 +434,7 @@ func TestLogsOfADeletedPodAreReadUntilItsEnd(t *testing.T) {
 					t.Errorf("took %s, want %s", took, tt.took)
 				}
 				if (len(seen.Logs) > 0) != (tt.want != "") || tt.want == "" && asked.Load() > 0 {
-					t.Fatalf("%d pieces of logs, %d were asked for", len(seen.Logs), asked.Load())
+					t.Fatalf("%d pieces of logs, %d were read", len(seen.Logs), asked.Load())
 				}
 				if tt.want == "" {
 					return

@@ -152,6 +152,6 @@ func TestHeartbeatOfTheDeadMansSwitch(t *testing.T) {
 	deadman := &fakeDeadman{}
 	a.Deadman = deadman
 	if _, err := env.ExecuteActivity(a.Heartbeat); err != nil || deadman.beats != 1 {
-		t.Errorf("%d beats, error %v", deadman.beats, err)
+		t.Errorf("%d heartbeats, error %v", deadman.beats, err)
 	}
 }

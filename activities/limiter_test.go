@@ -161,7 +161,7 @@ func TestLimiterCountsPodsThatAreNotSeenYet(t *testing.T) {
 				t.Errorf("start %d: want %t of two at once, though none is seen", n+1, want)
 			}
 		}
-		time.Sleep(16 * time.Second) // by now they would be seen
+		time.Sleep(16 * time.Second) // they would be seen by this time
 		if !limiter.TryStart(another("shop")) {
 			t.Error("no start, although the others are not there")
 		}

@@ -56,7 +56,7 @@ func statesIn(t *testing.T, cluster *fakeCluster, present *khv1.KuberhealthyStat
 	a, env := worker(cluster)
 	encoded, err := env.ExecuteActivity(a.RecordOutcome, in)
 	if got := value[activities.RecordOutcomeResult](t, encoded, err); got.CheckGone {
-		t.Error("the run is told that the check is gone")
+		t.Error("the result says that the check was deleted")
 	}
 	return written
 }
@@ -102,7 +102,7 @@ func TestRecordOutcome(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // for a clock that stands still
+			synctest.Test(t, func(t *testing.T) { // so that the time does not change
 				if diff := cmp.Diff(tt.want(recorded()), states(t, tt.present, failedRun())); diff != "" {
 					t.Errorf("written state differs (-want +got):\n%s", diff)
 				}
@@ -168,7 +168,7 @@ func TestRecordOutcomeOfACheckThatIsGoneWritesNothing(t *testing.T) {
 	a, env := worker(&fakeCluster{workload: absent}) // writing would panic
 	encoded, err := env.ExecuteActivity(a.RecordOutcome, failedRun())
 	if got := value[activities.RecordOutcomeResult](t, encoded, err); !got.CheckGone {
-		t.Errorf("result is %+v, want the run told that the check is gone", got)
+		t.Errorf("result is %+v, want CheckGone", got)
 	}
 }
 

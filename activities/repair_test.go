@@ -71,7 +71,7 @@ func TestRepairEntersRecordsThatWaitTheOldestFirst(t *testing.T) {
 			t.Errorf("evidence is %v, want the late report and that of each run", kept.evidence)
 		}
 		if !runs.since.Equal(since) {
-			t.Errorf("asked for runs since %s, want %s", runs.since, since)
+			t.Errorf("listed runs since %s, want %s", runs.since, since)
 		}
 	})
 }

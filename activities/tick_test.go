@@ -140,7 +140,7 @@ func TestTick(t *testing.T) {
 		in := activities.TickInput{Ref: jobRef, Trigger: check.TriggerJob, Tick: due, RunUUID: runUUID, Last: start.Add(-time.Hour)}
 		got := tick(in)
 		if want := start.Add(1234 * time.Microsecond); !got.Tick.Equal(want) || !runs.started[0].Key.Tick.Equal(want) || len(kept.rows) > 0 {
-			t.Errorf("result %+v, started %+v, recorded %v, want it due at %s, as the ledger counts", got, runs.started, kept.rows, want)
+			t.Errorf("result %+v, started %+v, recorded %v, want the tick at %s, in the precision of the ledger", got, runs.started, kept.rows, want)
 		}
 	})
 	ticks(t, "of a single run without a tick is due now", func(t *testing.T, start time.Time, runs *fakeRuns, _ *fakeLedger, tick doTick) {
@@ -191,7 +191,7 @@ func TestATickIsDueByTheClockOfTemporal(t *testing.T) {
 		in.Now = start.Add(time.Minute + 58*time.Second)
 		encoded, err := env.ExecuteActivity(a.Tick, in)
 		if got := value[activities.TickResult](t, encoded, err); !got.Tick.Equal(start.Add(time.Minute)) || len(kept.rows) > 0 {
-			t.Errorf("result %+v, recorded %v, want it due after a minute, and none missed", got, kept.rows)
+			t.Errorf("result %+v, recorded %v, want the tick after a minute, and none missed", got, kept.rows)
 		}
 	})
 }

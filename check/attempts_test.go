@@ -36,7 +36,7 @@ func TestAttempts(t *testing.T) {
 		flaky       bool
 		failed      int
 		infraFailed int
-		long        bool // the last attempt had most of the time
+		long        bool // the last attempt had more than half of the time
 	}{
 		{name: "success", words: []string{"ok"}, outcome: check.Succeeded},
 		{name: "a failure is final by default", words: []string{"failed"}, outcome: check.Failed, errors: []string{"broken"}, failed: 1},

@@ -192,7 +192,7 @@ func TestUnknownFromTheMomentThatTheOutcomeIsOverdue(t *testing.T) {
 		}
 	}
 	if (check.Awaited{}).Unknown(now) {
-		t.Error("unknown though nothing is owed")
+		t.Error("unknown although no outcome is expected")
 	}
 }
 
@@ -321,11 +321,11 @@ func TestNoCheckIsUnknownWhileTheEngineWorks(t *testing.T) {
 			for n := range 2000 {
 				started, recorded, over := e.run(tick)
 				if owed.Unknown(recorded) {
-					t.Fatalf("run %d from %s ends at %s and was owed by %s", n, started, recorded, owed.By)
+					t.Fatalf("run %d from %s ends at %s, want an end by %s", n, started, recorded, owed.By)
 				}
 				owed = check.AwaitedOfCheck(c, check.NewState(nil, checkRef, runUUID, "worker-0", check.Conclusion{Started: started}, recorded))
 				if bound := recorded.Add(e.longest()); owed.By.After(bound) {
-					t.Fatalf("the outcome after that of %s is owed by %s only, want %s at the latest", recorded, owed.By, bound)
+					t.Fatalf("the outcome after that of %s is expected by %s, want %s at the latest", recorded, owed.By, bound)
 				}
 				tick = e.schedule.Next(e.start, over.Add(-time.Nanosecond))
 				if e.random.IntN(20) == 0 { // the engine was away: one overdue run starts at once, between the ticks
@@ -362,7 +362,7 @@ func BenchmarkAwaitedOfAll(b *testing.B) {
 		b.Run(name+"/1000", func(b *testing.B) {
 			for b.Loop() {
 				if got := check.AwaitedOfAll(checks, nil, states, isJob, check.AwaitedOfCheck); slices.ContainsFunc(got, func(a check.Awaited) bool { return a.By.IsZero() }) {
-					b.Fatal("nothing is owed")
+					b.Fatal("no outcome is expected")
 				}
 			}
 		})

@@ -139,7 +139,7 @@ func TestPodEvents(t *testing.T) {
 	var asked string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if got := r.Header.Get("Accept"); got != "application/vnd.kubernetes.protobuf,application/json" {
-			t.Errorf("core types are asked for as %q", got)
+			t.Errorf("core types are requested as %q", got)
 		}
 		asked = r.URL.Path + " " + r.URL.Query().Get("fieldSelector") + " " + r.URL.Query().Get("limit")
 		if strings.Contains(asked, "forbidden") {
@@ -197,7 +197,7 @@ func TestPodReturnsADeletedPodAsItWasLastSeen(t *testing.T) {
 		}
 		want("", "")
 		if len(api.Requests().OfOne()) != 0 {
-			t.Error("it was asked for")
+			t.Error("a request was sent")
 		}
 	})
 }

@@ -455,7 +455,7 @@ func TestAwaitPodWithoutACacheOfPods(t *testing.T) {
 		cluster := synced(t, apitest.New(), kube.Options{Checks: true})
 		o, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", started)
 		if err != nil || !o.Gone {
-			t.Errorf("observation %+v, error %v, want gone", o, err)
+			t.Errorf("observation %+v, error %v, want Gone", o, err)
 		}
 	})
 }

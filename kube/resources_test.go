@@ -133,7 +133,7 @@ func TestWriteState(t *testing.T) {
 	tests := []struct {
 		name   string
 		cached []runtime.Object
-		live   func(*apitest.Server) // what has happened that the cache has not seen
+		live   func(*apitest.Server) // a change that the cache has not seen
 		saw    []string
 		calls  []string
 	}{

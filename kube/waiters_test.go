@@ -87,7 +87,7 @@ func TestWaiterKeepsTheNewest(t *testing.T) {
 		t.Errorf("got %+v, want the end", got)
 	}
 	if len(slow.observations) > 0 {
-		t.Error("an older one was kept as well")
+		t.Error("an older observation was there too")
 	}
 }
 

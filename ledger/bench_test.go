@@ -205,7 +205,7 @@ func percentiles(b *testing.B, do func() error, n int) {
 	b.ReportMetric(ms(0.5), "p50-ms")
 	b.ReportMetric(ms(0.99), "p99-ms")
 	b.ReportMetric(ms(1), "max-ms")
-	b.ReportMetric(spent.Seconds()*1e3/float64(n), "cpu-ms/op") // on a busy machine this says more; without that of a server
+	b.ReportMetric(spent.Seconds()*1e3/float64(n), "cpu-ms/op") // on a busy machine this says more; it does not include a server's time
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -234,7 +234,7 @@ func databaseSize(b *testing.B, l *ledger.Ledger, dsn string) (size int64) {
 // BenchmarkWrite measures the two writes of a run: one run after the other, and a hundred that end together.
 func BenchmarkWrite(b *testing.B) {
 	benchBoth(b, func(b *testing.B, dsn string) {
-		at := end // goes on: a benchmark is run several times, and no tick has two runs
+		at := end // not reset: a benchmark is run several times, and no tick has two runs
 		for _, together := range []int{1, 100} {
 			b.Run(fmt.Sprint(together), func(b *testing.B) {
 				l := open(b, dsn)

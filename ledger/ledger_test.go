@@ -282,7 +282,7 @@ func TestRecordsOfATickMergeTheSameInEveryOrder(t *testing.T) {
 			failed, late := record("dns", at, check.Failed), record("dns", at, check.Succeeded)
 			late.Revision, late.Reported = 1, late.Started.Add(time.Second)
 			missed := missedTick(failed)
-			missed.Started, missed.Concluded = failed.Tick, failed.Tick.Add(time.Hour) // nothing of it is left, the longest duration neither
+			missed.Started, missed.Concluded = failed.Tick, failed.Tick.Add(time.Hour) // nothing of it remains, also not the longest duration
 			records := []ledger.Record{missed, opened(failed), failed, late}
 			for _, n := range order {
 				var err error
@@ -383,7 +383,7 @@ func TestTimesAreTheSameInEveryZone(t *testing.T) {
 		l := open(t, dsn)
 		a := record("dns", 123*time.Microsecond, check.Succeeded)
 		there := a
-		there.Tick, there.Started = a.Tick.In(zone).Add(400), a.Started.In(zone) // a part of a microsecond is no other tick
+		there.Tick, there.Started = a.Tick.In(zone).Add(400), a.Started.In(zone) // a part of a microsecond makes no other tick
 		must(t, l.Begin(t.Context(), opened(there)))
 		must(t, l.Finish(t.Context(), a))
 		wantTicks(t, l, "dns", a)
@@ -504,7 +504,7 @@ func TestIDsComeBackAsTheyWere(t *testing.T) {
 			a := record("dns", time.Duration(i)*time.Minute, check.Succeeded)
 			a.WorkflowID, a.RunID = id, ""
 			must(t, l.Finish(t.Context(), a))
-			must(t, l.Finish(t.Context(), a)) // it is known again
+			must(t, l.Finish(t.Context(), a)) // the ID is recognised
 			want = append(want, a)
 		}
 		wantTicks(t, l, "dns", want...)

@@ -36,7 +36,7 @@ func TestWritersGoByKeysInAGrowingDatabase(t *testing.T) {
 	must(t, ledger.Settle(t.Context(), l))
 	must(t, ledger.Load(t.Context(), l, history("dns", 100*time.Hour, time.Minute)))
 	must(t, ledger.Load(t.Context(), l, history("web", 20*time.Hour, time.Minute)))
-	must(t, l.Close()) // its connections tell what they did when they end
+	must(t, l.Close()) // its connections report what they did when they end
 	again := open(t, dsn)
 	for end := time.Now().Add(10 * time.Second); ; {
 		read, err := ledger.Query(t.Context(), again,

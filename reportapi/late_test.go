@@ -251,7 +251,7 @@ func TestLateReportsWhileTemporalIsSlow(t *testing.T) {
 		t.Errorf("%d late reports were sent, want 1", got)
 	}
 	dropped := server.LateCount("dropped")
-	if dropped != 5 && dropped != 6 { // 64 wait, and one is being asked for or is about to be
+	if dropped != 5 && dropped != 6 { // 64 wait, and one is being sent or is about to be
 		t.Errorf("%v were dropped, want 5 or 6", dropped)
 	}
 }

@@ -155,7 +155,7 @@ func TestRunUUIDGoesBeforeTheAddress(t *testing.T) {
 				t.Errorf("%d %q, want %d", got.Code, got.Body, tt.want)
 			}
 			if known.asked != nil {
-				t.Errorf("the pods were asked for %v", known.asked)
+				t.Errorf("the pods were searched for %v", known.asked)
 			}
 			if diff := cmp.Diff(tt.stored, temporal.signals()); diff != "" {
 				t.Errorf("signals differ (-want +got):\n%s", diff)
@@ -199,7 +199,7 @@ func TestSenderIsFoundByItsAddress(t *testing.T) {
 					t.Errorf("%d signals", signals)
 				}
 				if len(tt.known.asked) == 0 != (tt.asked == "") || tt.asked != "" && tt.known.asked[0] != tt.asked {
-					t.Errorf("asked for %v, want %q", tt.known.asked, tt.asked)
+					t.Errorf("searched for %v, want %q", tt.known.asked, tt.asked)
 				}
 			})
 		})
@@ -335,7 +335,7 @@ func TestUnnamedReportsThatWaitAreBounded(t *testing.T) {
 		}
 		waiting.Wait()
 		if asked := len(known.asked) - 1; asked > reportapi.MaxWaiting*21 {
-			t.Errorf("the pods were asked for %d times, want at most 21 each", asked)
+			t.Errorf("the pods were searched %d times, want at most 21 each", asked)
 		}
 		if got := send(); got != http.StatusBadRequest {
 			t.Errorf("one afterwards: %d, want 400", got)

@@ -98,7 +98,7 @@ func TestCheckBecomesUnknownAndIsKnownAgain(t *testing.T) {
 	// Half a minute for the end of the pod, the interval, the timeout, and the least grace.
 	const due = 30*time.Second + 5*time.Minute + time.Minute + 30*time.Second
 	const text = "unknown: ns/dns: no run has ended since 2026-11-22T12:00:00Z; one was due by 2026-11-22T12:07:00Z"
-	bodies := map[string]string{} // by what is to be seen
+	bodies := map[string]string{} // by the expected result
 	steps := []struct {
 		at      time.Duration
 		lastRun time.Duration

@@ -18,7 +18,7 @@ type fakeCluster struct {
 	onJob      []func(namespace, name string)
 	refuse     error                   // answer to OnCheckChange
 	refuseJobs error                   // answer to OnJobChange
-	live       *khv1.KuberhealthyCheck // what the API server has and the cache has not
+	live       *khv1.KuberhealthyCheck // in the API server and not in the cache
 	liveErrors []error
 	namespaces []string // empty means all
 	looks      map[string]int

@@ -38,7 +38,7 @@ func TestResyncAsksOnceForAllChecks(t *testing.T) {
 		w.temporal.did = nil
 		w.expect(t, time.Hour)
 		if asked := w.temporal.asked(); len(asked) != 0 {
-			t.Errorf("asked for %v", asked)
+			t.Errorf("described %v, want no workflow", asked)
 		}
 	})
 }

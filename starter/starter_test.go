@@ -261,7 +261,7 @@ func TestWaitingForARunAsksForThatRunAlone(t *testing.T) {
 		asked := w.temporal.asked()
 		for _, id := range asked {
 			if id != run {
-				t.Errorf("asked for %s, want the run alone", id)
+				t.Errorf("described %s, want only the run", id)
 			}
 		}
 		if len(asked) < 5 || len(asked) > 9 {

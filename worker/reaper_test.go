@@ -237,7 +237,7 @@ func TestSurplusPodsGoWithinAnInterval(t *testing.T) {
 		for n := range 40 {
 			age, gone := cluster.gone[strconv.Itoa(n)]
 			if kept := n >= 36; gone == kept || gone && (age < justEnded || age > justEnded+every) {
-				t.Errorf("pod %d is gone: %t, %s after its end; want the last 4 to stay and the others gone from 1m0s to 1m30s after", n, gone, age)
+				t.Errorf("pod %d is deleted: %t, %s after its end; want the last 4 to stay and the others deleted from 1m0s to 1m30s after", n, gone, age)
 			}
 		}
 	})

@@ -273,7 +273,7 @@ func TestUnrecordedIsThatOfTheResult(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := runs{temporalClient: &tt.f}.Unrecorded(t.Context(), activities.WaitingRun{UUID: runUUID, RunID: "execution"})
 			if diff := cmp.Diff(tt.want, got); diff != "" || (err != nil) != tt.err || tt.f.asked[0] != runUUID+" execution" {
-				t.Errorf("asked for %v, error %v, unrecorded (-want +got):\n%s", tt.f.asked, err, diff)
+				t.Errorf("calls %v, error %v, unrecorded (-want +got):\n%s", tt.f.asked, err, diff)
 			}
 		})
 	}

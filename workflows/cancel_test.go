@@ -23,7 +23,7 @@ func TestDeletedCheckEndsItsRun(t *testing.T) {
 		t.Errorf("run ends with %v, want it cancelled", err)
 	}
 	if len(w.outcomes) != 0 || !cmp.Equal(w.removed, []string{podOf(checkRef, 1)}) || len(w.kept) != 0 {
-		t.Errorf("recorded %v, deleted %v, kept %v; want nothing recorded and the pod deleted", w.texts(), w.removed, w.kept)
+		t.Errorf("recorded %v, deleted %v, evidence %v; want nothing recorded and the pod deleted", w.texts(), w.removed, w.kept)
 	}
 	if diff := cmp.Diff([]check.Outcome{check.Canceled}, w.results()); diff != "" {
 		t.Errorf("results in the ledger (-want +got):\n%s", diff)

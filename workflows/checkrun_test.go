@@ -90,7 +90,7 @@ func TestCancelledWhileItQueues(t *testing.T) {
 		t.Errorf("run ends with %v, want it cancelled", err)
 	}
 	if len(w.created) != 1 || len(w.outcomes) != 0 {
-		t.Errorf("%d pods asked for, recorded %v, want one and nothing", len(w.created), w.texts())
+		t.Errorf("%d pods created, recorded %v; want one pod and no record", len(w.created), w.texts())
 	}
 }
 
@@ -131,7 +131,7 @@ func TestPodIsNotAskedForAfterTheDeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := last.Sub(began); after > 10*time.Second || after < 6*time.Second {
-		t.Errorf("asked for the last time after %s, want shortly before the deadline after 10s", after)
+		t.Errorf("the last request for the pod came after %s, want shortly before the deadline after 10s", after)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestJobRunsWhosePhaseCannotBeSet(t *testing.T) {
 		t.Errorf("outcome is %+v, error %v", outcome, err)
 	}
 	if waited := created.Sub(began); waited > 10*time.Second {
-		t.Errorf("the pod was asked for after %s, want at most 10s", waited)
+		t.Errorf("the request for the pod came after %s, want at most 10s", waited)
 	}
 	if diff := cmp.Diff([]khv1.JobPhase{khv1.JobCompleted}, w.phases); diff != "" {
 		t.Errorf("phases (-want +got):\n%s", diff)

@@ -38,9 +38,9 @@ func TestWhichAttemptsKeepEvidence(t *testing.T) {
 	tests := []struct {
 		name     string
 		setup    func(w *world)
-		attempts []int // of which evidence is kept
+		attempts []int // whose evidence is stored
 		report   string
-		logs     int      // of how many attempts the logs were followed
+		logs     int      // how many attempts had their logs followed
 		when     [][2]int // how many outcomes were recorded and pods deleted by then
 	}{
 		{"success", func(w *world) { w.reportAfter(5 * time.Second) }, nil, "", 0, nil},
@@ -94,7 +94,7 @@ func TestWhichAttemptsKeepEvidence(t *testing.T) {
 					logs++
 				}
 				if in.UUID != runUUID || in.Tick != tick || in.Ref != checkRef || in.Pod.Name != podOf(checkRef, in.Attempt) {
-					t.Errorf("asked for %+v", in)
+					t.Errorf("evidence of %+v was collected", in)
 				}
 				if got := encoded(in.Report); got != tt.report || in.Further != nil {
 					t.Errorf("report is %s, want %q, and further %s", got, tt.report, encoded(in.Further))
@@ -196,10 +196,10 @@ func TestFurtherReportIsEvidence(t *testing.T) {
 		t.Errorf("result is %+v, error %v", result, err)
 	}
 	if len(w.kept) != 1 || w.kept[0].Attempt != 0 || w.kept[0].Pod.Name != "" || w.kept[0].Report != nil {
-		t.Fatalf("asked for %+v", w.kept)
+		t.Fatalf("evidence was collected by %+v", w.kept)
 	}
 	if got := encoded(w.kept[0].Further); got != `{"Errors":["somebody else's"],"OK":false}` {
-		t.Errorf("kept %s", got)
+		t.Errorf("stored %s", got)
 	}
 }
 
@@ -207,7 +207,7 @@ func TestFurtherReportIsEvidence(t *testing.T) {
 func TestEvidenceOfAnAttemptIsCollectedOnce(t *testing.T) {
 	for name, tt := range map[string]struct {
 		setup   func(*world)
-		reports []bool // of what was asked for, whether it had one
+		reports []bool // of each collection, whether it had a report
 	}{
 		"its pod stays": {func(w *world) {
 			w.stuck, w.watch, w.look = true, hopeless("ErrImagePull"), hopeless("ErrImagePull")
@@ -228,7 +228,7 @@ func TestEvidenceOfAnAttemptIsCollectedOnce(t *testing.T) {
 			for i, in := range w.kept {
 				reports = append(reports, in.Report != nil)
 				if (in.Pod.Name != "") != (i == 0) || in.Attempt != 1 {
-					t.Errorf("asked for %+v", in)
+					t.Errorf("evidence of %+v was collected", in)
 				}
 			}
 			if diff := cmp.Diff(tt.reports, reports); diff != "" {

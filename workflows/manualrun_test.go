@@ -80,7 +80,7 @@ func TestLostJobIsRecordedAndRunsNothing(t *testing.T) {
 	if diff := cmp.Diff(want, w.texts()); diff != "" {
 		t.Errorf("recorded errors (-want +got):\n%s", diff)
 	}
-	got := w.outcomes[0] // when the run was due, nobody knows; an outcome that was recorded since stands
+	got := w.outcomes[0] // nobody knows the scheduled time of the run; an outcome that was recorded meanwhile stays
 	if got.Conclusion.Outcome != check.InfraFailed || !got.Conclusion.Started.Equal(since) || !got.Tick.IsZero() || got.UUID != "" {
 		t.Errorf("recorded %+v", got)
 	}

@@ -351,7 +351,7 @@ var platformCases = []runCase{
 			w.reportAfter(25 * time.Second)
 			w.watchTakes = 30 * time.Second
 			w.create = func(activities.Attempt) (activities.CreatePodResult, error) {
-				if len(w.created) < 12 { // longer than a local activity tries
+				if len(w.created) < 12 { // longer than a local activity retries
 					return activities.CreatePodResult{}, errors.New("connection refused")
 				}
 				return activities.CreatePodResult{}, nil
