@@ -10,14 +10,14 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// Cluster is what the activities need of Kubernetes; package kube has it.
+// Cluster is what the activities need from Kubernetes; package kube implements it.
 type Cluster interface {
 	Workloads
 	CheckerPods
 	PodSources
 }
 
-// Ledger is what the activities need of the ledger; package ledger has it.
+// Ledger is what the activities need from the ledger; package ledger implements it.
 type Ledger interface {
 	Begin(ctx context.Context, record ledger.Record) error
 	Finish(ctx context.Context, record ledger.Record) error
@@ -28,7 +28,7 @@ type Ledger interface {
 	Ping(ctx context.Context) error
 }
 
-// Runs is what the activities need of Temporal; package worker has it.
+// Runs is what the activities need from Temporal; package worker implements it.
 type Runs interface {
 	// Start starts a run and returns its tick. If a run with this UUID was started before, it returns the tick of that run.
 	Start(ctx context.Context, run Run) (tick time.Time, err error)
@@ -57,13 +57,13 @@ type WaitingRun struct {
 	Closed      time.Time
 }
 
-// Exporter sends outcomes elsewhere; package internal/influx has one. Export returns at once and handles failures itself.
-// It may be called more than once for the same outcome.
+// Exporter sends outcomes elsewhere; package internal/influx implements it. Export returns at once and handles failures
+// itself. It may be called more than once for the same outcome.
 type Exporter interface {
 	Export(ref check.Ref, conclusion check.Conclusion)
 }
 
-// Deadman receives the heartbeat; package internal/deadman has one. Heartbeat handles failures itself.
+// Deadman receives the heartbeat; package internal/deadman implements it. Heartbeat handles failures itself.
 type Deadman interface {
 	Heartbeat(ctx context.Context)
 }

@@ -55,7 +55,7 @@ func TestCreatePodReturnsTheFaultsOfAnInvalidSpec(t *testing.T) {
 	}
 }
 
-// What the API server will answer again to the same request is data; anything else is an error, to be tried again.
+// A refusal that the API server will repeat is data. Anything else is an error, which is retried.
 func TestCreatePodReturnsLastingRefusalsAsData(t *testing.T) {
 	tests := []struct {
 		name      string
@@ -111,7 +111,7 @@ func TestCreatePodFailsWhenTheCheckCannotBeRead(t *testing.T) {
 		workload func(check.Ref) (check.Workload, bool, error)
 		gone     bool
 	}{
-		// The cluster says so too of a check that was replaced by another of its name: it compares the UID.
+		// The cluster compares the UID, so it says the same of a check that was replaced by another of its name.
 		{"gone", absent, true},
 		{"API server is down", func(check.Ref) (check.Workload, bool, error) {
 			return check.Workload{}, false, errors.New("connection refused")
@@ -144,7 +144,7 @@ func TestCreatePodAsksForTheRevisionOfTheRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]check.Ref{checkRef}, asked); diff != "" {
-		t.Errorf("asked for (-want +got):\n%s", diff)
+		t.Errorf("requested pods differ (-want +got):\n%s", diff)
 	}
 }
 
@@ -165,7 +165,7 @@ func created(t *testing.T, runs ...activities.Attempt) []*corev1.Pod {
 	return pods
 }
 
-// A webhook may add a sidecar, which must not hold up the run either.
+// A webhook may add a sidecar, which must not delay the run.
 func TestContainersAreThoseOfThePodThatWasMade(t *testing.T) {
 	a, env := worker(&fakeCluster{workload: present(validCheck()), createPod: func(pod *corev1.Pod) (*corev1.Pod, error) {
 		made := pod.DeepCopy()
@@ -178,7 +178,7 @@ func TestContainersAreThoseOfThePodThatWasMade(t *testing.T) {
 	}
 }
 
-// An activity whose answer was lost is called again: the name makes both calls ask for the same pod.
+// An activity whose answer was lost is called again. Both calls ask for a pod of the same name.
 func TestCreatePodTwiceAsksForTheSamePod(t *testing.T) {
 	other := attempt(1)
 	other.UUID = "f2a7f7d5-4b55-4c3b-a7a4-b9b1c1d4e222"
@@ -193,8 +193,8 @@ func TestCreatePodTwiceAsksForTheSamePod(t *testing.T) {
 	}
 }
 
-// The API server may refuse a pod that it has: quotas and webhooks are asked first, and the check may be edited or deleted between
-// a creation whose answer is lost and the next call. The pod counts all the same.
+// CreatePod is called again after its answer was lost. Meanwhile a quota or a webhook may refuse the pod, or somebody may
+// edit or delete the check. The pod that exists is used all the same.
 func TestCreatePodFindsThePodOfALostAnswer(t *testing.T) {
 	confirmed := func() check.Workload { w := validCheck(); w.Attempts = 3; return w }
 	hash := confirmed().SpecHash()
@@ -223,10 +223,10 @@ func TestCreatePodFindsThePodOfALostAnswer(t *testing.T) {
 	unread := apierrors.NewServiceUnavailable("down")
 	tests := []struct {
 		name string
-		// specHash is that of the attempt before, and second the check as the second call finds it, nil for none.
+		// specHash is that of the attempt before. second is the check at the second call, nil for none.
 		specHash string
 		second   *check.Workload
-		// live is what the API server has then of the pod that the first call asked for.
+		// live is the pod that the first call created, as the API server has it at the second call.
 		live func(*corev1.Pod) (*corev1.Pod, error)
 		want activities.CreatePodResult
 		err  string
@@ -324,11 +324,11 @@ func TestCreatePodTellsThePodItsRun(t *testing.T) {
 	}
 }
 
-// A run that brings its workload along has no need of one in the cluster: neither for its pod nor for its outcome.
+// A run that brings its workload needs none in the cluster, neither for its pod nor for its outcome.
 func TestGivenWorkload(t *testing.T) {
 	var pod *corev1.Pod
 	var state *khv1.KuberhealthyState
-	a, env := worker(&fakeCluster{ // without Workload: asking for it fails the activity
+	a, env := worker(&fakeCluster{ // without Workload: calling it fails the activity
 		createPod: func(p *corev1.Pod) (*corev1.Pod, error) { pod = p; return p, nil },
 		writeState: func(_, _ string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
 			state = build(nil)

@@ -34,7 +34,7 @@ func TestDeletePodWaitsForItsEnd(t *testing.T) {
 	}{
 		{"ends", []event{{s, deleting}, {s, ended}}, 2 * s},
 		{"gone already", []event{{0, gone}}, 0},
-		// A pod on a lost node, or with a finalizer, does not hold up the next run.
+		// A pod on a lost node, or with a finalizer, does not delay the next run.
 		{"does not end", []event{{s, deleting}}, time.Minute},
 	}
 	for _, tt := range tests {
@@ -46,7 +46,7 @@ func TestDeletePodWaitsForItsEnd(t *testing.T) {
 				a, env := worker(cluster)
 				began := time.Now()
 				in := onPod()
-				in.Deadline = began.Add(time.Second) // that of the run does not bound it
+				in.Deadline = began.Add(time.Second) // the deadline of the run does not bound it
 				if _, err := env.ExecuteActivity(a.DeletePod, in); err != nil {
 					t.Fatal(err)
 				}

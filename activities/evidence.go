@@ -35,14 +35,14 @@ type PodSources interface {
 
 // Bounds of collecting evidence. A run waits for it, but its outcome is known by then.
 const (
-	// collectWithin bounds all requests to the API server, and askWithin one of them. putWithin bounds storing all pieces
-	// in the ledger. A waiting piece has the time of its workflow.
+	// collectWithin bounds all requests to the API server, and askWithin one of them. putWithin bounds storing all pieces in
+	// the ledger. Storing a piece that waits is bounded by its workflow.
 	collectWithin = 10 * time.Second
 	askWithin     = 4 * time.Second
 	putWithin     = 5 * time.Second
 	// A runtime reports that a container has ended when it has read all of its output. The last lines may still be on their
-	// way into the file. So the log of a container that ended less than settledAfter ago is read again after a logPause,
-	// until it no longer grows, at most maxReads times.
+	// way into the file. So the log of a container that ended less than settledAfter ago is read again after a logPause. This
+	// repeats until the log no longer grows, at most maxReads times.
 	settledAfter = 10 * time.Second
 	logPause     = time.Second
 	maxReads     = 8
@@ -71,8 +71,8 @@ type EvidenceResult struct {
 	Waiting []check.Piece `json:",omitempty"`
 }
 
-// KeepEvidence collects the evidence of an attempt and stores it in the ledger. It may be called again. A piece of its own
-// says what could not be read. Without a ledger it does nothing.
+// KeepEvidence collects the evidence of an attempt and stores it in the ledger. It may be called again. An extra piece says
+// what could not be read. Without a ledger it does nothing.
 func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (EvidenceResult, error) {
 	if a.Ledger == nil {
 		return EvidenceResult{}, nil
@@ -172,7 +172,8 @@ func (c *collector) ofPod(ctx context.Context) {
 	}
 }
 
-// spec adds the pod as it was made. Of a succeeded pod whose check reported a failure, the cache has only a part.
+// spec adds the pod as it was created. If the pod succeeded and its check reported a failure, the cache has only a part of
+// it.
 func (c *collector) spec(ctx context.Context, pod *corev1.Pod) {
 	if pod.Status.Phase == corev1.PodSucceeded {
 		ctx, cancel := context.WithTimeout(ctx, askWithin)

@@ -24,7 +24,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// piece is what a ledger was given.
+// piece is a piece that was sent to a ledger.
 type piece struct {
 	key ledger.Key
 	ledger.Evidence
@@ -72,7 +72,7 @@ func evidenceInput() activities.EvidenceInput {
 	}
 }
 
-// keep runs the activity and returns what the ledger was given, by kind and name.
+// keep runs the activity and returns what was sent to the ledger, by kind and name.
 func keep(t *testing.T, cluster *fakeCluster, kept *fakeLedger, in activities.EvidenceInput) (map[string]string, activities.EvidenceResult) {
 	t.Helper()
 	a, env := worker(cluster)
@@ -125,7 +125,7 @@ func TestKeepEvidence(t *testing.T) {
 	}
 }
 
-// A run UUID that stands where the kept part of a log begins is not left in it by its end.
+// When a log is cut within a run UUID, the rest of the UUID is hidden too.
 func TestKeepEvidenceHidesARunUUIDAtTheCut(t *testing.T) {
 	cluster := afterwards()
 	log := "xx" + runUUID + strings.Repeat("y", ledger.MaxEvidence-10)
@@ -188,7 +188,7 @@ func TestKeepEvidenceSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A kubelet that does not answer costs a bounded time, and the rest is kept.
+// A kubelet that does not answer costs a bounded time, and the rest is stored.
 func TestKeepEvidenceIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := afterwards()
@@ -213,7 +213,7 @@ func TestKeepEvidenceIsBounded(t *testing.T) {
 	})
 }
 
-// The end of a log may come after the end of its container. Where that is not known to have come, the evidence says so.
+// The end of a log may come after the end of its container. If it may be missing, the evidence says so.
 func TestKeepEvidenceWaitsForTheEndOfTheLog(t *testing.T) {
 	const missing = "log of container main: its last lines may be missing: "
 	tests := []struct {
@@ -262,7 +262,8 @@ func TestKeepEvidenceWaitsForTheEndOfTheLog(t *testing.T) {
 	}
 }
 
-// Some container runtimes drop what a container writes just before its end. No reader can tell; the evidence warns of it.
+// Some container runtimes drop what a container writes just before its end. No reader can notice that, so the evidence
+// warns of it.
 func TestKeepEvidenceWarnsOfARuntimeThatLosesTheEndsOfLogs(t *testing.T) {
 	const never = "log of container never: it was not seen to start\n"
 	tests := []struct {
@@ -285,7 +286,7 @@ func TestKeepEvidenceWarnsOfARuntimeThatLosesTheEndsOfLogs(t *testing.T) {
 			cluster.pod.Spec.NodeName = "node-7"
 			cluster.nodeRuntime = func(node string) (string, error) {
 				if node != "node-7" {
-					t.Errorf("asked for node %q", node)
+					t.Errorf("read node %q", node)
 				}
 				return tt.runtime, tt.err
 			}
@@ -301,7 +302,7 @@ func TestKeepEvidenceWarnsOfARuntimeThatLosesTheEndsOfLogs(t *testing.T) {
 	}
 }
 
-// Of a pod that has succeeded, though its check reported a failure, the cache has no whole spec.
+// If a pod succeeded although its check reported a failure, the cache does not have the whole spec.
 func TestKeepEvidenceAsksForTheSpecOfAPodThatSucceeded(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -338,7 +339,7 @@ func TestNoLedgerNoRequests(t *testing.T) {
 	}
 }
 
-// A report that came after the outcome has no attempt, and asks for nothing of the pod.
+// A report that came after the outcome has no attempt, so nothing is read of the pod.
 func TestKeepEvidenceOfALateReportReadsNothingOfThePod(t *testing.T) {
 	in := evidenceInput()
 	in.Attempt, in.Pod = 0, activities.Pod{}
@@ -349,7 +350,7 @@ func TestKeepEvidenceOfALateReportReadsNothingOfThePod(t *testing.T) {
 	}
 }
 
-// What the ledger does not take is not lost: it is handed back.
+// Evidence that the ledger does not take is not lost: the activity returns it.
 func TestEvidenceThatTheLedgerDoesNotTakeIsReturned(t *testing.T) {
 	cluster := afterwards()
 	random := rand.NewChaCha8([32]byte{})
@@ -372,7 +373,7 @@ func TestEvidenceThatTheLedgerDoesNotTakeIsReturned(t *testing.T) {
 	}
 }
 
-// A piece that the ledger will never take does not hold up the others, nor wait.
+// A piece that the ledger will never take does not delay the others, and does not wait.
 func TestRefusedEvidenceDoesNotHoldUpTheRest(t *testing.T) {
 	for _, refusal := range []error{ledger.ErrEvidenceFull, ledger.ErrInvalid} {
 		_, result := keep(t, afterwards(), &fakeLedger{refuse: fmt.Errorf("evidence: %w", refusal)}, evidenceInput())
@@ -382,7 +383,7 @@ func TestRefusedEvidenceDoesNotHoldUpTheRest(t *testing.T) {
 	}
 }
 
-// The logs of a pod that somebody deletes are read while it goes, and are what the evidence has.
+// When somebody deletes a pod, its logs are read until its end, and become the evidence.
 func TestLogsOfADeletedPodAreReadUntilItsEnd(t *testing.T) {
 	goes := check.Observation{Started: true, Deleting: true, Node: "node-1"}
 	end := check.Observation{Started: true, Deleting: true, Ended: true, Node: "node-1"}
@@ -392,8 +393,8 @@ func TestLogsOfADeletedPodAreReadUntilItsEnd(t *testing.T) {
 		in     func() activities.WatchInput
 		ledger bool
 		shows  []event
-		follow time.Duration // how long a log goes on after it is asked for
-		want   string        // of the log that is caught
+		follow time.Duration // how long a log continues after the request
+		want   string        // of the log that is read
 		took   time.Duration
 	}{
 		{"told to go", watched, true, []event{{time.Second, goes}, {3 * time.Second, end}}, 3 * time.Second, "to the end", 4 * time.Second},
@@ -433,7 +434,7 @@ func TestLogsOfADeletedPodAreReadUntilItsEnd(t *testing.T) {
 					t.Errorf("took %s, want %s", took, tt.took)
 				}
 				if (len(seen.Logs) > 0) != (tt.want != "") || tt.want == "" && asked.Load() > 0 {
-					t.Fatalf("%d pieces of logs, %d were asked for", len(seen.Logs), asked.Load())
+					t.Fatalf("%d pieces of logs, %d were read", len(seen.Logs), asked.Load())
 				}
 				if tt.want == "" {
 					return

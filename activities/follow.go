@@ -8,7 +8,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// lastWords is how long the rest of the logs is waited for after the end of a pod.
+// lastWords is how long to wait for the rest of the logs after the end of a pod.
 const lastWords = 2 * time.Second
 
 // follower reads the logs of a pod that somebody deletes. A moment after its end, the API server no longer has the pod or
@@ -53,7 +53,7 @@ func (f *follower) start() {
 func (f *follower) read(container string) {
 	tail, err := f.sources.FollowPodLog(f.ctx, f.pod.Namespace, f.pod.Name, container)
 	if err != nil {
-		return // it is asked for again when evidence is collected, and that says what is missing
+		return // the log is read again when evidence is collected, and a note says what is missing
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

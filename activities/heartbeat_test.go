@@ -44,10 +44,10 @@ func (p *pulse) RecordHeartbeat(ctx context.Context, details ...any) {
 	p.ActivityOutboundInterceptorBase.RecordHeartbeat(ctx, details...)
 }
 
-// heartbeatTimeout is the one that package workflows sets: a longer silence hands the wait to another worker.
+// heartbeatTimeout is the one that package workflows sets. After it, the server passes the wait to another worker.
 const heartbeatTimeout = 20 * time.Second
 
-// The SDK may hold back a heartbeat for 0.8 of the timeout after the one before.
+// The SDK may delay a heartbeat for 0.8 of the timeout after the one before.
 func TestWatchPodHeartbeatsTwiceInEachTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, env := worker(podThat())
@@ -72,8 +72,9 @@ func TestWatchPodHeartbeatsTwiceInEachTimeout(t *testing.T) {
 
 var taken = check.Observation{Started: true, Deleting: true, Disrupted: true, Node: "node-1", Detail: "pod Evicted"}
 
-// That the platform takes a pod away must be known to the worker that takes the wait over: when the pod is gone by then, nothing
-// else says so. The worker may die at any time after, so that this heartbeat does not wait for the SDK's throttle.
+// The heartbeat says that the platform takes the pod away. When the pod is deleted, another worker that continues the wait
+// has no other source for it. The worker may die at any time after the disruption, so this heartbeat does not wait for the
+// SDK's throttle.
 func TestADisruptionIsSentAtOnceInSpiteOfTheThrottle(t *testing.T) {
 	for name, down := range map[string]bool{"": false, "and by each later heartbeat when that fails": true} {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +100,7 @@ func TestADisruptionIsSentAtOnceInSpiteOfTheThrottle(t *testing.T) {
 	}
 }
 
-// What a worker that died has seen counts where the pod is gone. A pod that is there says itself how it ended.
+// When a pod was deleted, what a worker saw before it died counts. A pod that still exists says itself how it ended.
 func TestADisruptionSeenByAWorkerThatDiedIsRemembered(t *testing.T) {
 	remembered := check.Observation{Gone: true, Started: true, Disrupted: true, Node: "node-1", Detail: "pod Evicted"}
 	for name, tt := range map[string]struct{ shows, want check.Observation }{
@@ -151,6 +152,6 @@ func TestHeartbeatOfTheDeadMansSwitch(t *testing.T) {
 	deadman := &fakeDeadman{}
 	a.Deadman = deadman
 	if _, err := env.ExecuteActivity(a.Heartbeat); err != nil || deadman.beats != 1 {
-		t.Errorf("%d beats, error %v", deadman.beats, err)
+		t.Errorf("%d heartbeats, error %v", deadman.beats, err)
 	}
 }

@@ -38,7 +38,7 @@ type RepairInput struct {
 
 // RepairResult says how far the records are repaired.
 type RepairResult struct {
-	// Until is a time. No record waits of the runs that had ended by then.
+	// Until is a time. No run that had ended by then has a waiting record.
 	Until time.Time
 	// Late are reports that the ledger has not taken.
 	Late []LateReport `json:",omitempty"`
@@ -63,7 +63,7 @@ const (
 )
 
 // RepairRecords enters the records that wait in the results of closed runs, and closes the open records of lost runs. An
-// error is logged and undoes nothing; the next call does the rest. Without a ledger there is nothing to do.
+// error is logged, and what was done stays. The next call does the rest. Without a ledger there is nothing to do.
 func (a *Activities) RepairRecords(ctx context.Context, in RepairInput) (RepairResult, error) {
 	result := RepairResult{Until: in.Since}
 	if a.Ledger == nil {
@@ -234,7 +234,7 @@ func (a *Activities) closeIfLost(ctx context.Context, record ledger.Record, resu
 func (a *Activities) closeRecord(ctx context.Context, record ledger.Record) error {
 	ref := check.Ref{Kind: record.Kind, Namespace: record.Namespace, Name: record.Name, UID: types.UID(record.CheckUID)}
 	conclusion := check.Lost().Conclude(ref)
-	conclusion.Started = record.Started // when it ended is not known
+	conclusion.Started = record.Started // the time of its end is not known
 	activity.GetLogger(ctx).Warn("the record of a lost run is closed", "namespace", ref.Namespace, "check", ref.Name, "run_uuid", record.WorkflowID)
 	err := a.RecordRun(ctx, RecordInput{
 		RecordKey: RecordKey{Ref: ref, Trigger: record.Trigger, Tick: record.Tick}, UUID: record.WorkflowID, RunID: record.RunID,

@@ -11,11 +11,11 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// fakeLedger keeps what it is sent, refuses it, or hangs.
+// fakeLedger stores what it is sent, refuses it, or hangs.
 type fakeLedger struct {
 	mu     sync.Mutex
 	refuse error
-	// hang is true for a ledger that answers nobody: each call ends with its context.
+	// hang is true for a ledger that never answers: each call ends with its context.
 	hang bool
 	// room is how many calls of RecordTicks succeed before the ledger hangs. 0 means all.
 	room            int
@@ -27,7 +27,7 @@ type fakeLedger struct {
 	open     []ledger.Record
 }
 
-// answer is what the ledger says to a call.
+// answer is the ledger's answer to a call.
 func (f *fakeLedger) answer(ctx context.Context) error {
 	f.mu.Lock()
 	hang, refuse := f.hang, f.refuse
@@ -112,7 +112,7 @@ func (f *fakeLedger) PutEvidence(ctx context.Context, key ledger.Key, e ledger.E
 	return nil
 }
 
-// OpenRuns lists the open records as package ledger does: by their keys, from the one that follows after.
+// OpenRuns lists the open records as package ledger does: by their keys, beginning with the first one greater than after.
 func (f *fakeLedger) OpenRuns(ctx context.Context, before time.Time, after ledger.Key, limit int) (found []ledger.Record, err error) {
 	if err := f.answer(ctx); err != nil {
 		return nil, err

@@ -29,9 +29,9 @@ type Limiter struct {
 
 // SeenPods are the checker pods that a worker sees.
 type SeenPods interface {
-	// UnfinishedPods is how many have not ended.
+	// UnfinishedPods is how many pods have not ended.
 	UnfinishedPods() int
-	// HasPod is true for a pod that is there, ended or not.
+	// HasPod is true for a pod that exists, ended or not.
 	HasPod(namespace, name string) bool
 }
 
@@ -90,7 +90,7 @@ func (l *Limiter) AwaitStart(ctx context.Context, pod Pod) error {
 	}
 }
 
-// Queued is how many wait.
+// Queued is how many pods wait.
 func (l *Limiter) Queued() int {
 	if l == nil {
 		return 0
@@ -119,7 +119,7 @@ func (l *Limiter) admit(pod Pod, now time.Time) (pause time.Duration) {
 	return 0
 }
 
-// forget drops the pods that are seen by now, or were never made.
+// forget drops the pods that are seen by now, or were never created.
 func (l *Limiter) forget(now time.Time) {
 	for pod, at := range l.recent {
 		if now.Sub(at) > seenWithin || l.pods.HasPod(pod.Namespace, pod.Name) {

@@ -18,7 +18,7 @@ import (
 	"github.com/khronicle/khronicle/activities"
 )
 
-// pods is so many pods that run, of which none is one that was asked for.
+// pods is the number of pods that run. None of them is a pod that a test asks for.
 type pods int
 
 func (n pods) UnfinishedPods() int        { return int(n) }
@@ -61,7 +61,7 @@ func another(namespace string) activities.Pod {
 
 var lastPod atomic.Int64
 
-// line are those who wait for a limiter, and who was let start, in this order.
+// line has the pods that wait for a limiter, and those that were let start, in this order.
 type line struct {
 	limiter *activities.Limiter
 	mu      sync.Mutex
@@ -69,7 +69,7 @@ type line struct {
 	waiting sync.WaitGroup
 }
 
-// join has a pod of a namespace wait in the line.
+// join makes a pod of a namespace wait in the line.
 func (l *line) join(ctx context.Context, namespace string) {
 	l.waiting.Go(func() {
 		if l.limiter.AwaitStart(ctx, another(namespace)) == nil {
@@ -161,14 +161,14 @@ func TestLimiterCountsPodsThatAreNotSeenYet(t *testing.T) {
 				t.Errorf("start %d: want %t of two at once, though none is seen", n+1, want)
 			}
 		}
-		time.Sleep(16 * time.Second) // by now they would be seen
+		time.Sleep(16 * time.Second) // they would be seen by this time
 		if !limiter.TryStart(another("shop")) {
 			t.Error("no start, although the others are not there")
 		}
 	})
 }
 
-// The creation of a pod may be tried several times.
+// The creation of a pod may be retried several times.
 func TestLimiterCountsAPodOnceThatIsAskedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limiter, pod := activities.NewLimiter(1, 1, pods(0)), another("shop")
@@ -193,7 +193,7 @@ func TestLimiterDoesNotQueueAPodThatIsThere(t *testing.T) {
 	}
 }
 
-// A namespace with many checks does not hold up another.
+// A namespace with many checks does not delay another one.
 func TestLimiterIsFairBetweenNamespaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := line{limiter: activities.NewLimiter(1, 0, pods(0))}
@@ -215,7 +215,7 @@ func TestLimiterIsFairBetweenNamespaces(t *testing.T) {
 	})
 }
 
-// Who leaves the queue and who joins again changes no other's turn.
+// A pod that leaves the queue and joins again changes no other pod's turn.
 func TestLimiterTakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := line{limiter: activities.NewLimiter(1, 0, pods(0))}
@@ -276,7 +276,7 @@ func TestEndOfTheContextLeavesTheQueue(t *testing.T) {
 	})
 }
 
-// Whoever leaves at whatever moment, no start is lost and nobody waits for ever.
+// Pods may leave at any moment. No start is lost, and no pod waits for ever.
 func TestNoStartIsLostByThoseWhoLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limiter := activities.NewLimiter(10, 0, pods(0))

@@ -50,7 +50,7 @@ type Attempt struct {
 	SpecHash string `json:",omitempty"`
 	// Avoid are the nodes on which the platform ended an earlier attempt.
 	Avoid []string `json:",omitempty"`
-	// Given is the workload that the starter of the run supplied, if any.
+	// The workload that the starter of the run supplied, if any.
 	Given *Given `json:",omitempty"`
 }
 
@@ -108,7 +108,7 @@ func (a *Activities) AwaitStart(ctx context.Context, pod Pod) error {
 }
 
 // madeBefore finds the pod of an earlier call whose answer was lost. The API server checks quotas and webhooks before it
-// looks for a pod of that name. If there is no such pod, the refusal stands.
+// looks for a pod of that name. If there is no such pod, the refusal remains.
 func (a *Activities) madeBefore(ctx context.Context, attempt Attempt, refusal CreatePodResult) (CreatePodResult, error) {
 	named := attempt.pod()
 	pod, err := a.Cluster.LivePod(ctx, named.Namespace, named.Name)
@@ -152,7 +152,7 @@ func (a *Activities) makePod(ctx context.Context, attempt Attempt) (CreatePodRes
 			return CreatePodResult{}, err
 		}
 		failure := check.CreateFailed(err.Error())
-		failure.Final = !apierrors.IsForbidden(err) // a quota or an admission webhook may think otherwise later
+		failure.Final = !apierrors.IsForbidden(err) // a quota or an admission webhook may allow it later
 		result.Failure = &failure
 		return result, nil
 	}
@@ -202,7 +202,7 @@ func (a *Activities) WatchPod(ctx context.Context, in WatchInput) (check.Observa
 	logs := a.newFollower(ctx, in.Pod)
 	defer logs.stop()
 	seen, err := a.await(ctx, in.Pod, func(o check.Observation) bool {
-		// The sidecars of a pod never end. So a pod in which a container has ended is deleted.
+		// A pod with sidecars never ends by itself. So when one of its containers has ended, the run deletes the pod.
 		if o.Deleting && (o.Disrupted || !o.PartlyEnded) {
 			logs.start()
 		}
@@ -222,14 +222,14 @@ func (a *Activities) WatchPod(ctx context.Context, in WatchInput) (check.Observa
 // sidecarsLeave is how long the other containers may run once the first one has ended after the report.
 const sidecarsLeave = 5 * time.Second
 
-// LookAtPod returns how the pod is now. It reads the API server.
+// LookAtPod returns the present state of the pod from the API server.
 func (a *Activities) LookAtPod(ctx context.Context, pod Pod) (check.Observation, error) {
 	return a.Cluster.Observe(ctx, pod.Namespace, pod.Name)
 }
 
 var (
 	errDeadline = errors.New("deadline of the run")
-	// errStopping makes the server give a wait to another worker at once, and not only after the heartbeat timeout.
+	// errStopping makes the server pass a wait to another worker at once, without waiting for the heartbeat timeout.
 	errStopping = errors.New("the worker is stopping")
 )
 
@@ -239,7 +239,7 @@ func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observ
 	before := lastSight(ctx)
 	sighted := make(chan check.Observation, 1)
 	if before.Disrupted {
-		sighted <- before // a further worker must know it too
+		sighted <- before // the next worker must know it too
 	}
 	stop := heartbeat(ctx, cancelWait, sighted)
 	defer stop()
@@ -255,13 +255,13 @@ func (a *Activities) await(ctx context.Context, pod Pod, until func(check.Observ
 			select {
 			case sighted <- o:
 				go a.sendAtOnce(ctx, o)
-			default: // the same waits there already
+			default: // the channel has the same observation already
 			}
 		}
 		last = o
 		return until(o)
 	})
-	if err != nil && errors.Is(context.Cause(bounded), errDeadline) { // err itself may be that of a request cut off
+	if err != nil && errors.Is(context.Cause(bounded), errDeadline) { // err itself may come from a request that was cut off
 		return last, nil
 	}
 	if observed.Gone && before.Disrupted {
@@ -308,7 +308,7 @@ func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-ch
 				activity.RecordHeartbeat(ctx, details...)
 			case seen := <-sighted:
 				details = []any{seen}
-				activity.RecordHeartbeat(ctx, details...) // replaces what the SDK holds back
+				activity.RecordHeartbeat(ctx, details...) // replaces the details that the SDK delays
 			case <-activity.GetWorkerStopChannel(ctx):
 				cancel(errStopping)
 				return
@@ -322,8 +322,8 @@ func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-ch
 	return func() { close(done) }
 }
 
-// longestExit bounds the wait for the end of a deleted pod. A pod that takes longer, on a lost node or with a finalizer, is
-// no longer watched, so that it does not delay the next run.
+// longestExit bounds the wait for the end of a deleted pod. A pod on a lost node or with a finalizer takes longer. It is no
+// longer watched after longestExit, so that it does not delay the next run.
 const longestExit = time.Minute
 
 // DeletePod deletes the pod of an attempt that has not ended, and waits for its end.

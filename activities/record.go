@@ -30,7 +30,7 @@ type RecordOutcomeInput struct {
 	Conclusion check.Conclusion
 	// Pod is the name of the pod of the last attempt, if it had one.
 	Pod string `json:",omitempty"`
-	// Provisional is true when further attempts may change it: it is shown, and not exported.
+	// Provisional is true when further attempts may change the conclusion. It is shown, but not exported.
 	Provisional bool `json:",omitempty"`
 	// Tick is the tick of the run. It is zero where the tick is not known.
 	Tick time.Time `json:",omitzero"`
@@ -52,7 +52,7 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (
 		}
 	}
 	conclusion := in.Conclusion
-	// A report may arrive before the news that the pod runs.
+	// A report may arrive before the event that the pod runs.
 	conclusion.Node = cmp.Or(conclusion.Node, a.nodeOf(in.Ref.Namespace, in.Pod))
 	supersedes := false
 	err = a.Cluster.WriteState(ctx, in.Ref.Namespace, check.StateName(in.Ref.Name),

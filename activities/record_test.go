@@ -56,7 +56,7 @@ func statesIn(t *testing.T, cluster *fakeCluster, present *khv1.KuberhealthyStat
 	a, env := worker(cluster)
 	encoded, err := env.ExecuteActivity(a.RecordOutcome, in)
 	if got := value[activities.RecordOutcomeResult](t, encoded, err); got.CheckGone {
-		t.Error("the run is told that the check is gone")
+		t.Error("the result says that the check was deleted")
 	}
 	return written
 }
@@ -102,7 +102,7 @@ func TestRecordOutcome(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // for a clock that stands still
+			synctest.Test(t, func(t *testing.T) { // so that the time does not change
 				if diff := cmp.Diff(tt.want(recorded()), states(t, tt.present, failedRun())); diff != "" {
 					t.Errorf("written state differs (-want +got):\n%s", diff)
 				}
@@ -111,7 +111,7 @@ func TestRecordOutcome(t *testing.T) {
 	}
 }
 
-// A state tells of its last runs. A run whose outcome is amended is one run, and has its last outcome.
+// A state lists its last runs. A run whose outcome is amended is one run, and has its last outcome.
 func TestRecordOutcomeTellsOfTheLastRuns(t *testing.T) {
 	var present *khv1.KuberhealthyState
 	in := failedRun()
@@ -130,7 +130,7 @@ func TestRecordOutcomeTellsOfTheLastRuns(t *testing.T) {
 	}
 }
 
-// A report may come before the news that the pod runs; the cache knows by then where it was placed.
+// A report may come before the event that the pod runs. By then the cache knows the node of the pod.
 func TestRecordOutcomeFindsTheNodeOfTheRunsPod(t *testing.T) {
 	in := failedRun()
 	in.Conclusion.Node = ""
@@ -163,16 +163,16 @@ func TestRecordOutcomeNamesTheStateAsKuberhealthyDoes(t *testing.T) {
 	}
 }
 
-// A check that was replaced by another of its name is gone too: its outcome is not the new one's.
+// A check that was replaced by another one of its name counts as deleted: its outcome is not that of the new check.
 func TestRecordOutcomeOfACheckThatIsGoneWritesNothing(t *testing.T) {
 	a, env := worker(&fakeCluster{workload: absent}) // writing would panic
 	encoded, err := env.ExecuteActivity(a.RecordOutcome, failedRun())
 	if got := value[activities.RecordOutcomeResult](t, encoded, err); !got.CheckGone {
-		t.Errorf("result is %+v, want the run told that the check is gone", got)
+		t.Errorf("result is %+v, want CheckGone", got)
 	}
 }
 
-// exports keeps what is exported.
+// exports has what was exported.
 type exports []activities.RecordOutcomeInput
 
 func (e *exports) Export(ref check.Ref, conclusion check.Conclusion) {
@@ -188,7 +188,7 @@ func TestRecordOutcomeExportsWhatItWrote(t *testing.T) {
 	tests := []struct {
 		name     string
 		workload func(check.Ref) (check.Workload, bool, error)
-		// presents are the states that the cluster shows to the activity, one a try, of which the last one ends with err.
+		// presents are the states that the activity finds, one for each try. The last try ends with err.
 		presents []*khv1.KuberhealthyState
 		err      error
 		want     []activities.RecordOutcomeInput
@@ -226,7 +226,7 @@ func TestRecordOutcomeExportsWhatItWrote(t *testing.T) {
 	}
 }
 
-// An outcome that a further attempt may change is shown, and not exported.
+// An outcome that a further attempt may change is shown, but not exported.
 func TestProvisionalOutcomeIsShownAndNotExported(t *testing.T) {
 	var written *khv1.KuberhealthyState
 	var got exports
@@ -245,8 +245,8 @@ func TestProvisionalOutcomeIsShownAndNotExported(t *testing.T) {
 	}
 }
 
-// A program may ask for a run of what can have no state: that run must end all the same. The state of a check that is in the
-// cluster can be written once what keeps the worker from it is mended.
+// A program may ask for a run of something that can have no state, and that run must end too. The state of a check in the
+// cluster can be written once the cause of the error is corrected.
 func TestRecordOutcomeEndsWhereThereCanBeNoState(t *testing.T) {
 	states, namespaces := schema.GroupResource{Group: "comcast.github.io", Resource: "khstates"}, schema.GroupResource{Resource: "namespaces"}
 	tests := []struct {

@@ -92,7 +92,7 @@ func TestATickWithTheRecordOfARunIsNotCounted(t *testing.T) {
 	}
 }
 
-// Between two schedules, when nothing says since when, the newest tick in the ledger does.
+// If nothing says when the ticks between two schedules begin, they begin at the newest tick in the ledger.
 func TestRecordTicksSinceTheNewestTick(t *testing.T) {
 	offset := minute(2).Add(15 * time.Second) // of the schedule before
 	in := minutely(activities.Span{Through: minute(5), Outcome: check.Paused})
@@ -137,7 +137,7 @@ func TestTicksThatCannotBeRecordedAreTriedAgain(t *testing.T) {
 	}
 }
 
-// ledgerWithRoom takes so many parts, and refuses those after them.
+// ledgerWithRoom takes this many parts, and refuses the others.
 type ledgerWithRoom struct {
 	*fakeLedger
 	parts int
@@ -150,7 +150,7 @@ func (l *ledgerWithRoom) RecordTicks(ctx context.Context, records []ledger.Recor
 	return l.fakeLedger.RecordTicks(ctx, records)
 }
 
-// Another attempt goes on where the one before ended, and has counted what that one recorded.
+// Another attempt continues where the one before ended, and includes its counts.
 func TestRecordTicksGoesOnAfterAnError(t *testing.T) {
 	const due = 5000
 	kept, beats := &ledgerWithRoom{fakeLedger: &fakeLedger{}, parts: 10}, &pulse{}

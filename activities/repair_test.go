@@ -17,7 +17,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// waitingRuns are closed runs with records that wait: they ended a second after one another, from a time on.
+// waitingRuns are closed runs with records that wait. They ended from a time on, a second apart.
 func waitingRuns(from time.Time, n int) *fakeRuns {
 	f := &fakeRuns{unrecorded: map[string]activities.Unrecorded{}}
 	for i := range n {
@@ -71,7 +71,7 @@ func TestRepairEntersRecordsThatWaitTheOldestFirst(t *testing.T) {
 			t.Errorf("evidence is %v, want the late report and that of each run", kept.evidence)
 		}
 		if !runs.since.Equal(since) {
-			t.Errorf("asked for runs since %s, want %s", runs.since, since)
+			t.Errorf("listed runs since %s, want %s", runs.since, since)
 		}
 	})
 }
@@ -109,7 +109,8 @@ func TestRepairGoesNoFurtherThanWhatIsEntered(t *testing.T) {
 	})
 }
 
-// After a long outage more records wait of each minute than one repair enters: each repair goes on where the one before ended.
+// After a long outage, each minute has more waiting records than one repair enters. Each repair continues where the one
+// before ended.
 func TestRepairGoesOnWhereTheOneBeforeEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs, kept := waitingRuns(time.Now().Add(-50*time.Second), 50), &fakeLedger{}
@@ -161,7 +162,7 @@ func TestRepairFindsARunThatIsListedLate(t *testing.T) {
 	})
 }
 
-// A record that the ledger will never take does not keep the others from being entered.
+// A record that the ledger will never take does not prevent the others from being entered.
 func TestRepairLeavesOutWhatTheLedgerRefuses(t *testing.T) {
 	for name, refuse := range map[string]error{"another run's": ledger.ErrOtherRun, "not valid": ledger.ErrInvalid} {
 		synctest.Test(t, func(t *testing.T) {
@@ -179,7 +180,7 @@ func TestRepairLeavesOutWhatTheLedgerRefuses(t *testing.T) {
 	}
 }
 
-// answering is a ledger that can be asked, whatever it says to records.
+// answering is a ledger that answers a ping, whatever it answers to records.
 type answering struct{ fakeLedger }
 
 func (a *answering) Ping(context.Context) error { return nil }
@@ -209,7 +210,7 @@ func TestRepairDoesNothingWhileTheLedgerDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// openRun is the open record of a run whose deadline was so long ago.
+// openRun is the open record of a run whose deadline was this long ago.
 func openRun(name, uuid string, ago time.Duration) ledger.Record {
 	deadline := time.Now().Add(-ago)
 	return ledger.Record{
@@ -284,7 +285,7 @@ func TestARunWhoseRecordWaitsIsNotLost(t *testing.T) {
 	})
 }
 
-// What one repair has done stays done when another part of it fails: the next one would do it all again.
+// If one part of a repair fails, the other parts stay done. Otherwise the next repair would do them again.
 func TestRepairReturnsWhatItDidAlthoughTemporalFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		since := time.Now().Add(-time.Hour)

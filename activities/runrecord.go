@@ -14,7 +14,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// RecordInput is what is known of a run that has ended.
+// RecordInput is what is known about a run that has ended.
 type RecordInput struct {
 	RecordKey
 	UUID, RunID string
@@ -102,7 +102,7 @@ func recordOf(key RecordKey) ledger.Record {
 	}
 }
 
-// uidOf returns the UID of a check in the ledger. A check that is not in the cluster has none; its name stands in.
+// uidOf returns the UID of a check in the ledger. A check that is not in the cluster has none, so its name is used.
 func uidOf(ref check.Ref) string {
 	return cmp.Or(string(ref.UID), string(ref.Kind)+"/"+ref.String())
 }

@@ -61,7 +61,7 @@ func TestRecordOfARunWithoutUIDIsNamedAfterIt(t *testing.T) {
 	}
 }
 
-// What the ledger will never take is not sent again.
+// A record that the ledger will never take is not sent again.
 func TestRecordThatTheLedgerRefusesIsNotSentAgain(t *testing.T) {
 	for refuse, final := range map[error]bool{
 		errors.New("disk is full"): false, fmt.Errorf("finish: %w", ledger.ErrOtherRun): true, fmt.Errorf("finish: %w", ledger.ErrInvalid): true,
@@ -81,7 +81,7 @@ func TestRecordThatTheLedgerRefusesIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// A pod is created at once, whatever the ledger does meanwhile (review 1.10).
+// A pod is created at once, whatever the ledger does meanwhile.
 func TestOpeningTheRecordNeverDelaysThePod(t *testing.T) {
 	for name, kept := range map[string]*fakeLedger{"takes it": {}, "refuses": {refuse: errors.New("disk is full")}, "hangs": {hang: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestOpeningTheRecordNeverDelaysThePod(t *testing.T) {
 	}
 }
 
-// The record is that of a run whose pod may start: one that queues has none yet.
+// The record of a run is opened when its pod may start. A run that queues has none yet.
 func TestPodIsQueuedWhenTheLimiterSaysNo(t *testing.T) {
 	kept := &fakeLedger{}
 	a, env := worker(&fakeCluster{workload: present(validCheck()), createPod: func(pod *corev1.Pod) (*corev1.Pod, error) { return pod, nil }})

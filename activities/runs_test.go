@@ -17,12 +17,12 @@ type fakeRuns struct {
 	started []activities.Run
 	// open are run UUIDs of runs that are open.
 	open []string
-	// down is true while Temporal cannot be asked.
+	// down is true while Temporal does not answer.
 	down bool
 	// waiting are closed runs whose records wait, and unrecorded what they have in their results.
 	waiting    []activities.WaitingRun
 	unrecorded map[string]activities.Unrecorded
-	// since is the time after which Waiting was asked for last, and listed how many runs it lists together. 0 means all.
+	// since is the argument of the last call of Waiting. listed is how many runs Waiting lists together, and 0 means all.
 	since  time.Time
 	listed int
 	// slow is how long it takes to read a result, and unread the run whose result cannot be read.

@@ -14,7 +14,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// Span is a range of ticks without a run: those after After, up to and with Through.
+// Span is a range of ticks without a run: the ticks after After, up to and including Through.
 type Span struct {
 	After, Through time.Time
 	// Outcome is Skipped, Missed or Paused.
@@ -85,7 +85,7 @@ func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error)
 		return TickResult{}, fmt.Errorf("look for the previous run of %s: %w", in.Ref, err)
 	}
 	if !result.Skipped {
-		key := RecordKey{Ref: in.Ref, Trigger: in.Trigger, Tick: result.Tick.Truncate(time.Microsecond)} // as the ledger counts
+		key := RecordKey{Ref: in.Ref, Trigger: in.Trigger, Tick: result.Tick.Truncate(time.Microsecond)} // in the precision of the ledger
 		result.Tick, err = a.Runs.Start(ctx, Run{UUID: in.RunUUID, Key: key, Timeout: in.Timeout})
 		if err != nil {
 			return TickResult{}, fmt.Errorf("start a run of %s: %w", in.Ref, err)
@@ -189,7 +189,7 @@ func (a *Activities) open(ctx context.Context, runUUID, first string) (bool, err
 	return a.Runs.Open(ctx, runUUID, first)
 }
 
-// recordsAtATime is what one transaction of the ledger takes.
+// recordsAtATime is how many records one transaction of the ledger takes.
 const recordsAtATime = 256
 
 // enterWithin is how long a tick waits for the ledger. Its run has started by then.
@@ -270,9 +270,9 @@ type TicksInput struct {
 	Schedule check.ScheduleSpec
 	Start    time.Time
 	Spans    []Span
-	// Before is a time. All of the ticks lie before it.
+	// Before is the end of the range: all ticks are before it.
 	Before time.Time
-	// SinceNewest is true if no schedule says where the first span begins. It begins at the newest tick in the ledger then.
+	// SinceNewest is true if no schedule says where the first span begins. Then it begins at the newest tick in the ledger.
 	SinceNewest bool `json:",omitempty"`
 }
 

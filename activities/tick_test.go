@@ -16,8 +16,8 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// tickAt is a tick of a check that is due each minute from start on. It decides now; the one before was due so many minutes after
-// the start.
+// tickAt is a tick of a check that is due each minute from start on. It decides now. last is the previous tick, in minutes
+// after the start.
 func tickAt(start time.Time, last int) activities.TickInput {
 	before := start.Add(time.Duration(last) * time.Minute)
 	return activities.TickInput{
@@ -26,7 +26,7 @@ func tickAt(start time.Time, last int) activities.TickInput {
 	}
 }
 
-// ticks runs ticks on a clock of their own, which stands at the start of their schedule.
+// ticks runs ticks with a clock of their own, which begins at the start of their schedule.
 func ticks(t *testing.T, name string, test func(t *testing.T, start time.Time, runs *fakeRuns, kept *fakeLedger, tick func(activities.TickInput) activities.TickResult)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -46,7 +46,7 @@ func ticks(t *testing.T, name string, test func(t *testing.T, start time.Time, r
 
 type doTick = func(activities.TickInput) activities.TickResult
 
-// at are the ticks so many minutes after the start, with one outcome.
+// at returns the ticks that are these minutes after the start, with one outcome.
 func at(start time.Time, outcome check.Outcome, minutes ...int) map[time.Time]check.Outcome {
 	due := map[time.Time]check.Outcome{}
 	for _, minute := range minutes {
@@ -140,7 +140,7 @@ func TestTick(t *testing.T) {
 		in := activities.TickInput{Ref: jobRef, Trigger: check.TriggerJob, Tick: due, RunUUID: runUUID, Last: start.Add(-time.Hour)}
 		got := tick(in)
 		if want := start.Add(1234 * time.Microsecond); !got.Tick.Equal(want) || !runs.started[0].Key.Tick.Equal(want) || len(kept.rows) > 0 {
-			t.Errorf("result %+v, started %+v, recorded %v, want it due at %s, as the ledger counts", got, runs.started, kept.rows, want)
+			t.Errorf("result %+v, started %+v, recorded %v, want the tick at %s, in the precision of the ledger", got, runs.started, kept.rows, want)
 		}
 	})
 	ticks(t, "of a single run without a tick is due now", func(t *testing.T, start time.Time, runs *fakeRuns, _ *fakeLedger, tick doTick) {
@@ -151,7 +151,7 @@ func TestTick(t *testing.T) {
 	})
 }
 
-// Ticks follow the zone of the schedule: a daily one at 02:30 does not exist on the day summer time begins.
+// Ticks follow the zone of the schedule. On the day on which summer time begins, a daily tick at 02:30 does not exist.
 func TestTickAfterAnOutageRecordsNoTimeThatSummerTimeSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Date(2000, 3, 28, 1, 0, 0, 0, time.UTC)
@@ -178,7 +178,7 @@ func TestTickAfterAnOutageRecordsNoTimeThatSummerTimeSkips(t *testing.T) {
 	})
 }
 
-// A tick that Temporal does not let decide is tried again: it neither starts nor skips.
+// A tick that Temporal prevents from deciding is retried: it neither starts nor skips.
 // The worker's clock may be ahead of Temporal's, by which ticks are scheduled.
 func TestATickIsDueByTheClockOfTemporal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestATickIsDueByTheClockOfTemporal(t *testing.T) {
 		in.Now = start.Add(time.Minute + 58*time.Second)
 		encoded, err := env.ExecuteActivity(a.Tick, in)
 		if got := value[activities.TickResult](t, encoded, err); !got.Tick.Equal(start.Add(time.Minute)) || len(kept.rows) > 0 {
-			t.Errorf("result %+v, recorded %v, want it due after a minute, and none missed", got, kept.rows)
+			t.Errorf("result %+v, recorded %v, want the tick after a minute, and none missed", got, kept.rows)
 		}
 	})
 }

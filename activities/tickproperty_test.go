@@ -16,7 +16,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// cronWorkflow plays a ScheduledCheck with a cron schedule, and Temporal, which schedules its ticks.
+// cronWorkflow simulates a ScheduledCheck with a cron schedule, and Temporal, which schedules its ticks.
 type cronWorkflow struct {
 	random   *rand.Rand
 	env      *testsuite.TestActivityEnvironment
@@ -58,14 +58,14 @@ func (c *cronWorkflow) tick(t *testing.T, n int, late time.Duration) {
 		time.Sleep(time.Duration(c.random.IntN(5000)) * time.Millisecond)
 		first := value[activities.TickResult](t, encoded, err)
 		if _, recorded := c.kept.rows[first.Tick.UTC()]; recorded && first.Skipped {
-			c.skipped = first.Tick // and that stays, also when the second call serves a later tick
+			c.skipped = first.Tick // and that remains, also when the second call is for a later tick
 		}
 		encoded, err = c.env.ExecuteActivity(c.a.Tick, in)
 	}
 	c.decided(in, tick, value[activities.TickResult](t, encoded, err))
 }
 
-// decided goes on with what a tick decided, as ScheduledCheck does.
+// decided continues with what a tick decided, as ScheduledCheck does.
 func (c *cronWorkflow) decided(in activities.TickInput, tick time.Time, got activities.TickResult) {
 	for missed := range c.schedule.Between(c.start, c.last, got.Tick) {
 		c.want[missed.UTC()] = check.Missed
@@ -79,7 +79,7 @@ func (c *cronWorkflow) decided(in activities.TickInput, tick time.Time, got acti
 		c.want[got.Tick.UTC()] = check.Unfinished
 		c.run, c.runEnds = in.RunUUID, time.Now().Add(time.Duration(c.random.ExpFloat64()*float64(c.schedule.Interval(tick))))
 		record := ledger.Record{Key: ledger.Key{Tick: got.Tick}, WorkflowID: c.run}
-		c.kept.rows[got.Tick.UTC()] = record // whatever the ledger does: at last it is entered from the result of the run
+		c.kept.rows[got.Tick.UTC()] = record // whatever the ledger does: in the end it is entered from the result of the run
 	}
 	c.unrecorded, c.last = got.Unrecorded, got.Tick
 	time.Sleep(time.Duration(c.random.IntN(300)) * time.Millisecond)

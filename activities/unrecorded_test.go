@@ -14,7 +14,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// A ledger that does not answer stops no check, and what it does not take a later tick enters.
+// A ledger that does not answer stops no check. A later tick enters what the ledger has not taken.
 func TestTickWhileTheLedgerDoesNotTakeRecords(t *testing.T) {
 	ticks(t, "hangs: the run starts at once and the tick ends after 2 s", func(t *testing.T, start time.Time, runs *fakeRuns, kept *fakeLedger, tick doTick) {
 		kept.hang = true

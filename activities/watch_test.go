@@ -23,7 +23,8 @@ type event struct {
 	check.Observation
 }
 
-// podThat shows these observations one after another, and then nothing new. A further watch begins with the last one.
+// podThat shows these observations one after another, and then nothing new. A further watch begins with the last
+// observation.
 func podThat(shows ...event) *fakeCluster {
 	next := 0
 	return &fakeCluster{awaitPod: func(ctx context.Context, until func(check.Observation) bool) (check.Observation, error) {
@@ -57,7 +58,7 @@ var (
 	gone     = check.Observation{Gone: true, Node: "node-1"}
 )
 
-// onPod is a pod to be watched for a minute.
+// onPod is the pod that these tests watch for a minute.
 func onPod() activities.Pod {
 	return activities.Pod{Namespace: "shop", Name: "cart-1", Deadline: time.Now().Add(time.Minute)}
 }
@@ -115,7 +116,7 @@ func TestWatchPodReturns(t *testing.T) {
 	}
 }
 
-// A request that the deadline cuts off is no error: the wait is over, and what was seen before still counts.
+// A request that the deadline cuts off is no error. The wait ends, and what was seen before still counts.
 func TestWatchPodWhoseLastRequestIsCutOffByTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, env := worker(&fakeCluster{awaitPod: func(ctx context.Context, until func(check.Observation) bool) (check.Observation, error) {
@@ -130,7 +131,7 @@ func TestWatchPodWhoseLastRequestIsCutOffByTheDeadline(t *testing.T) {
 	})
 }
 
-// A worker that takes a wait over when its time is up still looks at the pod.
+// A worker that continues a wait after its deadline still looks at the pod.
 func TestWatchPodThatBeginsAfterTheDeadlineStillLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, env := worker(podThat(event{time.Second, ended}))
@@ -152,7 +153,7 @@ func TestWatchPodFailsWhenThePodCannotBeRead(t *testing.T) {
 	}
 }
 
-// A worker that stops gives its waits back at once, so that another goes on with them.
+// A worker that stops returns its waits at once, so that another worker continues them.
 func TestWaitsEndWithTheWorker(t *testing.T) {
 	full := activities.NewLimiter(0, 1, pods(1))
 	waits := map[string]func(*activities.Activities) (do, in any){
@@ -202,7 +203,7 @@ func TestWatchPodEndsWhenItIsCancelled(t *testing.T) {
 	})
 }
 
-// The server hears of a cancelled wait as cancelled, not as failed: the cause of the context comes through.
+// The server sees a cancelled wait as cancelled, not as failed: the activity returns the cause of the context.
 func TestWatchPodReturnsTheCauseOfItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := errors.New("cancelled by the workflow")
@@ -222,7 +223,7 @@ func TestWatchPodReturnsTheCauseOfItsEnd(t *testing.T) {
 	})
 }
 
-// The logs of a pod are read while somebody deletes it: afterwards they are gone with it.
+// The logs of a pod are read while somebody deletes it. After the deletion they cannot be read.
 func TestLogsAreFollowedWhenSomebodyDeletesThePod(t *testing.T) {
 	evicted, leaving := deleting, deleting
 	evicted.Disrupted, evicted.PartlyEnded = true, true
@@ -262,7 +263,8 @@ func TestLogsAreFollowedWhenSomebodyDeletesThePod(t *testing.T) {
 	}
 }
 
-// The deadline depends on how the pod is now, as the API server has it, and not on a cache that may be late (review 1.5).
+// The deadline depends on the present state of the pod. So the pod is read from the API server, and not from a cache that
+// may be late.
 func TestLookAtPodAsksTheAPIServer(t *testing.T) {
 	for name, answer := range map[string]error{"answers": nil, "is down": errors.New("connection refused")} {
 		a, env := worker(&fakeCluster{observe: func(namespace, pod string) (check.Observation, error) { // its cache would panic

@@ -12,8 +12,8 @@ import (
 
 // Attempt is one attempt to execute a workload.
 type Attempt struct {
-	// UUID is the identity of the run and the credential of its report. It never goes into names, logs or pages while
-	// the run is in flight.
+	// UUID is the identity of the run and the credential of its report. It never appears in names, logs or pages while the
+	// run is open.
 	UUID string
 	// Attempt counts the pods of the run, from 1.
 	Attempt int

@@ -66,7 +66,7 @@ func TestPodNameTellsRunsAndAttemptsApart(t *testing.T) {
 }
 
 func TestPodNameContainsNoPartOfTheUUID(t *testing.T) {
-	// Each group of these has letters in places where a short hash would show them by chance only.
+	// Each of these groups has letters, so a short hash would show it only by chance.
 	for _, id := range []string{runUUID, "00000000-1111-4222-8333-444444444444", "deadbeef-cafe-4bad-8bad-c0ffee123456"} {
 		name := check.Attempt{UUID: id, Attempt: 2}.PodName("dns")
 		for _, part := range strings.Split(id, "-") {

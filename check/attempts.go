@@ -66,7 +66,7 @@ func (a *Attempts) pause(disrupted bool) time.Duration {
 	return min(firstPause<<min(n-1, 8), longestPause)
 }
 
-// Conclude returns how the run ended, whose last attempt ended with last. A success after a failure is flaky. If the
+// Conclude returns how a run ended. last is the conclusion of its last attempt. A success after a failure is flaky. If the
 // deadline or the platform ended the last attempt, an earlier failure still counts. If scheduling and pulling took most of
 // the time (short), a timeout counts as the platform's fault.
 func (a *Attempts) Conclude(last Conclusion, short bool) Conclusion {

@@ -10,7 +10,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// ended is the conclusion of an attempt; D stands for one whose pod the platform took away.
+// ended is the conclusion of an attempt. D is an attempt whose pod the platform removed.
 func ended(word string) (conclusion check.Conclusion, disrupted bool) {
 	return map[string]check.Conclusion{
 		"ok":       {Outcome: check.Succeeded},
@@ -36,7 +36,7 @@ func TestAttempts(t *testing.T) {
 		flaky       bool
 		failed      int
 		infraFailed int
-		long        bool // the last attempt had most of the time
+		long        bool // the last attempt had more than half of the time
 	}{
 		{name: "success", words: []string{"ok"}, outcome: check.Succeeded},
 		{name: "a failure is final by default", words: []string{"failed"}, outcome: check.Failed, errors: []string{"broken"}, failed: 1},

@@ -128,7 +128,7 @@ func StatusEvidence(pod *corev1.Pod) []byte {
 // tree returns an object of the Kubernetes API as maps and lists.
 func tree(object any) map[string]any {
 	node := map[string]any{}
-	// It cannot fail: the object came as JSON.
+	// Encoding cannot fail: the object came as JSON.
 	if text, err := json.Marshal(object); err == nil {
 		_ = json.Unmarshal(text, &node)
 	}

@@ -153,7 +153,7 @@ func TestReceivedReport(t *testing.T) {
 				}
 			}
 			if size > check.MaxEvidence && len(content) < check.MaxEvidence/8 {
-				t.Errorf("only %d bytes are kept", len(content))
+				t.Errorf("only %d bytes are left", len(content))
 			}
 		})
 	}

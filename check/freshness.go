@@ -64,7 +64,7 @@ func AwaitedOfAll(checks []*khv1.KuberhealthyCheck, jobs []*khv1.KuberhealthyJob
 	}
 	for _, j := range jobs {
 		state := byName[name{j.Namespace, StateName(j.Name)}]
-		if state != nil && !isJob(state) { // that of a check of the same name
+		if state != nil && !isJob(state) { // this state belongs to a check of the same name
 			state = nil
 		}
 		all = append(all, AwaitedOfJob(j, state))
@@ -104,7 +104,7 @@ func AwaitedOfJob(j *khv1.KuberhealthyJob, state *khv1.KuberhealthyState) Awaite
 	ended, ok := lastEnd(state, timeout)
 	// A clock that is behind must not hide the outcome of a job. The state names its owner.
 	accounted := ok && (!ended.Before(created) || metav1.IsControlledBy(state, j))
-	if j.Spec.Phase == khv1.JobCompleted || accounted { // Completed follows when the pod is gone
+	if j.Spec.Phase == khv1.JobCompleted || accounted { // Completed follows when the pod is deleted
 		return Awaited{Ref: w.Ref}
 	}
 	return Awaited{Ref: w.Ref, Since: created, First: true, By: created.Add(timeout).Add(leastGrace)}

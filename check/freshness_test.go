@@ -22,7 +22,7 @@ func runnable() corev1.PodSpec {
 	return corev1.PodSpec{Containers: []corev1.Container{{Name: "check", Image: "example/check:1"}}}
 }
 
-// checkSince is the check ns/dns that appeared at a time, every 10 minutes for at most 5, unless changed.
+// checkSince is the check ns/dns that appeared at a time. It runs every 10 minutes for at most 5, unless changed.
 func checkSince(t *testing.T, created string, change func(*khv1.CheckConfig)) *khv1.KuberhealthyCheck {
 	t.Helper()
 	c := &khv1.KuberhealthyCheck{
@@ -35,7 +35,7 @@ func checkSince(t *testing.T, created string, change func(*khv1.CheckConfig)) *k
 	return c
 }
 
-// ran is the state of ns/dns after a run that passed. An empty start is as Kuberhealthy writes it.
+// ran is the state of ns/dns after a run that passed. Without a start, it is a state that Kuberhealthy wrote.
 func ran(t *testing.T, started, lastRun string) *khv1.KuberhealthyState {
 	t.Helper()
 	state := stateOf("ns", "dns", func(d *khv1.WorkloadDetails) { d.LastRun = &metav1.Time{Time: at(t, lastRun)} })
@@ -68,10 +68,10 @@ func TestAwaitedOfCheck(t *testing.T) {
 		created string
 		spec    func(*khv1.CheckConfig)
 		state   *khv1.KuberhealthyState
-		// since is empty when no run has ended, by when nothing is owed.
+		// since is empty when no run has ended. by is empty when no outcome is expected.
 		since, by string
 	}{
-		// An interval after the last outcome and 30 seconds for its pod to go, the timeout, and the grace.
+		// An interval after the last outcome and 30 seconds for the end of its pod, the timeout, and the grace.
 		{"interval", created, nil, ran(t, "2026-11-22T12:00:00.04Z", "2026-11-22T12:00:10Z"), "2026-11-22T12:00:10Z", "2026-11-22T12:16:40Z"},
 		{"short interval: least grace", created, every("5s", "10s"), ran(t, "2026-11-22T12:00:00Z", "2026-11-22T12:00:02Z"), "2026-11-22T12:00:02Z", "2026-11-22T12:01:17Z"},
 		{"long interval: most grace", created, every("24h", "5m"), ran(t, "2026-11-22T12:00:00Z", "2026-11-22T12:00:00Z"), "2026-11-22T12:00:00Z", "2026-11-23T12:15:30Z"},
@@ -95,7 +95,7 @@ func TestAwaitedOfCheck(t *testing.T) {
 		{"interval: the day summer time ends is as any other", created, every("1h", "5m"), ran(t, "2027-10-31T00:30:00Z", "2027-10-31T00:30:05Z"), "2027-10-31T00:30:05Z", "2027-10-31T01:41:35Z"},
 		{"cron: no tick within five years", created, cronIn("", "0 0 29 2 *"), ran(t, "", "2097-01-01T00:00:00Z"), "2097-01-01T00:00:00Z", ""},
 
-		// Without a run that has ended: the spread of first runs, the timeout, and the grace.
+		// No run has ended: the spread of first runs, the timeout, and the grace.
 		{"never ran", created, every("2m", "5m"), nil, "", "2026-11-01T00:07:30Z"},
 		{"never ran: spread over ten minutes at most", created, every("1h", "5m"), nil, "", "2026-11-01T00:21:00Z"},
 		{"never ran: cron starts at once too", created, cronIn(berlin, "0 6 * * *"), nil, "", "2026-11-01T00:25:00Z"},
@@ -192,11 +192,11 @@ func TestUnknownFromTheMomentThatTheOutcomeIsOverdue(t *testing.T) {
 		}
 	}
 	if (check.Awaited{}).Unknown(now) {
-		t.Error("unknown though nothing is owed")
+		t.Error("unknown although no outcome is expected")
 	}
 }
 
-// A text with an age in it would be a new series of the metrics at each scrape.
+// A text that contains an age would make a new series of the metrics at each scrape.
 func TestTextOfUnknownDoesNotChangeWithTime(t *testing.T) {
 	const ran8 = "2026-11-22T13:00:10.4+01:00"
 	state := ran(t, "", ran8)
@@ -215,8 +215,8 @@ func TestTextOfUnknownDoesNotChangeWithTime(t *testing.T) {
 	}
 }
 
-// An object has no time of its last edit. By a spec that asks for more the last outcome is at once too old, and the check
-// is unknown until its new first run has ended; a resumed check likewise.
+// An object does not say when it was last edited. After an edit that asks for more runs, the last outcome is at once too
+// old. The check is then unknown until its new first run has ended. The same holds for a check that is resumed.
 func TestEditedCheckIsUnknownUntilItsFirstRunHasEnded(t *testing.T) {
 	const lastRun, edited, ended = "2026-11-22T12:00:10Z", "2026-11-22T12:30:00Z", "2026-11-22T12:30:03Z"
 	suspended := func(s *khv1.CheckConfig) { s.RunInterval, s.Suspend = "1m", true }
@@ -248,8 +248,7 @@ func TestEditedCheckIsUnknownUntilItsFirstRunHasEnded(t *testing.T) {
 	}
 }
 
-// A check and a job of one name share a state. That of a job tells when the check last had one; that of a check says
-// nothing of the job.
+// A check and a job of the same name share a state. A state of the job counts for the check too. A state of the check does not count for the job.
 func TestAwaitedOfAll(t *testing.T) {
 	c := checkSince(t, created, nil)
 	other := checkSince(t, created, func(s *khv1.CheckConfig) { s.Suspend = true })
@@ -275,8 +274,8 @@ func TestAwaitedOfAll(t *testing.T) {
 	}
 }
 
-// engine is a model of what Khronicle does with one check while it works: ticks of a schedule, skipped while a run is in
-// flight, late by seconds; any duration up to the timeout; a pod that takes its time to go.
+// engine is a model of what Khronicle does with one check while it works. Ticks follow a schedule, start seconds late, and
+// are skipped while a run is open. A run takes any time up to the timeout, and its pod takes some time to end.
 type engine struct {
 	random   *rand.Rand
 	schedule check.Schedule
@@ -289,7 +288,7 @@ func (e engine) upTo(d time.Duration) time.Duration {
 	return time.Duration(e.random.Int64N(int64(d) + 1))
 }
 
-// run is one run that begins at a tick. It returns what its state says, and from when on the next tick may start.
+// run is one run that begins at a tick. It returns the times in its state, and from when on the next tick may start.
 func (e engine) run(tick time.Time) (started, recorded, over time.Time) {
 	const late, exit = 5 * time.Second, 20 * time.Second
 	started = tick.Add(e.upTo(late) - e.upTo(time.Second))
@@ -301,8 +300,8 @@ func (e engine) run(tick time.Time) (started, recorded, over time.Time) {
 	return started, recorded, recorded.Add(e.upTo(exit))
 }
 
-// While the engine works, no check is unknown at any moment, whatever its interval, timeout and the times of its ticks; and
-// when it stops, each is within a bound.
+// While the engine works, no check is unknown at any moment. Interval, timeout and the times of the ticks do not matter.
+// When the engine stops, each check becomes unknown within a bound.
 func TestNoCheckIsUnknownWhileTheEngineWorks(t *testing.T) {
 	specs := []func(*khv1.CheckConfig){
 		every("1s", "1s"), every("5s", "10s"), every("10s", "5m"), every("1m", "59s"), every("2m", "15m"), every("5m", "5m"), every("10m", "15m"),
@@ -322,11 +321,11 @@ func TestNoCheckIsUnknownWhileTheEngineWorks(t *testing.T) {
 			for n := range 2000 {
 				started, recorded, over := e.run(tick)
 				if owed.Unknown(recorded) {
-					t.Fatalf("run %d from %s ends at %s and was owed by %s", n, started, recorded, owed.By)
+					t.Fatalf("run %d from %s ends at %s, want an end by %s", n, started, recorded, owed.By)
 				}
 				owed = check.AwaitedOfCheck(c, check.NewState(nil, checkRef, runUUID, "worker-0", check.Conclusion{Started: started}, recorded))
 				if bound := recorded.Add(e.longest()); owed.By.After(bound) {
-					t.Fatalf("the outcome after that of %s is owed by %s only, want %s at the latest", recorded, owed.By, bound)
+					t.Fatalf("the outcome after that of %s is expected by %s, want %s at the latest", recorded, owed.By, bound)
 				}
 				tick = e.schedule.Next(e.start, over.Add(-time.Nanosecond))
 				if e.random.IntN(20) == 0 { // the engine was away: one overdue run starts at once, between the ticks
@@ -338,8 +337,8 @@ func TestNoCheckIsUnknownWhileTheEngineWorks(t *testing.T) {
 	}
 }
 
-// longest is how long after an outcome the next is owed at most: the longest time between two ticks, the timeout, 30
-// seconds for the pod to go, and the grace.
+// longest is the longest time from one outcome to the moment at which the next one is overdue. It is the sum of the longest
+// time between two ticks, the timeout, 30 seconds for the end of the pod, and the grace.
 func (e engine) longest() time.Duration {
 	interval := e.schedule.Interval(e.start)
 	if e.cron {
@@ -348,7 +347,7 @@ func (e engine) longest() time.Duration {
 	return interval + e.timeout + 30*time.Second + min(max(interval/10, 30*time.Second), 10*time.Minute)
 }
 
-// A page or scrape asks this of each check.
+// A page or a scrape computes this for each check.
 func BenchmarkAwaitedOfAll(b *testing.B) {
 	for name, spec := range map[string]khv1.CheckConfig{
 		"interval": {RunInterval: "1m", Timeout: "5m", PodSpec: runnable()},
@@ -363,7 +362,7 @@ func BenchmarkAwaitedOfAll(b *testing.B) {
 		b.Run(name+"/1000", func(b *testing.B) {
 			for b.Loop() {
 				if got := check.AwaitedOfAll(checks, nil, states, isJob, check.AwaitedOfCheck); slices.ContainsFunc(got, func(a check.Awaited) bool { return a.By.IsZero() }) {
-					b.Fatal("nothing is owed")
+					b.Fatal("no outcome is expected")
 				}
 			}
 		})

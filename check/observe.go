@@ -22,8 +22,8 @@ var neverStarts = []string{"InvalidImageName", "ErrImageNeverPull"}
 // disruptions are the pod reasons that mean an end by the platform, not by the check.
 var disruptions = []string{"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "Shutdown"}
 
-// rejected is how the message begins of a pod that the kubelet does not admit. The reason of such a pod can be anything:
-// OutOfcpu, OutOfpods, NodeAffinity, UnexpectedAdmissionError, or a name that a plugin of the node chose.
+// rejected is the beginning of the message of a pod that the kubelet does not admit. The reason of such a pod can be
+// anything: OutOfcpu, OutOfpods, NodeAffinity, UnexpectedAdmissionError, or a name that a plugin of the node chose.
 const rejected = "Pod was rejected: "
 
 // Observation is what the status of a checker pod says about its run.
@@ -38,7 +38,7 @@ type Observation struct {
 	AllEnded bool `json:",omitempty"`
 	// Deleting is true when the pod is being deleted. It may still run, report and end.
 	Deleting bool
-	// Gone is true when the pod object is no longer there.
+	// True when the pod object no longer exists.
 	Gone bool
 	// Disrupted is true when the platform ended or removed the pod. That is an eviction, a drain, a preemption, a lost
 	// node, or a node that did not admit the pod.

@@ -230,7 +230,7 @@ func TestObserveADeletion(t *testing.T) {
 	deleting := metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{Time: now}}
 	running := check.Observe(&corev1.Pod{ObjectMeta: deleting, Status: corev1.PodStatus{Phase: corev1.PodRunning}})
 	if !running.Deleting || running.Ended || running.Removed() {
-		t.Errorf("a running pod that is told to go may still report: %+v", running)
+		t.Errorf("a running pod that is being deleted may still report: %+v", running)
 	}
 	ended := check.Observe(&corev1.Pod{ObjectMeta: deleting, Status: corev1.PodStatus{Phase: corev1.PodFailed}})
 	if !ended.Deleting || !ended.Ended || !ended.Removed() {
@@ -240,7 +240,7 @@ func TestObserveADeletion(t *testing.T) {
 		t.Error("a pod that ended by itself was not removed")
 	}
 	if o := (check.Observation{Gone: true}); !o.Removed() {
-		t.Error("a pod that is gone was removed")
+		t.Error("a pod that no longer exists was removed")
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 )
 
-// TestFailureTexts is Kuberhealthy's table of what people see for each end of a run without an outcome.
+// TestFailureTexts is Kuberhealthy's table of the texts for each end of a run without a report.
 func TestFailureTexts(t *testing.T) {
 	hopeless := check.Observation{Hopeless: "ErrImagePull", Detail: "container main: ErrImagePull: manifest unknown"}
 	lacksCPU := check.Observation{Detail: "pod is unschedulable: 0/3 nodes are available"}
@@ -117,7 +117,7 @@ func TestFailureTexts(t *testing.T) {
 				if tt.detail != "" {
 					want = append(want, tt.detail)
 				}
-				// What people see is what stands in the state.
+				// People see the text of the state.
 				state := check.NewState(nil, ref, runUUID, "worker-0", conclusion, now)
 				if diff := cmp.Diff(want, state.Spec.Errors); diff != "" {
 					t.Errorf("%s: errors differ (-want +got):\n%s", ref.Kind, diff)
@@ -154,7 +154,7 @@ func TestFromReport(t *testing.T) {
 	}
 }
 
-// What is stored as a record is bounded: Temporal stores it more than once.
+// An outcome that is stored as a record is bounded, because Temporal stores it more than once.
 func TestBoundedOutcome(t *testing.T) {
 	many := make([]string, 100)
 	for i := range many {

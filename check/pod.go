@@ -26,7 +26,7 @@ func NewPod(w Workload, run Attempt, now time.Time) *corev1.Pod {
 		spec.Containers[i].Env = injectEnv(spec.Containers[i].Env, run)
 	}
 	spec.Affinity = avoiding(spec.Affinity, run.Avoid)
-	backstop := max(int64((run.Deadline.Sub(now)+deadlineSlack)/time.Second), 1) // the least that the API server takes
+	backstop := max(int64((run.Deadline.Sub(now)+deadlineSlack)/time.Second), 1) // the API server accepts no less
 	if spec.ActiveDeadlineSeconds == nil || *spec.ActiveDeadlineSeconds > backstop {
 		spec.ActiveDeadlineSeconds = &backstop
 	}
@@ -55,7 +55,7 @@ func avoiding(affinity *corev1.Affinity, nodes []string) *corev1.Affinity {
 		affinity.NodeAffinity = &corev1.NodeAffinity{}
 	}
 	elsewhere := corev1.PreferredSchedulingTerm{Weight: 100}
-	for _, node := range nodes { // the API server takes one name a requirement
+	for _, node := range nodes { // the API server accepts one name in a requirement
 		elsewhere.Preference.MatchFields = append(elsewhere.Preference.MatchFields, corev1.NodeSelectorRequirement{
 			Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpNotIn, Values: []string{node},
 		})
@@ -114,7 +114,7 @@ func podAnnotations(w Workload) map[string]string {
 	return annotations
 }
 
-// injectEnv replaces the four variables of the contract. They stand at the end, so that no other variable can refer to
+// injectEnv replaces the four variables of the contract. It adds them at the end, so that no other variable can refer to
 // them.
 func injectEnv(env []corev1.EnvVar, run Attempt) []corev1.EnvVar {
 	injected := []corev1.EnvVar{

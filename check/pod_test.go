@@ -94,7 +94,7 @@ func TestNewPodLeavesItsInputAlone(t *testing.T) {
 	if diff := cmp.Diff(userWorkload(), w); diff != "" {
 		t.Errorf("the workload was changed (-want +got):\n%s", diff)
 	}
-	// Nor may the pod share memory with the workload, which is in a cache that others read.
+	// The pod may not share memory with the workload, which is in a cache that others read.
 	pod.Labels["team"], pod.Annotations["note"] = "changed", "changed"
 	pod.Spec.Containers[0].Env[0].Value = "changed"
 	pod.Spec.InitContainers[0].Image = "changed"

@@ -55,7 +55,7 @@ func TestParseReport(t *testing.T) {
 	}
 }
 
-// refusals are all that can be wrong with a report.
+// refusals are all reasons to refuse a report.
 var refusals = []error{check.ErrReportMalformed, check.ErrReportWithErrors, check.ErrReportWithoutError, check.ErrReportBlankError}
 
 func TestParseReportRefuses(t *testing.T) {
@@ -85,7 +85,7 @@ func TestParseReportRefuses(t *testing.T) {
 		{"no OK and no errors", `{"Errors":[]}`, check.ErrReportWithoutError},
 		{"an empty error", `{"OK":false,"Errors":["a",""]}`, check.ErrReportBlankError},
 		{"an error that is null", `{"OK":false,"Errors":[null]}`, check.ErrReportBlankError},
-		// Go's decoder leaves in place what it finds under a null.
+		// Go's decoder leaves the previous value in place when it reads a null.
 		{"a null where an earlier list had a text", `{"OK":false,"Errors":["a","b"],"Errors":[null,"c"]}`, check.ErrReportBlankError},
 		{"a null after an earlier OK", `{"OK":true,"OK":null}`, check.ErrReportMalformed},
 		{"OK with an empty error", `{"OK":true,"Errors":[""]}`, check.ErrReportBlankError},
@@ -102,7 +102,7 @@ func TestParseReportRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseReport: whatever the body is, a report is either refused or fit to be stored, and is the same wherever it is
+// FuzzParseReport: every body is either refused or gives a report that can be stored. The report is the same whenever it is
 // read again.
 func FuzzParseReport(f *testing.F) {
 	for _, body := range wire.Seeds() {

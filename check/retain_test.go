@@ -15,7 +15,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// finished returns a pod of a check that ended so long ago.
+// finished returns a pod of a check that ended this long ago.
 func finished(checkName, name string, phase corev1.PodPhase, ago time.Duration) *corev1.Pod {
 	status := exited("main", 0, "Completed", "")
 	status.State.Terminated.FinishedAt = metav1.NewTime(now.Add(-ago))
@@ -121,8 +121,8 @@ func TestSurplusCountsFromTheLastContainersEnd(t *testing.T) {
 	}
 }
 
-// Several reapers see the pods in any order. Each must choose the same ones, or too many would go: times of containers
-// have whole seconds.
+// Several reapers see the pods in any order. Each must choose the same ones, or too many would be deleted. The times of
+// containers have whole seconds.
 func TestSurplusIsTheSameForEveryReaper(t *testing.T) {
 	var pods []*corev1.Pod
 	for i := range 20 {
@@ -140,7 +140,7 @@ func TestSurplusIsTheSameForEveryReaper(t *testing.T) {
 }
 
 func TestOverdue(t *testing.T) {
-	// Five minutes of its own, and five of grace.
+	// Five minutes of the pod's own deadline, and five of grace.
 	const limit = 10 * time.Minute
 	pod := func(name string, phase corev1.PodPhase, age time.Duration) *corev1.Pod {
 		return &corev1.Pod{

@@ -148,8 +148,8 @@ func TestScheduleNext(t *testing.T) {
 	}
 }
 
-// The nominal time is that of the tick that Temporal scheduled: however late it decides within its interval, it keeps its own due
-// time (review 1.12).
+// Tick returns the scheduled time that Temporal started the tick for. A tick that decides late, but within its interval,
+// has the same scheduled time.
 func TestScheduleTick(t *testing.T) {
 	const (
 		start = "2026-11-22T12:00:00Z"
@@ -224,7 +224,8 @@ func TestScheduleBetween(t *testing.T) {
 	}
 }
 
-// A schedule is that of its own zone, whoever asked for the same expression in another before, and however it is written.
+// A schedule has its own zone, although another check has the same expression in another zone. The spelling does not
+// matter.
 func TestTheSameExpressionInTwoZones(t *testing.T) {
 	after := at(t, "2026-06-01T00:00:00Z")
 	for range 2 {
@@ -255,7 +256,7 @@ func BenchmarkParseScheduleOfAThousandChecks(b *testing.B) {
 	}
 }
 
-// This is what a day of missed minutes costs the tick that comes after it.
+// The cost of a tick after a day of missed ticks, one each minute.
 func BenchmarkScheduleTickMinutelyForADay(b *testing.B) {
 	schedule, err := check.ParseSchedule(check.ScheduleSpec{Schedule: "* * * * *", TimeZone: "Europe/Berlin"})
 	if err != nil {

@@ -129,8 +129,9 @@ type Summary struct {
 }
 
 // Summarize returns the state of the cluster from the states of its checks and jobs. isJob is true for the state of a job.
-// It leaves out states without a recorder (no run has finished), and states of other namespaces unless the list is empty.
-// An unknown check is not OK: its text stands before its last errors, and it is shown even without a state.
+// Summarize leaves out states without a recorder (no run has finished), and states of other namespaces unless the list is
+// empty. An unknown check is not OK. The text about that comes before its last errors, and the check is shown even without
+// a state.
 func Summarize(states []*khv1.KuberhealthyState, isJob func(*khv1.KuberhealthyState) bool, namespaces []string, unknown ...Awaited) Summary {
 	sum := Summary{Metadata: map[string]string{}, CheckDetails: map[string]khv1.WorkloadDetails{}, JobDetails: map[string]khv1.WorkloadDetails{}}
 	hidden := func(namespace string) bool { return len(namespaces) > 0 && !slices.Contains(namespaces, namespace) }
@@ -143,7 +144,7 @@ func Summarize(states []*khv1.KuberhealthyState, isJob func(*khv1.KuberhealthySt
 			details = sum.JobDetails
 		}
 		shown := state.Spec
-		shown.KHWorkload = nil // Kuberhealthy's page says it by the map
+		shown.KHWorkload = nil // on Kuberhealthy's page, the map shows the kind
 		details[state.Namespace+"/"+state.Name] = shown
 	}
 	for _, awaited := range unknown {

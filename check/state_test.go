@@ -100,8 +100,8 @@ func TestNewState(t *testing.T) {
 	}
 }
 
-// A run that ended without a report still takes a late one, for which its UUID is the credential. It must not be where
-// all may read it, nor may the UUID of the run before stand for it.
+// A run that ended without a report still accepts a late one, with its UUID as the credential. The state is public, so it
+// must not show this UUID, nor the UUID of the run before in its place.
 func TestNewStateShowsNoUUIDThatIsStillGood(t *testing.T) {
 	present := check.NewState(nil, checkRef, runUUID, "w", passed(), now)
 	const silent = "b1946ac9-2f4e-4f7c-8d0e-0d9c5c7f1a22"
@@ -166,7 +166,7 @@ func TestSupersedes(t *testing.T) {
 	}
 }
 
-// The order of two runs must survive what NewState writes, to the nanosecond.
+// NewState must preserve the order of two runs, to the nanosecond.
 func TestSupersedesReadsWhatNewStateWrites(t *testing.T) {
 	later := passed()
 	later.Started = now.Add(time.Nanosecond)
@@ -268,7 +268,7 @@ func TestSummarize(t *testing.T) {
 	}
 }
 
-// unknownSince is what a check or job owes that was last heard of at noon.
+// unknownSince is what is expected of a check or job whose last outcome came at noon.
 func unknownSince(kind khv1.KHWorkload, namespace, name string) check.Awaited {
 	return check.Awaited{Ref: check.Ref{Kind: kind, Namespace: namespace, Name: name}, Since: now, By: now.Add(time.Hour)}
 }
@@ -444,7 +444,7 @@ func TestAddRecentRun(t *testing.T) {
 	}
 }
 
-// What docs/how-it-survives.md says of the size holds for the longest outcome.
+// The size that docs/how-it-survives.md states is right for the longest outcome.
 func TestRecentRunsStayWithinTheirDocumentedSize(t *testing.T) {
 	state := &khv1.KuberhealthyState{}
 	for n := range 20 {

@@ -74,7 +74,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// Whoever corrects a manifest wants to know everything at once; the first is what a run says.
+// Whoever corrects a manifest wants to see all faults at once. The first one is the text of a run.
 func TestFaultsAreAllSaid(t *testing.T) {
 	const (
 		timeout  = `spec.timeout: spec.timeout: "abc" is not a duration above 0, such as "5m"`
@@ -135,7 +135,7 @@ func TestRefString(t *testing.T) {
 	}
 }
 
-// The name of a job is in no counter: it may be another each time.
+// Counters do not have the name of a job, because it may be another each time.
 func TestCounterLabel(t *testing.T) {
 	for want, ref := range map[string]check.Ref{"ns/dns": checkRef, "ns/": jobRef, "ns/pod": {Namespace: "ns", Name: "pod"}} {
 		if got := ref.CounterLabel(); got != want {

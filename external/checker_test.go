@@ -346,7 +346,7 @@ func TestRunThatEndsWhileItIsStoppedKeepsItsOutcome(t *testing.T) {
 	})
 }
 
-// A call that is told to stop before its run was asked for asks for none.
+// When Shutdown comes before the call has asked for a run, no run is asked for.
 func TestShutdownBeforeTheRunAsksForNone(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

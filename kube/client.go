@@ -28,12 +28,12 @@ type (
 	StateClient = gentype.ClientWithList[*khv1.KuberhealthyState, *khv1.KuberhealthyStateList]
 )
 
-// Client reads and writes checks, jobs and states directly, where a Cluster reads what it watches. It is safe for
+// Client reads and writes checks, jobs and states by requests, while a Cluster reads from its cache. It is safe for
 // concurrent use.
 type Client struct{ rest rest.Interface }
 
-// NewClient returns a client for the API server of config, which is left as it is. It has a scheme of its own: the one
-// that client-go shares must not be written while others read it.
+// NewClient returns a client for the API server of config, which it does not change. It uses a scheme of its own, because
+// writing to the scheme that client-go shares is not safe while others read it.
 func NewClient(config *rest.Config) (*Client, error) {
 	types := runtime.NewScheme()
 	if err := khv1.AddToScheme(types); err != nil {
@@ -53,8 +53,8 @@ func NewClient(config *rest.Config) (*Client, error) {
 	return ClientOf(client), nil
 }
 
-// ClientOf returns a client that sends its requests by another, which must be one of comcast.github.io/v1 and know its
-// types; see RegisterTypes.
+// ClientOf returns a client that sends its requests through another client. That client must be for comcast.github.io/v1
+// and know its types; see RegisterTypes.
 func ClientOf(client rest.Interface) *Client { return &Client{rest: client} }
 
 // Connect returns a client for the API server that LoadConfig finds.
@@ -66,24 +66,24 @@ func Connect(kubeconfig string) (*Client, error) {
 	return NewClient(config)
 }
 
-// REST returns what the client sends its requests by, for informers.
+// REST returns the client that sends the requests, for informers.
 func (c *Client) REST() rest.Interface { return c.rest }
 
-// Checks returns the client of the checks of a namespace. Empty means all, which can be listed and watched alone.
+// Checks returns the client of the checks of a namespace. Empty means all namespaces, which can only be listed and watched.
 func (c *Client) Checks(namespace string) *CheckClient {
 	return gentype.NewClientWithList(khv1.CheckResource, c.rest, metav1.ParameterCodec, namespace,
 		func() *khv1.KuberhealthyCheck { return &khv1.KuberhealthyCheck{} },
 		func() *khv1.KuberhealthyCheckList { return &khv1.KuberhealthyCheckList{} })
 }
 
-// Jobs returns the client of the jobs of a namespace. Empty means all, which can be listed and watched alone.
+// Jobs returns the client of the jobs of a namespace. Empty means all namespaces, which can only be listed and watched.
 func (c *Client) Jobs(namespace string) *JobClient {
 	return gentype.NewClientWithList(khv1.JobResource, c.rest, metav1.ParameterCodec, namespace,
 		func() *khv1.KuberhealthyJob { return &khv1.KuberhealthyJob{} },
 		func() *khv1.KuberhealthyJobList { return &khv1.KuberhealthyJobList{} })
 }
 
-// States returns the client of the states of a namespace. Empty means all, which can be listed and watched alone.
+// States returns the client of the states of a namespace. Empty means all namespaces, which can only be listed and watched.
 func (c *Client) States(namespace string) *StateClient {
 	return gentype.NewClientWithList(khv1.StateResource, c.rest, metav1.ParameterCodec, namespace,
 		func() *khv1.KuberhealthyState { return &khv1.KuberhealthyState{} },
@@ -124,9 +124,9 @@ func Served(group, version string) error {
 	return nil
 }
 
-// RegisterTypes adds the three resources, if they are of that group and version, to the scheme that client-go shares,
-// once in a process. Nothing in Khronicle needs it. Who does must call it before anything else uses that scheme, which
-// has no lock.
+// RegisterTypes adds the three resources, if they are of that group and version, to the scheme that client-go shares, once
+// in a process. Nothing in Khronicle needs it. A program that needs it must call it before anything else uses that scheme,
+// which has no lock.
 func RegisterTypes(group, version string) error {
 	if err := Served(group, version); err != nil {
 		return err

@@ -36,7 +36,7 @@ func newClient(t *testing.T, api *apitest.Server) *kube.Client {
 	return client
 }
 
-// typed is what the clients of the three resources have in common.
+// typed is the common part of the clients of the three resources.
 type typed[T any] interface {
 	Create(context.Context, T, metav1.CreateOptions) (T, error)
 	Get(context.Context, string, metav1.GetOptions) (T, error)
@@ -46,7 +46,7 @@ type typed[T any] interface {
 	Watch(context.Context, metav1.ListOptions) (watch.Interface, error)
 }
 
-// live takes an object through its life, with one request a step, and returns what a watch saw of it.
+// live creates, changes and deletes an object, with one request in each step. It returns what a watch saw of it.
 func live[T metav1.Object](t *testing.T, client typed[T], object T) []watch.EventType {
 	t.Helper()
 	ctx, name := t.Context(), object.GetName()
@@ -152,7 +152,7 @@ func TestErrorsOfClientAreThoseOfTheAPIServer(t *testing.T) {
 	}
 }
 
-// Custom resources have no protobuf, which many programs' configs ask for.
+// Custom resources have no protobuf, although the configuration of many programs asks for it.
 func TestClientSpeaksJSONWhateverTheConfigSays(t *testing.T) {
 	api := apitest.New()
 	config := &rest.Config{Host: "http://api.test", Transport: api, ContentConfig: rest.ContentConfig{
@@ -196,8 +196,8 @@ func TestNewClientFailsWithAWrongConfig(t *testing.T) {
 	}
 }
 
-// Kuberhealthy v2 registered its types in client-go's scheme at each new client, which ended the process when another
-// goroutine read that scheme.
+// Kuberhealthy v2 registered its types in client-go's scheme for each new client. That ended the process when another
+// goroutine was reading the scheme.
 func TestClientsAreMadeWhileOthersWork(t *testing.T) {
 	known := scheme.Scheme.Recognizes(khv1.GroupVersion.WithKind(khv1.CheckKind))
 	api := apitest.New(khcheck("cart"))

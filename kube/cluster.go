@@ -71,8 +71,8 @@ func New(o Options) (*Cluster, error) {
 	return c, c.watch(o)
 }
 
-// protobuf returns the configuration of a client of Kubernetes' own resources. They come as protobuf, which costs a third of JSON
-// to read; a server that does not have it answers in JSON.
+// protobuf returns the configuration of a client of Kubernetes' own resources. Reading protobuf costs a third of reading
+// JSON. A server without protobuf answers in JSON.
 func protobuf(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.ContentType = runtime.ContentTypeProtobuf

@@ -24,8 +24,8 @@ import (
 	"github.com/khronicle/khronicle/kube"
 )
 
-// TestMain takes away client-go's brake on errors: it remembers in a package variable when the last error was, which in
-// a bubble of fake time is a quarter of a century ahead.
+// TestMain switches off client-go's delay after errors. client-go stores the time of the last error in a package variable.
+// In a bubble of fake time, that time is a quarter of a century ahead.
 func TestMain(m *testing.M) {
 	utilruntime.ErrorHandlers = nil
 	os.Exit(m.Run())
@@ -162,7 +162,7 @@ func TestClusterWatchesOnlyWhatItIsToldTo(t *testing.T) {
 	}
 }
 
-// A pod that is not a checker's never comes over the wire.
+// The API server sends only the pods of checkers.
 func TestClusterWatchesOnlyCheckerPods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := checkerPod("other")
@@ -269,7 +269,7 @@ func TestNewFailsWithAWrongConfig(t *testing.T) {
 	}
 }
 
-// The config belongs to the caller, who may make another cluster of it.
+// The config belongs to the caller, who may use it for another cluster.
 func TestNewLeavesTheConfigAsItIs(t *testing.T) {
 	config := &rest.Config{Host: "http://api.test", QPS: 1, UserAgent: "mine"}
 	if _, err := kube.New(kube.Options{Config: config, UserAgent: "khronicle/test"}); err != nil {

@@ -25,7 +25,7 @@ const (
 	longTail  = check.MaxEvidence
 	// keptTail is a little more than the evidence of a log, so that a secret at its beginning is hidden as a whole.
 	keptTail = check.MaxEvidence + 64
-	// followedTail is how many lines before its end a log is followed from.
+	// followedTail is how many of the last lines are read of a log that is followed.
 	followedTail = 4000
 	// maxLogRead is how much of a log is read, in bytes. followedTail lines are never longer.
 	maxLogRead = 128 << 20
@@ -35,8 +35,8 @@ const (
 	maxDeparted = 256
 )
 
-// Pod returns a cached checker pod, or how it was last seen if it was deleted a moment ago without success. It must not be
-// changed.
+// Pod returns a cached checker pod. If the pod was deleted a moment ago without success, Pod returns its last state. The
+// pod must not be changed.
 func (c *Cluster) Pod(namespace, name string) (*corev1.Pod, bool) {
 	if pod, ok := c.pods.get(namespace, name); ok {
 		return pod, true
@@ -64,7 +64,7 @@ func (c *Cluster) PodLog(ctx context.Context, namespace, name, container string)
 	}
 	long, _, err := c.readLog(ctx, namespace, name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(longTail))})
 	if err != nil {
-		return short, nil //nolint:nilerr // the end, which is what counts, is there
+		return short, nil //nolint:nilerr // the end of the log is enough
 	}
 	return long, nil
 }
@@ -74,7 +74,7 @@ func (c *Cluster) PodLog(ctx context.Context, namespace, name, container string)
 func (c *Cluster) FollowPodLog(ctx context.Context, namespace, name, container string) (check.LogTail, error) {
 	tail, _, err := c.readLog(ctx, namespace, name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(followedTail)), Follow: true})
 	if tail.Cut = err != nil; tail.Cut && tail.Size > 0 {
-		return tail, nil //nolint:nilerr // what was written until then is worth having
+		return tail, nil //nolint:nilerr // what was read until then is evidence too
 	}
 	return tail, err
 }

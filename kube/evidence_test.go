@@ -26,10 +26,10 @@ const (
 	maxRead  = 128 << 20
 )
 
-// logServer is an API server that has one log, of which it sends the last lines that are asked for.
+// logServer is an API server with one log. It sends as many of the last lines as the request asks for.
 type logServer struct {
 	log string
-	// endless is written on and on after it.
+	// endless is written after the log, again and again.
 	endless string
 
 	mu      sync.Mutex
@@ -121,7 +121,7 @@ func TestPodLogFailsWhenTheLogCannotBeRead(t *testing.T) {
 	}
 }
 
-// What was written until the reader has to stop is kept.
+// When the reader must stop, what was written until then is used.
 func TestFollowPodLogUntilTheContextEnds(t *testing.T) {
 	s := &logServer{log: strings.Repeat("0123456789\n", 50_000)}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -139,7 +139,7 @@ func TestPodEvents(t *testing.T) {
 	var asked string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if got := r.Header.Get("Accept"); got != "application/vnd.kubernetes.protobuf,application/json" {
-			t.Errorf("core types are asked for as %q", got)
+			t.Errorf("core types are requested as %q", got)
 		}
 		asked = r.URL.Path + " " + r.URL.Query().Get("fieldSelector") + " " + r.URL.Query().Get("limit")
 		if strings.Contains(asked, "forbidden") {
@@ -197,7 +197,7 @@ func TestPodReturnsADeletedPodAsItWasLastSeen(t *testing.T) {
 		}
 		want("", "")
 		if len(api.Requests().OfOne()) != 0 {
-			t.Error("it was asked for")
+			t.Error("a request was sent")
 		}
 	})
 }

@@ -94,7 +94,7 @@ func TestRunByPodIP(t *testing.T) {
 	})
 }
 
-// An address belongs to a pod from the news that it runs to the news that it has ended or is gone.
+// An address belongs to a pod from the event that the pod runs until the event that it has ended or was deleted.
 func TestRunByPodIPFollowsThePods(t *testing.T) {
 	address := netip.MustParseAddr("10.0.0.4")
 	pod := func(name, run string, phase corev1.PodPhase) *corev1.Pod { return at(name, run, phase, "10.0.0.4") }

@@ -20,8 +20,8 @@ import (
 
 var everything = labels.Everything()
 
-// A pod that is missing from the cache is read from the API server: first after firstLook, then each time after twice as
-// long, up to longestLook. This bounds the requests when the watch is slow.
+// A pod that is missing from the cache is read from the API server. The first read comes after firstLook. The pause doubles
+// after each read, up to longestLook. This bounds the requests when the watch is slow.
 const (
 	firstLook   = 500 * time.Millisecond
 	longestLook = 10 * time.Second
@@ -37,7 +37,7 @@ func (c *Cluster) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, 
 	switch {
 	case getErr != nil:
 		return nil, getErr
-	case present == nil: // it was there, and is gone: another try may create it
+	case present == nil: // deleted since: a retry may create it
 		return nil, fmt.Errorf("create pod %s/%s: pod was deleted while being created", pod.Namespace, pod.Name)
 	case present.Labels[protocol.LabelRunID] != pod.Labels[protocol.LabelRunID]:
 		return nil, err
@@ -123,8 +123,8 @@ func finished(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
-// trimPod drops the parts of a cached pod that nobody reads. There may be five succeeded pods for each check: of these it
-// leaves how and where they ended. Other pods keep their spec, which may become evidence.
+// trimPod drops the parts of a cached pod that nobody reads. There may be five succeeded pods for each check. Of these,
+// trimPod leaves how and where they ended. Other pods keep their spec, which may become evidence.
 func trimPod(obj any) (any, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok {
@@ -154,7 +154,7 @@ func onlyNames(containers []corev1.Container) []corev1.Container {
 const podIPIndex = "podIP"
 
 // reportingAddresses are the addresses that identify a running pod. A pod in the network of its node has none, because it
-// shares its address.
+// shares the address of the node.
 func reportingAddresses(obj any) ([]string, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok || pod.Spec.HostNetwork || pod.Status.Phase != corev1.PodRunning || pod.Labels[protocol.LabelRunID] == "" {
@@ -188,7 +188,7 @@ func (c *Cluster) RunByPodIP(ip netip.Addr) (of check.Ref, runUUID string, ok bo
 	return of, labels[protocol.LabelRunID], true
 }
 
-// Observe reads a pod from the API server. A pod that does not exist is Gone.
+// Observe reads a pod from the API server. If there is no such pod, the observation says so.
 func (c *Cluster) Observe(ctx context.Context, namespace, name string) (check.Observation, error) {
 	pod, err := c.LivePod(ctx, namespace, name)
 	if err != nil || pod == nil {
@@ -197,8 +197,8 @@ func (c *Cluster) Observe(ctx context.Context, namespace, name string) (check.Ob
 	return check.Observe(pod), nil
 }
 
-// AwaitPod watches one pod until the condition holds, and returns that observation, or the error of ctx. A deleted pod is
-// observed once more, as it was last, with Gone set.
+// AwaitPod watches one pod until the condition holds, and returns that observation, or the error of ctx. When the pod is
+// deleted, AwaitPod returns its last observation, marked as deleted.
 func (c *Cluster) AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error) {
 	wait := c.podWaiters.add(namespace + "/" + name)
 	defer c.podWaiters.remove(wait)

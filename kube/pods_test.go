@@ -24,7 +24,7 @@ import (
 
 var podResource = schema.GroupResource{Resource: "pods"}
 
-// retried is true for an error that says nothing for good: the next try may create the pod.
+// retried is true for an error after which another try may create the pod.
 func retried(err error) bool {
 	return err != nil && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err)
 }
@@ -294,7 +294,7 @@ func TestAwaitPod(t *testing.T) {
 	}
 }
 
-// The watch was broken while the pod went away: its last status is what the cache had.
+// The watch was broken while the pod was deleted. Its last status is the one in the cache.
 func TestAwaitPodReturnsTheLastStatusOfAPodThatWentUnseen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := apitest.New(in(checkerPod("cart-1"), corev1.PodRunning))
@@ -310,7 +310,7 @@ func TestAwaitPodReturnsTheLastStatusOfAPodThatWentUnseen(t *testing.T) {
 	})
 }
 
-// Who looks away while the pod changes sees what it is now, not what it was.
+// A caller that looks away while the pod changes then sees the present status, not the old one.
 func TestAwaitPodSeesTheNewestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := apitest.New(checkerPod("cart-1"))
@@ -422,7 +422,7 @@ func TestAwaitPodEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A worker that takes over a wait at the deadline still says what the pod is doing: each time, not by chance.
+// A worker that continues a wait at the deadline still returns what the pod is doing. It does so each time, not by chance.
 func TestAwaitPodLooksOnceAlthoughItsContextHasEnded(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -455,7 +455,7 @@ func TestAwaitPodWithoutACacheOfPods(t *testing.T) {
 		cluster := synced(t, apitest.New(), kube.Options{Checks: true})
 		o, err := cluster.AwaitPod(t.Context(), "shop", "cart-1", started)
 		if err != nil || !o.Gone {
-			t.Errorf("observation %+v, error %v, want gone", o, err)
+			t.Errorf("observation %+v, error %v, want Gone", o, err)
 		}
 	})
 }
@@ -506,7 +506,7 @@ func TestUnfinishedPods(t *testing.T) {
 	})
 }
 
-// Of a pod that has succeeded only what tells how it ended is cached; one that has not is evidence.
+// If a pod succeeded, the cache has only how it ended. Any other pod may become evidence, so the cache has all of it.
 func TestCachedPodsAreTrimmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		whole := func(name string, phase corev1.PodPhase) *corev1.Pod {

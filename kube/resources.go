@@ -185,7 +185,7 @@ func (c *Cluster) SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.Job
 	return fmt.Errorf("set phase of khjob %s to %s: %w", ref, phase, err)
 }
 
-// DeleteState deletes a state as it is cached. It succeeds if the state was deleted or has been written since.
+// DeleteState deletes a cached state. It succeeds without a deletion if the state was deleted or written since.
 func (c *Cluster) DeleteState(ctx context.Context, state *khv1.KuberhealthyState) error {
 	err := c.typed.States(state.Namespace).Delete(ctx, state.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: &state.UID, ResourceVersion: &state.ResourceVersion},

@@ -45,7 +45,7 @@ func TestWorkload(t *testing.T) {
 		live   []runtime.Object
 		answer *apierrors.StatusError
 		ref    check.Ref
-		want   *check.Workload // nil: it is gone
+		want   *check.Workload // nil: it was deleted
 		err    string
 		calls  []string
 	}{
@@ -115,7 +115,7 @@ func workload(ref check.Ref, timeout string) *check.Workload {
 	return &w
 }
 
-// showing returns what a writer of the run uuid does, and notes the runs that it saw, - for no state.
+// showing returns a build function that shows the run uuid. It notes the runs that it saw, and "-" for no state.
 func showing(uuid string, saw *[]string) func(*khv1.KuberhealthyState) *khv1.KuberhealthyState {
 	return func(present *khv1.KuberhealthyState) *khv1.KuberhealthyState {
 		if present == nil {
@@ -133,7 +133,7 @@ func TestWriteState(t *testing.T) {
 	tests := []struct {
 		name   string
 		cached []runtime.Object
-		live   func(*apitest.Server) // what has happened that the cache has not seen
+		live   func(*apitest.Server) // a change that the cache has not seen
 		saw    []string
 		calls  []string
 	}{
@@ -202,7 +202,7 @@ func TestWriteStateThatIsLeftAsItIsSendsNothing(t *testing.T) {
 	})
 }
 
-// What another writer wrote may be newer: then there is nothing more to write.
+// If another writer wrote a newer state, there is nothing more to write.
 func TestWriteStateLeavesTheStateOfALaterRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := apitest.New(state("cart", "run-1"))
@@ -298,7 +298,7 @@ func TestLiveCheck(t *testing.T) {
 	}
 }
 
-// deleting is the check cart, which a finalizer holds.
+// deleting is the check cart, whose deletion a finalizer delays.
 func deleting() *khv1.KuberhealthyCheck {
 	c := khcheck("cart")
 	c.DeletionTimestamp, c.Finalizers = &metav1.Time{Time: time.Now()}, []string{"example.com/slow"}

@@ -21,7 +21,7 @@ func aPod(phase corev1.PodPhase) *corev1.Pod {
 
 func ended(o check.Observation) bool { return o.Ended }
 
-// behindStore hands out the pod as it is cached, and lets something happen before the caller can use it.
+// behindStore returns the pod in the cache, and lets something happen before the caller can use it.
 type behindStore struct {
 	cache.Store
 	then func()
@@ -40,7 +40,7 @@ type behindInformer struct {
 
 func (i behindInformer) GetStore() cache.Store { return i.store }
 
-// A change that arrives while the first look at the cache is under way is newer than what the look found.
+// A change that arrives during the first look at the cache is newer than the pod that the look found.
 func TestAwaitPodDoesNotLoseAChangeDuringItsFirstLook(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -76,7 +76,7 @@ func TestAwaitPodDoesNotLoseAChangeDuringItsFirstLook(t *testing.T) {
 	}
 }
 
-// A waiter that is slow sees the newest status, and holds up nobody.
+// A slow waiter sees the newest status, and delays nobody.
 func TestWaiterKeepsTheNewest(t *testing.T) {
 	all := newWaiters()
 	slow := all.add("ns/dns")
@@ -87,7 +87,7 @@ func TestWaiterKeepsTheNewest(t *testing.T) {
 		t.Errorf("got %+v, want the end", got)
 	}
 	if len(slow.observations) > 0 {
-		t.Error("an older one was kept as well")
+		t.Error("an older observation was there too")
 	}
 }
 

@@ -21,7 +21,7 @@ type batch struct {
 
 // entry is one key in the batch.
 type entry struct {
-	record   Record // the one to be written; until that is decided the first, for its names
+	record   Record // the record to write; until that is decided, the first record of the key, for its names
 	checkID  int64
 	old, now row
 	changed  bool

@@ -53,7 +53,7 @@ func synthetic(number int, at time.Time) ledger.Record {
 func checkName(number int) string { return fmt.Sprintf("check-%04d", number) }
 func checkUID(number int) string  { return uuid.NewSHA1(uuid.Nil, []byte(checkName(number))).String() }
 
-// fillCounts writes the counts of the days of which there will be no records.
+// fillCounts writes the counts of the days that will have no records.
 func fillCounts(b *testing.B, l *ledger.Ledger) {
 	b.Helper()
 	first := end.AddDate(0, 0, -*days)
@@ -64,7 +64,7 @@ func fillCounts(b *testing.B, l *ledger.Ledger) {
 	must(b, ledger.LoadCounts(b.Context(), l, named, end.AddDate(0, 0, -*rollups), first))
 }
 
-// fill writes the history by the statements that Finish uses, the oldest first, as it would have come: minute by minute.
+// fill writes the history with the statements of Finish, the oldest first, minute by minute.
 func fill(b *testing.B, l *ledger.Ledger) (rows int, took time.Duration) {
 	b.Helper()
 	started := time.Now()
@@ -87,7 +87,7 @@ func benchBoth(b *testing.B, bench func(b *testing.B, dsn string)) {
 	b.Run("PostgreSQL", func(b *testing.B) { bench(b, postgresDSN(b)) })
 }
 
-// question is a query of one kind; each asks for another check.
+// question is a query of one kind. Each call is about another check.
 type question struct {
 	name string
 	ask  func(ctx context.Context, l *ledger.Ledger, number int) error
@@ -113,7 +113,7 @@ var questions = []question{
 	{"Overview", func(ctx context.Context, l *ledger.Ledger, _ int) error {
 		return overviewAt(ctx, l, end.Add(-time.Second))
 	}},
-	// When all checks have an hour to take out of what is kept.
+	// Here all checks have a cached hour to subtract.
 	{"OverviewAtTheFullHour", func(ctx context.Context, l *ledger.Ledger, _ int) error { return overviewAt(ctx, l, end) }},
 	{"OverviewAfterAnOutage", func(ctx context.Context, l *ledger.Ledger, _ int) error {
 		return overviewAt(ctx, l, end.Add(6*time.Hour))
@@ -172,8 +172,8 @@ func BenchmarkQueries(b *testing.B) {
 	})
 }
 
-// chill takes the database out of the memory of the machine: what is asked next comes from the disk, as far as its own
-// caches do not lie.
+// chill removes the database from the memory of the machine. The next query reads from the disk, except for what the
+// hardware caches.
 func chill(b *testing.B, dsn string) string {
 	b.Helper()
 	root, isFile, err := ledger.SQLitePath(dsn)
@@ -205,11 +205,11 @@ func percentiles(b *testing.B, do func() error, n int) {
 	b.ReportMetric(ms(0.5), "p50-ms")
 	b.ReportMetric(ms(0.99), "p99-ms")
 	b.ReportMetric(ms(1), "max-ms")
-	b.ReportMetric(spent.Seconds()*1e3/float64(n), "cpu-ms/op") // on a busy machine this says more; without that of a server
+	b.ReportMetric(spent.Seconds()*1e3/float64(n), "cpu-ms/op") // on a busy machine this says more; it does not include a server's time
 	b.ReportMetric(0, "ns/op")
 }
 
-// processorTime is how long this process has computed.
+// processorTime is how much processor time this process has used.
 func processorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var used syscall.Rusage
@@ -231,10 +231,10 @@ func databaseSize(b *testing.B, l *ledger.Ledger, dsn string) (size int64) {
 	return info.Size()
 }
 
-// BenchmarkWrite is a run's two writes: one run after the other, and a hundred that end together.
+// BenchmarkWrite measures the two writes of a run: one run after the other, and a hundred that end together.
 func BenchmarkWrite(b *testing.B) {
 	benchBoth(b, func(b *testing.B, dsn string) {
-		at := end // goes on: a benchmark is run several times, and no tick has two runs
+		at := end // not reset: a benchmark is run several times, and no tick has two runs
 		for _, together := range []int{1, 100} {
 			b.Run(fmt.Sprint(together), func(b *testing.B) {
 				l := open(b, dsn)

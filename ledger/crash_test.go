@@ -21,8 +21,8 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// writeUntilKilled is a process that opens and closes records in eight goroutines, and says on its standard output which
-// were acknowledged: "b" begun, "f" finished, then the number of the goroutine and of its run.
+// writeUntilKilled is a process that opens and closes records in eight goroutines. It prints one line for each acknowledged
+// write: "b" for begun or "f" for finished, then the numbers of the goroutine and the run.
 func writeUntilKilled(dsn string) int {
 	l, err := ledger.Open(context.Background(), dsn, ledger.Options{})
 	if err != nil {
@@ -55,8 +55,8 @@ func crashRecord(round string, w, i int) ledger.Record {
 	return record(fmt.Sprintf("round%s-%d", round, w), time.Duration(i)*time.Second, check.Succeeded)
 }
 
-// writerChild runs writeUntilKilled in a process of its own until end is called, which kills it where it still lives, and
-// returns what it acknowledged.
+// writerChild runs writeUntilKilled in a process until end is called. end kills the process if it still lives, and returns
+// what it acknowledged.
 func writerChild(t *testing.T, dsn string, round int) (said <-chan struct{}, end func() map[string]bool) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -104,7 +104,7 @@ func wantAcknowledged(t *testing.T, l *ledger.Ledger, round int, acknowledged ma
 	verify(t, l)
 }
 
-// kill -9 in the middle of writes: what was acknowledged is there, and the ledger does not contradict itself.
+// kill -9 during writes: what was acknowledged is stored, and the ledger does not contradict itself.
 func TestKilledInMidWrite(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		for round := range 6 {
@@ -120,7 +120,7 @@ func TestKilledInMidWrite(t *testing.T) {
 	})
 }
 
-// The server crashes, the writer lives: its errors are errors, and what it acknowledged survives the recovery.
+// The server crashes and the writer lives. Writes fail with errors, and what was acknowledged survives the recovery.
 func TestPostgresCrashesInMidWrite(t *testing.T) {
 	p, err := startPostgres()
 	dsn := postgresDSN(t)
@@ -144,7 +144,7 @@ func TestPostgresCrashesInMidWrite(t *testing.T) {
 	}
 }
 
-// A full disk refuses, loses nothing, and once there is room the same ledger goes on.
+// A full disk refuses records and loses none. When there is room again, the same ledger continues.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
@@ -170,7 +170,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("error is %v, want one that says the disk is full", err)
 	}
 	if err := l.Ping(t.Context()); err == nil {
-		t.Error("the disk is full, but the ledger answers that it takes records")
+		t.Error("the disk is full, but a ping succeeds")
 	}
 	if f := verify(t, l); f.Records != int64(stored) {
 		t.Errorf("%d records, want the %d that were acknowledged", f.Records, stored)

@@ -6,27 +6,27 @@ import (
 	"strings"
 )
 
-// store is a database. All statements are the same text for both kinds; the methods are what differs.
+// store is a database. All statements have the same text for both kinds; only the methods differ.
 type store interface {
 	// reader is where queries go.
 	reader() *sql.DB
 	// snapshot returns the options of a transaction that sees one state of the database.
 	snapshot() *sql.TxOptions
-	// write runs do in a transaction and commits it durably. Only one writer of the database, in any process, is inside at
-	// a time. So what it reads stays true until it commits, and no two writers wait for each other.
+	// write runs do in a transaction and commits it durably. Only one writer of the database may be in a transaction at a
+	// time, in any process. So what it reads stays true until it commits, and no two writers wait for each other.
 	write(ctx context.Context, do func(transaction) error) error
 	// discard closes idle connections. After a timeout they may be broken.
 	discard()
 	// refused is true when the database refused a row, but would accept others.
 	refused(err error) bool
-	// versioned is a query for 1 where the table schema_version is there, and for 0 where it is not.
+	// versioned is a query that returns 1 if the table schema_version exists, and 0 if not.
 	versioned() string
 	// keywords replaces the keywords in double braces of the migrations.
 	keywords() *strings.Replacer
 	close() error
 }
 
-// transaction is one inside write.
+// transaction is a transaction of write.
 type transaction interface {
 	// each runs a statement once for every list of arguments, in one round trip if the driver can. found is called with the
 	// index of the list and a scanner for every row that comes back. It is nil for a statement without rows.

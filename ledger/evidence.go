@@ -20,7 +20,7 @@ const (
 )
 
 // ErrEvidenceFull is the error of a record that has MaxPieces already.
-var ErrEvidenceFull = errors.New("the record has the most pieces of evidence that it may have")
+var ErrEvidenceFull = errors.New("the record has the maximum number of pieces of evidence")
 
 // Evidence is one stored piece of a run whose pod is deleted: a container's log, the events of the pod, the report. If Size
 // is less than the length of the content, the ledger sets it.
@@ -32,7 +32,8 @@ type evidenceRow struct {
 	packed   []byte
 }
 
-// PutEvidence stores a piece of evidence of a record, which may be stored later. The same kind and name again replace it.
+// PutEvidence stores a piece of evidence of a record. The record may be stored later. A piece of the same kind and name is
+// replaced.
 func (l *Ledger) PutEvidence(ctx context.Context, key Key, e Evidence) error {
 	if err := key.validate(); err != nil {
 		return err

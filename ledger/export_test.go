@@ -36,12 +36,12 @@ func Plan(ctx context.Context, l *Ledger, query string) (plan string, err error)
 	return plan, err
 }
 
-// Exec runs statements in a write transaction, past everything that guards the tables.
+// Exec runs statements in a write transaction, without any check.
 func Exec(ctx context.Context, l *Ledger, statements string) error {
 	return l.store().write(ctx, func(tx transaction) error { return tx.script(ctx, statements) })
 }
 
-// Hold keeps every writer waiting until release is called.
+// Hold makes every writer wait until release is called.
 func Hold(l *Ledger) (release func() error) {
 	held, free, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -58,7 +58,7 @@ func Hold(l *Ledger) (release func() error) {
 	}
 }
 
-// Load finishes many records in one transaction, by the statements that Finish uses.
+// Load finishes many records in one transaction, with the statements of Finish.
 func Load(ctx context.Context, l *Ledger, records []Record) error {
 	changes := make([]change, 0, len(records))
 	for _, a := range records {
@@ -67,8 +67,8 @@ func Load(ctx context.Context, l *Ledger, records []Record) error {
 	return l.send(ctx, &request{changes: changes})
 }
 
-// LoadCounts writes the counts of some days by the statements that Finish uses, as they are left when all records of these
-// days have been pruned: of each check, one that succeeded in every minute.
+// LoadCounts writes the counts of some days, with the statements of Finish. Each check has one succeeded run in every
+// minute. That is what remains when all records of these days were pruned.
 func LoadCounts(ctx context.Context, l *Ledger, checks []Record, from, to time.Time) error {
 	b := newBatch(l.dictionary, []*request{{changes: make([]change, 0, len(checks))}})
 	for _, a := range checks {
@@ -124,8 +124,8 @@ func QueryWriter(ctx context.Context, l *Ledger, query string) (lines []string, 
 	return lines, err
 }
 
-// Settle brings all that was written into the database's main file and its statistics up to date, as the databases do by
-// themselves in time.
+// Settle brings the main file and the statistics of the database up to date. The databases would do that themselves after
+// some time.
 func Settle(ctx context.Context, l *Ledger) error {
 	if s, ok := l.store().(*sqliteStore); ok {
 		_, err := s.conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
@@ -135,7 +135,7 @@ func Settle(ctx context.Context, l *Ledger) error {
 	return err
 }
 
-// HoldWriter does as Hold, and returns when the writer waits with a batch: all that comes then gathers for the next one.
+// HoldWriter does as Hold, and returns when the writer waits with a batch. Later requests gather for the next batch.
 func HoldWriter(ctx context.Context, l *Ledger) (release func() error) {
 	release = Hold(l)
 	if err := l.enqueue(&request{ctx: ctx, done: make(chan error, 1)}); err != nil {
@@ -157,7 +157,7 @@ AND r.tick < $3 AND r.trigger = $4 ORDER BY r.tick`, checkUID, ceilMicro(from), 
 	return ticks, nil
 }
 
-// Slow makes each transaction of a ledger take so long before its commit.
+// Slow makes each transaction of a ledger take this long before its commit.
 func Slow(l *Ledger, pause time.Duration) {
 	var slow store = slowStore{l.store(), pause}
 	l.current.Store(&slow)

@@ -64,7 +64,7 @@ func TestFind(t *testing.T) {
 	})
 }
 
-// A record with a fault is found, though newer runs succeeded, and kept for as long as failures are.
+// The record of a run that failed is found although newer runs succeeded. It has the retention of failures.
 func TestFaultsAreFoundAndKept(t *testing.T) {
 	const days = 24 * time.Hour
 	tests := []struct {
@@ -109,7 +109,7 @@ func TestFaultsAreFoundAndKept(t *testing.T) {
 	})
 }
 
-// Of each check, evidence of the newest runs is kept, whatever others have.
+// The evidence of the newest runs of each check is kept, whatever other checks have.
 func TestPruneKeepsTheEvidenceOfTheNewestRuns(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
@@ -145,7 +145,7 @@ func TestPruneKeepsTheEvidenceOfTheNewestRuns(t *testing.T) {
 	})
 }
 
-// All evidence together has a bound; the oldest goes first, whosever it is.
+// All evidence together has a bound. The oldest is removed first, whatever check it belongs to.
 func TestPruneKeepsEvidenceWithinItsBytes(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)

@@ -22,7 +22,8 @@ import (
 	"github.com/khronicle/khronicle/ledger/ledgertest"
 )
 
-// hang is one way in which a database stops to answer, without an error. Freeze returns when it does not answer any more.
+// hang is one way in which a database stops answering, without an error. Freeze returns when the database does not answer
+// any more.
 type hang struct {
 	dsn          string
 	freeze, thaw func()
@@ -56,8 +57,8 @@ func stoppedServer(t *testing.T) hang {
 	return hang{dsn: dsn, freeze: func() { must(t, p.Pause()) }, thaw: func() { must(t, p.Continue()) }}
 }
 
-// frozenNetwork puts a proxy before the server that stops to forward, but keeps each connection open. Afterwards the old
-// connections work again, or are lost: nothing ever comes through them.
+// frozenNetwork puts a proxy before the server. The proxy stops forwarding, but leaves each connection open. Afterwards the
+// old connections work again, or are lost: nothing ever comes through them.
 func frozenNetwork(t *testing.T, lost bool) hang {
 	address, err := url.Parse(postgresDSN(t))
 	must(t, err)
@@ -161,7 +162,7 @@ func (n *network) forward(client net.Conn, serving *sync.WaitGroup) {
 	n.copy(client, server, lost)
 }
 
-// copy forwards in one direction. A connection that is lost is not closed: nobody hears of it.
+// copy forwards in one direction. A connection that is lost is not closed, so its ends do not notice.
 func (n *network) copy(to, from net.Conn, lost chan struct{}) {
 	buffer := make([]byte, 64<<10)
 	for {
@@ -250,8 +251,8 @@ func refuses(t *testing.T, l *ledger.Ledger, n int) bool {
 	return errors.Is(l.Finish(ctx, record("dns", time.Duration(n)*time.Minute, check.Succeeded)), ledger.ErrUnavailable)
 }
 
-// A database that hangs holds callers no longer than their context, and soon it holds none: each further call is refused at
-// once, whatever it is, and costs no goroutine.
+// A database that hangs delays callers no longer than their context allows. Soon it delays no caller: each further call is
+// refused at once, whatever it is, and costs no goroutine.
 func TestHungDatabaseRefusesAtOnce(t *testing.T) {
 	eachHang(t, func(t *testing.T, h hang) {
 		l := openToHang(t, h)
@@ -290,8 +291,8 @@ func TestHungDatabaseRefusesAtOnce(t *testing.T) {
 	})
 }
 
-// Soon after a hang has ended, the ledger takes records again; those that were refused or held are stored when they are sent
-// again, and none is there twice.
+// Soon after a hang has ended, the ledger stores records again. Records that were refused or delayed are stored when they
+// are sent again, each once.
 func TestWritingResumesAfterAHang(t *testing.T) {
 	for _, lasts := range []time.Duration{1500 * time.Millisecond, 8 * time.Second} { // less than a timeout, and more
 		t.Run(lasts.String(), func(t *testing.T) {
@@ -328,7 +329,7 @@ func TestWritingResumesAfterAHang(t *testing.T) {
 	}
 }
 
-// A database that is slow is not one that hangs: nobody is refused, although each commit takes a second.
+// A slow database is not a hung one: nobody is refused, although each commit takes a second.
 func TestSlowDatabaseIsNotRefused(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
@@ -349,7 +350,7 @@ func TestSlowDatabaseIsNotRefused(t *testing.T) {
 	})
 }
 
-// Readers that use up all of their connections, as with questions that take long, hold no writer up.
+// Readers with slow queries that use all of their connections do not delay a writer.
 func TestReadersHoldNoWriter(t *testing.T) {
 	dsn := postgresDSN(t)
 	l, err := ledger.Open(t.Context(), dsn, ledger.Options{MaxConns: 2})

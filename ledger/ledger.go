@@ -196,9 +196,9 @@ func (l *Ledger) Finish(ctx context.Context, r Record) error {
 	return l.record(ctx, finish, r)
 }
 
-// RecordTicks adds the records of ticks that started no run: skipped, paused and missed ones. A tick that has a row keeps
-// it. A run that takes place later replaces the record. The result has the new rows. If the call fails, some rows may be
-// stored; repeating it is safe.
+// RecordTicks adds the records of ticks that started no run: skipped, paused and missed ones. A tick that has a row already
+// is not changed. A run that takes place later replaces the record. The result has the new rows. If the call fails, some
+// rows may be stored; repeating it is safe.
 func (l *Ledger) RecordTicks(ctx context.Context, ticks []Record) (added []Record, err error) {
 	for _, r := range ticks {
 		if err := r.validateTick(); err != nil {

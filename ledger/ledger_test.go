@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// onBoth runs a test of the contract against either database, each time a new one.
+// onBoth runs a test of the contract on both kinds of database, each time a new one.
 func onBoth(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) { test(t, sqliteDSN(t)) })
@@ -85,7 +85,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// verify fails the test where the ledger contradicts itself.
+// verify fails the test if the ledger contradicts itself.
 func verify(t testing.TB, l *ledger.Ledger) ledger.Findings {
 	t.Helper()
 	f, err := l.Verify(context.WithoutCancel(t.Context()), time.Time{})
@@ -100,7 +100,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func ref(name string) check.Ref { return check.Ref{Kind: khv1.KHCheck, Namespace: "ns", Name: name} }
 
-// record returns a closed one of the tick at a time after noon, all of whose fields are set.
+// record returns a closed record with all fields set. Its tick is a time after noon.
 func record(name string, at time.Duration, outcome check.Outcome) ledger.Record {
 	tick := noon.Add(at)
 	return ledger.Record{
@@ -121,7 +121,7 @@ func opened(a ledger.Record) ledger.Record {
 	}
 }
 
-// missedTick returns the record of the same tick that says nobody was there to run it.
+// missedTick returns the record of the same tick as a missed one.
 func missedTick(a ledger.Record) ledger.Record {
 	return ledger.Record{
 		Key: a.Key, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name, Outcome: check.Missed, Recorded: a.Recorded,
@@ -223,7 +223,7 @@ func TestWhoChangesAnRecord(t *testing.T) {
 	})
 }
 
-// Whatever the order and the repetitions in which a run's records arrive, the same is kept, and counted once.
+// The records of a run may arrive in any order and more than once. The same record remains, and is counted once.
 func TestOrderAndRepetitionChangeNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		seed := rand.Uint64()
@@ -271,8 +271,8 @@ func TestOrderAndRepetitionChangeNothing(t *testing.T) {
 	})
 }
 
-// Of every choice of what may be said of a tick, each in every order, the same is kept: the highest revision, or else the
-// open run, or else that it was missed.
+// Each test case is a set of records of one tick. Whatever the order in which they arrive, the same record remains. It is
+// the highest revision, or else the open run, or else "missed".
 func TestRecordsOfATickMergeTheSameInEveryOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
@@ -282,7 +282,7 @@ func TestRecordsOfATickMergeTheSameInEveryOrder(t *testing.T) {
 			failed, late := record("dns", at, check.Failed), record("dns", at, check.Succeeded)
 			late.Revision, late.Reported = 1, late.Started.Add(time.Second)
 			missed := missedTick(failed)
-			missed.Started, missed.Concluded = failed.Tick, failed.Tick.Add(time.Hour) // nothing of it is left, the longest duration neither
+			missed.Started, missed.Concluded = failed.Tick, failed.Tick.Add(time.Hour) // nothing of it remains, also not the longest duration
 			records := []ledger.Record{missed, opened(failed), failed, late}
 			for _, n := range order {
 				var err error
@@ -303,7 +303,7 @@ func TestRecordsOfATickMergeTheSameInEveryOrder(t *testing.T) {
 	})
 }
 
-// orders yields every order of every choice of the numbers below n, but for the empty one.
+// orders yields every order of every choice of the numbers below n, except the empty one.
 func orders(n int) iter.Seq[[]int] {
 	return func(yield func([]int) bool) {
 		var extend func(order []int) bool
@@ -383,7 +383,7 @@ func TestTimesAreTheSameInEveryZone(t *testing.T) {
 		l := open(t, dsn)
 		a := record("dns", 123*time.Microsecond, check.Succeeded)
 		there := a
-		there.Tick, there.Started = a.Tick.In(zone).Add(400), a.Started.In(zone) // a part of a microsecond is no other tick
+		there.Tick, there.Started = a.Tick.In(zone).Add(400), a.Started.In(zone) // a part of a microsecond makes no other tick
 		must(t, l.Begin(t.Context(), opened(there)))
 		must(t, l.Finish(t.Context(), a))
 		wantTicks(t, l, "dns", a)
@@ -439,7 +439,7 @@ func recordTicks(ctx context.Context, l *ledger.Ledger, ticks ...ledger.Record) 
 	return err
 }
 
-// Whoever counts ticks without a run must count each of them once, and none that had a run.
+// Whoever counts ticks without a run must count each of them once, and must count no tick that had a run.
 func TestRecordTicksReturnsTheNewOnes(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
@@ -504,7 +504,7 @@ func TestIDsComeBackAsTheyWere(t *testing.T) {
 			a := record("dns", time.Duration(i)*time.Minute, check.Succeeded)
 			a.WorkflowID, a.RunID = id, ""
 			must(t, l.Finish(t.Context(), a))
-			must(t, l.Finish(t.Context(), a)) // it is known again
+			must(t, l.Finish(t.Context(), a)) // the ID is recognised
 			want = append(want, a)
 		}
 		wantTicks(t, l, "dns", want...)

@@ -9,8 +9,8 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// newest is the part of a row of checks about its records: the key of the newest closed record, and the counts of all hours
-// from since on. It has no longest duration, because a maximum cannot be subtracted.
+// newest is the part of a row of checks that describes its records. It holds the key of the newest closed record, and the
+// counts of all hours from since on. It has no longest duration, because a maximum cannot be subtracted.
 type newest struct {
 	key    recordTime
 	closed bool // there is a key
@@ -46,7 +46,7 @@ func (n *newest) scan(scan scanner, before ...any) error {
 	return nil
 }
 
-// windowBefore is the full hour at which the day begins that ends at a time.
+// windowBefore returns the full hour in which the day before a time begins.
 func windowBefore(t int64) int64 { return max(0, floor(t-day, hour)) }
 
 var (
@@ -102,8 +102,8 @@ func (b *batch) keepNewest(ctx context.Context, tx transaction) error {
 	return putNewest(ctx, tx, changed, order)
 }
 
-// count adds a change of a record. It returns true when this was the newest closed record and is open now: another one must
-// be found then.
+// count adds a change of a record. It returns true when this was the newest closed record and is open now. Then another one
+// must be found.
 func (n *newest) count(e *entry) (reopened bool) {
 	at := recordTime{e.record.Tick.UnixMicro(), int64(triggerIndex(e.record.Trigger))}
 	if at.tick >= n.since {

@@ -10,7 +10,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// overview reads the overview, in one state of the database.
+// overview reads the overview from one snapshot of the database.
 type overview struct {
 	tx        queryer
 	summaries map[int64]*Summary // by the ID of the check
@@ -50,10 +50,10 @@ func (o *overview) readLast(ctx context.Context) error {
 	})
 }
 
-// readDay subtracts the cached hours before from. Usually there are none, at the turn of the hour one, and at most 24. If a
-// cached count begins after from, all checks are counted from the hours.
+// readDay subtracts the cached hours before from. Usually there are none. Just after an hour has begun there is one, and
+// there are never more than 24. If a cached count begins after from, all checks are counted from the hours.
 func (o *overview) readDay(ctx context.Context, from int64) error {
-	lags := map[int64]bool{} // the beginnings of counts from which hours are to be taken
+	lags := map[int64]bool{} // the beginnings of the counts that have hours to subtract
 	for _, n := range o.newest {
 		switch {
 		case n.since > from:

@@ -13,8 +13,8 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// wantOverview compares the overview with what the records themselves say: of each check the newest that is closed, and how
-// those of the last day ended.
+// wantOverview compares the overview with the records. The overview must have the newest closed record of each check, and
+// the outcomes of its last day.
 func wantOverview(t *testing.T, l *ledger.Ledger, now time.Time, names ...string) {
 	t.Helper()
 	overview, err := l.Overview(t.Context(), now)
@@ -43,8 +43,8 @@ func wantOverview(t *testing.T, l *ledger.Ledger, now time.Time, names ...string
 	}
 }
 
-// Whatever was opened, closed, amended, missed and replaced, in whatever order, the overview says what the records say: at
-// once, at the turn of the hour, after an outage, and for a clock that is behind.
+// Records are opened, closed, amended, replaced or missed, in any order, and the overview agrees with them. It agrees at
+// once, when an hour begins, after an outage, and when a clock is behind.
 func TestOverviewSaysWhatTheRecordsSay(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		seed := rand.Uint64()
@@ -76,7 +76,7 @@ func TestOverviewSaysWhatTheRecordsSay(t *testing.T) {
 	})
 }
 
-// randomly lets a run do one of the things that runs do.
+// randomly makes a run do one of the things that runs do.
 func randomly(t *testing.T, random *rand.Rand, l *ledger.Ledger, a ledger.Record) error {
 	t.Helper()
 	amended := a
@@ -99,7 +99,7 @@ func randomly(t *testing.T, random *rand.Rand, l *ledger.Ledger, a ledger.Record
 	return nil
 }
 
-// A check that is gone for long loses its newest record, then its hours, then itself; the overview follows.
+// A check that was deleted long ago loses its newest record, then its hours, then its row. The overview follows.
 func TestOverviewFollowsThePruning(t *testing.T) {
 	const days = 24 * time.Hour
 	onBoth(t, func(t *testing.T, dsn string) {
@@ -113,9 +113,9 @@ func TestOverviewFollowsThePruning(t *testing.T) {
 			names []string
 		}{
 			{0, []string{"gone"}},
-			{95 * days, []string{"gone"}},  // its passes are gone
-			{391 * days, []string{"gone"}}, // all rows are gone, the hours are not
-			{400 * days, []string{"gone"}}, // the first hours are gone
+			{95 * days, []string{"gone"}},  // its passes are deleted
+			{391 * days, []string{"gone"}}, // all records are deleted, the hours are not
+			{400 * days, []string{"gone"}}, // the first hours are deleted
 			{402 * days, nil},
 		} {
 			now := noon.Add(step.after)

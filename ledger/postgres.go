@@ -16,19 +16,19 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// postgresStore is a database of a PostgreSQL server. It has connections of its own for writing, so that readers cannot
-// block a writer.
+// postgresStore is a database of a PostgreSQL server. It has separate connections for writing, so that readers cannot block
+// a writer.
 type postgresStore struct {
 	writing, reading *pgxpool.Pool
 	db               *sql.DB // of reading
 }
 
-// Writers take turns by one advisory lock, which the server frees when a transaction or its connection ends. The server
-// ends the transaction of a writer that stopped in the middle of it, because the others wait for it.
+// Writers take turns by one advisory lock, which the server frees when a transaction or its connection ends. If a writer
+// stops within its transaction, the server ends the transaction, because the other writers wait for it.
 //
-// A writer finds rows by keys alone. The server would read the whole of a table that it believes to be empty, and use that
-// plan while the table grows. So the setting makes reading a whole table look expensive. Compiling such a statement takes
-// 20 ms each time, so compiling is off.
+// A writer finds rows by keys alone. If the server believes that a table is empty, it plans to read the whole table, and
+// uses this plan while the table grows. So the setting makes reading a whole table look expensive. Compiling such a
+// statement takes 20 ms each time, so compiling is off.
 const (
 	takeTurn   = `SELECT pg_advisory_xact_lock(5497853346150310)`
 	boundPause = `SET LOCAL idle_in_transaction_session_timeout = '10s'`
@@ -157,7 +157,7 @@ func (t postgresTx) script(ctx context.Context, statements string) error {
 	return err
 }
 
-// each sends all in one round trip.
+// each sends all statements in one round trip.
 func (t postgresTx) each(ctx context.Context, statement string, arguments [][]any, found func(int, scanner) error) error {
 	if len(arguments) == 0 {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// Who connects, and by which password, may be in the variables of libpq and need not be in the name.
+// The user and the password may be in the variables of libpq. They need not be in the name.
 func TestPostgresReadsItsVariables(t *testing.T) {
 	address, err := url.Parse(postgresDSN(t))
 	must(t, err)
@@ -27,8 +27,8 @@ func TestPostgresReadsItsVariables(t *testing.T) {
 	}
 }
 
-// A database that was vacuumed while it was empty: the server knows that a look at all of it costs nothing. As it grows,
-// writers still go by keys.
+// The database was vacuumed while it was empty, so the server knows that reading whole tables costs nothing. When the
+// tables grow, writers still use keys.
 func TestWritersGoByKeysInAGrowingDatabase(t *testing.T) {
 	dsn := postgresDSN(t)
 	l, err := ledger.Open(t.Context(), dsn, ledger.Options{})
@@ -36,7 +36,7 @@ func TestWritersGoByKeysInAGrowingDatabase(t *testing.T) {
 	must(t, ledger.Settle(t.Context(), l))
 	must(t, ledger.Load(t.Context(), l, history("dns", 100*time.Hour, time.Minute)))
 	must(t, ledger.Load(t.Context(), l, history("web", 20*time.Hour, time.Minute)))
-	must(t, l.Close()) // its connections tell what they did when they end
+	must(t, l.Close()) // its connections report what they did when they end
 	again := open(t, dsn)
 	for end := time.Now().Add(10 * time.Second); ; {
 		read, err := ledger.Query(t.Context(), again,
@@ -55,7 +55,8 @@ func TestWritersGoByKeysInAGrowingDatabase(t *testing.T) {
 	}
 }
 
-// To go by keys makes the server believe that what has no key is very dear; it would compile it, each time anew.
+// The setting makes the server believe that a statement without a key is very expensive. Without the other setting, it
+// would compile this statement each time.
 func TestWritersCompileNothing(t *testing.T) {
 	l := open(t, postgresDSN(t))
 	can, err := ledger.Query(t.Context(), l, `SELECT pg_jit_available()::text`)

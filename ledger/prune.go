@@ -11,16 +11,17 @@ import (
 
 // Retention says what Prune leaves. A zero field means the default.
 type Retention struct {
-	// PassesFor is how long passes stay: succeeded, skipped, paused and canceled ones, of which no attempt failed. 90 days
-	// by default.
+	// PassesFor is how long passes stay: succeeded, skipped, paused and canceled records without a failed attempt. 90 days by
+	// default.
 	PassesFor time.Duration
 	// FailuresFor is how long all other records stay, at least as long as passes. 400 days by default.
 	FailuresFor time.Duration
 	// EvidenceFor is how long evidence stays. 30 days by default.
 	EvidenceFor time.Duration
-	// EvidenceRuns is how many runs of each check, the newest, keep their evidence. 100 by default.
+	// EvidenceRuns is how many of the newest runs of each check keep their evidence. 100 by default.
 	EvidenceRuns int
-	// EvidenceBytes is how much all evidence may take, as it is stored; above that, the oldest goes first. 2 GiB by default.
+	// EvidenceBytes is how much all evidence may take, as it is stored. Above that, the oldest is removed first. 2 GiB by
+	// default.
 	EvidenceBytes int64
 	// MaxRows is the number of records. Above it, the oldest passes are removed first, then the oldest failures, a day at a
 	// time. 20 million by default.
@@ -51,7 +52,7 @@ func (r Retention) withDefaults() Retention {
 func (r Retention) Validate() error {
 	r = r.withDefaults()
 	if r.PassesFor < 0 || r.EvidenceFor < 0 || r.EvidenceRuns < 0 || r.EvidenceBytes < 0 || r.MaxRows < 0 {
-		return errors.New("retention: nothing may be negative")
+		return errors.New("retention: no value may be negative")
 	}
 	if r.FailuresFor < r.PassesFor {
 		return fmt.Errorf("retention: failures must be kept at least as long as passes, %s", r.PassesFor)
@@ -64,13 +65,13 @@ type Pruned struct {
 	Passes, Failures, Evidence, Hours, Days, Checks int64
 }
 
-// Records of either class by their outcomes; those that are open are in none.
+// The conditions of the two classes of records. An open record is in neither.
 const (
 	passes   = `r.outcome IN (1, 5, 6, 8) AND r.flaky = 0 AND r.infra_failures = 0`
 	failures = `r.outcome <> 0`
 )
 
-// pruneBatch is how many rows one transaction removes: recording waits no longer than for that.
+// pruneBatch is how many rows one transaction removes. Recording waits for one such transaction at most.
 const pruneBatch = 1000
 
 // Prune removes the rows that are too old or too many as of now, in small transactions. Open records stay. After an error
@@ -115,8 +116,8 @@ func (p *pruner) number(query string, args ...any) (n int64, err error) {
 	return n, err
 }
 
-// records removes the records of a class that are older than limit, check by check, as they lie in the table. What is
-// looked for outside of a transaction can only become less by another pruner.
+// records removes the records of a class that are older than limit, check by check, in the order of the table. It searches
+// outside of a transaction. Meanwhile another pruner can only make the found records fewer.
 func (p *pruner) records(class string, limit int64, done *int64) error {
 	ids, err := p.checkIDs()
 	if err != nil {
@@ -189,7 +190,7 @@ pruned = CASE WHEN pruned < $2 THEN $2 ELSE pruned END`, nil, removed, end)
 	return err
 }
 
-// Of a check that was deleted long ago, the newest record itself is removed.
+// If a check was deleted long ago, its newest record is removed too.
 var newestAfterPrune = `UPDATE checks SET last_tick = (` + strings.Replace(newestClosed, "tick, trigger", "tick", 1) + `),
 last_trigger = (` + strings.Replace(newestClosed, "tick, trigger", "trigger", 1) + `) WHERE id = $1 AND last_tick < $2`
 
@@ -225,7 +226,7 @@ func (p *pruner) oldestHour() (int64, error) {
 	return floor(oldest, hour), err
 }
 
-// evidence removes what is older than limit.
+// evidence removes the evidence that is older than limit.
 func (p *pruner) evidence(limit int64) error {
 	return p.slices(`SELECT coalesce(max(tick), 0) FROM (SELECT tick FROM evidence
 WHERE tick < $1 ORDER BY tick LIMIT 100) oldest`, `DELETE FROM evidence WHERE tick <= $1 RETURNING 1`, limit, &p.done.Evidence)
@@ -259,7 +260,7 @@ func (p *pruner) days() error {
 	})
 }
 
-// excessEvidence removes the oldest until all of it takes no more than limit.
+// excessEvidence removes the oldest evidence until the rest takes no more than limit.
 func (p *pruner) excessEvidence(limit int64) error {
 	newest, err := p.number(`SELECT coalesce(max(tick), -1) FROM (SELECT tick, sum(length(content)) OVER (ORDER BY tick DESC) AS bytes
 FROM evidence) sums WHERE bytes > $1`, limit)
@@ -269,7 +270,7 @@ FROM evidence) sums WHERE bytes > $1`, limit)
 	return p.evidence(newest + 1)
 }
 
-// evidenceOfOldRuns removes the evidence of a check's runs besides the newest.
+// evidenceOfOldRuns removes the evidence of a check's runs, except the newest runs.
 func (p *pruner) evidenceOfOldRuns(runs int) error {
 	var checks []string
 	err := queryRows(p.ctx, p.ledger.reader(), `SELECT DISTINCT check_uid FROM evidence`, func(scan scanner) error {
@@ -303,7 +304,7 @@ func (p *pruner) rollups(table, column string, done *int64) error {
 		`DELETE FROM `+table+` WHERE `+column+` <= $1 RETURNING 1`, limit, done)
 }
 
-// slices removes what lies up to a bound, and looks for the next bound, until there is none. Both statements get the further
+// slices removes rows up to a bound, and looks for the next bound, until there is none. Both statements get the further
 // arguments after the bound.
 func (p *pruner) slices(bound, remove string, limit int64, done *int64, further ...any) error {
 	for {
@@ -322,7 +323,7 @@ func (p *pruner) slices(bound, remove string, limit int64, done *int64, further 
 	}
 }
 
-// checks removes those of which nothing is left.
+// checks removes the checks without any record or count.
 func (p *pruner) checks() error {
 	var removed int64
 	err := p.ledger.store().write(p.ctx, func(tx transaction) error {

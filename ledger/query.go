@@ -178,9 +178,9 @@ func ceilMicro(t time.Time) int64 {
 const selectOpen = ` WHERE r.outcome = 0 AND r.tick + coalesce(r.deadline_after, 0) < $1 AND (c.uid, r.tick, r.trigger) > ($2, $3, $4)
 ORDER BY c.uid, r.tick, r.trigger LIMIT $5`
 
-// OpenRuns returns the records without an outcome whose deadline is before a time. A record without a deadline counts
-// by its tick. The records are in the order of their keys, from the key that follows after; the zero Key is before all
-// others. At most limit are returned. For the next ones, pass the last key as after.
+// OpenRuns returns the records without an outcome whose deadline is before a time. A record without a deadline counts by
+// its tick. The records are in the order of their keys, and begin with the first key that is greater than after. The zero
+// Key is less than all others. At most limit are returned. For the next ones, pass the last key as after.
 func (l *Ledger) OpenRuns(ctx context.Context, before time.Time, after Key, limit int) ([]Record, error) {
 	runs, err := queryRecords(ctx, l.reader(), selectRecords+selectOpen,
 		ceilMicro(before), after.CheckUID, after.Tick.UnixMicro(), triggerIndex(after.Trigger), max(0, limit))

@@ -87,7 +87,7 @@ func TestUptimeOfNothingIsNotKnown(t *testing.T) {
 	}
 }
 
-// An amendment takes its first record out of the roll-ups, the longest duration too.
+// An amendment subtracts its first record from the roll-ups, also from the longest duration.
 func TestAmendmentsAreTakenBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
@@ -177,7 +177,7 @@ func TestLastReturnsTheNewestRecordBeforeATime(t *testing.T) {
 	})
 }
 
-// It must go by the key, however many records there are.
+// The query must use the key, however many records there are.
 func TestLastGoesByTheKey(t *testing.T) {
 	plan, err := ledger.Plan(t.Context(), open(t, sqliteDSN(t)), ledger.NewestQuery)
 	must(t, err)
@@ -239,7 +239,7 @@ func TestOpenRunsInPages(t *testing.T) {
 				run := opened(record(name, time.Duration(i)*time.Minute, check.Succeeded))
 				run.Trigger = []check.Trigger{check.TriggerSchedule, check.TriggerManual}[i%2]
 				run.Deadline = run.Tick.Add(time.Hour)
-				if i == 4 { // its tick is what counts
+				if i == 4 { // it counts by its tick
 					run.Tick, run.Deadline = run.Tick.Add(time.Hour-5*time.Minute), time.Time{}
 				}
 				must(t, l.Begin(t.Context(), run))
@@ -344,7 +344,7 @@ func TestPrune(t *testing.T) {
 		got, err := l.Uptime(t.Context(), ref("dns"), noon.Add(-300*days), noon)
 		must(t, err)
 		if want := int64(300 * 4); got.Total() != want {
-			t.Errorf("the roll-ups count %d of 300 days, want %d although rows are gone", got.Total(), want)
+			t.Errorf("the roll-ups count %d of 300 days, want %d although rows are deleted", got.Total(), want)
 		}
 		again, err := l.Prune(t.Context(), ledger.Retention{PassesFor: 2 * days, FailuresFor: 100 * days}, noon)
 		if err != nil || again != (ledger.Pruned{}) {
@@ -353,7 +353,7 @@ func TestPrune(t *testing.T) {
 		done, err = l.Prune(t.Context(), ledger.Retention{PassesFor: 2 * days, FailuresFor: 100 * days, MaxRows: 1500}, noon)
 		must(t, err)
 		if f := verify(t, l); f.Records > 1500 || f.Records < 20 || done.Failures != 0 {
-			t.Errorf("%d records left, %+v pruned, want at most 1500 and only passes gone", f.Records, done)
+			t.Errorf("%d records left, %+v pruned, want at most 1500 and only passes deleted", f.Records, done)
 		}
 	})
 }
@@ -383,7 +383,7 @@ func wantOldest(t *testing.T, l *ledger.Ledger, name string, outcome check.Outco
 	t.Errorf("%s has no record that %s", name, outcome)
 }
 
-// Where failures are kept for longer than counts are by default, so are the counts.
+// If the retention of failures is longer than the default retention of counts, counts stay as long.
 func TestCountsAreKeptAsLongAsFailures(t *testing.T) {
 	const days = 24 * time.Hour
 	l := open(t, sqliteDSN(t))

@@ -10,13 +10,13 @@ import (
 )
 
 // ErrReadOnly is the error of a call that would write to a ledger from OpenToRead.
-var ErrReadOnly = errors.New("the ledger was opened to be read")
+var ErrReadOnly = errors.New("the ledger is open for reading only")
 
 // ErrOlderSchema is the error of OpenToRead for a database that this version of Khronicle has not brought up to date.
 var ErrOlderSchema = errors.New("database schema is older than this version of Khronicle")
 
 // OpenToRead opens the database that dsn names, only to read it. It does not make or change a ledger, and waits for no
-// writer. A role that may SELECT is enough, or a standby. If the schema has another version, or there is none, the error is
+// writer. A standby is enough, or a role that may SELECT. If the schema has another version, or there is none, the error is
 // ErrOlderSchema or ErrNewerSchema. Calls that would write fail with ErrReadOnly.
 //
 // SQLite makes an empty -wal file and a -shm file beside a file that nobody has open, and leaves them there.

@@ -21,7 +21,7 @@ func openToRead(t *testing.T, dsn string) *ledger.Ledger {
 	return l
 }
 
-// wantToRead fails the test where a ledger, opened to be read, has not the one record of dns.
+// wantToRead fails the test unless a ledger that was opened for reading has the one record of dns.
 func wantToRead(t *testing.T, dsn string) *ledger.Ledger {
 	t.Helper()
 	l := openToRead(t, dsn)
@@ -114,7 +114,7 @@ func TestReadingChangesNoSchema(t *testing.T) {
 	}
 }
 
-// A role that may SELECT, and nothing else, reads all.
+// A role that may only SELECT can read everything.
 func TestARoleThatMayOnlySelectReads(t *testing.T) {
 	dsn := postgresDSN(t)
 	l := withOneRecord(t, dsn)
@@ -142,7 +142,7 @@ func TestALedgerThatIsNotThereIsNotMade(t *testing.T) {
 	}
 }
 
-// What a worker that was killed left behind, or a copy: the newest records are in the -wal file.
+// A killed worker has left the files, or they are a copy. The newest records are in the -wal file.
 func TestReadingACopy(t *testing.T) {
 	from, to := filepath.Join(t.TempDir(), "ledger.db"), filepath.Join(t.TempDir(), "copy.db")
 	withOneRecord(t, from)
@@ -159,7 +159,7 @@ func TestReadingACopy(t *testing.T) {
 	}
 }
 
-// Where the -shm file can neither be read nor made, as in a folder that may not be written, the error says what is needed.
+// If the -shm file can neither be read nor made, as in a folder without write permission, the error says what is needed.
 func TestReadingNeedsTheSharedMemoryOfSQLite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	must(t, withOneRecord(t, path).Close())

@@ -9,7 +9,8 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// Counts is how the records of some time ended. A record counts in the hour and the day, in UTC, of its tick.
+// Counts is how many records of a range of time had each outcome. A record counts in the hour and the day, in UTC, of its
+// tick.
 type Counts struct {
 	Succeeded, Failed, InfraFailed, TimedOut, Skipped, Paused, Missed, Canceled int64
 	// Flaky counts the succeeded runs that had a failed attempt.

@@ -16,7 +16,7 @@ const (
 // closes the ledger.
 func (l *Ledger) Run(ctx context.Context) {
 	for err := l.open(ctx); err != nil; err = l.open(ctx) {
-		l.options.Logger.Warn("ledger is not open; runs go on and their records wait", "error", err)
+		l.options.Logger.Warn("ledger is not open; runs continue and their records wait", "error", err)
 		if !sleep(ctx, openPause) {
 			break
 		}

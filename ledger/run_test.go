@@ -12,7 +12,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// A ledger whose database is not there at the start refuses each call at once, and works as soon as the database is there.
+// A ledger without a database at the start refuses each call at once, and works as soon as the database is there.
 func TestALedgerOpensByItself(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "not-there-yet")
 	must(t, os.WriteFile(folder, nil, 0o600)) // a file where a folder must be
@@ -60,7 +60,7 @@ func TestRunEndsWithoutADatabase(t *testing.T) {
 	}
 }
 
-// allCalls are the calls of the engine. Against a ledger that works they succeed, one after the other or again.
+// allCalls are the calls of the engine. With a ledger that works they succeed, one after the other and repeated.
 func allCalls(ctx context.Context, l *ledger.Ledger) map[string]func() error {
 	finished := record("dns", 0, check.Succeeded)
 	return map[string]func() error{

@@ -19,7 +19,7 @@ type sqliteStore struct {
 	read  *sql.DB
 	db    *sql.DB
 	conn  *sql.Conn
-	turn  chan struct{} // holds one token, taken by who writes with conn
+	turn  chan struct{} // holds one token while somebody writes with conn
 	ready map[string]*sql.Stmt
 }
 
@@ -52,7 +52,7 @@ func openSQLite(ctx context.Context, path string, conns int) (*sqliteStore, erro
 	return s, nil
 }
 
-// openSQLiteToRead opens a file that is there. Beside it SQLite keeps the -wal and -shm files, without which nobody could read
+// openSQLiteToRead opens a file that exists. Beside it SQLite uses a -wal and a -shm file. Without these, nobody could read
 // while another process writes.
 func openSQLiteToRead(path string, conns int) (*sqliteStore, error) {
 	if _, err := os.Stat(path); err != nil { // SQLite would only say that it cannot open it
@@ -67,7 +67,7 @@ func openSQLiteToRead(path string, conns int) (*sqliteStore, error) {
 	return &sqliteStore{read: db, db: db}, nil
 }
 
-// connect waits while another process turns a new file into WAL mode: for that, SQLite does not wait by itself.
+// connect waits while another process changes a new file to WAL mode. SQLite itself does not wait for that.
 func connect(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
 	for end := time.Now().Add(busy); ; {
 		conn, err := db.Conn(ctx)
@@ -105,8 +105,8 @@ func (s *sqliteStore) write(ctx context.Context, do func(transaction) error) (er
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	// Also where BEGIN fails: when the context ends just then, it may have begun. Where there is nothing to roll back, as
-	// after a full disk, which did it by itself, that is no news.
+	// A transaction is rolled back also when BEGIN fails: if the context ends at that moment, it may have begun. The error is
+	// ignored. After a full disk, for example, SQLite has already rolled back.
 	defer func() {
 		if err != nil {
 			_, _ = s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")

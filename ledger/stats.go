@@ -90,7 +90,7 @@ func (s *stats) stuck(after time.Duration) bool {
 	return !s.begun.IsZero() && time.Since(s.begun) > after
 }
 
-// stalled is true while the database does not answer: a call that had to wait for it would only be held.
+// stalled is true while the database does not answer. Then a call that needs it fails at once instead of waiting.
 func (l *Ledger) stalled() bool { return l.stats.timedOut() || l.stats.stuck(l.options.StallAfter) }
 
 // Stats returns what the writer has done.

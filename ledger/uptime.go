@@ -103,7 +103,7 @@ func (s split) count(ctx context.Context, q queryer, id int64, total *tally) err
 			return err
 		}
 	}
-	if len(s.hours) > 0 { // by name: in the key of hourly, one check's hours do not lie together
+	if len(s.hours) > 0 { // as a list: the hours of one check are not neighbours in the key of hourly
 		args := []any{id}
 		marks := make([]string, len(s.hours))
 		for i, h := range s.hours {

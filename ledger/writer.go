@@ -69,7 +69,7 @@ func (l *Ledger) writeAll() {
 			switch {
 			case !open:
 				return
-			case l.stats.timedOut(): // it came while the database was found not to answer
+			case l.stats.timedOut(): // it came while a probe found that the database does not answer
 				first.done <- ErrUnavailable
 			default:
 				l.commit(waiting(l.gather(first)))

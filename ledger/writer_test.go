@@ -14,7 +14,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// What comes while a transaction is on its way goes together in the next one.
+// Requests that come during a transaction are stored together in the next one.
 func TestWhatWaitsIsStoredTogether(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
@@ -60,7 +60,7 @@ BEGIN SELECT RAISE(ABORT, 'poisoned'); END`
 	must(t, ledger.Exec(t.Context(), l, statement))
 }
 
-// A row that the database refuses fails its caller alone, although it was in a batch with others.
+// A row that the database refuses fails only for its caller, although it was in a batch with others.
 func TestAPoisonedRowFailsAlone(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		l := open(t, dsn)
@@ -87,7 +87,7 @@ func TestAPoisonedRowFailsAlone(t *testing.T) {
 	})
 }
 
-// A caller that goes away is not stored when it was still waiting, and never blocks the others.
+// A caller that stops waiting before the transaction begins is not stored, and never blocks the others.
 func TestACallerThatGoesAwayBlocksNoOther(t *testing.T) {
 	l := open(t, sqliteDSN(t))
 	release := ledger.Hold(l)
@@ -103,7 +103,7 @@ func TestACallerThatGoesAwayBlocksNoOther(t *testing.T) {
 	verify(t, l)
 }
 
-// endsWhenAsked is a context that ends when it is asked, as often as calls says, whether it has.
+// endsWhenAsked is a context that ends while a caller asks whether it has ended, after this many calls.
 type endsWhenAsked struct {
 	context.Context //nolint:containedctx // it is one
 	end             context.CancelFunc
@@ -118,7 +118,7 @@ func (c endsWhenAsked) Done() <-chan struct{} {
 	return c.Context.Done()
 }
 
-// Wherever a writer's context ends, and be it when BEGIN has succeeded, its transaction ends too.
+// The transaction of a writer ends with its context, even when BEGIN has just succeeded.
 func TestATransactionEndsWithItsContext(t *testing.T) {
 	l := open(t, sqliteDSN(t))
 	for calls := int64(1); ; calls++ {

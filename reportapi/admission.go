@@ -25,8 +25,8 @@ const (
 	suspectFor = time.Minute
 	// unknownFor is how long an answer "unknown run" holds for a run UUID. A run that has ended never opens again.
 	unknownFor = 10 * time.Second
-	// maxQuestions bounds the signals in flight to runs that are not known to be open. No limit has counted their answers
-	// yet. One source has at most half of them.
+	// maxQuestions bounds the signals that were sent to runs not known to be open and have no answer yet. No limit has
+	// counted these. One source has at most half of them.
 	maxQuestions = 128
 	// Bounds of the reports that one replica passes on to one run, in number and bytes. The run ignores all but the first,
 	// and Temporal terminates a run with a history of 50 MiB.

@@ -22,7 +22,7 @@ type edge struct {
 	routes http.Handler
 }
 
-// openRuns is a server whose Temporal knows these runs to be open and no other.
+// openRuns is a server whose Temporal knows only these runs as open.
 func openRuns(t *testing.T, runs ...string) edge {
 	t.Helper()
 	temporal := &fakeTemporal{answer: func(ctx context.Context, s signal) error {
@@ -63,7 +63,7 @@ func (e edge) want(t *testing.T, what string, want int, from, run string) {
 	}
 }
 
-// flood sends reports of n runs that nobody knows and returns how many of them were answered 429.
+// flood sends reports of n unknown runs and returns how many of them were answered 429.
 func (e edge) flood(t *testing.T, from string, n int) (refused int) {
 	t.Helper()
 	for range n {
@@ -94,7 +94,7 @@ func TestFloodOfUnknownRunsDoesNotReachTemporal(t *testing.T) {
 	})
 }
 
-// 429 has no body, or Kuberhealthy's Go client could not send the request again, and says when to come back.
+// 429 has no body, because Kuberhealthy's Go client could not send the request again. It says when to try again.
 func TestTooManyRequestsCanBeRetried(t *testing.T) {
 	e := openRuns(t)
 	e.flood(t, "10.0.0.1", reportapi.SourceBurst)
@@ -128,7 +128,7 @@ func TestFloodFromManyAddresses(t *testing.T) {
 		for i := range 100 {
 			e.flood(t, fmt.Sprintf("10.1.0.%d", i), 40)
 		}
-		// 200 for all together; then one of each address that caused none before.
+		// 200 for all addresses together. After that, one for each address that has caused none before.
 		if got := e.questions(); got < 200 || got > 300 {
 			t.Errorf("Temporal was asked %d times about 4000 unknown runs, want 200 to 300", got)
 		}
@@ -156,7 +156,7 @@ func TestUnknownRunIsAskedForOnceInTenSeconds(t *testing.T) {
 	})
 }
 
-// Many connections at once do not get past the limits before the first answers are there.
+// Many connections at once do not pass the limits before the first answers arrive.
 func TestFloodWhileTemporalIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		temporal := &fakeTemporal{answer: func(ctx context.Context, s signal) error {
@@ -175,7 +175,7 @@ func TestFloodWhileTemporalIsSlow(t *testing.T) {
 	})
 }
 
-// A token is for one question, not for one of each connection.
+// A token is for one question, not for one question of each connection.
 func TestFloodOverManyConnectionsGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		temporal := &fakeTemporal{answer: func(ctx context.Context, s signal) error {
@@ -229,7 +229,7 @@ func TestReportsOfOneRunAreBounded(t *testing.T) {
 	}
 }
 
-// The client of a check may end together with its pod, while Temporal still stores the report.
+// The client of a check may end with its pod while Temporal still stores the report.
 func TestReportIsDeliveredAlthoughItsClientHangsUp(t *testing.T) {
 	signalled, hungUp := make(chan struct{}), make(chan struct{})
 	temporal := &fakeTemporal{answer: func(ctx context.Context, _ signal) error {

@@ -19,7 +19,7 @@ import (
 	"github.com/khronicle/khronicle/reportapi"
 )
 
-// large is a cluster of n checks that have run ten times each, a tenth of them with errors, a fifth with a cron expression.
+// large is a cluster of n checks that have run ten times each. A tenth have errors, and a fifth have a cron expression.
 func large(n int) fakeCluster {
 	var c fakeCluster
 	for i := range n {
@@ -43,7 +43,7 @@ func large(n int) fakeCluster {
 	return c
 }
 
-// benchmarkGet measures one request to a server with 3,000 checks, none of which changes meanwhile, and all of which do.
+// benchmarkGet measures one request to a server with 3,000 checks. It does so while no check changes, and while all change.
 func benchmarkGet(b *testing.B, path string) {
 	for name, changed := range map[string]bool{"same": false, "a-tenth-changed": true} {
 		b.Run(name, func(b *testing.B) {
@@ -81,7 +81,7 @@ func benchmarkGet(b *testing.B, path string) {
 	}
 }
 
-// cpuTime is what this process has used of the processor: on a machine that others use too, it says more than the time.
+// cpuTime is the processor time of this process. On a busy machine it says more than the elapsed time.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var used syscall.Rusage

@@ -12,7 +12,7 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 )
 
-// Routes lets a test serve on a listener of its own.
+// Routes lets a test serve on its own listener.
 func (s *Server) Routes() http.Handler { return s.routes() }
 
 // ServeOn serves on a listener of the test's.
@@ -27,25 +27,25 @@ func (s *Server) ServeOn(ctx context.Context, l net.Listener) error {
 // Close frees the address of a server that never serves.
 func (s *Server) Close() error { return s.listener.Close() }
 
-// SendLate sends the late reports that Offer hands over, until end.
+// SendLate sends the late reports of Offer, until end is called.
 func (s *Server) SendLate(ctx context.Context) (end func()) { return s.late.sendAll(ctx) }
 
-// Offer hands over a late report.
+// Offer queues a late report.
 func (s *Server) Offer(runUUID string, report status.Report) {
 	s.late.offer(lateReport{runUUID, Shortened(report), time.Now()})
 }
 
-// LateCount is how many late reports had a result.
+// LateCount is how many late reports had this result.
 func (s *Server) LateCount(result string) float64 {
 	var metric dto.Metric
 	_ = s.late.results.WithLabelValues(result).Write(&metric) // a counter can be read
 	return metric.GetCounter().GetValue()
 }
 
-// Shortened is what of a late report may be stored.
+// Shortened is the part of a late report that may be stored.
 func Shortened(report status.Report) check.ReceivedReport { return shortened(report, maxLateContent) }
 
-// Limits, for tests that go beyond them.
+// Limits, for tests that exceed them.
 const (
 	SourceBurst   = sourceBurst
 	MaxQuestions  = maxQuestions
@@ -54,5 +54,5 @@ const (
 	MaxWaiting    = maxWaiting
 )
 
-// What a report may weigh, for tests that go to the limit.
+// The largest sizes of a report, for tests that reach them.
 const MaxReport = maxReport

@@ -17,8 +17,8 @@ import (
 	"github.com/khronicle/khronicle/test/wire"
 )
 
-// FuzzReportHandler: while Temporal works no request is answered with 5xx; whatever is accepted has reached one run, by
-// its plain UUID, with a report that can be stored and is the same when it is read again; whatever is refused has not.
+// FuzzReportHandler: while Temporal works, no request is answered with 5xx. An accepted report has reached one run, by its
+// plain UUID. The report can be stored, and is the same when it is read again. A refused report has reached no run.
 func FuzzReportHandler(f *testing.F) {
 	temporal := &fakeTemporal{}
 	server, err := reportapi.New(options(temporal, nil))

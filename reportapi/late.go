@@ -17,7 +17,7 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// Runs is what late reports need of Temporal's client, in addition to Signaler.
+// Runs is what late reports need from Temporal's client, in addition to Signaler.
 type Runs interface {
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
 }

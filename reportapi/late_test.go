@@ -32,10 +32,10 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// fakeRuns has one run that is over, or open.
+// fakeRuns has one run that has ended, or is open.
 type fakeRuns struct {
 	info *workflowpb.WorkflowExecutionInfo
-	// pause, if set, is what each description waits for.
+	// pause, if set, is what each description of the run waits for.
 	pause chan struct{}
 	fail  error
 }
@@ -78,7 +78,7 @@ func (f *fakeRuns) DescribeWorkflowExecution(ctx context.Context, id, _ string) 
 	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: f.info}, nil
 }
 
-// nothingOpen is Temporal without an open run.
+// nothingOpen is a Temporal without open runs.
 func nothingOpen() *fakeTemporal {
 	return &fakeTemporal{answer: func(context.Context, signal) error {
 		return serviceerror.NewNotFound("workflow execution already completed")
@@ -182,7 +182,7 @@ func TestLateReports(t *testing.T) {
 	}
 }
 
-// withoutTime takes the time off that stands before each report.
+// withoutTime removes the time before each report.
 func withoutTime(late []workflows.LateReport) []workflows.LateReport {
 	for i := range late {
 		_, late[i].Piece.Content, _ = strings.Cut(late[i].Piece.Content, " ")
@@ -190,7 +190,7 @@ func withoutTime(late []workflows.LateReport) []workflows.LateReport {
 	return late
 }
 
-// Who knows the UUID of a run that is over gets one report of it stored, whatever it sends and how long it goes on.
+// If somebody knows the UUID of a closed run, one report of that run is stored, whatever is sent and for how long.
 func TestOneLateReportOfARunIsSent(t *testing.T) {
 	temporal := nothingOpen()
 	o := options(temporal, nil)
@@ -210,7 +210,7 @@ func TestOneLateReportOfARunIsSent(t *testing.T) {
 	}
 }
 
-// Temporal stores a late report, and everyone may send one: what is stored of it is small, and valid JSON.
+// Temporal stores a late report, and anyone may send one. So the stored part is small, and valid JSON.
 func TestLateReportIsShortened(t *testing.T) {
 	for name, errors := range map[string][]string{
 		"one long error": {strings.Repeat("x", 300_000)}, "many": slices.Repeat([]string{"this is wrong"}, 20_000),
@@ -230,7 +230,7 @@ func TestLateReportIsShortened(t *testing.T) {
 	}
 }
 
-// Nobody waits for what is done about a late report, and of too many the last are dropped.
+// No answer waits for late reports. If there are too many, the last ones are dropped.
 func TestLateReportsWhileTemporalIsSlow(t *testing.T) {
 	runs, temporal := closedRun(t), nothingOpen()
 	runs.pause = make(chan struct{})
@@ -251,12 +251,12 @@ func TestLateReportsWhileTemporalIsSlow(t *testing.T) {
 		t.Errorf("%d late reports were sent, want 1", got)
 	}
 	dropped := server.LateCount("dropped")
-	if dropped != 5 && dropped != 6 { // 64 wait, and one is being asked for or is about to be
+	if dropped != 5 && dropped != 6 { // 64 wait, and one is being sent or is about to be
 		t.Errorf("%v were dropped, want 5 or 6", dropped)
 	}
 }
 
-// A server that stops sends what it has answered, but not for long.
+// A server that stops sends the late reports that it has answered, but only for a short time.
 func TestLateReportsWhenTheServerStops(t *testing.T) {
 	for name, slow := range map[string]bool{"Temporal answers": false, "Temporal does not": true} {
 		t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func (c statusCollector) Describe(chan<- *prometheus.Desc) {}
 // Collect implements prometheus.Collector.
 func (c statusCollector) Collect(metrics chan<- prometheus.Metric) {
 	if c.Synced(context.Background()) != nil {
-		return // no status is better than one that is guessed
+		return // no status is better than a guess
 	}
 	view := c.view(nil) // with one presentation, so that all series of a scrape have the same labels
 	g := gauges{metrics, c.gauges.begin()}
@@ -127,7 +127,7 @@ func newWorkloadDescs(workload string) workloadDescs {
 }
 
 func collectDetails(g gauges, d workloadDescs, p Presentation, details map[string]khv1.WorkloadDetails) {
-	for _, name := range slices.Sorted(maps.Keys(details)) { // in the order of a scrape, which is then soon sorted
+	for _, name := range slices.Sorted(maps.Keys(details)) { // in the order of a scrape, which the registry then sorts quickly
 		shown, status := details[name], "0"
 		if shown.OK {
 			status = "1"

@@ -123,7 +123,7 @@ func TestMetricsUnderKuberhealthysNames(t *testing.T) {
 	}
 }
 
-// The delay is that of the last run which is recorded, and the page stays Kuberhealthy's.
+// The delay is that of the last recorded run. The page has the same content as Kuberhealthy's.
 func TestStartDelayOfTheLastRun(t *testing.T) {
 	ran := func(s *khv1.KuberhealthyState, delays ...time.Duration) *khv1.KuberhealthyState {
 		for i, delay := range delays {
@@ -163,7 +163,7 @@ func TestClusterStateMetricIsTheStatusPagesOK(t *testing.T) {
 	}
 }
 
-// An error text is what a check says. In Kuberhealthy one with a line break made the whole scrape unreadable.
+// A check chooses its error text. In Kuberhealthy, a text with a line break made the whole scrape unreadable.
 func TestMetricsSurviveAnyErrorText(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -196,7 +196,7 @@ func TestMetricsSurviveAnyErrorText(t *testing.T) {
 	}
 }
 
-// The cases that Kuberhealthy's own test has, and what must hold for characters of more than a byte.
+// The cases are those of Kuberhealthy's own test, and others with characters of more than a byte.
 func TestErrorLabelOfThePresentation(t *testing.T) {
 	tests := []struct {
 		name, text   string
@@ -228,8 +228,8 @@ func TestErrorLabelOfThePresentation(t *testing.T) {
 	}
 }
 
-// A registry holds the metrics that a collector describes to their labels for good. The label must come and go all the
-// same, without a restart and while others scrape.
+// If a collector describes its metrics, the registry fixes their labels. But the label error must appear and disappear
+// without a restart, while others scrape.
 func TestPresentationChangesWhileTheServerRuns(t *testing.T) {
 	var present atomic.Pointer[reportapi.Presentation]
 	present.Store(&reportapi.Presentation{})

@@ -16,7 +16,7 @@ func khType(kind string) metav1.TypeMeta {
 	return metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: kind}
 }
 
-// left is a state as Kuberhealthy v2 left it: without khWorkload, with the UUID of its last run.
+// left is a state that Kuberhealthy v2 left: without khWorkload, with the UUID of its last run.
 func left(name string, errors ...string) *khv1.KuberhealthyState {
 	s := state("ns", name, "", errors...)
 	s.TypeMeta = khType(khv1.StateKind)
@@ -24,8 +24,8 @@ func left(name string, errors ...string) *khv1.KuberhealthyState {
 	return s
 }
 
-// Kuberhealthy never writes whether a state is a check's or a job's: which of the two resources there is tells it. Its last
-// outcomes hold until the next are overdue.
+// Kuberhealthy never writes whether a state belongs to a check or a job. The resource of that name decides. The last
+// outcomes are shown until the next ones are overdue.
 func TestStatesOfKuberhealthyAreShownUntilTheyAreOverdue(t *testing.T) {
 	meta := func(name string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Namespace: "ns", Name: name, CreationTimestamp: metav1.NewTime(noon.Add(-time.Minute))}

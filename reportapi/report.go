@@ -90,11 +90,11 @@ func newReportCounter() *prometheus.CounterVec {
 	return counter
 }
 
-// handleReport serves POST /externalCheckStatus and POST /check.
-// 200: Temporal has stored the report. 400: the report or its run UUID is not valid, the run is over, or Temporal refuses the
-// report. 413: too large. 415: compressed, or not JSON (/check alone). 429: too many reports of unknown runs from one address,
-// or of one run. 503: Temporal did not answer; or the report has no run UUID, and the pods have not been read within 5 seconds,
-// too many such reports wait, or the server stops. After 429 and 503 the same request may be sent again.
+// handleReport serves POST /externalCheckStatus and POST /check. 200: Temporal has stored the report. 400: the report or
+// its run UUID is not valid, the run is over, or Temporal refuses the report. 413: too large. 415: compressed, or not JSON
+// (/check alone). 429: too many reports of unknown runs from one address, or of one run. 503: Temporal did not answer. 503
+// for a report without a run UUID: the pods were not read within 5 seconds, too many such reports wait, or the server
+// stops. After 429 and 503 the same request may be sent again.
 func (s *Server) handleReport(c echo.Context) error {
 	// The reader of the body closes the connection at the limit. For that it needs the writer of the server itself.
 	return s.answer(c, s.report(c.Response().Writer, c.Request()))
@@ -205,7 +205,7 @@ func readReport(w http.ResponseWriter, r *http.Request) (report status.Report, s
 	if encoding := r.Header.Get(echo.HeaderContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return report, 0, errEncoded
 	}
-	if r.ContentLength > maxReport { // a client that waits to be asked for it need not send it
+	if r.ContentLength > maxReport { // a client that waits for 100 Continue need not send the body
 		return report, 0, errTooLarge
 	}
 	read, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))

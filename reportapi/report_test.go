@@ -32,13 +32,12 @@ func passed() status.Report { return status.NewReport(nil) }
 
 func failed(errors ...string) status.Report { return status.NewReport(errors) }
 
-// gone is Temporal's answer for a workflow that is unknown or closed.
+// Temporal's answer for a workflow that is unknown or closed.
 func gone(context.Context, signal) error {
 	return serviceerror.NewNotFound("workflow execution already completed")
 }
 
-// TestWireVectors are the dialects and mistakes of the clients there are, and what each must get (D1 to D14 of the
-// contract), on both report paths.
+// TestWireVectors sends the dialects and mistakes of existing clients (D1 to D14 of the contract) on both report paths.
 func TestWireVectors(t *testing.T) {
 	const (
 		noUUID  = "header kh-run-uuid is missing: set it to the value of KH_RUN_UUID\n"
@@ -130,7 +129,7 @@ func TestContentType(t *testing.T) {
 	}
 }
 
-// D6: v3's Go client asks with GET whether the server is there; any answer will do, if it comes at once.
+// D6: v3's Go client uses GET to test whether the server is there. Any answer is right, if it comes at once.
 func TestOtherMethodsAreAnsweredAtOnce(t *testing.T) {
 	temporal := &fakeTemporal{}
 	r := start(t, options(temporal, nil))
@@ -148,7 +147,7 @@ func TestOtherMethodsAreAnsweredAtOnce(t *testing.T) {
 	}
 }
 
-// A report may reach nothing but the workflow of a run, whose ID is a plain UUID.
+// A report may reach only the workflow of a run, whose ID is a plain UUID.
 func TestOnlyTheCanonicalUUIDIsTaken(t *testing.T) {
 	temporal := &fakeTemporal{}
 	r := start(t, options(temporal, nil))
@@ -170,7 +169,7 @@ func TestOnlyTheCanonicalUUIDIsTaken(t *testing.T) {
 	}
 }
 
-// D9 and D14: the edge passes on every report of an open run, in order; the run takes the first.
+// D9 and D14: the server passes on every report of an open run, in order. The run uses the first one.
 func TestFurtherReportsAreAccepted(t *testing.T) {
 	for _, second := range []status.Report{failed("a"), passed()} {
 		temporal := &fakeTemporal{}
@@ -190,7 +189,7 @@ func TestFurtherReportsAreAccepted(t *testing.T) {
 	}
 }
 
-// Replicas share nothing but Temporal: a report and its repetition may come to any of them.
+// Replicas share only Temporal. A report and its repetition may come to different ones.
 func TestAnyReplica(t *testing.T) {
 	temporal := oneRun()
 	first, second := start(t, options(temporal, nil)), start(t, options(temporal, nil))
@@ -211,7 +210,7 @@ func TestAnyReplica(t *testing.T) {
 	}
 }
 
-// awayThenBack is a Temporal that has each of the troubles once, and then works.
+// awayThenBack is a Temporal that has each of the faults once, and then works.
 func awayThenBack(troubles ...error) *fakeTemporal {
 	return &fakeTemporal{answer: func(context.Context, signal) error {
 		if len(troubles) == 0 {
@@ -223,7 +222,7 @@ func awayThenBack(troubles ...error) *fakeTemporal {
 	}}
 }
 
-// D11: a client that tries again does so on the same connection, and is heard once.
+// D11: a client tries again on the same connection, and its report is stored once.
 func TestTemporalAwayThenBack(t *testing.T) {
 	troubles := []error{
 		serviceerror.NewUnavailable("connection refused"), serviceerror.NewDeadlineExceeded("slow"),
@@ -260,8 +259,8 @@ func TestTemporalAwayThenBack(t *testing.T) {
 	}
 }
 
-// D11: Kuberhealthy's Go client sends the same request object again, whose body has been read. Go can rewind it only
-// after an answer without a body on a connection that stayed open.
+// D11: Kuberhealthy's Go client sends the same request object again, whose body has been read. Go can rewind the body only
+// after an answer without a body, on a connection that stayed open.
 func TestKuberhealthysOwnClientCanTryAgain(t *testing.T) {
 	temporal := awayThenBack(serviceerror.NewUnavailable("x"), serviceerror.NewUnavailable("x"), serviceerror.NewUnavailable("x"))
 	r := start(t, options(temporal, nil))
@@ -278,7 +277,7 @@ func TestKuberhealthysOwnClientCanTryAgain(t *testing.T) {
 	}
 }
 
-// Temporal's answers come wrapped by interceptors at times.
+// Interceptors may wrap Temporal's answers.
 func TestWrappedErrorsOfTemporalAreAnsweredAsTheyAre(t *testing.T) {
 	tests := []struct {
 		name string
@@ -302,8 +301,8 @@ func TestWrappedErrorsOfTemporalAreAnsweredAsTheyAre(t *testing.T) {
 	}
 }
 
-// D13: whatever a check sends, what reaches the run is so small that Temporal and the API server can store it: a report
-// that cannot be recorded would hold its run for ever.
+// D13: whatever a check sends, the report that reaches the run is small enough for Temporal and the API server. A report
+// that cannot be recorded would delay its run for ever.
 func TestLargeReports(t *testing.T) {
 	list := func(n int, text string) string {
 		return `{"OK":false,"Errors":[` + strings.Repeat(`"`+text+`",`, n-1) + `"` + text + `"]}`
@@ -350,7 +349,7 @@ func TestLargeReports(t *testing.T) {
 	}
 }
 
-// A client that goes away in the middle of its report has not reported.
+// A client that disconnects in the middle of its report has not reported.
 func TestBrokenBodyIsNoReport(t *testing.T) {
 	temporal := &fakeTemporal{}
 	r := start(t, options(temporal, nil))

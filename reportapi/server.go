@@ -20,12 +20,12 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// Signaler is what the report endpoint needs of Temporal's client.
+// Signaler is what the report endpoint needs from Temporal's client.
 type Signaler interface {
 	SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error
 }
 
-// States is what the status page and the metrics need of Kubernetes; package kube has it.
+// States is what the status page and the metrics need from Kubernetes; package kube implements it.
 type States interface {
 	Checks() []*khv1.KuberhealthyCheck
 	Jobs() []*khv1.KuberhealthyJob
@@ -33,7 +33,7 @@ type States interface {
 	IsJob(state *khv1.KuberhealthyState) bool
 }
 
-// Options are what the server works with.
+// Options are the clients and settings of the server.
 type Options struct {
 	// Address is where to listen, such as ":8080".
 	Address  string
@@ -115,7 +115,7 @@ func (s *Server) routes() http.Handler {
 // Addr is where the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Serve answers until ctx ends. Then it finishes the requests in flight, for a bounded time.
+// Serve answers until ctx ends. Then it finishes the open requests, for a bounded time.
 func (s *Server) Serve(ctx context.Context) error {
 	s.stopping = ctx.Done()
 	finish := s.late.sendAll(context.WithoutCancel(ctx))

@@ -25,7 +25,7 @@ import (
 
 const runUUID = "3c8f1f6e-52b7-4d0a-9a41-7be0d2f5c913"
 
-// noon is when the states of these tests were written. The present is half a minute later, unless they say otherwise.
+// noon is when the states of these tests were written. The present is half a minute later, unless a test says otherwise.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // signal is what a report becomes.
@@ -34,7 +34,7 @@ type signal struct {
 	Report                  status.Report
 }
 
-// fakeTemporal keeps the signals that it stored. answer, if set, says what to answer instead of success.
+// fakeTemporal has the signals that it stored. answer, if set, is its answer instead of success.
 type fakeTemporal struct {
 	answer func(ctx context.Context, s signal) error
 
@@ -77,7 +77,7 @@ func (f *fakeTemporal) lateReports() []workflows.LateReport {
 	return slices.Clone(f.late)
 }
 
-// questions is how often it was asked for anything.
+// questions is the number of calls.
 func (f *fakeTemporal) questions() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,7 +111,7 @@ func options(temporal reportapi.Signaler, states fakeStates) reportapi.Options {
 type running struct {
 	url    string
 	client *http.Client
-	// stop ends the server's context; the end of Serve, and its error, arrive at ended.
+	// stop ends the context of the server. When Serve has ended, its error arrives at ended.
 	stop  context.CancelFunc
 	ended <-chan error
 }
@@ -322,7 +322,7 @@ func TestGracefulStopFinishesARequestInFlight(t *testing.T) {
 	}
 }
 
-// awaitRefusal returns once the server takes no new connections.
+// awaitRefusal returns once the server accepts no new connections.
 func awaitRefusal(t *testing.T, r *running) {
 	t.Helper()
 	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

@@ -19,7 +19,7 @@ import (
 	"github.com/khronicle/khronicle/reportapi"
 )
 
-// answered is what the routes answer to a report with this body, without a network, so that it may run in a bubble.
+// answered is the answer of the routes to a report with this body. It uses no network, so that it may run in a bubble.
 func answered(t *testing.T, temporal reportapi.Signaler, body io.Reader) *httptest.ResponseRecorder {
 	t.Helper()
 	server, err := reportapi.New(options(temporal, nil))
@@ -51,8 +51,8 @@ func TestTemporalThatNeverAnswersIs503WithinSeconds(t *testing.T) {
 	})
 }
 
-// dial serves the routes within the bubble, over connections in memory and with the time limits of the real server, and
-// returns the client's end of one.
+// dial serves the routes within the bubble, over connections in memory and with the time limits of the real server. It
+// returns the client's end of one connection.
 func dial(t *testing.T, temporal reportapi.Signaler) net.Conn {
 	t.Helper()
 	server, err := reportapi.New(options(temporal, nil))
@@ -73,8 +73,8 @@ func dial(t *testing.T, temporal reportapi.Signaler) net.Conn {
 	return client
 }
 
-// oneConn is a listener with one connection. It is the server that closes it, as it does a real one: if it closed by itself,
-// the server could end before it has begun to stop.
+// oneConn is a listener with one connection. Only the server closes it, as it closes a real one. A listener that closes by
+// itself could end the server before the server has begun to stop.
 type oneConn struct {
 	conn   chan net.Conn
 	closed context.Context
@@ -110,7 +110,7 @@ func drip(conn net.Conn, pause time.Duration, pieces ...string) {
 	}
 }
 
-// A client counts 400 as delivered, so that one which is too slow is told to try again.
+// Clients treat 400 as delivered. So the answer to a client that is too slow asks it to try again.
 func TestSlowBodies(t *testing.T) {
 	const report = `{"OK":false,"Errors":["slow"]}`
 	framed := "Content-Length: 30\r\n\r\n"
@@ -162,7 +162,7 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// endless is a body that goes on and on.
+// endless is a body without an end.
 type endless struct{ read int }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -183,8 +183,8 @@ func TestEndlessBodyIsReadToTheLimit(t *testing.T) {
 	}
 }
 
-// The answer comes while the client is still writing. Package http then takes 256 KiB more, so that the client gets to
-// read it, and closes the connection.
+// The answer comes while the client is still writing. Package http then reads 256 KiB more, so that the client can read the
+// answer. After that it closes the connection.
 func TestEndlessBodyOnTheWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := dial(t, &fakeTemporal{})

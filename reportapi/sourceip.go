@@ -12,9 +12,9 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 )
 
-// PodFinder knows the checker pods of the cluster; package kube has it. Kuberhealthy's clients before v2.5, and those in
-// JavaScript and Python, send no run UUID. The address of their pod identifies their reports. That is weak, because an
-// address is not secret and may belong to another pod later. So it must be switched on.
+// PodFinder knows the checker pods of the cluster; package kube implements it. Kuberhealthy's clients before v2.5, and
+// those in JavaScript and Python, send no run UUID. The address of their pod identifies their reports. That is weak,
+// because an address is not secret and may belong to another pod later. So it must be switched on.
 type PodFinder interface {
 	// RunByPodIP returns the run of the only running checker pod that has this address for itself. It also returns the
 	// kind, namespace and name of its check. The kind is "" if no check or job owns the pod. It sends no request.
@@ -35,13 +35,13 @@ var errNotYet = errors.New("no pod is known with this address")
 // These are answered 503. The client tries again, and another replica may know the pod by then.
 var (
 	errStopping    = errors.New("the server stops, and the sender's pod is not known yet")
-	errTooManyWait = errors.New("too many reports without a run UUID wait for the news of their pods")
+	errTooManyWait = errors.New("too many reports without a run UUID wait until their pods are known")
 )
 
 func newUnnamedCounter() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "khronicle_reports_by_source_ip_total",
-		Help: "Accepted reports that had no run UUID and were told by their source address.",
+		Help: "Accepted reports that had no run UUID and whose run was found by the source address.",
 	}, []string{"check", "check_namespace"})
 }
 
@@ -82,7 +82,7 @@ func (s *Server) findRun(ctx context.Context, sender netip.Addr) (of check.Ref, 
 			if of, runUUID, err = s.runAt(sender); !errors.Is(err, errNotYet) {
 				return of, runUUID, err
 			}
-		case <-s.stopping: // which does not wait as long as this may
+		case <-s.stopping: // the server stops sooner than this wait may end
 			return of, "", errStopping
 		case <-ctx.Done():
 			if err := s.Synced(context.WithoutCancel(ctx)); err != nil {
@@ -101,7 +101,7 @@ func (s *Server) runAt(sender netip.Addr) (check.Ref, string, error) {
 	}
 	runUUID, err := canonical(found)
 	if err != nil {
-		return of, "", errNoPod // a pod that somebody else has labelled
+		return of, "", errNoPod // somebody else has labelled this pod
 	}
 	return of, runUUID, nil
 }

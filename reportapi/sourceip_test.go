@@ -24,7 +24,7 @@ import (
 
 var _ reportapi.PodFinder = (*kube.Cluster)(nil)
 
-// fakePods are the runs of pods by address, and what was asked for.
+// fakePods are the runs of pods by address, and the addresses of the calls.
 type fakePods struct {
 	kind  khv1.KHWorkload
 	mu    sync.Mutex
@@ -60,7 +60,7 @@ const (
 	noPod    = "header kh-run-uuid is missing, and the sender's address is not that of exactly one running checker pod\n"
 )
 
-// serveFrom lets the routes answer a report from an address, without a network, so that it may run in a bubble.
+// serveFrom makes the routes answer a report from an address. It uses no network, so that it may run in a bubble.
 func serveFrom(t *testing.T, o reportapi.Options, remote, body string, header http.Header) *httptest.ResponseRecorder {
 	t.Helper()
 	server, err := reportapi.New(o)
@@ -80,7 +80,8 @@ func unnamed(t *testing.T, r *running) []series {
 	return seriesOf(scrape(t, r)["khronicle_reports_by_source_ip_total"])
 }
 
-// What Kuberhealthy's Go client up to v2.4.1 and its clients in Python and JavaScript send, on a real connection.
+// The requests are those of Kuberhealthy's Go client up to v2.4.1, and of its Python and JavaScript clients, on a real
+// connection.
 func TestReportWithoutUUIDIsToldByItsAddress(t *testing.T) {
 	temporal := oneRun()
 	o := options(temporal, nil)
@@ -111,7 +112,7 @@ func TestReportWithoutUUIDIsToldByItsAddress(t *testing.T) {
 	}
 }
 
-// The counter lives as long as the server, and a job's name may be another each time.
+// The counter exists as long as the server, and the name of a job may be another each time.
 func TestReportOfAJobByItsAddressIsCountedForItsNamespace(t *testing.T) {
 	o := options(oneRun(), nil)
 	found := pods("127.0.0.1", runUUID)
@@ -154,7 +155,7 @@ func TestRunUUIDGoesBeforeTheAddress(t *testing.T) {
 				t.Errorf("%d %q, want %d", got.Code, got.Body, tt.want)
 			}
 			if known.asked != nil {
-				t.Errorf("the pods were asked for %v", known.asked)
+				t.Errorf("the pods were searched for %v", known.asked)
 			}
 			if diff := cmp.Diff(tt.stored, temporal.signals()); diff != "" {
 				t.Errorf("signals differ (-want +got):\n%s", diff)
@@ -198,14 +199,14 @@ func TestSenderIsFoundByItsAddress(t *testing.T) {
 					t.Errorf("%d signals", signals)
 				}
 				if len(tt.known.asked) == 0 != (tt.asked == "") || tt.asked != "" && tt.known.asked[0] != tt.asked {
-					t.Errorf("asked for %v, want %q", tt.known.asked, tt.asked)
+					t.Errorf("searched for %v, want %q", tt.known.asked, tt.asked)
 				}
 			})
 		})
 	}
 }
 
-// The kubelet tells the API server of a pod's address about a second after the pod has started.
+// The kubelet reports the address of a pod to the API server about a second after the pod has started.
 func TestPodIsWaitedFor(t *testing.T) {
 	unread := errors.New("the watched resources have not been read yet")
 	tests := []struct {
@@ -242,7 +243,7 @@ func TestPodIsWaitedFor(t *testing.T) {
 	}
 }
 
-// The stop waits less long than a report may wait for its pod. Its client is told to try again, and is not cut off.
+// The server stops sooner than a report may wait for its pod. The client is not cut off: the answer asks it to try again.
 func TestUnnamedReportIsAnswered503WhenTheServerStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := options(&fakeTemporal{}, nil)
@@ -300,7 +301,8 @@ func TestReportByAddressIsRefusedForAnEndedRunAndWithoutTemporal(t *testing.T) {
 	}
 }
 
-// A flood of reports without a run UUID holds a bounded number of requests, each of which may be as large as a report may be.
+// A flood of reports without a run UUID occupies a bounded number of requests. Each request may be as large as a report may
+// be.
 func TestUnnamedReportsThatWaitAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		known := pods()
@@ -333,7 +335,7 @@ func TestUnnamedReportsThatWaitAreBounded(t *testing.T) {
 		}
 		waiting.Wait()
 		if asked := len(known.asked) - 1; asked > reportapi.MaxWaiting*21 {
-			t.Errorf("the pods were asked for %d times, want at most 21 each", asked)
+			t.Errorf("the pods were searched %d times, want at most 21 each", asked)
 		}
 		if got := send(); got != http.StatusBadRequest {
 			t.Errorf("one afterwards: %d, want 400", got)

@@ -15,7 +15,8 @@ type Presentation struct {
 	Metadata map[string]string
 	// SuppressErrorLabel leaves the label error out of the metrics of checks and jobs.
 	SuppressErrorLabel bool
-	// ErrorLabelMaxLength cuts the label error to so many bytes, without splitting a character. 0 or less is unlimited.
+	// ErrorLabelMaxLength is the most bytes of the label error. A longer value is cut between two characters. 0 or less is
+	// unlimited.
 	ErrorLabelMaxLength int
 	// IgnoreUnknown shows the last outcome of an unknown check or job, as Kuberhealthy does. The metric
 	// khronicle_check_unknown still shows it.

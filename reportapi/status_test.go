@@ -55,8 +55,8 @@ func TestStatusPage(t *testing.T) {
 	golden.Equal(t, "status.golden", []byte(got.Body))
 }
 
-// The page of Kuberhealthy v2.8 for one check that failed: keys, their order, indentation, types, no line break at the
-// end.
+// The page of Kuberhealthy v2.8 for one check that failed. Keys, their order, indentation and types are the same, and there
+// is no line break at the end.
 func TestStatusPageIsKuberhealthysByteForByte(t *testing.T) {
 	const kuberhealthys = `{"OK":false,"Errors":["boom"],"CheckDetails":{"ns/a":{"OK":false,"Errors":["boom"],` +
 		`"RunDuration":"3.2s","Namespace":"ns","Node":"n1","LastRun":"2024-01-01T00:00:00Z",` +
@@ -127,13 +127,13 @@ func TestStatusPageTakesNoBody(t *testing.T) {
 			t.Errorf("%s: %d %q, want 400 and no body", name, got.Status, got.Body)
 		}
 	}
-	// A client that reports to the wrong path must not take the page for a success.
+	// A client that reports to the wrong path must not see the page as a success.
 	if got := r.send(t, r.report(t, "/", runUUID, `{"OK":true}`)); got.Status != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d, want 405", got.Status)
 	}
 }
 
-// Before the states have been read, an empty page would say that all is well.
+// Before the states have been read, an empty page would mean that all is well.
 func TestNoStatusBeforeTheStatesHaveBeenRead(t *testing.T) {
 	o := options(&fakeTemporal{}, cluster())
 	var behind atomic.Bool
@@ -163,7 +163,7 @@ func TestNoStatusBeforeTheStatesHaveBeenRead(t *testing.T) {
 	}
 }
 
-// The page is made from the states of the moment; there is nothing to go stale.
+// The page is made from the present states, so it cannot be out of date.
 func TestStatusPageFollowsTheStates(t *testing.T) {
 	states := cluster()
 	r := start(t, options(&fakeTemporal{}, states))

@@ -25,12 +25,12 @@ func (f fakeCluster) Checks() []*khv1.KuberhealthyCheck { return f.checks }
 
 func (f fakeCluster) Jobs() []*khv1.KuberhealthyJob { return f.jobs }
 
-// existing is the metadata of what appeared so long before noon.
+// existing is the metadata of an object that appeared this long before noon.
 func existing(name string, age time.Duration) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: "ns", Name: name, CreationTimestamp: metav1.NewTime(noon.Add(-age))}
 }
 
-// every is a check since yesterday that runs at this interval, for a minute at most.
+// every is a check that exists since yesterday and runs at this interval, for a minute at most.
 func every(name, interval string, change ...func(*khv1.KuberhealthyCheck)) *khv1.KuberhealthyCheck {
 	c := &khv1.KuberhealthyCheck{ObjectMeta: existing(name, 24*time.Hour), Spec: khv1.CheckConfig{
 		RunInterval: interval, Timeout: "1m", PodSpec: corev1.PodSpec{Containers: []corev1.Container{{Name: "check", Image: "example/check:1"}}},
@@ -45,7 +45,7 @@ func job(name string, phase khv1.JobPhase) *khv1.KuberhealthyJob {
 	return &khv1.KuberhealthyJob{ObjectMeta: existing(name, 2*time.Minute), Spec: khv1.JobConfig{Timeout: "1m", Phase: phase}}
 }
 
-// hourLater is a cluster of which the last that was heard was at noon.
+// hourLater is a cluster an hour after its last outcomes, which came at noon.
 func hourLater() fakeCluster {
 	suspend := func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true }
 	daily := func(c *khv1.KuberhealthyCheck) { c.Spec.RunInterval, c.Spec.Schedule = "", "0 6 * * *" }
@@ -80,14 +80,14 @@ func TestWhatIsUnknown(t *testing.T) {
 	}
 }
 
-// A check and a job of one name are two series, or Prometheus could read none.
+// A check and a job of the same name have two series, or Prometheus could read none.
 func TestCheckAndJobOfOneNameAreUnknown(t *testing.T) {
 	o := options(&fakeTemporal{}, nil)
 	o.States = fakeCluster{checks: []*khv1.KuberhealthyCheck{every("twin", "1m")}, jobs: []*khv1.KuberhealthyJob{job("twin", "")}}
 	golden.Equal(t, "unknown-twins.golden", shown(t, start(t, o)))
 }
 
-// The page and the metrics follow the clock: nothing else tells them that nothing was heard.
+// The page and the metrics follow the clock. No event says that an outcome is overdue.
 func TestCheckBecomesUnknownAndIsKnownAgain(t *testing.T) {
 	last := state("ns", "dns", khv1.KHCheck)
 	o := options(&fakeTemporal{}, nil)
@@ -96,10 +96,10 @@ func TestCheckBecomesUnknownAndIsKnownAgain(t *testing.T) {
 		return noon.Add(time.Duration(sinceNoon.Load()))
 	}
 	r := start(t, o)
-	// Half a minute for the pod to go, the interval, the timeout, and the least grace.
+	// Half a minute for the end of the pod, the interval, the timeout, and the least grace.
 	const due = 30*time.Second + 5*time.Minute + time.Minute + 30*time.Second
 	const text = "unknown: ns/dns: no run has ended since 2026-11-22T12:00:00Z; one was due by 2026-11-22T12:07:00Z"
-	bodies := map[string]string{} // by what is to be seen
+	bodies := map[string]string{} // by the expected result
 	steps := []struct {
 		at      time.Duration
 		lastRun time.Duration
@@ -144,7 +144,8 @@ func TestCheckBecomesUnknownAndIsKnownAgain(t *testing.T) {
 	}
 }
 
-// Without a clock of its own the server takes the present: what was last heard of in 2026 is long overdue, or not yet due.
+// Without a clock in its options, the server uses the real time. One check ended its last run an hour ago and is overdue,
+// the other one was created just now and is not.
 func TestTheClockIsThePresentByDefault(t *testing.T) {
 	last := state("ns", "dns", khv1.KHCheck)
 	last.Spec.LastRun = &metav1.Time{Time: time.Now().Add(-time.Hour)}

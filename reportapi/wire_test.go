@@ -12,7 +12,7 @@ import (
 	"github.com/khronicle/khronicle/test/wire"
 )
 
-// oneRun is a Temporal with the run of these tests open, and no other.
+// oneRun is a Temporal in which only the run of these tests is open.
 func oneRun() *fakeTemporal {
 	return &fakeTemporal{answer: func(ctx context.Context, s signal) error {
 		if s.WorkflowID != runUUID {
@@ -49,7 +49,8 @@ func TestWireAccepted(t *testing.T) {
 	}
 }
 
-// One server gets all that is to be refused, one after the other: it stays well, and no request reaches the run.
+// One server gets all requests that must be refused, one after the other. It continues to work, and no request reaches the
+// run.
 func TestWireRefused(t *testing.T) {
 	temporal := oneRun()
 	r := start(t, options(temporal, nil))

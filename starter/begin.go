@@ -14,13 +14,13 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// lookAgain is how soon a check that is changing is looked at again.
+// lookAgain is how soon to look again at a check that is changing.
 const lookAgain = 150 * time.Millisecond
 
-// cacheBehind is how soon a check is looked at again that the API server has and the cache does not.
+// cacheBehind is how soon to look again at a check that the API server has and the cache does not.
 const cacheBehind = time.Second
 
-// beginWithin bounds the steps that begin a schedule. What was read before them is true for a short time only.
+// beginWithin bounds the steps that begin a schedule. The facts on which they depend are true for a short time only.
 const beginWithin = 10 * time.Second
 
 // reconcileCheck changes the workflows of one check to match its spec. It returns how long to wait before the next look, or
@@ -103,15 +103,15 @@ func (s *starter) begin(ctx context.Context, todo action, id string, c *khv1.Kub
 	return 0, s.startSchedule(ctx, todo, in)
 }
 
-// refuseRun prevents a tick that has begun, but not decided, from starting its run later: its worker may be slow, or cut
-// off. It takes the workflow ID of the run.
+// refuseRun prevents a tick that has begun, but not decided, from starting its run later. The worker of the tick may be
+// slow, or cut off. refuseRun occupies the workflow ID of the run.
 func (s *starter) refuseRun(ctx context.Context, last schedule) error {
 	if last.input.Paused || !last.begun(time.Now()) {
 		return nil
 	}
 	taken, err := s.start(ctx, workflows.NoRunOptions(last.runID, last.input.Ref), workflows.NoRunType, nil)
 	switch {
-	case isStarted(err): // what becomes of that run is decided once the tick has ended
+	case isStarted(err): // when the tick has ended, the starter looks at that run
 		return nil
 	case err != nil:
 		return err
@@ -266,7 +266,7 @@ func (s *starter) tooLong(k key) bool {
 		return false
 	}
 	if _, logged := s.refused.LoadOrStore(k, true); !logged {
-		s.Logger.Error("the name is too long for the IDs of its workflows; it does not run", "kind", k.kind, "namespace", k.namespace,
+		s.Logger.Error("the name is too long for a workflow ID; the object does not run", "kind", k.kind, "namespace", k.namespace,
 			"check", k.name, "field", "metadata.name", "too_long_by", longest-maxWorkflowID)
 	}
 	return true

@@ -18,7 +18,7 @@ type fakeCluster struct {
 	onJob      []func(namespace, name string)
 	refuse     error                   // answer to OnCheckChange
 	refuseJobs error                   // answer to OnJobChange
-	live       *khv1.KuberhealthyCheck // what the API server has and the cache has not
+	live       *khv1.KuberhealthyCheck // in the API server and not in the cache
 	liveErrors []error
 	namespaces []string // empty means all
 	looks      map[string]int
@@ -38,7 +38,7 @@ func (f *fakeCluster) Check(namespace, name string) (*khv1.KuberhealthyCheck, bo
 	return c, ok
 }
 
-// asked returns how often a check was looked at since its last change.
+// asked returns how often a check was read since its last change.
 func (f *fakeCluster) asked(name string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,7 +59,7 @@ func (f *fakeCluster) LiveCheck(_ context.Context, namespace, name string) (*khv
 	return f.checks[namespace+"/"+name], nil
 }
 
-// keepLive makes the API server have a check that the cache has not. nil makes the two agree.
+// keepLive makes the API server have a check that is not in the cache. nil makes the two agree.
 func (f *fakeCluster) keepLive(c *khv1.KuberhealthyCheck) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -89,7 +89,7 @@ func (f *fakeCluster) Jobs() []*khv1.KuberhealthyJob {
 	return slices.Collect(maps.Values(f.jobs))
 }
 
-// OnCheckChange calls f for what is there already too, as an informer does.
+// OnCheckChange calls f for existing checks too, as an informer does.
 func (f *fakeCluster) OnCheckChange(call func(namespace, name string)) error {
 	if f.refuse != nil {
 		return f.refuse
@@ -116,7 +116,7 @@ func (f *fakeCluster) OnJobChange(call func(namespace, name string)) error {
 	return nil
 }
 
-// apply creates or changes a check or job, and notifies. The generation counts up, as the API server does it.
+// apply creates or changes a check or job, and notifies. The generation increases, as in the API server.
 func (f *fakeCluster) apply(object any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

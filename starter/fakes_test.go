@@ -59,7 +59,7 @@ func (w *world) start(t *testing.T) {
 	t.Cleanup(func() { w.stop() })
 }
 
-// expect compares what was done since the last call, at once or within the time that may pass.
+// expect compares what was done since the last call, at once or within a time.
 func (w *world) expect(t *testing.T, within time.Duration, want ...string) {
 	t.Helper()
 	time.Sleep(within) // of fake time

@@ -44,7 +44,7 @@ type fakeTemporal struct {
 	mu        sync.Mutex
 	workflows map[string]*execution
 	runs      int // counts run IDs
-	// did are the changes that were asked for, and described the workflows that were asked for.
+	// did are the changes that the starter made, and described the workflows that it described.
 	did, described []string
 	// errors are the answers to the next calls, by "method" or "method ID".
 	errors map[string][]error
@@ -104,7 +104,7 @@ func (f *fakeTemporal) hooks() (before, beforeEnd func(id string)) {
 	return f.before, f.beforeEnd
 }
 
-// fail takes the answer that was prepared for a call.
+// fail returns the error that was prepared for a call, and removes it.
 func (f *fakeTemporal) fail(method, id string) error {
 	for _, key := range []string{method, method + " " + id} {
 		if prepared := f.errors[key]; len(prepared) > 0 {
@@ -158,7 +158,7 @@ func (f *fakeTemporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkfl
 	return started{runID: w.runID}, nil
 }
 
-// refused is what is done when a tick is kept from starting its run.
+// refused is how a change is listed that prevents a tick from starting its run.
 const refused = "refuse run"
 
 // nameOf is the type of a workflow, as Temporal derives it from the function.
@@ -192,7 +192,7 @@ func next(in workflows.ScheduledCheckInput) time.Time {
 	return schedule.Next(time.Now(), time.Now())
 }
 
-// decide has a worker start the run of a tick that ticks once.
+// decide makes a worker start the run of a single tick.
 func (f *fakeTemporal) decide(w *execution, in workflows.ScheduledCheckInput) {
 	f.close(w, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	f.putRun(w.runID, in.Ref, in.Trigger)
@@ -203,7 +203,7 @@ func (f *fakeTemporal) putRun(uuid string, ref check.Ref, trigger check.Trigger)
 	f.put(workflows.RunOptions(uuid, in), "CheckRun", in)
 }
 
-// tick has the cron workflow of a check tick, and start a run unless that is skipped. It returns the run UUID.
+// tick makes the cron workflow of a check tick, and start a run unless the tick is skipped. It returns the run UUID.
 func (f *fakeTemporal) tick(t *testing.T, id string, skipped bool) (uuid string) {
 	t.Helper()
 	f.mu.Lock()
@@ -226,7 +226,7 @@ func (f *fakeTemporal) tick(t *testing.T, id string, skipped bool) (uuid string)
 	return w.runID
 }
 
-// begin puts an open workflow there.
+// begin adds an open workflow.
 func (f *fakeTemporal) begin(id, workflowType string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -249,7 +249,7 @@ func (f *fakeTemporal) close(w *execution, status enumspb.WorkflowExecutionStatu
 	w.status, w.closed = status, time.Now()
 }
 
-// lose is the loss of all of Temporal's data.
+// lose deletes all of Temporal's data.
 func (f *fakeTemporal) lose() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -344,7 +344,7 @@ func (f *fakeTemporal) TerminateWorkflow(_ context.Context, id, runID, why strin
 	return nil
 }
 
-// CancelWorkflow cancels a run at its own pace: here it stays open until the test ends it.
+// CancelWorkflow only notes the request: the run stays open until the test ends it.
 func (f *fakeTemporal) CancelWorkflow(_ context.Context, id, _ string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

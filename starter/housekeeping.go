@@ -8,7 +8,7 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// housekeeping stands in the queue for the housekeeping workflow.
+// housekeeping is the entry for the housekeeping workflow in the queue.
 var housekeeping = key{kind: khv1.KHWorkload("Housekeeping")}
 
 // ensureHousekeeping starts the housekeeping workflow, unless it is open.

@@ -134,7 +134,7 @@ func TestPlanFollowsTheCheckAndItsSchedule(t *testing.T) {
 	}
 }
 
-// Ticks are recorded only where there are some.
+// Spans without a tick are not recorded.
 func TestTicksOfASpan(t *testing.T) {
 	tests := []struct {
 		name   string

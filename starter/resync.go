@@ -38,7 +38,7 @@ func (s *starter) enqueueJobs() {
 }
 
 // enqueueChecks enqueues the checks without an open schedule of their revision, and the open schedules without a check. One
-// list from Temporal says which these are. It may be a second old; then a check is looked at once more than necessary.
+// list from Temporal shows both. It may be a second old, and then one more look at a check finds nothing to do.
 func (s *starter) enqueueChecks(ctx context.Context) error {
 	schedules, err := s.openSchedules(ctx)
 	if err != nil {

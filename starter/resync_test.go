@@ -25,7 +25,7 @@ func TestTerminatedScheduleIsReplacedWithinAMinute(t *testing.T) {
 	})
 }
 
-// All checks cost one list, and none of them a request of its own.
+// Comparing all checks costs one list, and no request for each check.
 func TestResyncAsksOnceForAllChecks(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		for i := range 15 {
@@ -38,7 +38,7 @@ func TestResyncAsksOnceForAllChecks(t *testing.T) {
 		w.temporal.forget()
 		w.expect(t, time.Hour)
 		if asked := w.temporal.asked(); len(asked) != 0 {
-			t.Errorf("asked for %v", asked)
+			t.Errorf("described %v, want no workflow", asked)
 		}
 	})
 }
@@ -59,7 +59,7 @@ func TestChangeWithoutAnEventIsSeenWithinAMinute(t *testing.T) {
 	})
 }
 
-// Schedules whose check was deleted while no starter was there to see it.
+// The checks of these schedules were deleted while no starter was there to see it.
 func TestScheduleWithoutACheckIsEnded(t *testing.T) {
 	const safe = "terminate khcheck/bank/safe: the check was deleted"
 	tests := []struct {

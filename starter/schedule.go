@@ -144,7 +144,7 @@ func (l schedule) revisionsUntil(c *khv1.KuberhealthyCheck) int64 {
 // runs are the runs of the schedule that may be open.
 func (l schedule) runs(now time.Time) (found []run) {
 	if first := l.input.First; first != "" && l.input.Previous == l.last.Run {
-		// The tick may still have to start the run. Once it has ended, it has started it: so the tick is read before the
+		// The tick may still have to start the run. A tick that has ended has started its run. So the tick is read before the
 		// run.
 		found = append(found, run{first, l.last.Run})
 	}
@@ -167,11 +167,11 @@ func (l schedule) begun(now time.Time) bool {
 
 // Bounds of the time in which a tick may be starting a run.
 const (
-	// almostDue is how long before its time a tick is waited for.
+	// almostDue is how long before a tick the starter begins to wait for it.
 	almostDue = 100 * time.Millisecond
-	// decidesWithin is how long after its time a tick is waited for. If it takes longer, it has no worker.
+	// decidesWithin is how long after its time a tick may decide. If it takes longer, there is no worker for it.
 	decidesWithin = 5 * time.Second
-	// endsWithin is how long the tick of a terminated workflow is waited for: its worker may not know.
+	// endsWithin is how long a tick may continue after its workflow was terminated: its worker may not know that yet.
 	endsWithin = 2 * time.Second
 )
 

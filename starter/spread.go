@@ -12,13 +12,13 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// spread prevents many checks from starting together, and at each tick from then on. That happens with an installation over
-// existing checks, or a large apply. A few start at once. The name of a further one and the clock decide when its turn
-// comes. So all starters choose the same time, and a starter that takes over does too.
+// spread prevents many checks from starting together, at first and at each later tick. They would do so after an
+// installation over existing checks, or after a large apply. A few start at once. For each further check, its name and the
+// clock decide when its turn comes. So all starters choose the same time, also after one replaces another.
 type spread struct {
 	atOnce *rate.Limiter
 	mu     sync.Mutex
-	// due is when each check may start that has not started yet.
+	// The time at which each check may start that has not started yet.
 	due map[key]time.Time
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// many returns as many checks, created at the same moment, as one apply does.
+// many returns this many checks, created at the same moment, as by one apply.
 func many(n int, created time.Time, changes ...func(*khv1.KuberhealthyCheck)) []any {
 	var all []any
 	for i := range n {
@@ -29,7 +29,7 @@ func many(n int, created time.Time, changes ...func(*khv1.KuberhealthyCheck)) []
 	return all
 }
 
-// started returns how many schedules were started up to now.
+// started returns how many schedules were started until now.
 func (w *world) started() int {
 	synctest.Wait()
 	w.temporal.mu.Lock()
@@ -47,7 +47,7 @@ func TestManyChecksThatAppearTogetherAreSpreadOverTheirInterval(t *testing.T) {
 		name    string
 		created time.Time
 		change  func(*khv1.KuberhealthyCheck)
-		// window is the time in which all must have started.
+		// window is the time within which all checks must have started.
 		window time.Duration
 	}{
 		{"applied now", bubbleStart, every("2m"), 2 * time.Minute},
@@ -109,7 +109,7 @@ func TestEditAndDeletionDoNotWaitForTheOthers(t *testing.T) {
 	})
 }
 
-// firstStarted is the number of a check of many that has started.
+// firstStarted is the number of a check that has started.
 func (w *world) firstStarted(t *testing.T) int {
 	t.Helper()
 	for i, object := range many(200, bubbleStart) {
@@ -125,7 +125,7 @@ func (w *world) firstStarted(t *testing.T) int {
 	return 0
 }
 
-// A start that Temporal refuses, as it does until the search attributes are registered, is tried again soon.
+// A start that Temporal refuses, for example before the search attributes are registered, is retried soon.
 func TestStartsThatAreRefusedAreNotPutOff(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		w.temporal.failNext("execute", slices.Repeat([]error{errors.New("search attribute KhCheck is not defined")}, 60)...)
@@ -139,7 +139,7 @@ func TestStartsThatAreRefusedAreNotPutOff(t *testing.T) {
 	})
 }
 
-// Starters agree on when a check is due, and one that starts in the middle keeps to it.
+// Starters agree on when a check may start, and a starter that begins later uses the same times.
 func TestStarterKeepsTheSpreadThatAnotherBegan(t *testing.T) {
 	inWorld(t, many(200, bubbleStart, every("2m")), func(t *testing.T, w *world) {
 		time.Sleep(time.Minute)

@@ -20,7 +20,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// Cluster is what the starter needs of Kubernetes; package kube has it.
+// Cluster is what the starter needs from Kubernetes; package kube implements it.
 type Cluster interface {
 	Check(namespace, name string) (*khv1.KuberhealthyCheck, bool)
 	// LiveCheck reads a check from the API server. It returns nil if there is no such check.
@@ -34,7 +34,7 @@ type Cluster interface {
 	OnJobChange(f func(namespace, name string)) error
 }
 
-// Temporal is what the starter needs of Temporal's client.
+// Temporal is what the starter needs from Temporal's client.
 type Temporal interface {
 	ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
@@ -47,7 +47,7 @@ type Temporal interface {
 // DefaultBurst is how many checks may start at the same moment if Options do not say it.
 const DefaultBurst = 20
 
-// Options are what a starter works with.
+// Options are the clients and settings of a starter.
 type Options struct {
 	Cluster  Cluster
 	Temporal Temporal
@@ -88,7 +88,7 @@ type starter struct {
 	refused sync.Map
 }
 
-// Run reconciles until ctx ends. The cluster must be synced before.
+// Run reconciles until ctx ends. Call it only when the cluster is synced.
 func Run(ctx context.Context, o Options) error {
 	o.setDefaults()
 	s := &starter{Options: o, spread: newSpread(o.Burst), waits: newWaits(), queue: workqueue.NewTypedRateLimitingQueue(

@@ -37,14 +37,14 @@ const (
 	soon = 6 * time.Second
 )
 
-// began expects the first run and the schedule of a new check, and returns the UUID of the run, which is open.
+// began expects the first run and the schedule of a new check. It returns the UUID of the run, which is open.
 func (w *world) began(t *testing.T) (uuid string) {
 	t.Helper()
 	w.expect(t, atOnce, "start "+first, "start "+cartID)
 	return w.temporal.uuid(t, first)
 }
 
-// idle is began, and the end of the first run.
+// idle does as began, and ends the first run.
 func (w *world) idle(t *testing.T) {
 	t.Helper()
 	w.temporal.complete(w.began(t))
@@ -152,7 +152,7 @@ func TestEditedCheck(t *testing.T) {
 	})
 }
 
-// No run of a new revision starts while one of the old revision is open, or is about to be.
+// No run of a new revision starts while a run of the old revision is open, or is about to start.
 func TestEditNeverOverlapsTwoRuns(t *testing.T) {
 	begun := []string{changed, "start " + second, "start " + cartID}
 	t.Run("its first run is open", func(t *testing.T) {
@@ -229,7 +229,7 @@ func TestEditNeverOverlapsTwoRuns(t *testing.T) {
 	})
 }
 
-// A run of a revision whose schedule never began stands in no schedule.
+// If the schedule of a revision never began, no schedule names the run of that revision.
 func TestRunOfAnUnfinishedStartIsWaitedFor(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		w.idle(t)
@@ -250,7 +250,7 @@ func TestRunOfAnUnfinishedStartIsWaitedFor(t *testing.T) {
 	})
 }
 
-// While a check waits for a run, each look is one request, and the looks become rare.
+// While a check waits for a run, each look is one request, and the looks become less frequent.
 func TestWaitingForARunAsksForThatRunAlone(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		run := w.began(t)
@@ -261,7 +261,7 @@ func TestWaitingForARunAsksForThatRunAlone(t *testing.T) {
 		asked := w.temporal.asked()
 		for _, id := range asked {
 			if id != run {
-				t.Errorf("asked for %s, want the run alone", id)
+				t.Errorf("described %s, want only the run", id)
 			}
 		}
 		if len(asked) < 5 || len(asked) > 9 {
@@ -270,7 +270,7 @@ func TestWaitingForARunAsksForThatRunAlone(t *testing.T) {
 	})
 }
 
-// Nothing but the check that was edited is touched.
+// Only the workflows of the edited check change.
 func TestEditTouchesNoOtherCheck(t *testing.T) {
 	other := cart(func(c *khv1.KuberhealthyCheck) { c.Name, c.UID = "till", "uid-of-till" })
 	inWorld(t, []any{other}, func(t *testing.T, w *world) {
@@ -483,7 +483,7 @@ func TestDeletedCheck(t *testing.T) {
 	})
 }
 
-// A check that was deleted and created anew under its name begins when the run of the old one has ended.
+// A check that was deleted and created again under its name begins when the run of the old one has ended.
 func TestRecreatedCheckWaitsForTheRunBefore(t *testing.T) {
 	begun := []string{"start " + firstRun("uid-of-another-cart", 1), "start " + cartID}
 	t.Run("while the old run ends", func(t *testing.T) {
@@ -594,7 +594,7 @@ func remove(w *world) { w.cluster.forget("shop", "cart") }
 func pause(w *world)  { w.cluster.apply(cart(suspended)) }
 func job(w *world)    { w.cluster.apply(smoke("")) }
 
-// A run that cannot be cancelled is not forgotten: its schedule stays until it could be.
+// A run that cannot be cancelled is not forgotten: its schedule stays until the run is cancelled.
 func TestScheduleStaysUntilItsRunIsCancelled(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		run := w.began(t)
@@ -605,7 +605,8 @@ func TestScheduleStaysUntilItsRunIsCancelled(t *testing.T) {
 	})
 }
 
-// A name that makes a workflow ID too long for PostgreSQL can never run. It is said once, and not tried for ever.
+// A check whose name makes a workflow ID too long for PostgreSQL can never run. It is logged once, and not retried for
+// ever.
 func TestNameThatIsTooLongIsSaidOnce(t *testing.T) {
 	name := strings.Repeat("long", 60)
 	long := cart(func(c *khv1.KuberhealthyCheck) { c.Name = name })

@@ -35,7 +35,7 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// patience is how long a real server may take for what it does at once on a machine with time to spare.
+// patience is the time that a real server may take for something that an idle machine does at once.
 const patience = time.Minute
 
 // devServer starts a real Temporal server. It is the binary that `make temporal` builds.
@@ -65,7 +65,7 @@ func devServer(t *testing.T) client.Client {
 	return server.Client()
 }
 
-// What the fake of these tests stands for is true of a real server, and a real server takes what the starter asks for.
+// A real server behaves as the fake of these tests does, and accepts the requests of the starter.
 func TestOnARealServer(t *testing.T) {
 	temporal := devServer(t)
 	t.Run("search attributes", func(t *testing.T) { testSearchAttributes(t, temporal) })
@@ -101,7 +101,7 @@ func TestOnARealServer(t *testing.T) {
 	}
 }
 
-// testLateStart: a run whose workflow ID is taken never starts, however late its tick asks for it.
+// testLateStart: a run whose workflow ID is occupied never starts, however late its tick asks for it.
 func testLateStart(t *testing.T, w realWorld) {
 	const runUUID = "0d9f3c54-7a8e-4f0b-9a53-2f1f6a0a7a10"
 	ref := check.Ref{Kind: khv1.KHCheck, Namespace: w.namespace, Name: "cart"}
@@ -189,7 +189,7 @@ func (w realWorld) run(t *testing.T, temporal starter.Temporal) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var ended sync.WaitGroup
 	ended.Go(func() {
-		// One worker: what was enqueued first is reconciled first.
+		// With one worker, the first entry in the queue is reconciled first.
 		err := starter.Run(ctx, starter.Options{
 			Cluster: w.cluster, Temporal: temporal, Logger: slog.New(slog.DiscardHandler), Workers: 1, Resync: 2 * time.Second,
 		})
@@ -206,7 +206,7 @@ func (w realWorld) check(name string, changes ...func(*khv1.KuberhealthyCheck)) 
 	return cart(append(changes, func(c *khv1.KuberhealthyCheck) { c.Namespace, c.Name = w.namespace, name })...)
 }
 
-// witness is another check. Once it is scheduled, the starter has looked at what was changed before.
+// witness is another check. Once it has a schedule, the starter has seen all earlier changes.
 func (w realWorld) witness(t *testing.T) {
 	t.Helper()
 	w.cluster.apply(w.check("witness", every("1h")))
@@ -305,8 +305,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// The revision that a schedule was started for is read back from the server: a starter that starts again leaves the
-// schedule as it is.
+// The revision of a schedule is read back from the server. So a restarted starter does not change the schedule.
 func testRevision(t *testing.T, w realWorld) {
 	w.cluster.apply(w.check("cart", every("1h")))
 	stop := w.run(t, w.temporal)
@@ -350,7 +349,7 @@ func (w realWorld) tick(t *testing.T) (run string) {
 	return run
 }
 
-// A check that is suspended leaves its run alone; the resumed check waits for it.
+// Suspending a check does not change its open run. The resumed check waits for that run.
 func testSuspension(t *testing.T, w realWorld) {
 	w.run(t, w.temporal)
 	run := w.tick(t)
@@ -371,7 +370,7 @@ func testSuspension(t *testing.T, w realWorld) {
 	w.await(t, w.id(), open)
 }
 
-// An edit each second or two, beside a tick each second: at no time are two runs open.
+// An edit each second or two, and a tick each second: two runs are never open at the same time.
 func testReplacement(t *testing.T, w realWorld) {
 	w.run(t, w.temporal)
 	w.end(t, w.tick(t))
@@ -393,7 +392,7 @@ func testReplacement(t *testing.T, w realWorld) {
 	}
 }
 
-// The ticks of a check that was suspended are recorded in one step, once, though its begin fails again and again.
+// The ticks of a suspended check are recorded in one step, once, although beginning its schedule fails several times.
 func testGap(t *testing.T, w realWorld) {
 	stop := w.run(t, w.temporal)
 	w.cluster.apply(w.check("cart", every("1s"), suspended))
@@ -439,7 +438,7 @@ func (w realWorld) recorded(t *testing.T) (spans []activities.Span) {
 	return spans
 }
 
-// refusing is a Temporal that refuses to start one workflow some times.
+// refusing is a Temporal that refuses some starts of one workflow.
 type refusing struct {
 	client.Client
 	id    string
@@ -454,7 +453,8 @@ func (r *refusing) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOp
 	return r.Client.ExecuteWorkflow(ctx, o, workflow, args...)
 }
 
-// A starter dies between the first run of an edit and the schedule; then the check is edited again. The list of Temporal's names the run.
+// A starter dies after the first run of an edit, before it begins the schedule. Then the check is edited again. Temporal's
+// list names the run.
 func testUnfinished(t *testing.T, w realWorld) {
 	stop := w.run(t, w.temporal)
 	w.cluster.apply(w.check("cart", every("1h")))
@@ -478,7 +478,7 @@ func testUnfinished(t *testing.T, w realWorld) {
 	w.startedBy(t, w.first(cartUID, 3))
 }
 
-// A check that is deleted and created anew under its name while a run is open begins once that run has ended.
+// A check that is deleted and created again under its name, while a run is open, begins when that run has ended.
 func testCreatedAnew(t *testing.T, w realWorld) {
 	w.run(t, w.temporal)
 	run := w.tick(t)
@@ -489,7 +489,7 @@ func testCreatedAnew(t *testing.T, w realWorld) {
 	w.await(t, w.id(), open)
 }
 
-// The resync finds by one list that somebody terminated a schedule.
+// By one list, the resync finds that somebody terminated a schedule.
 func testEndedByHand(t *testing.T, w realWorld) {
 	w.run(t, w.temporal)
 	w.cluster.apply(w.check("cart", every("1h")))

@@ -12,8 +12,8 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// The ticks between the last tick of a schedule and the beginning of the next schedule are recorded, and those that the ledger
-// did not take before.
+// The ticks between the last tick of a schedule and the beginning of the next schedule are recorded. Ticks that the ledger
+// did not take before are recorded too.
 func TestTicksBetweenTwoSchedules(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		w.idle(t)
@@ -39,7 +39,7 @@ func TestTicksBetweenTwoSchedules(t *testing.T) {
 	})
 }
 
-// However often the steps of a begin are tried, each tick is recorded by one workflow.
+// A begin may be tried any number of times: each tick is recorded by one workflow.
 func TestGapIsRecordedOnceHoweverOftenABeginIsTried(t *testing.T) {
 	inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
 		w.idle(t)
@@ -66,7 +66,7 @@ func TestGapIsRecordedOnceHoweverOftenABeginIsTried(t *testing.T) {
 	})
 }
 
-// A schedule does not begin before the ticks of the last one are on their way into the ledger.
+// A schedule begins only when the ticks of the previous one are on their way into the ledger.
 func TestScheduleWaitsUntilTheTicksBeforeAreRecorded(t *testing.T) {
 	inWorld(t, []any{cart(suspended)}, func(t *testing.T, w *world) {
 		w.expect(t, 5*time.Minute, "start "+cartID)
@@ -83,7 +83,7 @@ func TestScheduleWaitsUntilTheTicksBeforeAreRecorded(t *testing.T) {
 	})
 }
 
-// Where nothing is known of the last schedule, the ledger says what the newest tick was.
+// If nothing is known about the last schedule, the ledger has the newest tick.
 func TestTicksAfterTheLossOfTemporalsData(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		created := metav1.NewTime(time.Now())

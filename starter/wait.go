@@ -8,7 +8,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// How soon the run that a changed check waits for is looked at again: at first, and at most.
+// The first and the longest pause between two looks at the run that a changed check waits for.
 const (
 	firstWait = 500 * time.Millisecond
 	mostWait  = 5 * time.Second

@@ -12,7 +12,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// janitor is what the reaper needs of the cluster.
+// janitor is what the reaper needs from the cluster.
 type janitor interface {
 	Pods() []*corev1.Pod
 	DeletePod(ctx context.Context, namespace, name string) error
@@ -91,7 +91,7 @@ func (r *reaper) reapJobs(ctx context.Context, retention check.Retention, now ti
 	}
 }
 
-// reapStates deletes the states of checks and jobs that were deleted while Kuberhealthy ran, or before Khronicle did.
+// reapStates deletes the states of checks and jobs that were deleted while Kuberhealthy ran, or before Khronicle started.
 func (r *reaper) reapStates(ctx context.Context, now time.Time) {
 	seen := map[types.UID]time.Time{}
 	defer func() { r.alone = seen }()

@@ -61,7 +61,7 @@ func (f *fakeJanitor) DeleteState(_ context.Context, state *khv1.KuberhealthySta
 	return f.delete("state " + state.Namespace + "/" + state.Name)
 }
 
-// left is a state as Kuberhealthy wrote it, long ago, changed.
+// left is a state that Kuberhealthy wrote long ago, changed.
 func left(name string, changes ...func(*khv1.KuberhealthyState)) *khv1.KuberhealthyState {
 	state := &khv1.KuberhealthyState{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "ns", Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(now.Add(-1000 * time.Hour)),
@@ -218,8 +218,8 @@ func TestReaperRunsAtItsInterval(t *testing.T) {
 	}
 }
 
-// A run does not prune: the reaper alone does. A pod beyond the limit goes within an interval of the time from which its run needs
-// it no more, which reads evidence from it.
+// A run does not prune: only the reaper does. When the run of a surplus pod no longer reads evidence from it, the pod is
+// deleted within an interval.
 func TestSurplusPodsGoWithinAnInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const every = 30 * time.Second
@@ -237,7 +237,7 @@ func TestSurplusPodsGoWithinAnInterval(t *testing.T) {
 		for n := range 40 {
 			age, gone := cluster.gone[strconv.Itoa(n)]
 			if kept := n >= 36; gone == kept || gone && (age < justEnded || age > justEnded+every) {
-				t.Errorf("pod %d is gone: %t, %s after its end; want the last 4 to stay and the others gone from 1m0s to 1m30s after", n, gone, age)
+				t.Errorf("pod %d is deleted: %t, %s after its end; want the last 4 to stay and the others deleted from 1m0s to 1m30s after", n, gone, age)
 			}
 		}
 	})
@@ -268,7 +268,7 @@ func (e *endingJanitor) DeletePod(_ context.Context, _, name string) error {
 	return nil
 }
 
-// Five pods each of 3,000 checks.
+// Each of 3,000 checks has five pods.
 func BenchmarkReapOf15000Pods(b *testing.B) {
 	cluster := &fakeJanitor{}
 	for n := range 15000 {
@@ -289,7 +289,7 @@ func BenchmarkReapOf15000Pods(b *testing.B) {
 	}
 }
 
-// What is too old is judged by the time of the tick.
+// The time of the tick decides what is too old.
 func TestReaperSeesTimePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := job("a", khv1.JobCompleted, 0)
@@ -306,7 +306,7 @@ func TestReaperSeesTimePass(t *testing.T) {
 	})
 }
 
-// What the retention is may change while the process runs.
+// The retention may change while the process runs.
 func TestReaperAsksForTheRetentionEachTime(t *testing.T) {
 	cluster := &fakeJanitor{jobs: []*khv1.KuberhealthyJob{job("a", khv1.JobCompleted, time.Hour)}}
 	limit := 2 * time.Hour
@@ -325,8 +325,8 @@ func TestReaperAsksForTheRetentionEachTime(t *testing.T) {
 	}
 }
 
-// A state that Kuberhealthy left behind goes when it has been without its check for a while: a check that is applied after
-// Khronicle has started finds its last state.
+// A state that Kuberhealthy left behind is deleted when it has been without its check for a while. Until then, a check that
+// is applied after Khronicle has started finds its last state.
 func TestStatesOfKuberhealthyAreDeletedAfterAWhile(t *testing.T) {
 	cluster := &fakeJanitor{
 		checks: []string{"check"}, jobs: []*khv1.KuberhealthyJob{job("job", khv1.JobRunning, time.Hour)},

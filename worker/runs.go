@@ -17,7 +17,7 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// temporalClient is what runs needs of Temporal's client.
+// temporalClient is what runs needs from Temporal's client.
 type temporalClient interface {
 	ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
@@ -70,7 +70,7 @@ func (r runs) tickOf(ctx context.Context, run activities.Run) (time.Time, error)
 	}
 	key, ok := workflows.RecordKeyOf(info.GetMemo())
 	if !ok {
-		return run.Key.Tick, nil // Temporal has no record of it any more
+		return run.Key.Tick, nil // Temporal no longer has a record of the run
 	}
 	return key.Tick, nil
 }

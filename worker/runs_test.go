@@ -126,8 +126,8 @@ func TestStartOfARun(t *testing.T) {
 	}
 }
 
-// TestStartOfARunSetsTheBuildAsTemporalDoes: Temporal would write it at the end of the first task, at the cost of one more
-// write to the list of workflows.
+// TestStartOfARunSetsTheBuildAsTemporalDoes: Temporal would set it at the end of the first task, which costs one more write
+// to the list of workflows.
 func TestStartOfARunSetsTheBuildAsTemporalDoes(t *testing.T) {
 	f := &fakeTemporal{}
 	if _, err := (runs{temporalClient: f, build: "v1"}).Start(t.Context(), runToStart()); err != nil {
@@ -192,7 +192,8 @@ func TestOpenRuns(t *testing.T) {
 	}
 }
 
-// When no worker was there at first, the first tick and the next one begin at the same moment: the first run is not open yet.
+// When no worker was there at first, the first tick and the next one begin at the same moment. At that moment the first run
+// is not open yet.
 func TestARunThatTheFirstTickHasStillToStartIsOpen(t *testing.T) {
 	running := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	ended := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED}
@@ -263,7 +264,7 @@ func TestUnrecordedIsThatOfTheResult(t *testing.T) {
 	}{
 		{"something waits", fakeTemporal{result: &workflows.CheckRunResult{Unrecorded: &left}}, left, false},
 		{"nothing waits", fakeTemporal{result: &workflows.CheckRunResult{}}, activities.Unrecorded{}, false},
-		// Such a run must not keep those that ended after it from being recorded.
+		// Such a run must not prevent the recording of those that ended after it.
 		{"the run was terminated and has no result", fakeTemporal{unread: terminated}, activities.Unrecorded{}, false},
 		{"Temporal has no record of the run any more", fakeTemporal{unread: serviceerror.NewNotFound("")}, activities.Unrecorded{}, false},
 		{"Temporal cannot be asked", fakeTemporal{unread: serviceerror.NewUnavailable("")}, activities.Unrecorded{}, true},
@@ -272,7 +273,7 @@ func TestUnrecordedIsThatOfTheResult(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := runs{temporalClient: &tt.f}.Unrecorded(t.Context(), activities.WaitingRun{UUID: runUUID, RunID: "execution"})
 			if diff := cmp.Diff(tt.want, got); diff != "" || (err != nil) != tt.err || tt.f.asked[0] != runUUID+" execution" {
-				t.Errorf("asked for %v, error %v, unrecorded (-want +got):\n%s", tt.f.asked, err, diff)
+				t.Errorf("calls %v, error %v, unrecorded (-want +got):\n%s", tt.f.asked, err, diff)
 			}
 		})
 	}

@@ -1,5 +1,5 @@
-// Package worker runs the workflows and activities of Khronicle. Any number of workers may run; when one dies, the
-// others take over what it was doing.
+// Package worker runs the workflows and activities of Khronicle. Any number of workers may run. When one dies, the others
+// continue its work.
 package worker
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// maxActivities bounds the activities of one worker. A run in flight holds one, which only waits.
+// maxActivities bounds the activities of one worker. Each open run has one, which only waits.
 const maxActivities = 10_000
 
 // maxLocal bounds the local activities of one worker. Each takes a moment, unless it waits for a slow ledger.
@@ -27,7 +27,7 @@ const maxLocal = 1000
 // stopTimeout bounds the graceful stop.
 const stopTimeout = 10 * time.Second
 
-// Options are what a worker works with.
+// Options are the clients and settings of a worker.
 type Options struct {
 	Temporal client.Client
 	Cluster  *kube.Cluster
@@ -52,7 +52,7 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
-// Run polls until ctx ends, or until Temporal permanently refuses the worker. The cluster must be synced before.
+// Run polls until ctx ends, or until Temporal permanently refuses the worker. Call it only when the cluster is synced.
 func Run(ctx context.Context, o Options) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)

@@ -21,7 +21,7 @@ const (
 	// lastLook is how long after the deadline WatchPod may still return what it saw. It is well above the least time of a
 	// watch, so that a watch that begins late still counts.
 	lastLook = 15 * time.Second
-	// lookGivenUpAt bounds reading the pod at the deadline, if the API server does not answer.
+	// lookGivenUpAt bounds all tries to read the pod at the deadline, if the API server does not answer.
 	lookGivenUpAt = 30 * time.Second
 	// createAtLeast is the least time for creating a pod, also just before the deadline.
 	createAtLeast = time.Second
@@ -71,7 +71,7 @@ func (r *run) try(ctx workflow.Context, number int) *attempt {
 		t.conclusion = check.Conclusion{Outcome: check.Canceled}
 	case err != nil:
 		failure := check.CreateFailed(reason(err))
-		failure.Final = true // it was tried until the deadline
+		failure.Final = true // the creation was retried until the deadline
 		t.conclusion = failure.Conclude(r.in.Ref)
 	case t.created.CheckGone:
 		t.pod.Name, t.conclusion = "", check.Conclusion{Outcome: check.Canceled}
@@ -86,7 +86,7 @@ func (r *run) try(ctx workflow.Context, number int) *attempt {
 	return t
 }
 
-// createPod creates the pod of an attempt. The first attempt may have to queue: its run has all of its time from then on. A
+// createPod creates the pod of an attempt. The first attempt may have to queue. The timeout of its run begins after that. A
 // further attempt replaces a pod that has ended, and does not queue.
 func (r *run) createPod(ctx workflow.Context, t *attempt) error {
 	err := r.createPodOnce(ctx, t, t.number > 1)
@@ -183,7 +183,7 @@ func (t *attempt) see(seen check.Observation) {
 		seen.Node = t.seen.Node
 	}
 	seen.Started = seen.Started || t.seen.Started
-	seen.Disrupted = seen.Disrupted || t.seen.Disrupted && seen.Gone // its last object is not there to say so
+	seen.Disrupted = seen.Disrupted || t.seen.Disrupted && seen.Gone // the pod object, which says so, is deleted
 	if len(seen.Logs) == 0 {
 		seen.Logs = t.seen.Logs
 	}
@@ -236,10 +236,10 @@ func (r *run) atDeadline(ctx workflow.Context, t *attempt) check.Conclusion {
 	}
 }
 
-// exits waits until the deadline for the end of a pod that has reported. If a pod has several containers, those that run on
-// after the first has ended are sidecars, and nobody waits for them.
+// exits waits until the deadline for the end of a pod that has reported. If a pod has several containers and one has ended,
+// the others are sidecars, and the run does not wait for them.
 func (r *run) exits(ctx workflow.Context, t *attempt) bool {
-	if t.over() { // also when there is no pod: the report is that of the attempt before
+	if t.over() { // also without a pod: the report is that of the attempt before
 		return true
 	}
 	r.details(ctx, "reported; waiting for pod %s to exit", t.pod.Name)
@@ -255,8 +255,8 @@ func (r *run) exits(ctx workflow.Context, t *attempt) bool {
 	return t.over() || t.seen.PartlyEnded
 }
 
-// another counts an ended attempt. If another one follows, it prepares that. The conclusion changes if the check's report
-// arrives meanwhile, or the run is cancelled.
+// another counts an attempt that has ended. It returns true if another attempt follows, and prepares for it. The conclusion
+// changes if the report of the check arrives meanwhile, or if the run is cancelled.
 func (r *run) another(ctx workflow.Context, t *attempt) bool {
 	if t.conclusion.Outcome != check.Failed && t.conclusion.Outcome != check.InfraFailed {
 		return false
@@ -272,11 +272,11 @@ func (r *run) another(ctx workflow.Context, t *attempt) bool {
 	switch {
 	case ctx.Err() != nil:
 		if late {
-			r.noteFurther(ctx, report) // as what takeLateReports reads of a cancelled run
+			r.noteFurther(ctx, report) // as takeLateReports does for a cancelled run
 		}
 		t.conclusion = check.Conclusion{Outcome: check.Canceled}
 		return false
-	case late && t.report == nil: // it was answered with success, and is the outcome of that attempt
+	case late && t.report == nil: // the report was accepted, so it decides the outcome of this attempt
 		r.tries, t.conclusion = t.before, t.take(ctx, report)
 		return r.another(ctx, t)
 	case late:
@@ -294,13 +294,13 @@ func (r *run) makeRoom(ctx workflow.Context, t *attempt, pause time.Duration) bo
 	// A refused pod is shown at once. A pod that the platform removed is shown only if no other attempt succeeds.
 	if t.conclusion.Outcome == check.InfraFailed && !t.seen.Disrupted && !r.shown {
 		if _, err := r.record(ctx, t, r.complete(ctx, t, t.conclusion), true); err != nil {
-			return false // it is tried until the run is cancelled
+			return false // the call is retried until the run is cancelled
 		}
 	}
 	if t.report != nil && !t.over() {
 		r.awaitExit(ctx, t)
 	}
-	if t.number <= evidenceOfFirst { // and of the last: see conclude
+	if t.number <= evidenceOfFirst { // conclude stores the evidence of the last attempt too
 		r.keepEvidence(ctx, t, t.conclusion)
 	}
 	r.removePod(ctx, t)

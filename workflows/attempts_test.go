@@ -15,7 +15,7 @@ func evicted() (check.Observation, error) {
 	return check.Observation{Started: true, Ended: true, Deleting: true, Disrupted: true, Node: "node-1"}, nil
 }
 
-// firstThen makes the watch of the first attempt see something else than those of the others.
+// firstThen makes the watch of the first attempt see first, and the watch of the others see others.
 func (w *world) firstThen(first, others func() (check.Observation, error)) {
 	w.watch = func() (check.Observation, error) {
 		if len(w.created) == 1 {
@@ -25,7 +25,7 @@ func (w *world) firstThen(first, others func() (check.Observation, error)) {
 	}
 }
 
-// What the platform ends, or the check's spec wants confirmed, is tried again with another pod.
+// An attempt is repeated with another pod if the platform ended it, or if the check's spec wants a failure confirmed.
 func TestAttemptsAreRepeatedWhenThePlatformOrTheSpecAsksForIt(t *testing.T) {
 	for _, tt := range slices.Concat(refusedCases, evictedCases, confirmedCases) {
 		t.Run(tt.name, tt.run)
@@ -207,7 +207,7 @@ func TestPodsOfTheAttemptsOfARunDiffer(t *testing.T) {
 	}
 }
 
-// A platform that refuses a pod is shown while the run goes on, and exported only when it ends.
+// A platform that refuses a pod is shown while the run is open, and exported only when it ends.
 func TestOutcomeThatFurtherAttemptsMayChangeIsProvisional(t *testing.T) {
 	w := newWorld(t)
 	w.firstThen(hopeless("ErrImagePull"), exited)

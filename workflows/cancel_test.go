@@ -23,7 +23,7 @@ func TestDeletedCheckEndsItsRun(t *testing.T) {
 		t.Errorf("run ends with %v, want it cancelled", err)
 	}
 	if len(w.outcomes) != 0 || !cmp.Equal(w.removed, []string{podOf(checkRef, 1)}) || len(w.kept) != 0 {
-		t.Errorf("recorded %v, deleted %v, kept %v; want nothing recorded and the pod deleted", w.texts(), w.removed, w.kept)
+		t.Errorf("recorded %v, deleted %v, evidence %v; want nothing recorded and the pod deleted", w.texts(), w.removed, w.kept)
 	}
 	if diff := cmp.Diff([]check.Outcome{check.Canceled}, w.results()); diff != "" {
 		t.Errorf("results in the ledger (-want +got):\n%s", diff)
@@ -57,7 +57,7 @@ func TestCancelledAfterItsReport(t *testing.T) {
 	}
 }
 
-// A report that was answered with success is noted, also when the run is cancelled between two attempts.
+// A report that was accepted is noted, also when the run is cancelled between two attempts.
 func TestCancelledBetweenAttemptsNotesTheReport(t *testing.T) {
 	w := newWorld(t)
 	w.watch = evicted
@@ -83,7 +83,7 @@ func TestRunOfADeletedCheckMakesNoPod(t *testing.T) {
 	}
 }
 
-// A creation whose answer was lost may have made a pod: a cancelled run deletes it.
+// When the answer of a creation is lost, there may be a pod. A cancelled run deletes it.
 func TestCancelledWhileItsPodIsCreated(t *testing.T) {
 	w := newWorld(t)
 	w.create = func(activities.Attempt) (activities.CreatePodResult, error) {
@@ -95,7 +95,7 @@ func TestCancelledWhileItsPodIsCreated(t *testing.T) {
 	}
 }
 
-// An error of a workflow has no result: a cancelled run whose record waits ends without one.
+// A workflow that ends with an error has no result. So a cancelled run whose record waits ends without an error.
 func TestCancelledRunWhoseRecordWaitsHasAResult(t *testing.T) {
 	w := newWorld(t)
 	w.watchTakes, w.ledger = time.Minute, ledgerDown
@@ -106,7 +106,7 @@ func TestCancelledRunWhoseRecordWaitsHasAResult(t *testing.T) {
 	}
 }
 
-// When nobody is there to cancel the run of a check that is deleted, its pod goes with the check. That is no failure of the check.
+// If a check is deleted and nobody can cancel its run, the pod is deleted with the check. That is no failure of the check.
 func TestPodDeletedWithItsCheckIsNoFailure(t *testing.T) {
 	removed := func() (check.Observation, error) { return check.Observation{Started: true, Gone: true}, nil }
 	given := &activities.Given{Workload: check.Workload{Ref: checkRef, Timeout: "1m"}}

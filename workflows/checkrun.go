@@ -50,8 +50,8 @@ type run struct {
 	avoid    []string
 	specHash string
 
-	// shown is true once a conclusion was recorded. deleted is true if there was no check to record the first final one
-	// for. A recorded conclusion stays, whatever happens to the check later.
+	// shown is true once a conclusion was recorded. deleted is true if the check no longer existed when the first final
+	// conclusion was to be recorded. A recorded conclusion stays, whatever happens to the check later.
 	shown, deleted bool
 	// furtherKept is true once a report after the one that counts is stored as evidence.
 	furtherKept bool
@@ -91,8 +91,8 @@ func (r *run) left(ctx workflow.Context) time.Duration {
 	return max(r.deadline.Sub(workflow.Now(ctx)), 0)
 }
 
-// attempts makes attempts, one after another, until the outcome of the run is known. It returns the last one, with that
-// conclusion.
+// attempts makes attempts, one after another, until the outcome of the run is known. It returns the last attempt, which has
+// the conclusion of the run.
 func (r *run) attempts(ctx workflow.Context) *attempt {
 	var last *attempt
 	for number := 1; ; number++ {
@@ -112,8 +112,8 @@ func (r *run) attempts(ctx workflow.Context) *attempt {
 	return last
 }
 
-// conclude records the conclusion and waits for the exit of a pod that has reported. It removes a pod that runs on, and
-// reads late reports. If the run is cancelled meanwhile, nobody waits for its pod.
+// conclude records the conclusion and waits for the exit of a pod that has reported. It removes a pod that does not end,
+// and reads late reports. If the run is cancelled meanwhile, conclude does not wait for the pod.
 func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (conclusion check.Conclusion, err error) {
 	conclusion = r.complete(ctx, last, last.conclusion)
 	if r.deleted, err = r.record(ctx, last, conclusion, false); err != nil {
@@ -142,7 +142,7 @@ func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (conclu
 
 func (r *run) complete(ctx workflow.Context, last *attempt, conclusion check.Conclusion) check.Conclusion {
 	conclusion.Started, conclusion.Concluded, conclusion.Node = r.started, workflow.Now(ctx), last.seen.Node
-	// The output of a pod may have the run UUID, with which anybody could report while the run is open.
+	// The output of a pod may contain the run UUID. While the run is open, anybody could report with it.
 	conclusion.Errors = slices.Clone(conclusion.Errors)
 	for i, text := range conclusion.Errors {
 		conclusion.Errors[i] = r.hide(text)
@@ -159,7 +159,7 @@ func (r *run) final(last *attempt, conclusion check.Conclusion) check.Conclusion
 	}
 	conclusion = conclusion.Bounded()
 	conclusion.Notes = r.notes
-	if conclusion.Node == "" { // a report may be faster than the news that the pod runs
+	if conclusion.Node == "" { // a report may arrive before the event that the pod runs
 		conclusion.Node = last.seen.Node
 	}
 	return conclusion
@@ -205,7 +205,7 @@ func (r *run) close(ctx workflow.Context, last *attempt, conclusion check.Conclu
 		return result, fmt.Errorf("set search attributes: %w", err)
 	}
 	r.measure(ctx, conclusion)
-	if conclusion.Outcome == check.Canceled && result.Unrecorded == nil { // an error has no result
+	if conclusion.Outcome == check.Canceled && result.Unrecorded == nil { // a workflow that ends with an error has no result
 		return result, temporal.NewCanceledError("the check was deleted, or its run cancelled")
 	}
 	return result, nil
@@ -219,8 +219,8 @@ func (r *run) measure(ctx workflow.Context, conclusion check.Conclusion) {
 	durations.Timer("khronicle_run_queued").Record(r.queued)
 }
 
-// summary joins the texts of a conclusion, so that they are processed at once. A report may have many texts: one after the
-// other would take so long that the SDK takes the workflow for hung.
+// summary joins the texts of a conclusion, so that they are processed together. A report may have many texts. Processing
+// them one after the other could take so long that the SDK regards the workflow as hung.
 func summary(conclusion check.Conclusion) string {
 	return strings.Join(slices.Concat([]string{string(conclusion.Outcome)}, conclusion.Errors, conclusion.Notes), "\n")
 }
@@ -231,7 +231,7 @@ const (
 	maxNoteBytes = 1000
 )
 
-// note adds a note. Of too many notes, the first half and the newest stay.
+// note adds a note. If there are too many notes, the first half and the newest stay.
 func (r *run) note(text string) {
 	if len(r.notes) == maxNotes {
 		r.notes = slices.Delete(r.notes, maxNotes/2, maxNotes/2+1)

@@ -16,7 +16,7 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// A run that succeeds costs one activity task; all else happens within workflow tasks.
+// A run that succeeds costs one activity task. Everything else happens within workflow tasks.
 func TestSuccessTakesOneActivityAndThreeLocalOnes(t *testing.T) {
 	w := newWorld(t)
 	w.reportAfter(5 * time.Second)
@@ -39,7 +39,7 @@ func TestReportIsRecordedBeforeThePodExits(t *testing.T) {
 	}
 }
 
-// The deadline is computed once: the pod, the watch and the record have the same.
+// The deadline is computed once, so the pod, the watch and the record have the same one.
 func TestRunHasOneDeadline(t *testing.T) {
 	w := newWorld(t)
 	w.reportAfter(5 * time.Second)
@@ -54,7 +54,7 @@ func TestRunHasOneDeadline(t *testing.T) {
 	}
 }
 
-// A run that queues has all of its time from the moment at which its pod may start.
+// A run that queues has its whole timeout from the moment at which its pod may start.
 func TestRunThatQueuesCountsItsDeadlineFromItsTurn(t *testing.T) {
 	w := newWorld(t)
 	w.queue = 5 * time.Minute
@@ -90,7 +90,7 @@ func TestCancelledWhileItQueues(t *testing.T) {
 		t.Errorf("run ends with %v, want it cancelled", err)
 	}
 	if len(w.created) != 1 || len(w.outcomes) != 0 {
-		t.Errorf("%d pods asked for, recorded %v, want one and nothing", len(w.created), w.texts())
+		t.Errorf("%d pods created, recorded %v; want one pod and no record", len(w.created), w.texts())
 	}
 }
 
@@ -118,7 +118,7 @@ func TestOutcomeIsRecordedWhenTheAPIServerIsBack(t *testing.T) {
 	}
 }
 
-// A pod is not asked for after the deadline of its run, however its tries are made.
+// No pod is created after the deadline of its run, whatever happens to the tries.
 func TestPodIsNotAskedForAfterTheDeadline(t *testing.T) {
 	w := newWorld(t)
 	began, last := w.env.Now(), time.Time{}
@@ -131,7 +131,7 @@ func TestPodIsNotAskedForAfterTheDeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := last.Sub(began); after > 10*time.Second || after < 6*time.Second {
-		t.Errorf("asked for the last time after %s, want shortly before the deadline after 10s", after)
+		t.Errorf("the last request for the pod came after %s, want shortly before the deadline after 10s", after)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestOutcomeCarriesItsTickAndPod(t *testing.T) {
 	}
 }
 
-// KhOutcome is on each closed run, KhReported only where the check reported, and KhRecord only where the record waits.
+// Each closed run has KhOutcome. KhReported is there only if the check reported, and KhRecord only if the record waits.
 func TestSearchAttributesOfAClosedRun(t *testing.T) {
 	tests := []struct {
 		name              string
@@ -217,14 +217,14 @@ func TestJobRunsWhosePhaseCannotBeSet(t *testing.T) {
 		t.Errorf("outcome is %+v, error %v", outcome, err)
 	}
 	if waited := created.Sub(began); waited > 10*time.Second {
-		t.Errorf("the pod was asked for after %s, want at most 10s", waited)
+		t.Errorf("the request for the pod came after %s, want at most 10s", waited)
 	}
 	if diff := cmp.Diff([]khv1.JobPhase{khv1.JobCompleted}, w.phases); diff != "" {
 		t.Errorf("phases (-want +got):\n%s", diff)
 	}
 }
 
-// Jobs have names that do not come again, and a series stays for as long as the worker lives: one is for all of a namespace.
+// Job names do not repeat, and a series stays as long as the worker runs. So all jobs of a namespace share one series.
 func TestJobsOfANamespaceShareASeries(t *testing.T) {
 	metrics := newMetrics(t)
 	for i, ref := range []check.Ref{
@@ -247,7 +247,7 @@ func TestJobsOfANamespaceShareASeries(t *testing.T) {
 	}
 }
 
-// A run that brings its own workload makes its pod from that, and leaves the phase of a job of that name alone.
+// A run that brings its own workload makes its pod from that. It does not change the phase of a job of that name.
 func TestRunOfAGivenWorkload(t *testing.T) {
 	w := newWorld(t)
 	w.reportAfter(5 * time.Second)

@@ -90,9 +90,9 @@ const (
 	scheduledJobPrefix   = "khjob/"
 	// HousekeepingID is the ID of the one workflow that sends the heartbeat and repairs records.
 	HousekeepingID = "khronicle/housekeeping"
-	// HousekeepingSchedule is its cron schedule.
+	// HousekeepingSchedule is the cron schedule of the housekeeping workflow.
 	HousekeepingSchedule = "@every 30s"
-	// PausedSchedule is the cron schedule of a check that is paused: once a day its ticks are recorded.
+	// PausedSchedule is the cron schedule of a paused check, whose ticks are recorded once a day.
 	PausedSchedule = "@every 24h"
 )
 
@@ -143,7 +143,7 @@ type ScheduledCheckInput struct {
 	Trigger check.Trigger
 	// Timeout is the time that one run may take.
 	Timeout time.Duration
-	// Tick is the scheduled time of a single run. The zero time means when the tick starts. A cron workflow has none.
+	// Tick is the scheduled time of a single run. The zero time means the start of the tick. A cron workflow has none.
 	Tick time.Time `json:",omitzero"`
 	// Schedule says when the ticks of a cron workflow are.
 	Schedule check.ScheduleSpec `json:",omitzero"`
@@ -181,7 +181,7 @@ type CheckRunInput struct {
 	Timeout time.Duration
 	// Tick is the scheduled time of the run, in whole microseconds. Ref, Trigger and Tick are the key of its record.
 	Tick time.Time
-	// Given is the workload to run in place of the one in the cluster.
+	// The workload to run in place of the one in the cluster.
 	Given *activities.Given `json:",omitempty"`
 }
 
@@ -192,12 +192,12 @@ type ManualRunInput struct {
 	Given   *activities.Given `json:",omitempty"`
 }
 
-// ManualRunResult is the result of such a run. Its run UUID is the run ID of the ManualRun.
+// ManualRunResult is the result of a ManualRun, whose run ID is the run UUID.
 type ManualRunResult struct {
 	Conclusion check.Conclusion
 }
 
-// LostJobInput names a job whose one run was lost.
+// LostJobInput names a job whose run was lost.
 type LostJobInput struct {
 	Ref check.Ref
 	// Since is the earliest time at which the run began.
@@ -206,7 +206,7 @@ type LostJobInput struct {
 
 // HousekeepingResult is what one housekeeping passes to the next.
 type HousekeepingResult struct {
-	// Until is a time. No record waits of the runs that had ended by then.
+	// Until is a time. No run that had ended by then has a waiting record.
 	Until time.Time `json:",omitzero"`
 	// Late are late reports that the ledger has not taken.
 	Late []LateReport `json:",omitempty"`
@@ -235,7 +235,7 @@ func LateReportOf(runUUID string, memo *commonpb.Memo, report check.ReceivedRepo
 		return late, false
 	}
 	content, size := report.Evidence()
-	content = check.HideRun(content, runUUID) // before it is cut, which may be within the UUID
+	content = check.HideRun(content, runUUID) // first, because a cut may be within the UUID
 	content = content[:min(len(content), maxLateReport)]
 	text := fmt.Sprintf("%s %s", at.UTC().Format(time.RFC3339), strings.ToValidUTF8(string(content), "\uFFFD"))
 	return LateReport{Key: key, Piece: check.Piece{Kind: check.EvidenceLate, Content: text, Size: size}}, true
@@ -258,7 +258,7 @@ func Reported(info *workflowpb.WorkflowExecutionInfo) bool {
 }
 
 // singleOptions are the start options of a workflow that starts once under its ID. A second start is refused with
-// serviceerror.WorkflowExecutionAlreadyStarted, which names the run ID of the first.
+// serviceerror.WorkflowExecutionAlreadyStarted, which has the run ID of the first start.
 func singleOptions(id string, ref check.Ref, summary string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID: id, TaskQueue: TaskQueue,
@@ -288,7 +288,7 @@ const NoRunType = "NoRun"
 // times out after about a minute.
 func NoRunOptions(runUUID string, ref check.Ref) client.StartWorkflowOptions {
 	o := singleOptions(runUUID, ref, "no run of "+ref.String()+": its tick was ended")
-	o.TypedSearchAttributes = temporal.SearchAttributes{} // it is none of the check's runs
+	o.TypedSearchAttributes = temporal.SearchAttributes{} // a NoRun is not a run of the check
 	o.StartDelay, o.WorkflowExecutionTimeout = time.Minute, time.Second
 	return o
 }
@@ -299,7 +299,8 @@ func SingleTickOptions(id string, in ScheduledCheckInput) client.StartWorkflowOp
 }
 
 // ScheduleOptions returns the start options of the cron workflow of a check. The workflow replaces a closed one. If one is
-// open, the start fails with serviceerror.WorkflowExecutionAlreadyStarted. The error is that of an invalid schedule.
+// open, the start fails with serviceerror.WorkflowExecutionAlreadyStarted. The error of ScheduleOptions means that the
+// schedule is invalid.
 func ScheduleOptions(in ScheduledCheckInput) (client.StartWorkflowOptions, error) {
 	parsed, err := check.ParseSchedule(in.Schedule)
 	if err != nil {

@@ -115,7 +115,7 @@ func TestScheduleOptions(t *testing.T) {
 	}
 }
 
-// The memo of a run holds the key of its record, for whoever finds the run closed.
+// The memo of a run holds the key of its record. Whoever finds the closed run can read it.
 func TestMemoOfARunHoldsTheKeyOfItsRecord(t *testing.T) {
 	in := workflows.CheckRunInput{Ref: checkRef, Trigger: check.TriggerFirst, Tick: tick.Add(123456 * time.Microsecond)}
 	payload, err := converter.GetDefaultDataConverter().ToPayload(workflows.RunOptions(runUUID, in).Memo[workflows.MemoRecordKey])
@@ -159,7 +159,7 @@ func TestOpenHoldsForRunningAndPausedWorkflows(t *testing.T) {
 	}
 }
 
-// A cron expression that is due between two schedules is recorded by the first tick of the second one.
+// If a cron expression has ticks between two schedules, the first tick of the second schedule records them.
 func TestFirstTickRecordsWhatTheScheduleBeforeHasNot(t *testing.T) {
 	started := time.Date(2026, 3, 1, 12, 0, 5, 300, time.UTC)
 	start, covered := started.Truncate(time.Second), started.Add(-10*time.Second)

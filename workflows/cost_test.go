@@ -10,7 +10,7 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// What a run that succeeds costs Temporal, its tick included, by the recorded histories.
+// The recorded histories show what a successful run and its tick cost Temporal.
 func TestSuccessFitsIntoThirtyEvents(t *testing.T) {
 	events, workflowTasks, activityTasks := 0, 0, 0
 	for _, name := range []string{"ScheduledCheck-tick.json", "CheckRun-success.json"} {

@@ -43,11 +43,11 @@ var (
 // anything matches any argument of a mocked activity.
 var anything = mock.Anything
 
-// errUnanswered ends an activity for good, as its timeouts would.
+// errUnanswered ends an activity without a further try, as its timeouts would.
 var errUnanswered = temporal.NewNonRetryableApplicationError("no answer", "Unanswered", nil)
 
-// newEnv makes an environment with all workflows and activities. Into steps it writes what runs, in order; a local activity as
-// "local NAME".
+// newEnv makes an environment with all workflows and activities. It writes what runs into steps, in order. A local activity
+// is written as "local NAME".
 func newEnv(t *testing.T, metrics client.MetricsHandler) (env *testsuite.TestWorkflowEnvironment, steps *[]string) {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
@@ -69,7 +69,8 @@ func newEnv(t *testing.T, metrics client.MetricsHandler) (env *testsuite.TestWor
 	return env, steps
 }
 
-// workerOptions take a workflow for hung after some seconds only: on a busy machine, it may not get the processor for one.
+// workerOptions regard a workflow as hung only after some seconds. On a busy machine, it may not get the processor for one
+// second.
 func workerOptions(interceptors ...interceptor.WorkerInterceptor) worker.Options {
 	return worker.Options{Interceptors: interceptors, DeadlockDetectionTimeout: 5 * time.Second}
 }
@@ -140,13 +141,13 @@ func counted(t *testing.T, metrics telemetry.Metrics, name string) map[string]fl
 	return values
 }
 
-// world plays the cluster and the ledger: it answers the activities of one run and remembers what they did.
+// world simulates the cluster and the ledger. It answers the activities of one run and remembers what they did.
 type world struct {
 	env   *testsuite.TestWorkflowEnvironment
 	steps *[]string
 
 	create func(activities.Attempt) (activities.CreatePodResult, error)
-	// watch is what WatchPod sees, and when; afterReport is what it sees of a pod of several containers after the report.
+	// watch is what WatchPod sees, and when. afterReport is what it sees after the report, if the pod has several containers.
 	watch, afterReport           func() (check.Observation, error)
 	watchTakes, afterReportTakes time.Duration
 	// look is how LookAtPod finds a pod that was not deleted.
@@ -161,7 +162,7 @@ type world struct {
 	phaseErrors int
 	// deleted is true when RecordOutcome finds the check deleted.
 	deleted bool
-	// ledger is what the ledger says of a record.
+	// ledger is the ledger's answer to a record.
 	ledger func(activities.RecordInput) error
 	// evidence is what KeepEvidence answers.
 	evidence func(activities.EvidenceInput) (activities.EvidenceResult, error)
@@ -317,7 +318,7 @@ func (w *world) report(errs ...string) {
 	w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(errs))
 }
 
-// creates makes CreatePod answer this.
+// creates sets the answer of CreatePod.
 func (w *world) creates(result activities.CreatePodResult) {
 	w.create = func(activities.Attempt) (activities.CreatePodResult, error) { return result, nil }
 }
@@ -343,7 +344,7 @@ func (w *world) executeInput(t *testing.T, in workflows.CheckRunInput) (result w
 	return result, nil
 }
 
-// texts are the errors of each outcome that was recorded, in turn.
+// texts are the errors of each recorded outcome, in turn.
 func (w *world) texts() [][]string {
 	var all [][]string
 	for _, in := range w.outcomes {

@@ -38,9 +38,9 @@ func TestWhichAttemptsKeepEvidence(t *testing.T) {
 	tests := []struct {
 		name     string
 		setup    func(w *world)
-		attempts []int // of which evidence is kept
+		attempts []int // whose evidence is stored
 		report   string
-		logs     int      // of how many attempts the logs were followed
+		logs     int      // how many attempts had their logs followed
 		when     [][2]int // how many outcomes were recorded and pods deleted by then
 	}{
 		{"success", func(w *world) { w.reportAfter(5 * time.Second) }, nil, "", 0, nil},
@@ -94,7 +94,7 @@ func TestWhichAttemptsKeepEvidence(t *testing.T) {
 					logs++
 				}
 				if in.UUID != runUUID || in.Tick != tick || in.Ref != checkRef || in.Pod.Name != podOf(checkRef, in.Attempt) {
-					t.Errorf("asked for %+v", in)
+					t.Errorf("evidence of %+v was collected", in)
 				}
 				if got := encoded(in.Report); got != tt.report || in.Further != nil {
 					t.Errorf("report is %s, want %q, and further %s", got, tt.report, encoded(in.Further))
@@ -114,7 +114,7 @@ func TestWhichAttemptsKeepEvidence(t *testing.T) {
 	}
 }
 
-// A record takes so many pieces: of many attempts, evidence of the first four and of the last is kept.
+// A record takes a limited number of pieces. Of many attempts, the evidence of the first four and of the last is stored.
 func TestEvidenceOfTheFirstFourAndTheLastAttemptIsStored(t *testing.T) {
 	w := newWorld(t)
 	w.creates(activities.CreatePodResult{Attempts: 7})
@@ -169,7 +169,7 @@ func TestTooMuchEvidenceDoesNotWait(t *testing.T) {
 	}
 }
 
-// A run ends as ever when its evidence cannot be kept, and its record says so.
+// A run ends as usual when its evidence cannot be stored, and its record says so.
 func TestRunEndsAsEverWhenEvidenceCannotBeStored(t *testing.T) {
 	w := newWorld(t)
 	w.evidence = func(activities.EvidenceInput) (activities.EvidenceResult, error) {
@@ -185,7 +185,7 @@ func TestRunEndsAsEverWhenEvidenceCannotBeStored(t *testing.T) {
 	}
 }
 
-// Of the reports that come after the one that counts the first is kept, whatever the outcome.
+// The first report after the one that counts is stored, whatever the outcome.
 func TestFurtherReportIsEvidence(t *testing.T) {
 	w := newWorld(t)
 	w.reportAfter(5 * time.Second)
@@ -196,18 +196,18 @@ func TestFurtherReportIsEvidence(t *testing.T) {
 		t.Errorf("result is %+v, error %v", result, err)
 	}
 	if len(w.kept) != 1 || w.kept[0].Attempt != 0 || w.kept[0].Pod.Name != "" || w.kept[0].Report != nil {
-		t.Fatalf("asked for %+v", w.kept)
+		t.Fatalf("evidence was collected by %+v", w.kept)
 	}
 	if got := encoded(w.kept[0].Further); got != `{"Errors":["somebody else's"],"OK":false}` {
-		t.Errorf("kept %s", got)
+		t.Errorf("stored %s", got)
 	}
 }
 
-// The pod of an attempt is looked at once, also when the run ends with that attempt after all; a report that arrived meanwhile is kept.
+// The pod of an attempt is read once, also when the run ends with this attempt. A report that arrived meanwhile is stored.
 func TestEvidenceOfAnAttemptIsCollectedOnce(t *testing.T) {
 	for name, tt := range map[string]struct {
 		setup   func(*world)
-		reports []bool // of what was asked for, whether it had one
+		reports []bool // of each collection, whether it had a report
 	}{
 		"its pod stays": {func(w *world) {
 			w.stuck, w.watch, w.look = true, hopeless("ErrImagePull"), hopeless("ErrImagePull")
@@ -228,7 +228,7 @@ func TestEvidenceOfAnAttemptIsCollectedOnce(t *testing.T) {
 			for i, in := range w.kept {
 				reports = append(reports, in.Report != nil)
 				if (in.Pod.Name != "") != (i == 0) || in.Attempt != 1 {
-					t.Errorf("asked for %+v", in)
+					t.Errorf("evidence of %+v was collected", in)
 				}
 			}
 			if diff := cmp.Diff(tt.reports, reports); diff != "" {

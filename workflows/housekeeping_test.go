@@ -18,7 +18,7 @@ import (
 // keeper executes one Housekeeping.
 type keeper struct {
 	env *testsuite.TestWorkflowEnvironment
-	// repair is what RepairRecords answers, after a second, and beatErr what Heartbeat does.
+	// repair is what RepairRecords answers, after a second. beatErr is the error of Heartbeat.
 	repair  func(activities.RepairInput) (activities.RepairResult, error)
 	beatErr error
 
@@ -94,7 +94,7 @@ func TestFirstHousekeepingRepairsEverything(t *testing.T) {
 	}
 }
 
-// Late reports that wait, or came before the repair, are put into the ledger by it.
+// The repair puts late reports into the ledger: those that wait, and those that came before it.
 func TestLateReportsAreGivenToTheRepair(t *testing.T) {
 	k := newKeeper(t)
 	k.lateAfter(0, 1)
@@ -104,7 +104,8 @@ func TestLateReportsAreGivenToTheRepair(t *testing.T) {
 	}
 }
 
-// A late report that comes while records are repaired is for the next housekeeping, as is what the ledger does not take.
+// Two kinds of late reports are left to the next housekeeping: those that come during the repair, and those that the ledger
+// does not take.
 func TestLateReportsThatTheLedgerHasNotTakenAreForTheNextHousekeeping(t *testing.T) {
 	for name, repair := range map[string]func(activities.RepairInput) (activities.RepairResult, error){
 		"the ledger does not take them": func(in activities.RepairInput) (activities.RepairResult, error) {
@@ -127,7 +128,7 @@ func TestLateReportsThatTheLedgerHasNotTakenAreForTheNextHousekeeping(t *testing
 	}
 }
 
-// Late reports wait in one history: further ones are dropped, and the signals read all the same.
+// Late reports wait in one history. Further ones are dropped, but their signals are read all the same.
 func TestNoMoreThan32LateReportsWait(t *testing.T) {
 	k := newKeeper(t)
 	k.repair = func(in activities.RepairInput) (activities.RepairResult, error) {
@@ -143,7 +144,7 @@ func TestNoMoreThan32LateReportsWait(t *testing.T) {
 	}
 }
 
-// When a part fails, the other is done, and the next housekeeping goes on from where this one began.
+// When one part fails, the other is done, and the next housekeeping continues where this one began.
 func TestHousekeepingThatFailsIsMadeUpForByTheNext(t *testing.T) {
 	last := workflows.HousekeepingResult{Until: tick.Add(-time.Minute)}
 	for name, tt := range map[string]struct {

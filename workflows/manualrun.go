@@ -38,7 +38,7 @@ func ManualRun(ctx workflow.Context, in ManualRunInput) (ManualRunResult, error)
 // because nobody knows how far it came.
 func LostJob(ctx workflow.Context, in LostJobInput) error {
 	conclusion := check.Lost().Conclude(in.Ref)
-	conclusion.Started, conclusion.Concluded = in.Since, workflow.Now(ctx) // an outcome that was recorded since stands
+	conclusion.Started, conclusion.Concluded = in.Since, workflow.Now(ctx) // an outcome that was recorded meanwhile stays
 	info := workflow.GetInfo(ctx)
 	for _, s := range []struct {
 		step

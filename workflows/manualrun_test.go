@@ -53,7 +53,7 @@ func TestManualRunReturnsTheOutcomeOfItsRun(t *testing.T) {
 	}
 }
 
-// Who cancels a ManualRun waits until the pod of its run is deleted.
+// A caller that cancels a ManualRun waits until the pod of its run is deleted.
 func TestCancelledManualRunWaitsForTheEndOfItsRun(t *testing.T) {
 	w := newWorld(t)
 	w.watchTakes = time.Minute
@@ -80,7 +80,7 @@ func TestLostJobIsRecordedAndRunsNothing(t *testing.T) {
 	if diff := cmp.Diff(want, w.texts()); diff != "" {
 		t.Errorf("recorded errors (-want +got):\n%s", diff)
 	}
-	got := w.outcomes[0] // when the run was due, nobody knows; an outcome that was recorded since stands
+	got := w.outcomes[0] // nobody knows the scheduled time of the run; an outcome that was recorded meanwhile stays
 	if got.Conclusion.Outcome != check.InfraFailed || !got.Conclusion.Started.Equal(since) || !got.Tick.IsZero() || got.UUID != "" {
 		t.Errorf("recorded %+v", got)
 	}
@@ -119,7 +119,7 @@ func TestLostJobIsCompletedWhateverTheLedgerSays(t *testing.T) {
 	}
 }
 
-// failing makes a ledger that fails so often before it takes a record.
+// failing makes a ledger that fails this often before it takes a record.
 func failing(times int) func(activities.RecordInput) error {
 	return func(in activities.RecordInput) error {
 		if times--; times >= 0 {

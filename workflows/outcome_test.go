@@ -13,7 +13,7 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// runCase is one way in which a run goes, and what comes of it.
+// runCase is one way in which a run can go, and what must follow.
 type runCase struct {
 	name  string
 	setup func(w *world)
@@ -22,7 +22,7 @@ type runCase struct {
 	recorded [][]string
 	// notes are parts of what the outcome notes.
 	notes []string
-	// removes is true when the run deletes its last pod, because that has not ended by itself.
+	// removes is true when the run deletes its last pod, because the pod has not ended.
 	removes bool
 	flaky   bool
 }
@@ -64,10 +64,10 @@ func emptyIsNil(texts []string) []string {
 	return texts
 }
 
-// prefix is how the texts of a run begin in which the check did not report.
+// prefix is the beginning of the errors of a run whose check did not report.
 const prefix = "Check execution error: shop/cart: "
 
-// Whoever knows the run UUID can report while the run is open: the last words of a container may have it.
+// Whoever knows the run UUID can report while the run is open. The last output of a container may contain it.
 func TestRunUUIDIsHiddenInOutcomesAndNotes(t *testing.T) {
 	w := newWorld(t)
 	w.watch = func() (check.Observation, error) {
@@ -83,7 +83,7 @@ func TestRunUUIDIsHiddenInOutcomesAndNotes(t *testing.T) {
 	}
 }
 
-// What a run of one attempt is recorded as.
+// Each case is a run of one attempt, and what is recorded of it.
 func TestOutcomeOfARun(t *testing.T) {
 	for _, tt := range slices.Concat(reportCases, endCases, deadlineCases, platformCases) {
 		t.Run(tt.name, tt.run)
@@ -351,7 +351,7 @@ var platformCases = []runCase{
 			w.reportAfter(25 * time.Second)
 			w.watchTakes = 30 * time.Second
 			w.create = func(activities.Attempt) (activities.CreatePodResult, error) {
-				if len(w.created) < 12 { // longer than a local activity tries
+				if len(w.created) < 12 { // longer than a local activity retries
 					return activities.CreatePodResult{}, errors.New("connection refused")
 				}
 				return activities.CreatePodResult{}, nil

@@ -43,14 +43,14 @@ func (r *run) record(ctx workflow.Context, t *attempt, conclusion check.Conclusi
 		return false, fmt.Errorf("record outcome of %s: %w", r.in.Ref, err)
 	}
 	r.shown = true
-	return result.CheckGone && r.in.Given == nil, nil // a program's run is its own, whatever there is of that name
+	return result.CheckGone && r.in.Given == nil, nil // a program's run does not depend on a check of the same name
 }
 
 // recordRun closes the record of the run. If the ledger does not take it, the record waits in the result of the run. Logs
 // are not in it: keepEvidence comes before.
 func (r *run) recordRun(ctx workflow.Context, t *attempt, conclusion check.Conclusion) {
 	conclusion = r.final(t, conclusion)
-	// A repeated workflow task may come to another record. Its history is longer by then.
+	// A repeated workflow task may send another record. Its history is longer then, and so its revision is higher.
 	r.revision = max(r.revision+1, workflow.GetInfo(ctx).GetCurrentHistoryLength())
 	in := activities.RecordInput{
 		RecordKey: r.key(), UUID: r.uuid, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, Conclusion: conclusion, Revision: r.revision,
@@ -71,12 +71,12 @@ func (r *run) recordRun(ctx workflow.Context, t *attempt, conclusion check.Concl
 	}
 }
 
-// keepEvidence stores the evidence of an attempt, once. An attempt that succeeded, was cancelled or had no pod has none. It
-// comes before the pod is deleted. A report that became the outcome since is stored too. A failure is noted, and changes
-// nothing else.
+// keepEvidence stores the evidence of an attempt, once. An attempt that succeeded, was cancelled or had no pod has none.
+// The evidence is stored before the pod is deleted. A report that became the outcome since is stored too. If storing fails,
+// only a note says so.
 func (r *run) keepEvidence(ctx workflow.Context, t *attempt, conclusion check.Conclusion) {
 	logs := t.seen.Logs
-	t.seen.Logs = nil // from here on they would only be in the way
+	t.seen.Logs = nil // the observation is passed on without its logs
 	if conclusion.Outcome == check.Succeeded || conclusion.Outcome == check.Canceled || t.pod.Name == "" {
 		return
 	}

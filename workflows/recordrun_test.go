@@ -156,7 +156,7 @@ func TestLateReportIsInTheRecordThatWaits(t *testing.T) {
 	}
 }
 
-// The ledger that is back for the record with the late report has all of it.
+// When the ledger is down for the first record and back for the one with the late report, nothing is missing.
 func TestRecordDoesNotWaitWhenTheOneWithTheLateReportIsTaken(t *testing.T) {
 	w := newWorld(t)
 	w.watch, w.atTheEnd = crashed, func() { w.report() }
@@ -172,8 +172,8 @@ func TestRecordDoesNotWaitWhenTheOneWithTheLateReportIsTaken(t *testing.T) {
 	}
 }
 
-// What the report API lets through must not hold up its run: a workflow that computes for more than a second is taken for
-// hung, and one with a result of more than 2 MiB is ended by Temporal. The state has all of it; record and result are cut.
+// A report of the largest size must not stop its run. Temporal treats a workflow that computes for more than a second as
+// hung, and ends one whose result is larger than 2 MiB. The state has the whole report; record and result are cut.
 func TestLargestReports(t *testing.T) {
 	tests := []struct {
 		name   string

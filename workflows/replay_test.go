@@ -9,8 +9,8 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// TestReplay replays every recorded history under testdata: a change of a workflow that no longer fits a run in flight fails
-// here. `make record` makes the files.
+// TestReplay replays every recorded history under testdata. It fails when a changed workflow no longer fits an open run.
+// `make record` makes the files.
 func TestReplay(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil {

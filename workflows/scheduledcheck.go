@@ -62,7 +62,7 @@ func lastTick(ctx workflow.Context, in ScheduledCheckInput) (last ScheduledCheck
 	return last, nil
 }
 
-// tickOptions are the options of a tick that Temporal, slow or overloaded, did not let decide at once.
+// tickOptions are the options of the activity that decides a tick when a slow or overloaded Temporal delayed the decision.
 func tickOptions() workflow.ActivityOptions {
 	return workflow.ActivityOptions{StartToCloseTimeout: 30 * time.Second, RetryPolicy: retryPolicy(200*time.Millisecond, 10*time.Second)}
 }
@@ -99,7 +99,7 @@ func RecordTicks(ctx workflow.Context, in activities.TicksInput) error {
 	return nil
 }
 
-// ticksOptions are the options of an activity that enters many ticks.
+// ticksOptions are the options of an activity that records many ticks.
 func ticksOptions() workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout: 5 * time.Minute, HeartbeatTimeout: time.Minute, RetryPolicy: retryPolicy(time.Second, time.Minute),

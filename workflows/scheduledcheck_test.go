@@ -51,7 +51,7 @@ func newTicker(t *testing.T, metrics client.MetricsHandler) *ticker {
 	return k
 }
 
-// tick executes one tick, whose predecessor, if any, had a result.
+// tick executes one tick. last is the result of the tick before, if any.
 func (k *ticker) tick(t *testing.T, in workflows.ScheduledCheckInput, last *workflows.ScheduledCheckResult) (result workflows.ScheduledCheckResult, err error) {
 	t.Helper()
 	if last != nil {
@@ -106,8 +106,8 @@ func TestTickDecidesInOneLocalActivity(t *testing.T) {
 	}
 }
 
-// The first tick of a cron workflow counts its ticks from the start of that, in whole seconds as Temporal does, and
-// knows of a run that may still be open.
+// The first tick of a cron workflow counts the ticks from its own start, in whole seconds as Temporal does. It also knows
+// of a run that may still be open.
 func TestFirstTickCountsFromTheStartOfItsSchedule(t *testing.T) {
 	k := newTicker(t, nil)
 	started := k.env.Now()
@@ -138,7 +138,7 @@ func TestTickIsSkippedWhileThePreviousRunIsOpen(t *testing.T) {
 	}
 }
 
-// What the ledger has not taken goes from tick to tick until it has.
+// What the ledger has not taken is passed from tick to tick until the ledger takes it.
 func TestTickHandsUnrecordedSpansToTheNext(t *testing.T) {
 	old := activities.Span{After: tick, Through: tick.Add(time.Minute), Outcome: check.Missed}
 	added := activities.Span{After: tick.Add(time.Minute), Through: tick.Add(2 * time.Minute), Outcome: check.Skipped}
@@ -154,7 +154,7 @@ func TestTickHandsUnrecordedSpansToTheNext(t *testing.T) {
 	}
 }
 
-// A tick that cannot decide within seconds goes on as an activity with durable retries, and starts the same run.
+// A tick that cannot decide within seconds continues as an activity with durable retries, and starts the same run.
 func TestTickFallsBackToDurableRetries(t *testing.T) {
 	k := newTicker(t, nil)
 	failures := 13
@@ -193,7 +193,7 @@ func TestTickOfAScheduleThatCannotBeReadFails(t *testing.T) {
 	}
 }
 
-// A single tick, such as that of a job, has the tick that its starter gave it.
+// A single tick, such as that of a job, has the scheduled time that its starter set.
 func TestSingleTickHasTheTimeOfItsStarter(t *testing.T) {
 	k := newTicker(t, nil)
 	in := workflows.ScheduledCheckInput{Ref: jobRef, Trigger: check.TriggerJob, Timeout: time.Minute, Tick: tick}
@@ -236,7 +236,7 @@ func TestPausedTickRecordsTheTicksSinceTheOneBefore(t *testing.T) {
 	}
 }
 
-// The ticks of a paused check that the ledger does not take, the next tick records.
+// If the ledger does not take the ticks of a paused check, the next tick records them.
 func TestPausedTickWhileTheLedgerIsDown(t *testing.T) {
 	k := newTicker(t, nil)
 	k.record = func(activities.TicksInput) (activities.TickCounts, error) {
@@ -250,7 +250,7 @@ func TestPausedTickWhileTheLedgerIsDown(t *testing.T) {
 	}
 }
 
-// Ticks without a run are counted once, when the ledger has them, and only ticks of a schedule measure their delay.
+// Ticks without a run are counted once, when the ledger has them. Only ticks of a schedule measure their delay.
 func TestTicksWithoutARunAreCounted(t *testing.T) {
 	metrics := newMetrics(t)
 	k := newTicker(t, metrics.Temporal)

@@ -31,7 +31,7 @@ type step struct {
 }
 
 // shortly runs a step as a local activity. If that does not succeed within a few seconds, it runs as a normal activity with
-// durable retries and the given options. A permanent failure is not retried.
+// durable retries and the options durable. A permanent failure is not retried.
 func shortly(ctx workflow.Context, s step, durable workflow.ActivityOptions, in, result any) error {
 	began := workflow.Now(ctx)
 	err := locally(ctx, s, 0, in, result)

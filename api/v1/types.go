@@ -62,8 +62,8 @@ type CheckConfig struct {
 	// TimeZone is the IANA name of the zone in which schedule is read. Empty means UTC.
 	// +optional
 	TimeZone string `json:"timeZone,omitempty"`
-	// Attempts is how many attempts, of one pod each, must fail before the check has failed: within one run and its timeout,
-	// a failure is confirmed by further attempts. Empty means 1. A run that succeeds after a failed attempt is flaky.
+	// Attempts is how many attempts must fail before the check has failed. Each attempt is one pod. All of them belong to one
+	// run and its timeout. Empty means 1. A run that succeeds after a failed attempt is flaky.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10
 	// +optional

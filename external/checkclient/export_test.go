@@ -20,7 +20,7 @@ type Clock struct {
 // Elapsed returns how long all sleeps took together.
 func (c *Clock) Elapsed() time.Duration { return c.now.Sub(time.Time{}) }
 
-// Report reports as ReportSuccess and ReportFailure do, by the given clock.
+// Report reports as ReportSuccess and ReportFailure do, by the clock c.
 func Report(errorMessages []string, c *Clock) error {
 	s := newSender()
 	s.now = func() time.Time { return c.now }

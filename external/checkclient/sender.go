@@ -92,7 +92,7 @@ func statusError(response *http.Response) error {
 	}
 }
 
-// spread returns a random pause within pauseSpread of the given one, evenly distributed.
+// spread returns a random pause, evenly distributed within pauseSpread around its argument.
 func (s sender) spread(pause time.Duration) time.Duration {
 	return time.Duration(float64(pause) * (1 + pauseSpread*(2*s.random()-1)))
 }

@@ -67,8 +67,8 @@ func TestRESTClientOfNoClient(t *testing.T) {
 	}
 }
 
-// Kuberhealthy v2 changed client-go's scheme at each new client, while others read it: its reaper made one every half
-// minute, and the process ended with "concurrent map read and map write".
+// Kuberhealthy v2 changed client-go's scheme in each new client, while other goroutines read the scheme. Its reaper made a
+// client every half minute, and the process ended with "concurrent map read and map write".
 func TestClientsAreMadeWhileOthersWork(t *testing.T) {
 	api := apitest.New(smoke("smoke"))
 	kubeconfig := api.Kubeconfig(t)

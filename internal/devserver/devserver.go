@@ -39,8 +39,9 @@ type Options struct {
 	StartTimeout time.Duration
 }
 
-// pragmas are settings of the file database. The server uses one connection, and its tables have many indexes. So the default
-// cache of 2 MB is too small for the pages of one write, and a checkpoint after 4 MB writes the same pages many times.
+// pragmas are settings of the file database. The server uses one connection, and its tables have many indexes. The default
+// cache of 2 MB is too small for the pages of one write. With the default checkpoint after 4 MB, the same pages are written
+// many times.
 var pragmas = []string{"journal_mode=wal", "synchronous=normal", "cache_size=-65536", "temp_store=memory", "wal_autocheckpoint=8000"}
 
 // dynamicConfig are settings of the server that differ from those of the CLI.

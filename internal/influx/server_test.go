@@ -25,8 +25,8 @@ import (
 // request is one call to InfluxDB.
 type request struct{ Method, Target, Authorization, Body string }
 
-// influxDB is InfluxDB as far as writing goes: it reads the line protocol, and a point takes the place of another of the
-// same name, tags and time.
+// influxDB does what InfluxDB does when somebody writes to it. It reads the line protocol. A point replaces an earlier one
+// of the same name, tags and time.
 type influxDB struct {
 	// answer, if set, may refuse a request by another status than 0.
 	answer func(body string) (status int, text string)

@@ -131,6 +131,6 @@ func duplicates(node *yamlnode.Node, path string, found func(path string, first,
 			}
 			duplicates(node.Content[i+1], inner, found)
 		}
-	case yamlnode.AliasNode, yamlnode.DocumentNode, yamlnode.ScalarNode: // an alias is read where its anchor is
+	case yamlnode.AliasNode, yamlnode.DocumentNode, yamlnode.ScalarNode: // an alias is read at its definition
 	}
 }

@@ -223,8 +223,8 @@ func article(kind string) string {
 	}
 }
 
-// hint suggests the field that an unknown one was meant to be: one with a similar name, one inside a field of the object, or
-// one of spec.
+// hint suggests which field an unknown field was meant to be. That is a field with a similar name, a field inside a field
+// of the object, or a field of spec.
 func (o *object) hint(s *schema, key, path string) string {
 	if where := moved[child(path, key)]; where != "" {
 		return "; " + where

@@ -1,6 +1,6 @@
-// Package protocol holds the literal names of the wire: environment variables, header, paths, labels and annotations
-// that Khronicle shares with Kuberhealthy v2, with every checker pod and with every check author's client.
-// It imports nothing and decides nothing.
+// Package protocol holds the literal names of the wire: environment variables, the header, paths, labels and annotations.
+// Khronicle shares them with Kuberhealthy v2, with every checker pod and with the client of every check author. The package
+// imports nothing and decides nothing.
 package protocol
 
 // Environment variables that every container of a checker pod receives.

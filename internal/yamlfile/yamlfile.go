@@ -55,7 +55,7 @@ var explanations = map[string]explanation{
 }
 
 const (
-	// unknownAnchor does not name the anchor: it may be the rest of a password that begins with an asterisk.
+	// unknownAnchor does not quote what follows the asterisk: it may be the rest of a password.
 	unknownAnchor = `a value begins with "*" and refers to an anchor that does not exist; put a text in quotes`
 	notText       = "a control character, or a byte that is not UTF-8"
 	unreadable    = "it cannot be read"

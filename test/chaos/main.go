@@ -1,8 +1,8 @@
 //go:build linux
 
-// Command chaos is the crash tests of the ledger: it runs checks on a real cluster (tools/kubebox), a real Temporal server and
-// the real roles, kills, stops and cuts them off at random moments, fills the disk of the ledger, and then proves from
-// what is left that nothing was lost, doubled or guessed. `make chaos` runs it.
+// Command chaos is the crash tests of the ledger. It runs checks on a real cluster (tools/kubebox), with a real Temporal
+// server and the real roles. It kills them, stops them and cuts them off at random moments, and fills the disk of the
+// ledger. Then it proves from what remains that nothing was lost, doubled or guessed. `make chaos` runs it.
 package main
 
 import (
@@ -28,7 +28,7 @@ type options struct {
 	interval, timeout time.Duration
 	ledger            string
 	bin, state        string
-	// facts is a file with those of an earlier run, to be judged again.
+	// facts is a file with the facts of an earlier run, to prove them again.
 	facts string
 	// store is where the disk of the ledger is mounted; short, because the path of a socket is below it.
 	store string

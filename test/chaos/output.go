@@ -42,7 +42,7 @@ func show(w io.Writer, r proof.Result) {
 	}
 }
 
-// keep writes the facts and the result to the state folder, so that they can be studied, and judged again.
+// keep writes the facts and the result to the state folder, so that people can read them and the proof can be run again.
 func (s *stack) keep(f proof.Facts, r proof.Result) error {
 	for name, what := range map[string]any{"facts.json": f, "result.json": r} {
 		text, err := json.MarshalIndent(what, "", " ")

@@ -36,7 +36,7 @@ type process struct {
 	mu        sync.Mutex
 	present   *exec.Cmd
 	starts    int
-	expected  bool // it was told to end
+	expected  bool // this program ended the process
 	notBefore time.Time
 
 	cancel context.CancelFunc
@@ -103,7 +103,7 @@ func (p *process) await(ctx context.Context) {
 	}
 }
 
-// kill ends the process as a crash does. It starts again after the given time.
+// kill ends the process as a crash does. The process starts again after this time.
 func (p *process) kill(after time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -49,8 +49,8 @@ const (
 // marker is in the environment of all that this program starts, so that what is left of it can be found.
 func marker() string { return fmt.Sprintf("KHRONICLE_CHAOS=%d", os.Getpid()) }
 
-// stack is Khronicle as it runs in production: Temporal, the roles and the ledger's database, each a process of its own, and
-// a way that can be cut between each two.
+// stack is Khronicle as it runs in production. Temporal, the roles and the ledger's database are processes of their own.
+// Each connection between two of them can be cut.
 type stack struct {
 	options
 	kubeconfig string

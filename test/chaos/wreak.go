@@ -17,7 +17,7 @@ import (
 	"github.com/khronicle/khronicle/test/wait"
 )
 
-// tellEvery is how often the progress is told.
+// tellEvery is how often the progress is printed.
 const tellEvery = 15 * time.Second
 
 // wreak does the faults of the plan and returns when each was done. When it returns, all have ended.
@@ -72,8 +72,8 @@ func watchStalls(ctx context.Context) func() []fault.Window {
 	}
 }
 
-// stalls are the times in which the machine did not run this program, although it wanted to run ten times a second: then others
-// may not have run either.
+// stalls are the times in which the machine did not run this program. The program wants to run ten times a second. When it
+// cannot, others may not have run either.
 func stalls(ctx context.Context) (all []fault.Window) {
 	const every, noticed = 100 * time.Millisecond, time.Second
 	for last := time.Now(); wait.Sleep(ctx, every); last = time.Now() {

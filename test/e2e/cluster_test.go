@@ -67,7 +67,7 @@ func (c *clients) states(namespace string) *gentype.Client[*khv1.KuberhealthySta
 		func() *khv1.KuberhealthyState { return &khv1.KuberhealthyState{} })
 }
 
-// newNamespace makes a namespace of the test's own, gone when the test ends.
+// newNamespace makes a namespace for the test and deletes it when the test ends.
 func newNamespace(t testing.TB) string {
 	t.Helper()
 	name := "e2e-" + uuid.NewString()[:8]
@@ -194,8 +194,8 @@ var getOptions = metav1.GetOptions{}
 
 func gone(err error) bool { return apierrors.IsNotFound(err) }
 
-// patience is how many times as long as a quiet machine needs a test waits: a busy one may need it, and only a failure takes
-// it all. How fast Khronicle is, benchmarks show.
+// patience is a factor for the time that a test waits. The base is what a quiet machine needs. A busy machine may need
+// more, and only a failure takes all of it. Benchmarks show how fast Khronicle is.
 const patience = 3
 
 // eventually waits until f is true; f also says what it saw, for the failure's text. It is asked all the time: a wait that may be

@@ -84,8 +84,8 @@ func reloadSuccessful(t *testing.T, role string) bool {
 	return strings.Contains(metricsOf(t, everyRole[role]), "\nkhronicle_config_last_reload_successful 1\n")
 }
 
-// TestHotReload changes the configuration file while runs are in flight: what is new is in force within seconds, a file that
-// cannot be read changes nothing and says which line is wrong, and the runs and schedules go on as they were.
+// TestHotReload changes the configuration file while runs are open. New values have an effect within seconds. A file that
+// cannot be read changes nothing, and the log says which line is wrong. Runs and schedules continue unchanged.
 func TestHotReload(t *testing.T) {
 	t.Cleanup(func() { writeConfig(t, defaultConfig) })
 	namespace := newNamespace(t)

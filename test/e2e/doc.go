@@ -1,3 +1,3 @@
-// Package e2e proves what a run does on the real thing: a real API server, kubelet and containers (tools/kubebox), a
-// real Temporal server, and the three roles as processes of their own that can be killed. `make e2e` runs it.
+// Package e2e proves what a run does on the real thing. It uses a real API server, kubelet and containers (tools/kubebox),
+// and a real Temporal server. The three roles are processes that a test can kill. `make e2e` runs it.
 package e2e

@@ -93,9 +93,9 @@ func numbered(from, lines int) string {
 	return text.String()
 }
 
-// TestEvidenceOfACrash: the log, the exit code, the events and the spec are there when the pod is not, which is deleted at
-// once because none is kept. The log is whole to its last line, or the evidence says that it may not be: the node's container
-// runtime can be one that drops what it has not read at the end of a container.
+// TestEvidenceOfACrash: the log, the exit code, the events and the spec can be read after the pod was deleted. The pod is
+// deleted at once because the test retains none. The log is complete to its last line, or the evidence says that it may be
+// cut. The container runtime of the node can drop output that it has not read when a container ends.
 func TestEvidenceOfACrash(t *testing.T) {
 	t.Cleanup(func() { configure(t, defaultConfig) })
 	configure(t, defaultConfig+"maxErrorPodCount: 0\n")

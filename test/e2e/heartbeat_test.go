@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	// beatInterval is how often the heart beats.
+	// beatInterval is the interval of the heartbeat.
 	beatInterval = 30 * time.Second
 	// lostAfter is how long ago a run must have begun whose record is closed for it.
 	lostAfter = 2 * time.Minute
@@ -55,13 +55,13 @@ lines:
 	return 0, false
 }
 
-// beating counts the beats that arrive outside.
+// beating counts the heartbeats that arrive outside.
 type beating struct {
 	*httptest.Server
 	beats atomic.Int64
 }
 
-// withHeartbeat starts the worker anew, with a service outside that is told of each beat.
+// withHeartbeat starts the worker anew, with a service outside that receives each heartbeat.
 func withHeartbeat(t *testing.T) *beating {
 	t.Helper()
 	outside := &beating{}
@@ -93,7 +93,7 @@ func startWorker(t *testing.T) {
 	}
 }
 
-// await waits until so many more beats have been sent, and returns the time of the last one that the worker shows.
+// await waits for this many more heartbeats, and returns the time of the last one that the worker shows.
 func (b *beating) await(t *testing.T, more int64) float64 {
 	t.Helper()
 	want := b.beats.Load() + more
@@ -108,8 +108,8 @@ func (b *beating) await(t *testing.T, more int64) float64 {
 	return at
 }
 
-// TestHeartbeat lets the heart beat, stops it with the worker, and starts it again. What the worker left undone meanwhile is
-// seen in the metrics, and the record of a run that somebody terminated is closed.
+// TestHeartbeat waits for heartbeats, stops the worker, and starts it again. The metrics show what was not done while the
+// worker was down. The record of a run that somebody terminated is closed.
 func TestHeartbeat(t *testing.T) {
 	outside := withHeartbeat(t)
 	kept, namespace := openLedger(t), newNamespace(t)

@@ -167,8 +167,8 @@ func applyExample(t *testing.T, namespace, folder, name string, settings env) {
 	apply(t, &c)
 }
 
-// loadLanguages makes the images of the checks without our library: this machine's interpreters, in the place of those
-// of a registry, and what the Dockerfiles say.
+// loadLanguages makes the images of the checks that do not use our library. It follows the Dockerfiles, but uses this
+// machine's interpreters instead of images from a registry.
 var loadLanguages = sync.OnceValue(func() error {
 	var group errgroup.Group
 	for folder, files := range map[string]func() ([]string, error){"shell": shellFiles, "python": pythonFiles} {

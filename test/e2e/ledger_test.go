@@ -107,8 +107,8 @@ func TestRecordsOfRuns(t *testing.T) {
 	}
 }
 
-// TestEveryDueTickHasOneRecord: runs that take longer than the interval, and an outage of everything that starts runs; each
-// due tick of the whole time has one record, and says what became of it.
+// TestEveryDueTickHasOneRecord: some runs take longer than the interval, and everything that starts runs has an outage.
+// Each tick of the whole time has one record with the right outcome.
 func TestEveryDueTickHasOneRecord(t *testing.T) {
 	restart(t, "worker", "temporal")
 	kept, namespace := openLedger(t), newNamespace(t)
@@ -209,7 +209,7 @@ func ticksOf(records []ledger.Record) []ledger.Record {
 	return slices.DeleteFunc(slices.Clone(records), func(a ledger.Record) bool { return a.Trigger != check.TriggerSchedule })
 }
 
-// settledOf returns the ticks behind the newest but one run: they have certainly been told.
+// settledOf returns the ticks before the newest run but one: their records are certainly complete.
 func settledOf(records []ledger.Record) []ledger.Record {
 	ticks := ticksOf(records)
 	for runs := 0; runs < 2; ticks = ticks[1:] {

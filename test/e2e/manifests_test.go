@@ -12,7 +12,7 @@ func TestManifestsAreAccepted(t *testing.T) {
 	for namespace, folder := range map[string]string{
 		"kuberhealthy": "../../deploy/manifests", "khronicle-examples": "../../examples",
 	} {
-		// What is in a namespace can be judged only when that is there.
+		// The API server can check what is in a namespace only when the namespace exists.
 		makeNamespace(t, namespace)
 		_, err := under.kubebox("kubectl", "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", folder)
 		if err != nil {

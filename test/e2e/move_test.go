@@ -24,8 +24,8 @@ func v2State(namespace, name string, lastRun time.Time, errs ...string) *khv1.Ku
 	}
 }
 
-// TestMoveFromKuberhealthy: over a cluster with checks, jobs and states of Kuberhealthy v2, the last states are shown until
-// there are newer ones, nobody's state is lost, and a job that v2 left Running comes to its end with the state it had.
+// TestMoveFromKuberhealthy: a cluster has checks, jobs and states of Kuberhealthy v2. The last states are shown until there
+// are newer ones, and no state is lost. A job that v2 left Running ends, with the state that it had.
 func TestMoveFromKuberhealthy(t *testing.T) {
 	restart(t, "starter")
 	namespace, lastRun := newNamespace(t), time.Now().Add(-time.Minute)

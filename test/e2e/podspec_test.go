@@ -14,8 +14,8 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
-// richSpec uses what users write into a pod spec: init containers, several containers, volumes, security contexts, a service
-// record, resources, and a variable of the contract's own, which is replaced.
+// richSpec uses what users write into a pod spec: init containers, several containers, volumes, security contexts, a
+// service account and resources. It also sets a variable of the contract, which Khronicle replaces.
 func richSpec() corev1.PodSpec {
 	spec := demoPod(nil)
 	spec.ServiceAccountName = "checker"

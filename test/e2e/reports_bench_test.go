@@ -62,8 +62,8 @@ func load(b *testing.B, next func() (runUUID string, ok bool)) map[int]int64 {
 	return all
 }
 
-// BenchmarkReports measures how many reports a second are accepted over open runs, and how many of unknown runs are refused,
-// over 16 connections from one address; and how much of a processor Temporal uses meanwhile. b.N is not used.
+// BenchmarkReports measures how many reports a second are accepted for open runs, and how many are refused for unknown
+// runs. 16 connections from one address send them. It also measures the processor time of Temporal. b.N is not used.
 func BenchmarkReports(b *testing.B) {
 	namespace := newNamespace(b)
 	runs := make([]string, loadRuns)

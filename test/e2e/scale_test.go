@@ -23,8 +23,9 @@ var (
 // startSlack is how long after its interval the pod of a check's first run may be made.
 const startSlack = 10 * time.Second
 
-// TestManyChecksAtOnce applies many checks together. Each is started within its interval, their starts are spread, every run that
-// was begun ends in one outcome, and the edit of one disturbs no other. How fast the node starts their pods is not judged.
+// TestManyChecksAtOnce applies many checks together. Each check starts within its interval, and their starts are spread.
+// Every run ends in one outcome. The edit of one check disturbs no other. How fast the node starts the pods does not
+// matter.
 func TestManyChecksAtOnce(t *testing.T) {
 	startAtOnce(t, 20)
 	var namespace string
@@ -126,8 +127,8 @@ func scheduleQuery(namespace string) string {
 	return fmt.Sprintf("KhNamespace = '%s' AND WorkflowType = 'ScheduledCheck' AND ExecutionStatus = 'Running' AND WorkflowId STARTS_WITH 'khcheck/%s/'", namespace, namespace)
 }
 
-// scheduleRun is the first run ID of a cron workflow: each of its ticks has another, but a schedule that was started anew has
-// another first one.
+// scheduleRun is the first run ID of a cron workflow. Each tick has a run ID of its own, and all ticks of a schedule have
+// the same first run ID. A schedule that was started anew has another one.
 func scheduleRun(t *testing.T, id string) string {
 	t.Helper()
 	described, err := temporal(t).DescribeWorkflowExecution(t.Context(), id, "")

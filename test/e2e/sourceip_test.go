@@ -76,8 +76,8 @@ func headerless(namespace, name, body string) *khv1.KuberhealthyCheck {
 	return c
 }
 
-// TestReportsBySourceIP: a pod that sends no run UUID is told by its address; one on the node's network is not, nor one whose
-// report has a wrong UUID.
+// TestReportsBySourceIP: a pod that sends no run UUID is found by its address. A pod on the node's network is not found,
+// and neither is a pod whose report has a wrong UUID.
 func TestReportsBySourceIP(t *testing.T) {
 	namespace := languages(t)
 	relax(t, namespace)

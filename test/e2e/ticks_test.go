@@ -105,7 +105,7 @@ func TestTicksOfASuspendedCheck(t *testing.T) {
 }
 
 // TestEditLeavesNoTickWithoutRecord: the ticks of the old schedule are recorded up to the moment at which the new one
-// begins, also when no starter was there for a while to begin it.
+// begins. That holds also when no starter was there for a while to begin the new schedule.
 func TestEditLeavesNoTickWithoutRecord(t *testing.T) {
 	restart(t, "starter")
 	kept, namespace := openLedger(t), newNamespace(t)
@@ -140,15 +140,15 @@ func TestEditLeavesNoTickWithoutRecord(t *testing.T) {
 	}
 }
 
-// TestEverythingDown: worker, starter, report API, Temporal and the API server go, and come back. The ticks that were due
-// meanwhile are missed, and each check has one run at once. With a long -outage, such as 5m, the page shows the checks as
-// unknown as soon as the report API is back, and until the rest is.
+// TestEverythingDown: worker, starter, report API, Temporal and the API server stop, and start again. The ticks of the
+// outage are missed, and each check has one run at once. With a long -outage, such as 5m, the page shows the checks as
+// unknown. It does so from the start of the report API until the other parts work again.
 func TestEverythingDown(t *testing.T) {
 	restart(t, "temporal", "worker", "starter", "reportapi")
 	kept, namespace := openLedger(t), newNamespace(t)
 	const interval, checks = 10 * time.Second, 5
-	// After an outage of the API server the scheduler and the kubelet begin to watch again up to a minute later; a run that
-	// is there before them has to wait.
+	// After an outage of the API server, the scheduler and the kubelet may need up to a minute until they watch again. A run
+	// that starts before that has to wait.
 	const timeout = 2 * time.Minute
 	name := func(n int) string { return fmt.Sprintf("check-%d", n) }
 	for n := range checks {

@@ -127,8 +127,9 @@ func TestWireSlow(t *testing.T) {
 	})
 }
 
-// TestWireWhileTemporalIsAway: 503 without a body, again and again on one connection, as Kuberhealthy's Go client needs it
-// to try again; it is heard as soon as Temporal is back. This test runs before the parallel ones.
+// TestWireWhileTemporalIsAway: each report gets 503 without a body, several times on one connection. Kuberhealthy's Go
+// client needs this to try again. As soon as Temporal is back, the report is accepted. This test runs before the parallel
+// ones.
 func TestWireWhileTemporalIsAway(t *testing.T) {
 	restart(t, "temporal")
 	namespace := newNamespace(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/khronicle/khronicle/test/scale/measure"
 )
 
-// What each version of Khronicle shows in Temporal: these names are its interface to operators, so an older version can be
-// measured with the same program.
+// The names that each version of Khronicle shows in Temporal. They are its interface to operators, so this program can
+// measure an older version too.
 const (
 	attributeCheck     = "KhCheck"
 	attributeNamespace = "KhNamespace"

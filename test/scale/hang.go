@@ -26,8 +26,8 @@ const (
 	around = time.Minute
 	// onTime is how late a tick may start: Temporal rounds its timers up to whole seconds, and a second is for all else.
 	onTime = 2 * time.Second
-	// catchUpWithin is how long after the window all records must be there, with twice the time of the hang, and compareEvery how
-	// often that is looked at: to list all runs costs Temporal more than a run.
+	// catchUpWithin is how long after the window all records must be there, plus twice the time of the hang. compareEvery is
+	// how often the records are compared. It is long, because to list all runs costs Temporal more than a run.
 	catchUpWithin = 5 * time.Minute
 	compareEvery  = 15 * time.Second
 )

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command scale measures what runs cost when there are many checks: it runs N checks on an API server whose nodes are
-// played by kwok, with a real Temporal server, the real roles as processes of their own, and real reports over HTTP. It
+// Command scale measures what runs cost when there are many checks. It runs N checks on an API server whose nodes are
+// simulated by kwok. The Temporal server is real, the roles are real processes, and the reports are sent over HTTP. It
 // compares versions: -khronicle names the program to measure. `make scale` runs it.
 package main
 

@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// stages say how kwok plays a kubelet: a node is ready, a pod of its runs at once, and a deleted pod is gone at once.
+// stages say how kwok simulates a kubelet. A node is ready, a pod runs at once, and a deleted pod disappears at once.
 //
 //go:embed stages.yaml
 var stages []byte

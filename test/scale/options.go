@@ -58,7 +58,7 @@ func readOptions(args []string, usage io.Writer) (options, error) {
 	flags.Var(&o.temporalArgs, "temporal-arg", "further argument of the Temporal CLI's server; the last of two with the same name holds (may be repeated)")
 	flags.Var(&o.workerArgs, "worker-arg", "further argument of the worker (may be repeated)")
 	flags.StringVar(&o.dynamicConfig, "dynamic-config", "deploy/temporal/dynamicconfig.yaml", "dynamic configuration of the stock Temporal server")
-	flags.DurationVar(&o.hangFor, "hang-ledger", 0, "let the ledger's database hang so long, a minute after the window begins; the ledger is in PostgreSQL, -for does not count, and it is an error if a tick is late or a record missing")
+	flags.DurationVar(&o.hangFor, "hang-ledger", 0, "let the ledger's database hang for this time, a minute after the window begins; with it the ledger is in PostgreSQL and -for is ignored. A late tick or a missing record is then an error")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

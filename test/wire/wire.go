@@ -1,6 +1,6 @@
-// Package wire holds requests to the report API, as bytes on a connection, with what each must be answered: one table for
-// the tests of package reportapi, whose Temporal is a fake, and for the end-to-end tests, where nothing is. It is for
-// tests alone.
+// Package wire holds requests to the report API, as bytes on a connection, each with the answer that it must get. Two kinds
+// of tests use this table. The tests of package reportapi use a fake Temporal, the end-to-end tests use no fake. The
+// package is for tests alone.
 package wire
 
 import (

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command kubebox is a real one-node Kubernetes for development and tests: etcd, the control plane, kubelet,
-// kube-proxy, CoreDNS and kubectl in one binary, and the supervisor that runs them in namespaces of their own.
+// Command kubebox is a real one-node Kubernetes for development and tests. One binary has etcd, the control plane, kubelet,
+// kube-proxy, CoreDNS and kubectl, and a supervisor that runs them in their own namespaces.
 //
 // Called by the name of a component (a symlink, or the first argument), it is that component and nothing else.
 package main

@@ -141,7 +141,7 @@ func TestYAMLReadsAlerts(t *testing.T) {
 		sentence{5, 3, "Check X fails"}, sentence{6, 3, "Look at it."}, sentence{6, 1, "Soon."})
 }
 
-// newTree makes a repository with one word that is not used, due, and returns its folder.
+// newTree makes a repository whose list forbids one word, and returns its folder.
 func newTree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()

@@ -60,7 +60,7 @@ func run() (code int, err error) {
 	return c.play()
 }
 
-// live writes that the process is alive, until it is told to end.
+// live writes that the process is alive, until a signal arrives.
 func (c *check) live(told <-chan os.Signal) {
 	for {
 		select {

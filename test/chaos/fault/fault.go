@@ -157,8 +157,8 @@ func (f Fault) disturbs(other Fault, postgres bool) bool {
 	return slices.ContainsFunc(f.Target.Parts(postgres), func(t Target) bool { return slices.Contains(parts, t) })
 }
 
-// hangs lets the database of the ledger hang in two ways, one after the other: its processes are stopped, and what goes to it is
-// dropped. Where there is time for one of them, the seed decides which.
+// hangs lets the database of the ledger hang in two ways, one after the other. The first stops the processes of the
+// database, the second drops what is sent to it. Where there is time for only one, the seed decides which.
 func hangs(o Options) []Fault {
 	if !o.Postgres || o.Hang == 0 {
 		return nil

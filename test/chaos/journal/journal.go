@@ -1,5 +1,5 @@
-// Package journal is what the pods of the crash tests say of themselves: one file of JSON lines for each process, outside the
-// pod, so that it outlives pod, kubelet and API server. It is written by the check and read by the proof.
+// Package journal holds what the pods of the crash tests report about themselves. Each process has one file of JSON lines
+// outside the pod, which outlives the pod, the kubelet and the API server. The check writes it and the proof reads it.
 package journal
 
 import (
@@ -32,7 +32,7 @@ const (
 	Unanswered Kind = "unanswered"
 	// GaveUp is written when the client tries no more.
 	GaveUp Kind = "gave-up"
-	// Told is written when the process is told to end (SIGTERM).
+	// The process has received SIGTERM.
 	Told Kind = "told"
 	// End is the last line of a process that ends by itself; Text says how.
 	End Kind = "end"

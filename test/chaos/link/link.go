@@ -182,7 +182,7 @@ func (l *Link) pump(to, from net.Conn) {
 	}
 }
 
-// due is when the other side may hear what is said now.
+// When the other side may receive what is sent now.
 func (l *Link) due() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -140,7 +140,8 @@ func TestLinkPassesTheEndOn(t *testing.T) {
 	}
 }
 
-// A call over a slow link takes two seconds more, also on a connection that was there before, and all that is said comes in order.
+// A call over a slow link takes two seconds more, also on a connection that existed before. Everything that is sent arrives
+// in order.
 func TestSlowLink(t *testing.T) {
 	l, err := link.New(echo(t))
 	if err != nil {

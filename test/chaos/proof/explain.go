@@ -8,8 +8,8 @@ import (
 	"github.com/khronicle/khronicle/test/chaos/fault"
 )
 
-// aftermath is how long after its end a fault may still have an effect: processes start and connect, and what a dead worker
-// had taken up comes back after its timeout (a workflow's step 10 s, an activity's heartbeat 10 s).
+// aftermath is how long a fault may still have an effect after its end. Processes start and connect. The work of a dead
+// worker starts again after its timeout: 10 s for a workflow task, 10 s for the heartbeat of an activity.
 var aftermath = map[fault.Target]time.Duration{
 	fault.Worker: 20 * time.Second, fault.Worker2: 20 * time.Second, fault.Temporal: 20 * time.Second,
 	fault.WorkerTemporal: 20 * time.Second, fault.Worker2Temporal: 20 * time.Second,
@@ -19,8 +19,8 @@ var aftermath = map[fault.Target]time.Duration{
 	fault.ReportAPI: 5 * time.Second, fault.ReportAPITemporal: 10 * time.Second, fault.PodsReportAPI: 5 * time.Second,
 }
 
-// What each kind of harm may come from. The ledger's database, its disk and links, the starter, and what the report API reads of
-// the cluster explain nothing: a check's outcome must not depend on them.
+// The faults that each kind of harm may come from. A check's outcome must not depend on the ledger's database, its disk and
+// links, the starter, and what the report API reads of the cluster. So these explain nothing.
 var (
 	engine = []fault.Target{
 		fault.Temporal, fault.Worker, fault.Worker2, fault.WorkerTemporal, fault.Worker2Temporal, fault.AllTemporal, fault.Machine,

@@ -1,5 +1,5 @@
-// Package proof judges a crash test by what is left of it: the ledger, the KHStates, Temporal's histories, what the pods
-// wrote, and the faults that were done. It decides from facts alone and asks nobody.
+// Package proof decides whether Khronicle has passed a crash test. It compares what remains: the ledger, the KHStates,
+// Temporal's histories, what the pods wrote, and the faults. It decides from facts alone and makes no calls.
 package proof
 
 import (
@@ -88,9 +88,9 @@ type Rule string
 const (
 	// OneSchedule: each check has exactly one schedule, whose ticks can be read.
 	OneSchedule Rule = "one-schedule"
-	// Unrecorded: each due tick has a row.
+	// Unrecorded: each tick has a row.
 	Unrecorded Rule = "unrecorded"
-	// Surplus: each row of a schedule is a due tick, and none is there twice.
+	// Surplus: each row of a schedule is a tick, and none is there twice.
 	Surplus Rule = "surplus"
 	// Open: each row has an outcome.
 	Open Rule = "open"

@@ -60,8 +60,9 @@ func hear(journals [][]journal.Line) witness {
 	return w
 }
 
-// accepted returns the reports of which one must be the outcome: the first that was answered 200, and those before it, which
-// may have been stored although nobody said so. ok is false when none was answered 200; then any that was sent may be the outcome.
+// accepted returns the reports of which one must be the outcome. These are the first one that was answered 200, and those
+// before it, which may have been stored without an answer. ok is false when none was answered 200. Then any report that was
+// sent may be the outcome.
 func (w witness) accepted() (reports []report, ok bool) {
 	for i, r := range w.reports {
 		if !r.stored.IsZero() {
@@ -133,7 +134,7 @@ func (p *prover) noExit(row ledger.Record, run Run, w witness) {
 	}
 	switch {
 	case p.explains("end of the pod not seen", platform, w.last, run.Closed):
-	case row.Exited.IsZero() && w.last.After(w.deadline.Add(-veryLate)): // at the deadline the run looked, and was not told
+	case row.Exited.IsZero() && w.last.After(w.deadline.Add(-veryLate)): // at the deadline the run looked, but the cluster did not know it yet
 		p.count["timed-out, as the cluster told of the end of the pod too late"]++
 	default:
 		p.violated(Unexplained, "%s, but its pod wrote for the last time at %s, before the deadline at %s", describe(row), at(w.last), at(w.deadline))
@@ -167,8 +168,8 @@ func (w witness) did(row ledger.Record) bool {
 	return says(row, noReport) && strings.HasPrefix(w.acts, "hang")
 }
 
-// late is how long the news of the end of a pod may take on a busy machine: the kubelet says that a container has ended, and in a
-// later step that its pod has.
+// late is how long the news of the end of a pod may take on a busy machine. The kubelet reports first that a container has
+// ended, and in a later step that its pod has ended.
 const late = 4 * time.Second
 
 // veryLate is how long it may take on a machine that is overloaded, if the run's own last look did not see it either.
@@ -177,9 +178,9 @@ const veryLate = 10 * time.Second
 // atOnce is how long a run may take to create its pod, when it may start one. Kubernetes gives the time of that in whole seconds.
 const atOnce = 3 * time.Second
 
-// slow is true when the run did what it had to, and the cluster took more than half of the time that it had to start the pod, or
-// did not start it at all; or when the cluster took all of that time, so that a pod which was there at once would have been too late
-// as well. Then the failure is true, and no fault of Khronicle's.
+// slow is true when the run did all it had to do, but the cluster was too slow. The first case: the pod did not start, or
+// its start took more than half of the time that it had. The second case: the pod was created late, but its start took more
+// than the whole timeout, so an early pod would not have helped. Then the failure is real, and Khronicle did not cause it.
 func slow(row ledger.Record, w witness) bool {
 	if row.Outcome != check.TimedOut || row.PodCreated.IsZero() {
 		return false
@@ -192,7 +193,7 @@ func slow(row ledger.Record, w witness) bool {
 	return w.pods == 0 && says(row, unseen) || w.pods == 1 && cluster > timeout/2
 }
 
-// undelivered is true when a fault kept the report of the check away.
+// undelivered is true when a fault prevented the delivery of the check's report.
 func (p *prover) undelivered(row ledger.Record, w witness) bool {
 	if gaveUp := says(row, silent) && w.end == "gave up"; len(w.reports) == 0 || !says(row, noReport) && !gaveUp {
 		return false

@@ -212,7 +212,8 @@ func describe(row ledger.Record) string {
 	return text
 }
 
-// rounding is how exact the start of a tick is: a cron workflow rounds to whole seconds, so that it may be as much too early.
+// rounding is how exact the start of a tick is. A cron workflow rounds to whole seconds, so that a tick may be that much
+// too early.
 const rounding = time.Second
 
 // skipped looks for a run that was open while the tick was decided.

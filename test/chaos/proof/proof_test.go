@@ -28,8 +28,8 @@ type scene struct{ proof.Facts }
 // tick returns the nth tick.
 func tick(n int) time.Time { return start.Add(time.Duration(n) * interval) }
 
-// honest are the facts of a check with a first run and four ticks, of which nothing is wrong: one failed by its own report, one
-// was skipped because the one before it took too long, and one found a report twice.
+// honest returns the facts of a check without any violation. It has a first run and four ticks. One run failed by its own
+// report, one run received a report twice, and one tick was skipped because the run before took too long.
 func honest() *scene {
 	s := &scene{}
 	s.Ended = tick(4).Add(interval / 2)
@@ -530,7 +530,7 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// Facts are kept as JSON, to be judged again.
+// Facts are stored as JSON, so that the proof can be run again.
 func TestFactsSurviveJSON(t *testing.T) {
 	s := honest()
 	s.row(4).Name = "ghost"

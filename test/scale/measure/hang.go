@@ -5,7 +5,7 @@ import "fmt"
 // Hang is what was seen of ticks and records while the database of the ledger hung, and after it.
 type Hang struct {
 	Seconds float64 `json:"seconds"`
-	// Due ticks in the hang, how many of them were started, and how many of those on time.
+	// The number of ticks in the hang, how many of them were started, and how many of those on time.
 	Due     int `json:"due"`
 	Started int `json:"started"`
 	OnTime  int `json:"onTime"`

@@ -14,7 +14,7 @@ type Record struct {
 
 // Records says how the records of the ledger compare with the ticks, and with the runs that Temporal has.
 type Records struct {
-	// Due is how many ticks were due, Recorded how many of them have a closed record, and Outcomes what those say.
+	// How many ticks there were, how many of them have a closed record, and what outcomes those have.
 	Due      int            `json:"due"`
 	Recorded int            `json:"recorded"`
 	Outcomes map[string]int `json:"outcomes"`

@@ -7,12 +7,12 @@ import (
 
 // Schedule says when the ticks of one check are due: every Interval after Origin.
 //
-// Temporal counts the ticks of "@every 60s" in whole seconds from the start of the first cron execution, and drops the
+// Temporal counts the ticks of "@every 60s" in whole seconds from the start of the first cron execution. It drops the
 // fraction of that start (robfig/cron, ConstantDelaySchedule.Next). So the schedule follows from one fact that each version
-// of Khronicle has: the StartTime of the first ScheduledCheck execution of khcheck/NAMESPACE/NAME.
-// The server then rounds its timer up to whole seconds, counted from the end of the previous tick. A tick on an idle
-// machine is therefore up to one second after its tick. Lag leaves this share out: it counts from the
-// ExecutionTime, the time at which the server itself wanted to start the tick.
+// of Khronicle has: the StartTime of the first ScheduledCheck execution of khcheck/NAMESPACE/NAME. The server then rounds
+// its timer up to whole seconds, counted from the end of the previous tick. On an idle machine a run therefore starts up to
+// one second after its tick. Lag leaves this share out: it counts from the ExecutionTime, the time at which the server
+// itself wanted to start the tick.
 type Schedule struct {
 	Origin   time.Time
 	Interval time.Duration
@@ -44,7 +44,7 @@ func (g Schedule) Due(from, until time.Time) []int {
 type Run struct {
 	Start     time.Time
 	Succeeded bool
-	// ID is the workflow ID, Due the tick and Outcome how it ended, where the version says so.
+	// ID is the workflow ID, Tick the tick and Outcome how the run ended, where the version says so.
 	ID      string
 	Tick    time.Time
 	Outcome string
@@ -52,7 +52,7 @@ type Run struct {
 
 // Ticks are the ticks of one or more checks in the window.
 type Ticks struct {
-	// Due is how many ticks were due, Started how many of them had a run, and Succeeded how many runs succeeded.
+	// How many ticks there were, how many of them had a run, and how many runs succeeded.
 	Due, Started, Succeeded int
 	// Extra counts runs in the window that are a second one between two ticks.
 	Extra int
@@ -127,8 +127,8 @@ func (t Ticks) OnTime(within time.Duration) (n int) {
 	return n
 }
 
-// Lags returns how long after each of the given times a run was started: the first one that is not before it and not an
-// interval or more after it.
+// Lags returns how long after each time a run was started. It counts the first run that is not before the time, and that is
+// less than an interval after it.
 func Lags(times []time.Time, runs []Run, interval time.Duration) []time.Duration {
 	var lags []time.Duration
 	for _, at := range times {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package host is the outside of a cluster: the daemon on the host that holds the node's process and forwards
-// ports both ways, and the commands that start and stop it. The node's inside is package node.
+// Package host is the outside of a cluster. Its daemon on the host owns the node's process and forwards ports both ways.
+// Its commands start and stop the daemon. The node's inside is package node.
 package host
 
 import (
@@ -187,14 +187,14 @@ func startNode(c cluster.Cluster, port int) (*nodeProcess, error) {
 	return n, nil
 }
 
-// stop kills the node and returns when all its processes are gone.
+// stop kills the node and returns when all its processes have ended.
 func (n *nodeProcess) stop() {
 	_ = n.cmd.Process.Kill()
 	<-n.done
 }
 
-// environment is that of the daemon, the node and its components: nothing of the caller's,
-// whose proxies, kubeconfigs and Go settings would change what the components do.
+// environment is that of the daemon, the node and its components. It takes nothing from the caller. The caller's proxies,
+// kubeconfigs and Go settings would change what the components do.
 func environment() []string {
 	return []string{"PATH=" + nodePath, "HOME=/root", "LANG=C.UTF-8"}
 }

@@ -1,5 +1,5 @@
-// Package image makes image archives (the format of docker save) for the node:
-// it packs static binaries into a scratch image, or gives an existing archive another name.
+// Package image makes image archives (the format of docker save) for the node. It packs static binaries into an image
+// without a base, or changes the name in an existing archive.
 package image
 
 import (

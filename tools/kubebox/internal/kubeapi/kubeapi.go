@@ -50,8 +50,8 @@ func (c *Client) Ready(ctx context.Context) error {
 	return err
 }
 
-// NodeReady reports whether the node is Ready by a heartbeat not older than since:
-// the last state of a stopped node stays in the API until the new kubelet has reported.
+// NodeReady returns an error unless the node is Ready by a heartbeat not older than since. The last state of a stopped node
+// stays in the API until the new kubelet has reported.
 func (c *Client) NodeReady(ctx context.Context, name string, since time.Time) error {
 	b, err := c.do(ctx, http.MethodGet, "/api/v1/nodes/"+name, nil, http.StatusOK)
 	if err != nil {

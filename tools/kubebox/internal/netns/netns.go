@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package netns opens sockets inside the network namespace of another process.
-// A socket stays in the namespace it was made in, so its user needs no thread there: the host daemon
-// forwards between the host and the node without any process of its own in the node.
+// Package netns opens sockets inside the network namespace of another process. A socket stays in the namespace in which it
+// was made, so its user needs no thread there. That is how the host daemon forwards between the host and the node without a
+// process in the node.
 package netns
 
 import (

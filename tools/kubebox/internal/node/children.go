@@ -15,9 +15,9 @@ import (
 
 // children starts processes and collects the exit status of every process of the PID namespace.
 //
-// The supervisor is the namespace's process 1, so it inherits orphans (containerd's shims, for one) and has to
-// reap them. Waiting for "any child" would steal the status that os/exec waits for; so nothing in this process
-// uses os/exec, and one reaper hands each status to whoever started that pid.
+// The supervisor is the namespace's process 1, so it inherits orphans (containerd's shims, for one) and has to reap them.
+// Waiting for "any child" would steal the status that os/exec waits for. So nothing in this process uses os/exec. One
+// reaper passes each status to the caller that started that pid.
 type children struct {
 	// mu spans fork and registration: a child that ends at once is reaped only after it is registered.
 	mu    sync.Mutex

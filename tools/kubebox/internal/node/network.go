@@ -53,8 +53,8 @@ func addBridge() (netlink.Link, error) {
 	return bridge, nil
 }
 
-// addRoutes lets the node's own processes reach Service addresses, and makes everything else fail at once:
-// an unreachable default route answers where a missing one would leave some clients waiting.
+// addRoutes lets the node's own processes reach Service addresses, and makes everything else fail at once. The default
+// route is marked unreachable, because some clients would wait if there were none.
 func addRoutes(bridge netlink.Link) error {
 	_, services, err := net.ParseCIDR(cluster.ServiceCIDR)
 	if err != nil {

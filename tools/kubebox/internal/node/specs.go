@@ -29,8 +29,8 @@ const (
 	kubeProxyLiveURL = "http://127.0.0.1:10256/healthz"
 )
 
-// selfDir holds links with the names of components to this program. They lead to /proc/self/exe, which stays
-// valid when the file is replaced by a new build while the cluster runs; the names are what ps shows.
+// selfDir holds links to this program. Their names are those of components, and ps shows them. They lead to /proc/self/exe,
+// which stays valid when a new build replaces the file while the cluster runs.
 const selfDir = "/run/kubebox"
 
 // linkSelf makes the links of selfDir.

@@ -25,8 +25,8 @@ contexts:
 current-context: %[1]s
 `
 
-// WriteKubeconfig writes the kubeconfig file name in dir, with the pair of certificate user, for the server at the given URL.
-// The context is called context.
+// WriteKubeconfig writes the kubeconfig file name in dir, with the certificate and key of user, for the API server at the
+// URL server. The context is called context.
 func WriteKubeconfig(dir, name, context, server, user string) error {
 	data := make([]any, 0, 3)
 	for _, file := range []string{"ca.crt", user + ".crt", user + ".key"} {

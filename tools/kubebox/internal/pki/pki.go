@@ -32,7 +32,7 @@ type Spec struct {
 	Usage        x509.ExtKeyUsage
 }
 
-// Specs returns the certificates of a cluster whose node has the given name and address.
+// Specs returns the certificates of a cluster whose node has the name node and the address nodeIP.
 func Specs(node, nodeIP, apiServiceIP string) []Spec {
 	loopback := net.IPv4(127, 0, 0, 1)
 	server, client := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth

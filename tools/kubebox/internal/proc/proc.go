@@ -101,7 +101,7 @@ func (id ID) Open() (*os.File, error) {
 	return f, nil
 }
 
-// Signal sends sig to the process, and to no other. A process that is gone is no error.
+// Signal sends sig to the process, and to no other. A process that has ended is no error.
 func (id ID) Signal(sig unix.Signal) error {
 	f, err := id.Open()
 	if errors.Is(err, ErrGone) {

@@ -15,7 +15,7 @@ import (
 	"github.com/khronicle/khronicle/tools/kubebox/internal/proc"
 )
 
-// sleeper starts a process that does nothing and is gone when the test ends.
+// sleeper starts a process that does nothing, and ends it when the test ends.
 func sleeper(t *testing.T, env ...string) (*exec.Cmd, proc.ID) {
 	t.Helper()
 	cmd := exec.Command("sleep", "60")

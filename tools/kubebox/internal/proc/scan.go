@@ -31,7 +31,7 @@ func SetName(name string) {
 	_ = os.WriteFile("/proc/self/comm", []byte(name), 0o644)
 }
 
-// Args returns the command line of a process, nil if it is gone.
+// Args returns the command line of a process, nil if it has ended.
 func Args(pid int) []string {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	if err != nil || len(b) == 0 {
@@ -40,7 +40,7 @@ func Args(pid int) []string {
 	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
 }
 
-// WithEnv returns the processes that were started with the given NAME=value in their environment.
+// WithEnv returns the processes that have the entry NAME=value in their environment since their start.
 func WithEnv(entry string) ([]ID, error) {
 	pids, err := Pids()
 	if err != nil {
