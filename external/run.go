@@ -50,8 +50,8 @@ type call struct {
 // Otherwise the error is Kuberhealthy's for that situation. If the pod was removed, the error is one of the ErrPod errors,
 // for errors.Is.
 //
-// When the program dies, the run continues. While it is open, a further call for the same check, of any program, joins that
-// run, whatever its own fields say. When ctx ends, the run is cancelled for all callers that wait for it, its pod is
+// When the program dies, the run continues. A check has at most one such run. A further call for the same check joins the
+// open run, also from another program, and its own fields are ignored. When ctx ends, the run is cancelled for all callers that wait for it, its pod is
 // deleted, and the error is that of ctx.
 func (ext *Checker) RunOnce(ctx context.Context) error {
 	c, err := ext.begin(ctx)

@@ -13,7 +13,7 @@ import (
 var ErrReadOnly = errors.New("the ledger is open for reading only")
 
 // ErrOlderSchema is the error of OpenToRead for a database that this version of Khronicle has not brought up to date.
-var ErrOlderSchema = errors.New("database schema is older than this version of Khronicle")
+var ErrOlderSchema = errors.New("database schema is missing, or older than this version of Khronicle")
 
 // OpenToRead opens the database that dsn names, only to read it. It does not make or change a ledger, and waits for no
 // writer. A standby is enough, or a role that may SELECT. If the schema has another version, or there is none, the error is
@@ -62,12 +62,12 @@ func checkVersion(ctx context.Context, s store) error {
 	case err != nil:
 		return err
 	case found == 0:
-		return fmt.Errorf("%w: it has none, where version %d is wanted: a worker makes the tables when it starts", ErrOlderSchema, known)
+		return fmt.Errorf("%w: there is none, and version %d is needed; a worker creates the tables when it starts", ErrOlderSchema, known)
 	case found < known:
-		return fmt.Errorf("%w: it has version %d, where %d is wanted: a worker of this version brings it up to date when it starts",
+		return fmt.Errorf("%w: it has version %d, and %d is needed; a worker of this version updates it when it starts",
 			ErrOlderSchema, found, known)
 	case found > known:
-		return fmt.Errorf("%w: it has version %d, this one knows %d: use a newer khronicle", ErrNewerSchema, found, known)
+		return fmt.Errorf("%w: it has version %d, and this version of Khronicle knows %d; use a newer one", ErrNewerSchema, found, known)
 	}
 	return nil
 }

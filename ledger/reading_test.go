@@ -86,10 +86,10 @@ func TestReadingChangesNoSchema(t *testing.T) {
 			if path, isFile, _ := ledger.SQLitePath(dsn); isFile {
 				must(t, os.WriteFile(path, nil, 0o600))
 			}
-		}, ledger.ErrOlderSchema, []string{"it has none", fmt.Sprintf("version %d is wanted", latest), "a worker makes the tables"}},
+		}, ledger.ErrOlderSchema, []string{"there is none", fmt.Sprintf("version %d is needed", latest), "a worker creates the tables"}},
 		{"newer", func(t *testing.T, dsn string) {
 			must(t, ledger.Exec(t.Context(), open(t, dsn), `INSERT INTO schema_version (version) VALUES (99)`))
-		}, ledger.ErrNewerSchema, []string{fmt.Sprintf("it has version 99, this one knows %d", latest), "use a newer khronicle"}},
+		}, ledger.ErrNewerSchema, []string{fmt.Sprintf("it has version 99, and this version of Khronicle knows %d", latest), "use a newer one"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

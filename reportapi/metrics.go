@@ -52,11 +52,11 @@ var (
 // Khronicle's own metrics, of each check and job.
 var (
 	unknownDesc = prometheus.NewDesc("khronicle_check_unknown",
-		"1 when a check or job owes an outcome that has not come in time, else 0.", checkLabels, nil)
+		"1 when the outcome of a check or job is overdue, else 0.", checkLabels, nil)
 	lastOutcomeDesc = prometheus.NewDesc("khronicle_check_last_outcome_timestamp_seconds",
 		"When the last outcome of a check or job was recorded, in Unix seconds.", checkLabels, nil)
 	startDelayDesc = prometheus.NewDesc("khronicle_check_start_delay_seconds",
-		"How long after its tick the last run of a check or job began whose outcome was recorded; absent where that is not known.", checkLabels, nil)
+		"Time from the tick to the start of the last run with a recorded outcome. It is absent if that is not known.", checkLabels, nil)
 	// checkLabels are the labels of khronicle_runs_total. Temporal uses the label namespace itself.
 	checkLabels = []string{"check", "check_namespace", "workload"}
 )

@@ -69,7 +69,7 @@ func readOptions(args []string) (options, error) {
 	flags.DurationVar(&o.timeout, "timeout", 12*time.Second, "timeout of the checks")
 	flags.DurationVar(&o.For, "for", 10*time.Minute, "how long the chaos lasts")
 	flags.DurationVar(&o.Every, "fault-every", 15*time.Second, "time between two faults, on average")
-	flags.DurationVar(&o.Hang, "hang", -1, "how long the ledger's PostgreSQL hangs, once stopped and once cut off; 0 for never (default: 2m, never when -for is below 5m)")
+	flags.DurationVar(&o.Hang, "hang", -1, "how long the ledger's PostgreSQL hangs: once it is stopped, once its connections are cut. 0 means never. The default is 2m, and 0 if -for is below 5m")
 	flags.StringVar(&o.ledger, "ledger", "sqlite", "sqlite or postgres")
 	flags.StringVar(&o.bin, "bin", "bin", "folder with khronicle, kubebox, temporal and chaos-check")
 	flags.StringVar(&o.state, "state", ".state/chaos", "folder for logs, journals and facts")

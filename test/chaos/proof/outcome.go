@@ -73,11 +73,11 @@ func (w witness) accepted() (reports []report, ok bool) {
 }
 
 // The texts by which a row says why it has no outcome of its check.
-const (
-	noExit    = "timed out waiting for pod to exit"
-	noReport  = "timed out waiting for checker pod to report in"
-	unseen    = "failed to see pod running within timeout"
-	silent    = "checker pod ended without reporting in"
+var (
+	noExit    = check.NoExit().Text
+	noReport  = check.NoReport(check.Observation{}).Text
+	unseen    = check.NotStarted(check.Observation{}).Text
+	silent    = strings.TrimSuffix(check.EndedSilently(check.Observation{}).Text, ": ")
 	hadBefore = "before the deadline the check reported: "
 )
 
