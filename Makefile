@@ -30,7 +30,7 @@ help: ## list the targets
 ##@ Use
 
 .PHONY: run
-run: environment build ## run the demonstration: kubebox, Temporal, Khronicle and the examples (RUN_FOR=90s ends by itself)
+run: environment build ## run the demonstration: kubebox, Temporal, Khronicle and the examples (RUN_FOR=90s ends it after that time)
 	@tools/run.sh
 
 .PHONY: stop

@@ -196,13 +196,13 @@ func (in WatchInput) reporterEnded(o check.Observation) bool {
 	return in.Reported && in.Containers > 1 && o.PartlyEnded
 }
 
-// WatchPod waits until the pod has ended, is deleted, or cannot start by itself. At the deadline it returns what it saw
+// WatchPod waits until the pod has ended, is deleted, or cannot start without a change. At the deadline it returns what it saw
 // last. While someone else deletes the pod, it reads the logs for as long as they exist.
 func (a *Activities) WatchPod(ctx context.Context, in WatchInput) (check.Observation, error) {
 	logs := a.newFollower(ctx, in.Pod)
 	defer logs.stop()
 	seen, err := a.await(ctx, in.Pod, func(o check.Observation) bool {
-		// A pod with sidecars never ends by itself. So when one of its containers has ended, the run deletes the pod.
+		// A pod with sidecars does not end while they run. So when one of its containers has ended, the run deletes the pod.
 		if o.Deleting && (o.Disrupted || !o.PartlyEnded) {
 			logs.start()
 		}

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// hopeless are the reasons of waiting containers that will not start by themselves. ErrImagePull comes before
+// hopeless are the reasons of waiting containers that will not start without a change. ErrImagePull comes before
 // ImagePullBackOff; Kuberhealthy ends the run at the first of them.
 var hopeless = []string{
 	"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
@@ -43,7 +43,7 @@ type Observation struct {
 	// Disrupted is true when the platform ended or removed the pod. That is an eviction, a drain, a preemption, a lost
 	// node, or a node that did not admit the pod.
 	Disrupted bool
-	// Hopeless is why a container will not start by itself, or empty.
+	// Hopeless is the reason for which a container cannot start without a change. It is empty if there is none.
 	Hopeless string
 	// Detail says in words what the pod waits for, or how it ended.
 	Detail string

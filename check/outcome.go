@@ -171,7 +171,7 @@ func NotStarted(o Observation) Failure {
 	return failure
 }
 
-// CannotStart is the failure of a pod with a container that will not start by itself.
+// CannotStart is the failure of a pod with a container that cannot start without a change.
 func CannotStart(o Observation) Failure {
 	return Failure{
 		Outcome: InfraFailed, Text: "error when waiting for pod to start: " + o.Hopeless, Detail: o.Detail,

@@ -151,7 +151,7 @@ func (r *run) awaitOutcome(ctx workflow.Context, t *attempt) check.Conclusion {
 	return *conclusion
 }
 
-// hopeless is true for a pod that will not start by itself.
+// hopeless is true for a pod that cannot start without a change.
 func (t *attempt) hopeless() bool { return t.seen.Hopeless != "" && !t.seen.Started }
 
 // watch watches the pod until the deadline. If its worker dies, another worker continues.
@@ -316,7 +316,7 @@ func (r *run) makeRoom(ctx workflow.Context, t *attempt, pause time.Duration) bo
 	return workflow.Sleep(ctx, max(pause, reportGrace)) == nil && workflow.Now(ctx).Before(r.deadline)
 }
 
-// awaitExit waits a moment for a pod that has reported to exit by itself.
+// awaitExit waits a moment for the exit of a pod that has reported.
 func (r *run) awaitExit(ctx workflow.Context, t *attempt) {
 	waiting, stop := workflow.WithCancel(ctx)
 	defer stop()

@@ -18,7 +18,7 @@ const firstReadTimeout = 30 * time.Second
 // watchFlags are the flags of the command watch.
 type watchFlags struct {
 	cli.WatchOptions
-	// duration is when the command ends by itself, 0 for never.
+	// duration is how long the command runs. 0 means until it is interrupted.
 	duration time.Duration
 	expect   []string
 	since    string

@@ -77,33 +77,24 @@ func (g Schedule) Match(runs []Run, from, until time.Time) Ticks {
 	for _, r := range runs {
 		bySlot[g.slot(r.Start)] = append(bySlot[g.slot(r.Start)], r)
 	}
-	var t Ticks
-	for _, slot := range g.Due(from, until) {
-		t.Due++
-		started := bySlot[slot]
-		if len(started) == 0 {
-			continue
-		}
-		t.Started++
-		t.Extra += len(started) - 1
-		t.Lateness = append(t.Lateness, started[0].Start.Sub(g.at(slot)))
-		if started[0].Succeeded {
-			t.Succeeded++
-		}
-	}
-	return t
+	return g.count(from, until, func(slot int) []Run { return bySlot[slot] })
 }
 
 // MatchTicks finds the run of each tick that was due in [from, until) by the tick that the run itself has.
 func (g Schedule) MatchTicks(runs []Run, from, until time.Time) Ticks {
-	byDue := map[int64][]Run{}
+	byTick := map[int64][]Run{}
 	for _, r := range runs {
-		byDue[r.Tick.UnixMicro()] = append(byDue[r.Tick.UnixMicro()], r)
+		byTick[r.Tick.UnixMicro()] = append(byTick[r.Tick.UnixMicro()], r)
 	}
+	return g.count(from, until, func(slot int) []Run { return byTick[g.at(slot).UnixMicro()] })
+}
+
+// count counts the ticks in [from, until) and their runs. runsOf returns the runs of a slot, the first one first.
+func (g Schedule) count(from, until time.Time, runsOf func(slot int) []Run) Ticks {
 	var t Ticks
 	for _, slot := range g.Due(from, until) {
 		t.Due++
-		started := byDue[g.at(slot).UnixMicro()]
+		started := runsOf(slot)
 		if len(started) == 0 {
 			continue
 		}
