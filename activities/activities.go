@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -23,6 +24,7 @@ type Ledger interface {
 	Finish(ctx context.Context, record ledger.Record) error
 	RecordTicks(ctx context.Context, records []ledger.Record) (added []ledger.Record, err error)
 	Last(ctx context.Context, checkUID string, trigger check.Trigger, before time.Time) (record ledger.Record, ok bool, err error)
+	LastOutcomes(ctx context.Context, checkUID string, limit int) ([]ledger.Record, error)
 	PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error
 	OpenRuns(ctx context.Context, before time.Time, after ledger.Key, limit int) ([]ledger.Record, error)
 	Ping(ctx context.Context) error
@@ -40,9 +42,14 @@ type Runs interface {
 	Waiting(ctx context.Context, since, until time.Time) (found []WaitingRun, all bool, err error)
 	// Unrecorded returns what the ledger has not taken of a closed run, from the result of the run.
 	Unrecorded(ctx context.Context, run WaitingRun) (Unrecorded, error)
-	// Heartbeat sends a heartbeat of an activity, with details, at once.
+	// LastOutcome returns the newest outcome of a check or job that Temporal still has. ok is false if it has none.
+	LastOutcome(ctx context.Context, ref check.Ref) (last EndedRun, ok bool, err error)
+	// Heartbeat sends a heartbeat of an activity, with details, at once. If the run has ended, the error is ErrRunEnded.
 	Heartbeat(ctx context.Context, taskToken []byte, details any) error
 }
+
+// ErrRunEnded is the error of a heartbeat for a run that has ended.
+var ErrRunEnded = errors.New("the run has ended")
 
 // Run is a run to start.
 type Run struct {
@@ -55,6 +62,13 @@ type Run struct {
 type WaitingRun struct {
 	UUID, RunID string
 	Closed      time.Time
+}
+
+// EndedRun is a run with an outcome.
+type EndedRun struct {
+	UUID       string
+	Tick       time.Time
+	Conclusion check.Conclusion
 }
 
 // Exporter sends outcomes elsewhere; package internal/influx implements it. Export returns at once and handles failures

@@ -43,11 +43,28 @@ type fakeCluster struct {
 	podLog      func(ctx context.Context, container string) (check.LogTail, error)
 	followLog   func(ctx context.Context, container string) (check.LogTail, error)
 	nodeRuntime func(node string) (string, error)
+	// pods are the cached pods of all checks.
+	pods []*corev1.Pod
+	node func(name string) (*corev1.Node, error)
+	// states are the cached states by their names, and withoutState the checks and jobs that have none.
+	states       map[string]*khv1.KuberhealthyState
+	withoutState []check.Ref
 }
 
 func (f *fakeCluster) Workload(_ context.Context, ref check.Ref) (check.Workload, bool, error) {
 	return f.workload(ref)
 }
+
+func (f *fakeCluster) PodsOf(_, _ string) []*corev1.Pod { return f.pods }
+
+func (f *fakeCluster) Node(_ context.Context, name string) (*corev1.Node, error) { return f.node(name) }
+
+func (f *fakeCluster) State(_, name string) (*khv1.KuberhealthyState, bool) {
+	state, ok := f.states[name]
+	return state, ok
+}
+
+func (f *fakeCluster) WithoutState() []check.Ref { return f.withoutState }
 
 func (f *fakeCluster) Watches(namespace string) bool { return namespace == "shop" }
 

@@ -93,7 +93,7 @@ func (a *Activities) KeepEvidence(ctx context.Context, in EvidenceInput) (Eviden
 	if stopping := context.Cause(working); stopping != nil {
 		return EvidenceResult{}, stopping
 	}
-	activity.GetLogger(ctx).Warn("the ledger does not take evidence; it waits", "namespace", in.Ref.Namespace, "check", in.Ref.Name, "error", err)
+	activity.GetLogger(ctx).Debug("the ledger does not take evidence; it waits", "namespace", in.Ref.Namespace, "check", in.Ref.Name, "error", err)
 	return EvidenceResult{Waiting: check.WithinBytes(waiting, maxWaiting)}, nil
 }
 

@@ -62,25 +62,33 @@ const (
 	openAtATime = 100
 )
 
-// RepairRecords enters the records that wait in the results of closed runs, and closes the open records of lost runs. An
-// error is logged, and what was done stays. The next call does the rest. Without a ledger there is nothing to do.
+// RepairRecords enters the records that wait in the results of closed runs, and closes the open records of lost runs. It
+// restores states that somebody deleted. An error is logged, and what was done stays. The next call does the rest.
 func (a *Activities) RepairRecords(ctx context.Context, in RepairInput) (RepairResult, error) {
-	result := RepairResult{Until: in.Since}
-	if a.Ledger == nil {
-		return result, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, repairWithin)
 	defer cancel()
+	if err := a.restoreStates(ctx); err != nil {
+		activity.GetLogger(ctx).Warn("not all states were restored", "error", err)
+	}
+	return a.repairLedger(ctx, in), nil
+}
+
+// repairLedger does the part of RepairRecords that needs the ledger.
+func (a *Activities) repairLedger(ctx context.Context, in RepairInput) RepairResult {
+	result := RepairResult{Until: in.Since}
+	if a.Ledger == nil {
+		return result
+	}
 	result.Late = in.Late
 	if err := a.ping(ctx); err != nil {
 		activity.GetLogger(ctx).Warn("records wait: the ledger does not answer", "error", err)
-		return result, nil
+		return result
 	}
 	result.Late = a.putLate(ctx, in.Late)
 	if err := errors.Join(a.enterWaiting(ctx, &result), a.closeLost(ctx, &result)); err != nil {
 		activity.GetLogger(ctx).Error("not all records were repaired", "error", err)
 	}
-	return result, nil
+	return result
 }
 
 func (a *Activities) ping(ctx context.Context) error {

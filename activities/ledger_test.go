@@ -102,6 +102,19 @@ func (f *fakeLedger) Last(ctx context.Context, _ string, _ check.Trigger, before
 	return last, ok, nil
 }
 
+// LastOutcomes returns what was finished, the newest first.
+func (f *fakeLedger) LastOutcomes(ctx context.Context, checkUID string, limit int) (found []ledger.Record, err error) {
+	if err := f.answer(ctx); err != nil {
+		return nil, err
+	}
+	for _, record := range slices.Backward(f.finished) {
+		if record.CheckUID == checkUID {
+			found = append(found, record)
+		}
+	}
+	return found[:min(limit, len(found))], nil
+}
+
 func (f *fakeLedger) PutEvidence(ctx context.Context, key ledger.Key, e ledger.Evidence) error {
 	if err := f.answer(ctx); err != nil {
 		return err

@@ -23,6 +23,10 @@ type CheckerPods interface {
 	LivePod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
 	// Observe reads from the API server how a pod is now.
 	Observe(ctx context.Context, namespace, name string) (check.Observation, error)
+	// PodsOf returns the cached pods of a check or job, which must not be changed. Node reads the node of a pod from the API
+	// server, and returns nil if it was deleted.
+	PodsOf(namespace, name string) []*corev1.Pod
+	Node(ctx context.Context, name string) (*corev1.Node, error)
 	AwaitPod(ctx context.Context, namespace, name string, until func(check.Observation) bool) (check.Observation, error)
 	DeletePod(ctx context.Context, namespace, name string) error
 }
@@ -65,9 +69,11 @@ func (a Attempt) check() check.Attempt {
 // CreatePodResult says why there is no pod: Queued, CheckGone, SpecChanged or Failure. If there is a pod, all of them are
 // empty.
 type CreatePodResult struct {
-	// Queued is true when too many pods start or run: AwaitStart says when this one may start.
-	Queued bool `json:",omitempty"`
-	// CheckGone is true when the check or job does not exist any more.
+	// Queued is true when the pod may not start yet: AwaitStart says when it may. Too many pods start or run, or a pod of an
+	// earlier run has not ended. Then Behind is the name of that pod.
+	Queued bool   `json:",omitempty"`
+	Behind string `json:",omitempty"`
+	// CheckGone is true when the check or job does not exist any more, or its namespace is being deleted.
 	CheckGone bool `json:",omitempty"`
 	// SpecChanged is true when the spec is not that of the attempt before.
 	SpecChanged bool `json:",omitempty"`
@@ -87,8 +93,13 @@ type CreatePodResult struct {
 // called again: the same run and attempt have one pod. A pod of an earlier call counts, even if a quota, an edit or a
 // deletion would refuse it now.
 func (a *Activities) CreatePod(ctx context.Context, attempt Attempt) (CreatePodResult, error) {
-	if !attempt.Admitted && !a.Limiter.TryStart(attempt.pod()) {
-		return CreatePodResult{Queued: true}, nil
+	if !attempt.Admitted {
+		if before := a.predecessors(attempt); len(before) > 0 {
+			return CreatePodResult{Queued: true, Behind: before[0].Name}, nil
+		}
+		if !a.Limiter.TryStart(attempt.pod()) {
+			return CreatePodResult{Queued: true}, nil
+		}
 	}
 	a.openRecord(ctx, attempt)
 	result, err := a.makePod(ctx, attempt)
@@ -99,12 +110,21 @@ func (a *Activities) CreatePod(ctx context.Context, attempt Attempt) (CreatePodR
 	return a.madeBefore(ctx, attempt, result)
 }
 
+// AwaitStartResult says what happened while a pod waited for its turn.
+type AwaitStartResult struct {
+	Notes []string `json:",omitempty"`
+}
+
 // AwaitStart returns when the pod of an attempt may start. A further call queues again.
-func (a *Activities) AwaitStart(ctx context.Context, pod Pod) error {
+func (a *Activities) AwaitStart(ctx context.Context, attempt Attempt) (AwaitStartResult, error) {
 	waiting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer heartbeat(ctx, cancel, nil)()
-	return a.Limiter.AwaitStart(waiting, pod)
+	notes, err := a.awaitPredecessors(waiting, attempt)
+	if err != nil {
+		return AwaitStartResult{}, err
+	}
+	return AwaitStartResult{Notes: notes}, a.Limiter.AwaitStart(waiting, attempt.pod())
 }
 
 // madeBefore finds the pod of an earlier call whose answer was lost. The API server checks quotas and webhooks before it
@@ -147,6 +167,9 @@ func (a *Activities) makePod(ctx context.Context, attempt Attempt) (CreatePodRes
 	pod := check.NewPod(workload, of, time.Now())
 	result := CreatePodResult{SpecHash: workload.SpecHash(), Attempts: workload.Attempts}
 	created, err := a.Cluster.CreatePod(ctx, pod)
+	if namespaceGoes(err) {
+		return CreatePodResult{CheckGone: true}, nil
+	}
 	if err != nil {
 		if !permanent(err) {
 			return CreatePodResult{}, err
@@ -289,7 +312,7 @@ func lastSight(ctx context.Context) (seen check.Observation) {
 func (a *Activities) sendAtOnce(ctx context.Context, seen check.Observation) {
 	bounded, cancel := context.WithTimeout(ctx, heartbeatEvery/2)
 	defer cancel()
-	if err := a.Runs.Heartbeat(bounded, activity.GetInfo(ctx).TaskToken, seen); err != nil && ctx.Err() == nil {
+	if err := a.Runs.Heartbeat(bounded, activity.GetInfo(ctx).TaskToken, seen); err != nil && ctx.Err() == nil && !errors.Is(err, ErrRunEnded) {
 		activity.GetLogger(ctx).Warn("heartbeat was not sent at once", "error", err)
 	}
 }
@@ -322,8 +345,8 @@ func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-ch
 	return func() { close(done) }
 }
 
-// longestExit bounds the wait for the end of a deleted pod. A pod on a lost node or with a finalizer takes longer. It is no
-// longer watched after longestExit, so that it does not delay the next run.
+// longestExit bounds the wait for the end of a deleted pod. A pod with a long grace period or on a lost node takes longer.
+// Its run ends nevertheless, and the next run of the check waits for the end of the pod.
 const longestExit = time.Minute
 
 // DeletePod deletes the pod of an attempt that has not ended, and waits for its end.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"go.temporal.io/sdk/activity"
@@ -19,6 +20,10 @@ type Workloads interface {
 	Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error)
 	// Watches is true for a namespace whose pods the worker watches.
 	Watches(namespace string) bool
+	// State returns a cached state, which must not be changed.
+	State(namespace, name string) (*khv1.KuberhealthyState, bool)
+	// WithoutState returns the cached checks and jobs that have no cached state, or one that shows no run.
+	WithoutState() []check.Ref
 	WriteState(ctx context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
 	SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.JobPhase) error
 }
@@ -42,9 +47,10 @@ type RecordOutcomeResult struct {
 	CheckGone bool `json:",omitempty"`
 }
 
-// RecordOutcome writes the conclusion of a run to the state of its check. It writes nothing when the check was deleted, or
-// when the state shows a later run. A workload without a UID was never in the cluster, so it cannot have been deleted. If
-// the API server will never accept its state, there is none. The conclusion is exported too, if there is an exporter.
+// RecordOutcome writes the conclusion of a run to the state of its check. It writes nothing when the check was deleted, when
+// its namespace is being deleted, or when the state shows a later run. A workload without a UID was never in the cluster, so
+// it cannot have been deleted. If the API server will never accept its state, there is none. The conclusion is exported too,
+// if there is an exporter.
 func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (result RecordOutcomeResult, err error) {
 	if in.Ref.UID != "" {
 		if _, ok, err := a.Cluster.Workload(ctx, in.Ref); err != nil || !ok {
@@ -64,6 +70,9 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (
 			check.AddRecentRun(state, check.NewRecentRun(in.Tick, conclusion))
 			return state
 		})
+	if namespaceGoes(err) {
+		return RecordOutcomeResult{CheckGone: true}, nil
+	}
 	if in.Ref.UID == "" && hasNoState(err) {
 		activity.GetLogger(ctx).Warn("outcome of a program's run has no state", "namespace", in.Ref.Namespace, "check", in.Ref.Name, "error", err)
 		return result, nil
@@ -72,6 +81,12 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (
 		a.Exporter.Export(in.Ref, conclusion)
 	}
 	return result, err
+}
+
+// namespaceGoes is true for the refusal to make an object in a namespace that is being deleted. The checks in it are about to
+// be deleted too.
+func namespaceGoes(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 // hasNoState is true for the error of a state that cannot be written for a program's run. Its name is not valid, its
@@ -95,15 +110,4 @@ func (a *Activities) nodeOf(namespace, name string) string {
 		return pod.Spec.NodeName
 	}
 	return ""
-}
-
-// SetJobPhaseInput is the progress of a job.
-type SetJobPhaseInput struct {
-	Ref   check.Ref
-	Phase khv1.JobPhase
-}
-
-// SetJobPhase writes the phase of a job.
-func (a *Activities) SetJobPhase(ctx context.Context, in SetJobPhaseInput) error {
-	return a.Cluster.SetJobPhase(ctx, in.Ref, in.Phase)
 }

@@ -179,6 +179,33 @@ func (e *exports) Export(ref check.Ref, conclusion check.Conclusion) {
 	*e = append(*e, activities.RecordOutcomeInput{Ref: ref, Conclusion: conclusion})
 }
 
+// terminating is the refusal of an object in a namespace that is being deleted.
+func terminating() error {
+	err := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "cart", errors.New("namespace shop is being terminated"))
+	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	return fmt.Errorf("create: %w", err)
+}
+
+// Nothing can be made in a namespace that is being deleted, and its checks are about to go. So nothing is tried again.
+func TestCheckInANamespaceThatIsDeletedCountsAsDeleted(t *testing.T) {
+	a, env := worker(&fakeCluster{
+		workload:     present(validCheck()),
+		createPod:    func(*corev1.Pod) (*corev1.Pod, error) { return nil, terminating() },
+		withoutState: []check.Ref{checkRef},
+		writeState: func(string, string, func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
+			return terminating()
+		},
+	})
+	encoded, err := env.ExecuteActivity(a.CreatePod, attempt(1))
+	if got := value[activities.CreatePodResult](t, encoded, err); !got.CheckGone || got.Failure != nil {
+		t.Errorf("creation of the pod: %+v", got)
+	}
+	encoded, err = env.ExecuteActivity(a.RecordOutcome, failedRun())
+	if got := value[activities.RecordOutcomeResult](t, encoded, err); !got.CheckGone {
+		t.Errorf("record of the outcome: %+v", got)
+	}
+}
+
 func TestRecordOutcomeExportsWhatItWrote(t *testing.T) {
 	in := failedRun()
 	found := in.Conclusion

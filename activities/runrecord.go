@@ -90,7 +90,7 @@ func (a *Activities) openRecord(ctx context.Context, attempt Attempt) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openWithin)
 		defer cancel()
 		if err := a.Ledger.Begin(ctx, record); err != nil {
-			logger.Warn("record was not opened", "namespace", attempt.Key.Ref.Namespace, "check", attempt.Key.Ref.Name, "error", err)
+			logger.Debug("record was not opened", "namespace", attempt.Key.Ref.Namespace, "check", attempt.Key.Ref.Name, "error", err)
 		}
 	}()
 }

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
 )
 
 // fakeRuns are runs in Temporal.
@@ -28,6 +29,8 @@ type fakeRuns struct {
 	// slow is how long it takes to read a result, and unread the run whose result cannot be read.
 	slow   time.Duration
 	unread string
+	// last is the last outcome that Temporal has, if any.
+	last *activities.EndedRun
 	// sent are the heartbeats that were sent at once.
 	sent []sentHeartbeat
 }
@@ -81,6 +84,16 @@ func (f *fakeRuns) Unrecorded(_ context.Context, run activities.WaitingRun) (act
 		return activities.Unrecorded{}, errTemporalDown
 	}
 	return f.unrecorded[run.UUID], nil
+}
+
+func (f *fakeRuns) LastOutcome(context.Context, check.Ref) (last activities.EndedRun, ok bool, err error) {
+	switch {
+	case f.down:
+		return last, false, errTemporalDown
+	case f.last == nil:
+		return last, false, nil
+	}
+	return *f.last, true, nil
 }
 
 func (f *fakeRuns) Heartbeat(ctx context.Context, token []byte, details any) error {

@@ -50,6 +50,8 @@ type TickResult struct {
 	Delay time.Duration
 	// Skipped is true when the previous run was open. Otherwise a run was started.
 	Skipped bool `json:",omitempty"`
+	// Completed is true for a job that has run before: only its phase had to be set again.
+	Completed bool `json:",omitempty"`
 	// Unrecorded are ticks that the ledger has not taken.
 	Unrecorded []Span `json:",omitempty"`
 	// Recorded counts the ticks without a run that are in the ledger now.
@@ -80,6 +82,9 @@ func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error)
 		return TickResult{}, err
 	}
 	result := TickResult{Tick: in.tick(schedule)}
+	if result.Completed, err = a.completedBefore(ctx, in); result.Completed || err != nil {
+		return result, err
+	}
 	result.Skipped, err = a.open(ctx, in.Previous, in.First)
 	if err != nil {
 		return TickResult{}, fmt.Errorf("look for the previous run of %s: %w", in.Ref, err)
@@ -211,7 +216,7 @@ func (a *Activities) enterSpans(ctx context.Context, ref check.Ref, schedule che
 			continue
 		}
 		if err != nil {
-			activity.GetLogger(ctx).Warn("ticks are not in the ledger yet", "namespace", ref.Namespace, "check", ref.Name, "error", err)
+			activity.GetLogger(ctx).Debug("ticks are not in the ledger yet", "namespace", ref.Namespace, "check", ref.Name, "error", err)
 		}
 		span.After = through
 		return append([]Span{span}, spans[i+1:]...)

@@ -160,7 +160,7 @@ func TestWaitsEndWithTheWorker(t *testing.T) {
 		"WatchPod":  func(a *activities.Activities) (do, in any) { return a.WatchPod, watched() },
 		"DeletePod": func(a *activities.Activities) (do, in any) { return a.DeletePod, onPod() },
 		"AwaitStart": func(a *activities.Activities) (do, in any) {
-			return a.AwaitStart, onPod()
+			return a.AwaitStart, attempt(1)
 		},
 	}
 	for name, wait := range waits {

@@ -27,9 +27,9 @@ const (
 // Awaited is the next outcome that a check or job must have.
 type Awaited struct {
 	Ref
-	// Since is when its last run had ended at the latest. If no run has ended, it is when the check was created.
+	// Since is when its last run had ended at the latest. If no run is known, it is when the check was created.
 	Since time.Time
-	// First is true when no run has ended.
+	// First is true when no run is known: none has ended, or the state was deleted.
 	First bool
 	// By is when the outcome should be there. It is zero when no outcome is expected: the check is suspended, or the job
 	// has run.
@@ -41,11 +41,11 @@ func (a Awaited) Unknown(now time.Time) bool { return !a.By.IsZero() && now.Afte
 
 // Text is what people see of a check or job that is unknown. It does not change while the check stays unknown.
 func (a Awaited) Text() string {
-	since := a.Since.UTC().Format(time.RFC3339)
-	if a.First {
-		since = "its creation at " + since
+	what := "no run has ended since "
+	if a.First { // a run may have ended whose state was deleted
+		what = "no outcome is known since its creation at "
 	}
-	return fmt.Sprintf("unknown: %s: no run has ended since %s; one was due by %s", a.Ref, since, a.By.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("unknown: %s: %s%s; one was due by %s", a.Ref, what, a.Since.UTC().Format(time.RFC3339), a.By.UTC().Format(time.RFC3339))
 }
 
 // AwaitedOfAll returns the next outcome of each check and job. isJob is true for the state of a job. ofCheck is

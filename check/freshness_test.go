@@ -206,7 +206,7 @@ func TestTextOfUnknownDoesNotChangeWithTime(t *testing.T) {
 		want  string
 	}{
 		{"ran", state, "unknown: ns/dns: no run has ended since 2026-11-22T12:00:10Z; one was due by 2026-11-22T12:16:40Z"},
-		{"never ran", nil, "unknown: ns/dns: no run has ended since its creation at 2026-11-01T00:00:00Z; one was due by 2026-11-01T00:16:00Z"},
+		{"never ran", nil, "unknown: ns/dns: no outcome is known since its creation at 2026-11-01T00:00:00Z; one was due by 2026-11-01T00:16:00Z"},
 	}
 	for _, tt := range tests {
 		if got := check.AwaitedOfCheck(checkSince(t, created, nil), tt.state).Text(); got != tt.want {

@@ -95,13 +95,6 @@ func (r Retention) JobExpired(job *khv1.KuberhealthyJob, now time.Time) bool {
 		now.Sub(job.CreationTimestamp.Time) > r.MaxJobAge
 }
 
-// LeftByKuberhealthy is true for a state that Kuberhealthy wrote and Khronicle has not changed. Kuberhealthy deletes such a
-// state when no check or job has its name. A state of Khronicle has its check as owner, or belongs to a program's run.
-func LeftByKuberhealthy(state *khv1.KuberhealthyState) bool {
-	_, ours := state.Annotations[AnnotationRunStarted]
-	return !ours && len(state.OwnerReferences) == 0 && state.DeletionTimestamp == nil
-}
-
 // FinishedAt returns when the last container of a pod ended, or else when the pod was created.
 func FinishedAt(pod *corev1.Pod) time.Time {
 	end := pod.CreationTimestamp.Time

@@ -63,6 +63,15 @@ func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, c
 	return state
 }
 
+// ShowsRun is true for a state that shows an outcome. A state without a recorder was never written, or somebody wiped it.
+func ShowsRun(state *khv1.KuberhealthyState) bool { return state.Spec.AuthoritativePod != "" }
+
+// ShowsRunOf is true for a state that shows an outcome of this check or job, and not of another one of its name.
+func ShowsRunOf(state *khv1.KuberhealthyState, ref Ref) bool {
+	owner := metav1.GetControllerOfNoCopy(state)
+	return ShowsRun(state) && owner != nil && owner.UID == ref.UID
+}
+
 // AnnotationRecentRuns is on a state and holds its last runs in JSON, as RecentRuns returns them.
 const AnnotationRecentRuns = "khronicle.github.io/recent-runs"
 
@@ -136,7 +145,7 @@ func Summarize(states []*khv1.KuberhealthyState, isJob func(*khv1.KuberhealthySt
 	sum := Summary{Metadata: map[string]string{}, CheckDetails: map[string]khv1.WorkloadDetails{}, JobDetails: map[string]khv1.WorkloadDetails{}}
 	hidden := func(namespace string) bool { return len(namespaces) > 0 && !slices.Contains(namespaces, namespace) }
 	for _, state := range states {
-		if state.Spec.AuthoritativePod == "" || hidden(state.Namespace) {
+		if !ShowsRun(state) || hidden(state.Namespace) {
 			continue
 		}
 		details := sum.CheckDetails

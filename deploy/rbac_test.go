@@ -42,6 +42,8 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 	"PodLog":       func(ctx context.Context, c *kube.Cluster) { _, _ = c.PodLog(ctx, "ns", "x", "main") },
 	"NodeRuntime":  func(ctx context.Context, c *kube.Cluster) { _, _ = c.NodeRuntime(ctx, "x") },
 	"FollowPodLog": func(ctx context.Context, c *kube.Cluster) { _, _ = c.FollowPodLog(ctx, "ns", "x", "main") },
+	"Node":         func(ctx context.Context, c *kube.Cluster) { _, _ = c.Node(ctx, "x") },
+	"Lives":        func(ctx context.Context, c *kube.Cluster) { _, _ = c.Lives(ctx, "ns", "x") },
 	"Workload": func(ctx context.Context, c *kube.Cluster) {
 		for _, kind := range []khv1.KHWorkload{khv1.KHCheck, khv1.KHJob} {
 			_, _, _ = c.Workload(ctx, check.Ref{Kind: kind, Namespace: "ns", Name: "x"})
@@ -66,8 +68,8 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 
 // cached are the methods that read what was watched and ask for nothing.
 var cached = []string{
-	"Check", "Checks", "HasPod", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "Pod", "Pods", "RunByPodIP", "States", "Synced",
-	"UnfinishedPods", "WaitForSync", "Watches",
+	"Check", "Checks", "HasPod", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "Pod", "Pods", "PodsOf", "RunByPodIP", "State", "States", "Synced",
+	"UnfinishedPods", "WaitForSync", "Watches", "WithoutState",
 }
 
 func methods[T any]() []string {
@@ -101,7 +103,7 @@ func TestRolesMayDoWhatTheyAskFor(t *testing.T) {
 		{
 			role:  "worker",
 			watch: kube.Options{Checks: true, Jobs: true, States: true, Pods: true},
-			calls: append(methods[activities.Cluster](), "DeleteJob", "DeleteState"), // the reaper's
+			calls: append(methods[activities.Cluster](), "DeleteJob", "DeleteState", "Lives"), // the reaper's
 		},
 		{role: "starter", watch: kube.Options{Checks: true, Jobs: true}, calls: methods[starter.Cluster]()},
 		{role: "reportapi", watch: kube.Options{Checks: true, Jobs: true, States: true}, calls: methods[reportapi.States]()},

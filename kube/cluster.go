@@ -51,6 +51,7 @@ type Cluster struct {
 	podWaiters *waiters
 	departed   *departed
 	unfinished unfinished
+	removed    removedStates
 	runtimes   runtimes
 	namespaces []string
 }
@@ -96,10 +97,11 @@ func (c *Cluster) watch(o Options) error {
 			c.states.add(listWatch(c.typed.States(namespace)), &khv1.KuberhealthyState{})
 		}
 		if o.Pods {
-			c.pods.add(c.checkerPods(namespace), &corev1.Pod{}, cache.Indexers{podIPIndex: reportingAddresses})
+			c.pods.add(c.checkerPods(namespace), &corev1.Pod{}, cache.Indexers{podIPIndex: reportingAddresses, checkIndex: checkOf})
 		}
 	}
-	return errors.Join(c.pods.onChange(c.podWaiters), c.pods.onChange(c.departed.handler()), c.pods.onChange(&c.unfinished))
+	return errors.Join(c.pods.onChange(c.podWaiters), c.pods.onChange(c.departed.handler()), c.pods.onChange(&c.unfinished),
+		c.states.onChange(&c.removed))
 }
 
 // Start watches until ctx ends. It returns at once; see WaitForSync.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -91,6 +92,18 @@ func (c *Cluster) NodeRuntime(ctx context.Context, node string) (string, error) 
 	}
 	c.runtimes.put(node, found.Status.NodeInfo.ContainerRuntimeVersion)
 	return found.Status.NodeInfo.ContainerRuntimeVersion, nil
+}
+
+// Node reads a node from the API server. It returns nil if there is none.
+func (c *Cluster) Node(ctx context.Context, name string) (*corev1.Node, error) {
+	node, err := c.core.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("get node %s: %w", name, err)
+	}
+	return node, nil
 }
 
 // runtimeKnownFor is how long the container runtime of a node is remembered. An upgrade of the runtime takes the node out

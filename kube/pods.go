@@ -69,6 +69,11 @@ func (c *Cluster) DeletePod(ctx context.Context, namespace, name string) error {
 // Pods returns the cached checker pods, which must not be changed. Only a part of a succeeded pod is cached; see trimPod.
 func (c *Cluster) Pods() []*corev1.Pod { return c.pods.list("") }
 
+// PodsOf returns the cached pods of a check or job by its name, which must not be changed.
+func (c *Cluster) PodsOf(namespace, name string) []*corev1.Pod {
+	return c.pods.having(checkIndex, namespace+"/"+name)
+}
+
 // UnfinishedPods returns how many cached checker pods have neither succeeded nor failed.
 func (c *Cluster) UnfinishedPods() int { return c.unfinished.count() }
 
@@ -148,6 +153,17 @@ func onlyNames(containers []corev1.Container) []corev1.Container {
 		names = append(names, corev1.Container{Name: container.Name})
 	}
 	return names
+}
+
+// checkIndex finds checker pods by the namespace and name of their check.
+const checkIndex = "check"
+
+func checkOf(obj any) ([]string, error) {
+	pod, ok := obj.(*corev1.Pod)
+	if !ok {
+		return nil, nil
+	}
+	return []string{pod.Namespace + "/" + pod.Labels[protocol.LabelCheckName]}, nil
 }
 
 // podIPIndex finds checker pods by the addresses from which they can report.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,19 +22,22 @@ func (c *Cluster) Check(namespace, name string) (*khv1.KuberhealthyCheck, bool) 
 	return found, ok && found.DeletionTimestamp == nil
 }
 
-// Checks returns the cached checks, which must not be changed.
-func (c *Cluster) Checks() []*khv1.KuberhealthyCheck { return c.checks.list("") }
+// Checks returns the cached checks, which must not be changed. It leaves out those that are being deleted.
+func (c *Cluster) Checks() []*khv1.KuberhealthyCheck { return living(c.checks.list("")) }
 
-// Job returns a cached job, which must not be changed.
+// Job returns a cached job, which must not be changed. It does not return a job that is being deleted.
 func (c *Cluster) Job(namespace, name string) (*khv1.KuberhealthyJob, bool) {
-	return c.jobs.get(namespace, name)
+	found, ok := c.jobs.get(namespace, name)
+	return found, ok && found.DeletionTimestamp == nil
 }
 
-// Jobs returns the cached jobs, which must not be changed.
-func (c *Cluster) Jobs() []*khv1.KuberhealthyJob { return c.jobs.list("") }
+// Jobs returns the cached jobs, which must not be changed. It leaves out those that are being deleted.
+func (c *Cluster) Jobs() []*khv1.KuberhealthyJob { return living(c.jobs.list("")) }
 
-// States returns the cached states, which must not be changed.
-func (c *Cluster) States() []*khv1.KuberhealthyState { return c.states.list("") }
+// living removes the objects that are being deleted. A finalizer may delay their deletion for long.
+func living[T metav1.Object](objects []T) []T {
+	return slices.DeleteFunc(objects, func(object T) bool { return object.GetDeletionTimestamp() != nil })
+}
 
 // IsJob is true when the state belongs to a job: the state says so, or there is a job and no check of its name.
 func (c *Cluster) IsJob(state *khv1.KuberhealthyState) bool {
@@ -68,14 +72,8 @@ func (c *Cluster) Workload(ctx context.Context, ref check.Ref) (w check.Workload
 	if w, ok = c.cachedWorkload(ref); ok && w.UID == ref.UID && w.Generation >= ref.Generation {
 		return w, true, nil
 	}
-	w, err = c.liveWorkload(ctx, ref)
-	switch {
-	case apierrors.IsNotFound(err), errors.Is(err, errDeleting):
-		return w, false, nil
-	case err != nil:
-		return w, false, fmt.Errorf("get %s %s: %w", ref.Kind, ref, err)
-	}
-	return w, w.UID == ref.UID, nil
+	w, ok, err = c.liveWorkload(ctx, ref)
+	return w, ok && w.UID == ref.UID, err
 }
 
 // errDeleting is the error of an object that is being deleted. A finalizer may delay the deletion for long.
@@ -90,11 +88,11 @@ func unlessDeleting(object metav1.Object, err error) error {
 
 func (c *Cluster) cachedWorkload(ref check.Ref) (w check.Workload, ok bool) {
 	if ref.Kind == khv1.KHJob {
-		job, ok := c.jobs.get(ref.Namespace, ref.Name)
+		job, ok := c.Job(ref.Namespace, ref.Name)
 		if ok {
 			w = check.FromJob(job)
 		}
-		return w, ok && job.DeletionTimestamp == nil
+		return w, ok
 	}
 	found, ok := c.Check(ref.Namespace, ref.Name)
 	if ok {
@@ -103,13 +101,36 @@ func (c *Cluster) cachedWorkload(ref check.Ref) (w check.Workload, ok bool) {
 	return w, ok
 }
 
-func (c *Cluster) liveWorkload(ctx context.Context, ref check.Ref) (check.Workload, error) {
+// liveWorkload reads the check or job of a kind and name from the API server. ok is false if there is none, or if it is
+// being deleted.
+func (c *Cluster) liveWorkload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error) {
 	if ref.Kind == khv1.KHJob {
-		job, err := c.typed.Jobs(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
-		return check.FromJob(job), unlessDeleting(job, err)
+		var job *khv1.KuberhealthyJob
+		job, err = c.typed.Jobs(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		w, err = check.FromJob(job), unlessDeleting(job, err)
+	} else {
+		var found *khv1.KuberhealthyCheck
+		found, err = c.typed.Checks(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		w, err = check.FromCheck(found), unlessDeleting(found, err)
 	}
-	found, err := c.typed.Checks(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
-	return check.FromCheck(found), unlessDeleting(found, err)
+	switch {
+	case apierrors.IsNotFound(err), errors.Is(err, errDeleting):
+		return w, false, nil
+	case err != nil:
+		return w, false, fmt.Errorf("get %s %s: %w", ref.Kind, ref, err)
+	}
+	return w, true, nil
+}
+
+// Lives is true when the API server has a check or job of this name that is not being deleted.
+func (c *Cluster) Lives(ctx context.Context, namespace, name string) (bool, error) {
+	for _, kind := range []khv1.KHWorkload{khv1.KHCheck, khv1.KHJob} {
+		_, ok, err := c.liveWorkload(ctx, check.Ref{Kind: kind, Namespace: namespace, Name: name})
+		if ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
 }
 
 // WriteState writes one state with one request. build makes the new state from the present one (nil if there is none). It
@@ -179,7 +200,7 @@ func (c *Cluster) SetJobPhase(ctx context.Context, ref check.Ref, phase khv1.Job
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}
-	if present, getErr := c.liveWorkload(ctx, ref); getErr == nil && present.UID != ref.UID {
+	if present, ok, getErr := c.liveWorkload(ctx, ref); ok && getErr == nil && present.UID != ref.UID {
 		return nil
 	}
 	return fmt.Errorf("set phase of khjob %s to %s: %w", ref, phase, err)

@@ -307,9 +307,14 @@ func deleting() *khv1.KuberhealthyCheck {
 
 func TestACheckThatIsBeingDeletedIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cluster := synced(t, apitest.New(deleting()), watching)
-		if _, ok := cluster.Check("shop", "cart"); ok {
+		job := khjob("smoke")
+		job.DeletionTimestamp, job.Finalizers = &metav1.Time{Time: time.Now()}, []string{"example.com/slow"}
+		cluster := synced(t, apitest.New(deleting(), job), watching)
+		if _, ok := cluster.Check("shop", "cart"); ok || len(cluster.Checks()) > 0 {
 			t.Error("a check is there that is being deleted")
+		}
+		if _, ok := cluster.Job("shop", "smoke"); ok || len(cluster.Jobs()) > 0 {
+			t.Error("a job is there that is being deleted")
 		}
 	})
 }

@@ -57,6 +57,18 @@ func TestFind(t *testing.T) {
 				t.Errorf("%s: %t, %s of %s", name, ok, a.Tick, a.Name)
 			}
 		}
+		outcomes, err := l.LastOutcomes(t.Context(), flaky.CheckUID, 3)
+		must(t, err)
+		var newest []time.Duration // without the tick that was missed
+		for _, r := range outcomes {
+			newest = append(newest, r.Tick.Sub(noon))
+		}
+		if diff := cmp.Diff([]time.Duration{4 * time.Minute, 3 * time.Minute, 2 * time.Minute}, newest); diff != "" {
+			t.Errorf("last outcomes (-want +got):\n%s", diff)
+		}
+		if none, err := l.LastOutcomes(t.Context(), "uid of nobody", 3); err != nil || len(none) != 0 {
+			t.Errorf("outcomes of nobody are %v, error %v", none, err)
+		}
 		must(t, l.Close())
 		if _, _, err := l.LastFault(t.Context(), ref("dns")); err == nil {
 			t.Error("no error of a closed database")

@@ -169,6 +169,17 @@ func (l *Ledger) Last(ctx context.Context, checkUID string, trigger check.Trigge
 	return r, ok, nil
 }
 
+// LastOutcomes returns the newest closed records of runs of a check or job, the newest first. It leaves out cancelled runs
+// and ticks without a run. There is no index for it: the records of the check are read from the newest on.
+func (l *Ledger) LastOutcomes(ctx context.Context, checkUID string, limit int) ([]Record, error) {
+	records, err := queryRecords(ctx, l.reader(),
+		selectRecords+` WHERE c.uid = $1 AND r.outcome IN (1, 2, 3, 4) ORDER BY r.tick DESC, r.trigger DESC LIMIT $2`, checkUID, max(0, limit))
+	if err != nil {
+		return nil, fmt.Errorf("last outcomes of %s: %w", checkUID, err)
+	}
+	return records, nil
+}
+
 // ceilMicro returns the first whole microsecond not before t.
 func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()

@@ -155,12 +155,9 @@ func (s *starter) end(ctx context.Context, id string, c *khv1.KuberhealthyCheck,
 func (s *starter) cancelRuns(ctx context.Context, last schedule) (open bool, err error) {
 	var errs []error
 	for _, run := range last.runs(time.Now()) {
-		switch err := s.Temporal.CancelWorkflow(ctx, run.workflowID, ""); {
-		case err == nil:
-			open = true
-		case !workflows.NotFound(err):
-			errs = append(errs, fmt.Errorf("cancel a run of %s: %w", last.input.Ref, err))
-		}
+		canceled, err := s.cancelRun(ctx, last.input.Ref, run.workflowID)
+		open = open || canceled
+		errs = append(errs, err)
 	}
 	return open, errors.Join(errs...)
 }
@@ -260,7 +257,7 @@ func (s *starter) tooLong(k key) bool {
 	ref := check.Ref{Kind: k.kind, Namespace: k.namespace, Name: k.name}
 	longest := len(workflows.TicksID(ref, time.Now()))
 	if k.kind == khv1.KHJob {
-		longest = len(workflows.LostJobRunID(ref))
+		longest = len(workflows.CompleteJobID(ref))
 	}
 	if longest <= maxWorkflowID {
 		return false

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 )
 
 // fakeCluster holds checks and jobs, by namespace/name, and calls whoever watches them, as informers do.
@@ -76,17 +77,32 @@ func (f *fakeCluster) Checks() []*khv1.KuberhealthyCheck {
 	return slices.Collect(maps.Values(f.checks))
 }
 
+// Job does not return a job that is being deleted, as package kube.
 func (f *fakeCluster) Job(namespace, name string) (*khv1.KuberhealthyJob, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	j, ok := f.jobs[namespace+"/"+name]
-	return j, ok
+	return j, ok && j.DeletionTimestamp == nil
 }
 
 func (f *fakeCluster) Jobs() []*khv1.KuberhealthyJob {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Collect(maps.Values(f.jobs))
+	return slices.DeleteFunc(slices.Collect(maps.Values(f.jobs)), func(j *khv1.KuberhealthyJob) bool { return j.DeletionTimestamp != nil })
+}
+
+func (f *fakeCluster) Workload(_ context.Context, ref check.Ref) (w check.Workload, ok bool, err error) {
+	if ref.Kind == khv1.KHJob {
+		j, ok := f.Job(ref.Namespace, ref.Name)
+		return w, ok && j.UID == ref.UID, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, ok := f.checks[ref.Namespace+"/"+ref.Name]
+	if !ok {
+		c, ok = f.live, f.live != nil
+	}
+	return w, ok && c.UID == ref.UID, nil
 }
 
 // OnCheckChange calls f for existing checks too, as an informer does.
@@ -141,6 +157,14 @@ func (f *fakeCluster) forget(namespace, name string) {
 	defer f.mu.Unlock()
 	delete(f.checks, namespace+"/"+name)
 	notify(f.onCheck, namespace, name)
+}
+
+// forgetJob deletes a job, and notifies.
+func (f *fakeCluster) forgetJob(namespace, name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.jobs, namespace+"/"+name)
+	notify(f.onJob, namespace, name)
 }
 
 func notify(all []func(namespace, name string), namespace, name string) {

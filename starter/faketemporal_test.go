@@ -35,6 +35,7 @@ type execution struct {
 	last                           *workflows.ScheduledCheckResult
 	status                         enumspb.WorkflowExecutionStatus
 	started, executionTime, closed time.Time
+	cancelled                      bool
 }
 
 func (e execution) open() bool { return workflows.Open(e.status) }
@@ -351,9 +352,14 @@ func (f *fakeTemporal) CancelWorkflow(_ context.Context, id, _ string) error {
 	if err := f.fail("cancel", id); err != nil {
 		return err
 	}
-	if w, ok := f.workflows[id]; !ok || !w.open() {
+	w, ok := f.workflows[id]
+	switch {
+	case !ok || !w.open():
 		return serviceerror.NewNotFound("workflow execution already completed")
+	case w.cancelled:
+		return serviceerror.NewCancellationAlreadyRequested("cancellation already requested")
 	}
+	w.cancelled = true
 	f.did = append(f.did, "cancel "+id)
 	return nil
 }
@@ -361,7 +367,7 @@ func (f *fakeTemporal) CancelWorkflow(_ context.Context, id, _ string) error {
 // pageSize is how many workflows the fake lists at once.
 const pageSize = 7
 
-// ListWorkflow returns the workflows of the two queries of the starter, in pages.
+// ListWorkflow returns the workflows of the queries of the starter, in pages.
 func (f *fakeTemporal) ListWorkflow(_ context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -402,6 +408,10 @@ func (e execution) matches(query string) (bool, error) {
 	switch query {
 	case "WorkflowType = 'ScheduledCheck' AND CloseTime IS NULL":
 		return e.open() && e.workflowType == "ScheduledCheck", nil
+	case "WorkflowType = 'CheckRun' AND CloseTime IS NULL":
+		return e.open() && e.workflowType == "CheckRun", nil
+	case "WorkflowType = 'CheckRun' AND CloseTime IS NULL AND KhNamespace = 'shop' AND KhCheck = 'smoke'":
+		return e.open() && e.workflowType == "CheckRun" && name == "smoke" && namespace == "shop", nil
 	case "KhNamespace = 'shop' AND KhCheck = 'cart' AND CloseTime IS NULL":
 		return e.open() && name == "cart" && namespace == "shop", nil
 	}

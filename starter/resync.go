@@ -2,6 +2,7 @@ package starter
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	workflowpb "go.temporal.io/api/workflow/v1"
@@ -10,15 +11,16 @@ import (
 	"github.com/khronicle/khronicle/workflows"
 )
 
-// resync enqueues the housekeeping, and the checks and jobs that do not match their workflows, again and again.
+// resync enqueues the housekeeping, and the checks and jobs that do not match their workflows, again and again. It cancels
+// the runs of checks and jobs that were deleted while no starter was there.
 func (s *starter) resync(ctx context.Context) {
 	ticker := time.NewTicker(s.Resync)
 	defer ticker.Stop()
 	for {
 		s.queue.Add(housekeeping)
 		s.enqueueJobs()
-		if err := s.enqueueChecks(ctx); err != nil && ctx.Err() == nil {
-			s.Logger.Error("compare the checks with their schedules", "error", err)
+		if err := errors.Join(s.enqueueChecks(ctx), s.cancelOrphans(ctx, openRuns)); err != nil && ctx.Err() == nil {
+			s.Logger.Warn("compare the checks and jobs with their workflows", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 )
 
 // Cluster is what the starter needs from Kubernetes; package kube implements it.
@@ -28,6 +29,9 @@ type Cluster interface {
 	// Watches is true when the checks of a namespace are among those that Check knows.
 	Watches(namespace string) bool
 	Checks() []*khv1.KuberhealthyCheck
+	// Workload finds the check or job of a run. It asks the API server if the cache is behind. ok is false if the check or
+	// job was deleted, or is being deleted.
+	Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error)
 	Job(namespace, name string) (*khv1.KuberhealthyJob, bool)
 	Jobs() []*khv1.KuberhealthyJob
 	OnCheckChange(f func(namespace, name string)) error
@@ -128,7 +132,7 @@ func (s *starter) next(ctx context.Context) bool {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		s.Logger.Error("reconcile", "kind", k.kind, "namespace", k.namespace, "check", k.name, "error", err)
+		s.logFailure(k, err)
 		s.queue.AddRateLimited(k)
 	case after > 0:
 		s.queue.Forget(k)
@@ -137,6 +141,21 @@ func (s *starter) next(ctx context.Context) bool {
 		s.queue.Forget(k)
 	}
 	return true
+}
+
+// lastsFrom is the failure in a row, after about a minute, from which somebody must look at an object.
+const lastsFrom = 9
+
+// logFailure logs the first failure of several in a row, and again when they last.
+func (s *starter) logFailure(k key, err error) {
+	level := slog.LevelDebug
+	switch s.queue.NumRequeues(k) {
+	case 0:
+		level = slog.LevelWarn
+	case lastsFrom:
+		level = slog.LevelError
+	}
+	s.Logger.Log(context.Background(), level, "reconciling failed and is retried", "kind", k.kind, "namespace", k.namespace, "check", k.name, "error", err)
 }
 
 // reconcile returns how long to wait before the next look, or 0.

@@ -457,7 +457,9 @@ func TestDeletedCheck(t *testing.T) {
 	})
 	t.Run("whose run ends at that moment", func(t *testing.T) {
 		inWorld(t, []any{cart()}, func(t *testing.T, w *world) {
-			w.temporal.failNext("cancel "+w.began(t), notFound)
+			run := w.began(t)
+			w.temporal.failNext("cancel "+run, notFound)
+			w.temporal.complete(run)
 			w.cluster.forget("shop", "cart")
 			w.expect(t, time.Hour, deleted)
 		})

@@ -25,6 +25,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/khronicle/khronicle/activities"
@@ -506,7 +507,7 @@ func testEndedByHand(t *testing.T, w realWorld) {
 func testJobRunsOnce(t *testing.T, w realWorld) {
 	w.run(t, w.temporal)
 	job := smoke("")
-	job.Namespace = w.namespace
+	job.Namespace, job.CreationTimestamp = w.namespace, metav1.Now()
 	id := workflows.JobRunID(check.FromJob(job).Ref)
 	w.cluster.apply(job)
 	w.end(t, w.startedBy(t, id))

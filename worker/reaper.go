@@ -20,27 +20,36 @@ type janitor interface {
 	DeleteJob(ctx context.Context, job *khv1.KuberhealthyJob) error
 	Check(namespace, name string) (*khv1.KuberhealthyCheck, bool)
 	Job(namespace, name string) (*khv1.KuberhealthyJob, bool)
+	// Lives is true when the API server has a check or job of this name that is not being deleted.
+	Lives(ctx context.Context, namespace, name string) (bool, error)
 	States() []*khv1.KuberhealthyState
 	DeleteState(ctx context.Context, state *khv1.KuberhealthyState) error
 }
 
 // reaper deletes finished pods and completed jobs that are too old, also those of checks that no longer run. It deletes
-// pods that outlived their run, and states that Kuberhealthy left. It reads from the cache alone, which costs no request.
-// Several reapers may work at the same time.
+// pods that outlived their run, and states without a check or job. It reads from the cache, and asks the API server only
+// before it deletes a state. Several reapers may work at the same time.
 type reaper struct {
 	cluster   janitor
 	retention func() check.Retention
 	logger    *slog.Logger
-	// alone is when each state of Kuberhealthy was first seen without a check or job.
-	alone map[types.UID]time.Time
+	// alone is when each state was first seen without a check or job.
+	alone map[writtenState]time.Time
 }
 
 // justEnded is how long after its end a pod is left to its run, which may still read the logs and then deletes the pod.
 const justEnded = time.Minute
 
-// leftAfter is how long a state of Kuberhealthy stays after it was first seen without its check or job. The check or job
-// may be about to be applied.
-const leftAfter = 5 * time.Minute
+// writtenState is one version of a state. A program's run has no check or job in the cluster. Its state stays for as long
+// as the program writes it again.
+type writtenState struct {
+	uid     types.UID
+	version string
+}
+
+// leftAfter is how long a state stays after it was first seen without its check or job. The check or job may be about to be
+// applied. A state is seen and deleted within five minutes, also by a worker that restarts once.
+const leftAfter = 2 * time.Minute
 
 // DefaultReapInterval is the time between two searches for old pods and jobs, as in Kuberhealthy.
 const DefaultReapInterval = 30 * time.Second
@@ -91,26 +100,36 @@ func (r *reaper) reapJobs(ctx context.Context, retention check.Retention, now ti
 	}
 }
 
-// reapStates deletes the states of checks and jobs that were deleted while Kuberhealthy ran, or before Khronicle started.
+// reapStates deletes the states whose check or job was deleted, whoever wrote or owns them. Kubernetes deletes most of them
+// together with their owner. The others have lost it: Kuberhealthy wrote them, or somebody orphaned or restored them.
 func (r *reaper) reapStates(ctx context.Context, now time.Time) {
-	seen := map[types.UID]time.Time{}
+	seen := map[writtenState]time.Time{}
 	defer func() { r.alone = seen }()
 	for _, state := range r.cluster.States() {
 		_, isCheck := r.cluster.Check(state.Namespace, state.Name)
 		_, isJob := r.cluster.Job(state.Namespace, state.Name)
-		if isCheck || isJob || !check.LeftByKuberhealthy(state) {
+		if isCheck || isJob || state.DeletionTimestamp != nil {
 			continue
 		}
-		since, known := r.alone[state.UID]
+		written := writtenState{state.UID, state.ResourceVersion}
+		since, known := r.alone[written]
 		if !known {
 			since = now
 		}
-		seen[state.UID] = since
+		seen[written] = since
 		if now.Sub(since) < leftAfter {
 			continue
 		}
-		if err := r.cluster.DeleteState(ctx, state); err != nil {
+		if err := r.reapState(ctx, state); err != nil {
 			r.logger.Warn("reap state", "namespace", state.Namespace, "check", state.Name, "error", err)
 		}
 	}
+}
+
+// reapState deletes a state, unless the API server has its check or job: the cache may be behind.
+func (r *reaper) reapState(ctx context.Context, state *khv1.KuberhealthyState) error {
+	if lives, err := r.cluster.Lives(ctx, state.Namespace, state.Name); lives || err != nil {
+		return err
+	}
+	return r.cluster.DeleteState(ctx, state)
 }

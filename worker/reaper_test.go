@@ -23,10 +23,12 @@ import (
 
 // fakeJanitor is a cluster that lists what was deleted, and refuses to delete what is in refuse.
 type fakeJanitor struct {
-	pods    []*corev1.Pod
-	jobs    []*khv1.KuberhealthyJob
-	checks  []string
-	states  []*khv1.KuberhealthyState
+	pods   []*corev1.Pod
+	jobs   []*khv1.KuberhealthyJob
+	checks []string
+	states []*khv1.KuberhealthyState
+	// live are checks that the API server has and the cache does not.
+	live    []string
 	refuse  map[string]error
 	deleted []string
 	asked   int
@@ -53,6 +55,10 @@ func (f *fakeJanitor) Check(_, name string) (*khv1.KuberhealthyCheck, bool) {
 
 func (f *fakeJanitor) Job(_, name string) (*khv1.KuberhealthyJob, bool) {
 	return nil, slices.ContainsFunc(f.jobs, func(j *khv1.KuberhealthyJob) bool { return j.Name == name })
+}
+
+func (f *fakeJanitor) Lives(_ context.Context, _, name string) (bool, error) {
+	return slices.Contains(f.live, name), f.refuse["find "+name]
 }
 
 func (f *fakeJanitor) States() []*khv1.KuberhealthyState { return f.states }
@@ -325,30 +331,41 @@ func TestReaperAsksForTheRetentionEachTime(t *testing.T) {
 	}
 }
 
-// A state that Kuberhealthy left behind is deleted when it has been without its check for a while. Until then, a check that
-// is applied after Khronicle has started finds its last state.
-func TestStatesOfKuberhealthyAreDeletedAfterAWhile(t *testing.T) {
+func beingDeleted(s *khv1.KuberhealthyState) { s.DeletionTimestamp = &metav1.Time{Time: now} }
+
+// A state without a check or job is deleted within five minutes, whoever wrote it and whatever owns it. Until then, a check
+// that is applied after its state finds it.
+func TestStatesWithoutACheckAreDeleted(t *testing.T) {
+	written := left("written-again")
 	cluster := &fakeJanitor{
 		checks: []string{"check"}, jobs: []*khv1.KuberhealthyJob{job("job", khv1.JobRunning, time.Hour)},
 		states: []*khv1.KuberhealthyState{
-			left("check"), left("job"), left("owned", owned), left("ours", ours), left("orphan"), left("applied-later"), left("comes-and-goes"),
+			left("check"), left("job"), left("owned", owned), left("ours", ours), left("both", owned, ours), left("orphan"),
+			left("applied-later"), left("comes-and-goes"), left("held", beingDeleted), left("unseen"), left("unknown"), written,
 		},
+		live:   []string{"unseen"},
+		refuse: map[string]error{"find unknown": errors.New("down")},
 	}
-	r := reaper{cluster: cluster, retention: check.DefaultRetention, logger: slog.New(slog.DiscardHandler)}
-	for minute := range 5 {
-		r.reap(t.Context(), now.Add(time.Duration(minute)*time.Minute))
-		switch minute {
-		case 2:
+	var log bytes.Buffer
+	r := reaper{cluster: cluster, retention: check.DefaultRetention, logger: slog.New(slog.NewTextHandler(&log, nil))}
+	for half := range 4 {
+		r.reap(t.Context(), now.Add(time.Duration(half)*30*time.Second))
+		switch half {
+		case 1:
 			cluster.checks = append(cluster.checks, "applied-later", "comes-and-goes")
-		case 3:
+		case 2:
 			cluster.checks = slices.DeleteFunc(cluster.checks, func(name string) bool { return name == "comes-and-goes" })
 		}
 	}
 	if len(cluster.deleted) != 0 {
-		t.Errorf("deleted %v before 5 minutes were over", cluster.deleted)
+		t.Errorf("deleted %v at once", cluster.deleted)
 	}
-	r.reap(t.Context(), now.Add(6*time.Minute))
-	if diff := cmp.Diff([]string{"state ns/orphan"}, cluster.deleted); diff != "" {
+	written.ResourceVersion = "2" // a program's run that has just ended
+	r.reap(t.Context(), now.Add(2*time.Minute))
+	if diff := cmp.Diff([]string{"state ns/owned", "state ns/ours", "state ns/both", "state ns/orphan"}, cluster.deleted); diff != "" {
 		t.Errorf("deleted differs (-want +got):\n%s", diff)
+	}
+	if want := `msg="reap state" namespace=ns check=unknown error=down`; strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), want) {
+		t.Errorf("the log is %q, want one line with %q", &log, want)
 	}
 }

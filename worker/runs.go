@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -14,6 +15,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/khronicle/khronicle/activities"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -142,7 +144,48 @@ func (r runs) Unrecorded(ctx context.Context, run activities.WaitingRun) (activi
 	return *result.Unrecorded, nil
 }
 
+// lastListed is how many of the newest closed runs of a check are listed to find its last outcome. Temporal lists the newest
+// first. Cancelled runs and those of a deleted check of the same name do not count.
+const lastListed = 20
+
+// LastOutcome implements activities.Runs.
+func (r runs) LastOutcome(ctx context.Context, ref check.Ref) (last activities.EndedRun, ok bool, err error) {
+	query := fmt.Sprintf("WorkflowType = '%s' AND %s = '%s' AND %s = '%s' AND ExecutionStatus = 'Completed'",
+		workflows.CheckRunType, workflows.SearchAttributeNamespace.GetName(), ref.Namespace, workflows.SearchAttributeCheck.GetName(), ref.Name)
+	page, err := r.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: lastListed})
+	if err != nil {
+		return last, false, fmt.Errorf("list workflows where %s: %w", query, err)
+	}
+	for _, info := range page.GetExecutions() {
+		key, isRun := workflows.RecordKeyOf(info.GetMemo())
+		if !isRun || key.Ref.UID != ref.UID {
+			continue
+		}
+		found, err := r.conclusionOf(ctx, info.GetExecution())
+		if err != nil {
+			return last, false, err
+		}
+		if found.Outcome != check.Canceled {
+			return activities.EndedRun{UUID: info.GetExecution().GetWorkflowId(), Tick: key.Tick, Conclusion: found}, true, nil
+		}
+	}
+	return last, false, nil
+}
+
+// conclusionOf reads the conclusion of a run that has completed.
+func (r runs) conclusionOf(ctx context.Context, run *commonpb.WorkflowExecution) (check.Conclusion, error) {
+	var result workflows.CheckRunResult
+	if err := r.GetWorkflow(ctx, run.GetWorkflowId(), run.GetRunId()).Get(ctx, &result); err != nil {
+		return check.Conclusion{}, fmt.Errorf("read the result of a run: %w", err)
+	}
+	return result.Conclusion, nil
+}
+
 // Heartbeat implements activities.Runs.
 func (r runs) Heartbeat(ctx context.Context, taskToken []byte, details any) error {
-	return r.RecordActivityHeartbeat(ctx, taskToken, details)
+	err := r.RecordActivityHeartbeat(ctx, taskToken, details)
+	if workflows.NotFound(err) {
+		return activities.ErrRunEnded
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -276,6 +277,46 @@ func TestUnrecordedIsThatOfTheResult(t *testing.T) {
 				t.Errorf("calls %v, error %v, unrecorded (-want +got):\n%s", tt.f.asked, err, diff)
 			}
 		})
+	}
+}
+
+// A run that was cancelled, or that belongs to a deleted check of the same name, is not the last outcome of a check.
+func TestLastOutcome(t *testing.T) {
+	ref := runToStart().Key.Ref
+	ofNamesake := ref
+	ofNamesake.UID = "uid-of-another"
+	run := func(id string, ref check.Ref) *workflowpb.WorkflowExecutionInfo {
+		info := closedRun(id, 1)
+		memo, err := converter.GetDefaultDataConverter().ToPayload(activities.RecordKey{Ref: ref, Trigger: check.TriggerSchedule, Tick: tick})
+		if err != nil {
+			t.Fatal(err)
+		}
+		info.Memo = &commonpb.Memo{Fields: map[string]*commonpb.Payload{workflows.MemoRecordKey: memo}}
+		return info
+	}
+	for name, tt := range map[string]struct {
+		found  []*workflowpb.WorkflowExecutionInfo
+		result check.Outcome
+		want   string
+	}{
+		"newest":                              {[]*workflowpb.WorkflowExecutionInfo{run("b", ref), run("a", ref)}, check.Failed, "b"},
+		"none":                                {nil, check.Failed, ""},
+		"of a deleted check of the same name": {[]*workflowpb.WorkflowExecutionInfo{run("a", ofNamesake)}, check.Failed, ""},
+		"cancelled":                           {[]*workflowpb.WorkflowExecutionInfo{run("a", ref)}, check.Canceled, ""},
+		"that is not a run of ours":           {[]*workflowpb.WorkflowExecutionInfo{closedRun("a", 1)}, check.Failed, ""},
+	} {
+		f := &fakeTemporal{
+			pages:  [][]*workflowpb.WorkflowExecutionInfo{tt.found},
+			result: &workflows.CheckRunResult{Conclusion: check.Conclusion{Outcome: tt.result}},
+		}
+		last, ok, err := runs{temporalClient: f}.LastOutcome(t.Context(), ref)
+		if err != nil || ok != (tt.want != "") || last.UUID != tt.want || ok && (last.Conclusion.Outcome != tt.result || !last.Tick.Equal(tick)) {
+			t.Errorf("%s: %+v, found %t, error %v, want run %q", name, last, ok, err, tt.want)
+		}
+		query := fmt.Sprintf("WorkflowType = 'CheckRun' AND KhNamespace = '%s' AND KhCheck = '%s' AND ExecutionStatus = 'Completed'", ref.Namespace, ref.Name)
+		if diff := cmp.Diff([]string{query}, f.queries); diff != "" {
+			t.Errorf("%s: queries (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -93,15 +93,19 @@ func (r *run) createPod(ctx workflow.Context, t *attempt) error {
 	if err != nil || !t.created.Queued {
 		return err
 	}
-	r.details(ctx, "queued: too many pods start or run")
+	r.showQueued(ctx, t.created.Behind)
+	var waited activities.AwaitStartResult
 	err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		Summary:             r.label("wait until the pod may start"),
 		StartToCloseTimeout: 24 * time.Hour,
 		HeartbeatTimeout:    heartbeatTimeout,
 		RetryPolicy:         retryPolicy(200*time.Millisecond, 5*time.Second),
-	}), a.AwaitStart, t.pod).Get(ctx, nil)
+	}), a.AwaitStart, r.attempt(t, false)).Get(ctx, &waited)
 	if err != nil {
 		return err
+	}
+	for _, text := range waited.Notes {
+		r.note(text)
 	}
 	r.queued = workflow.Now(ctx).Sub(r.started)
 	r.setDeadline(ctx)
@@ -112,10 +116,25 @@ func (r *run) createPodOnce(ctx workflow.Context, t *attempt, admitted bool) err
 	t.pod.Deadline, t.created = r.deadline, activities.CreatePodResult{}
 	options := persistently(max(r.left(ctx), createAtLeast))
 	options.StartToCloseTimeout = min(options.ScheduleToCloseTimeout, requestTimeout)
-	return shortly(ctx, step{r.label("create the pod"), a.CreatePod}, options, activities.Attempt{
+	return shortly(ctx, step{r.label("create the pod"), a.CreatePod}, options, r.attempt(t, admitted), &t.created)
+}
+
+// attempt is the input of the activities that start the pod of an attempt.
+func (r *run) attempt(t *attempt, admitted bool) activities.Attempt {
+	return activities.Attempt{
 		Key: r.key(), UUID: r.uuid, Number: t.number, Started: r.started, Deadline: r.deadline, Admitted: admitted,
 		SpecHash: r.specHash, Avoid: r.avoid, Given: r.in.Given,
-	}, &t.created)
+	}
+}
+
+// showQueued shows why the run waits: a pod of an earlier run, if there is one, or the limits of all pods.
+func (r *run) showQueued(ctx workflow.Context, behind string) {
+	if behind == "" {
+		r.details(ctx, "queued: too many pods start or run")
+		return
+	}
+	r.details(ctx, "queued: pod %s of an earlier run has not ended", behind)
+	r.note("the run waited for the end of pod " + behind + " of an earlier run")
 }
 
 func (r *run) awaitOutcome(ctx workflow.Context, t *attempt) check.Conclusion {

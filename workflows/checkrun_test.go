@@ -81,6 +81,26 @@ func TestRunThatQueuesCountsItsDeadlineFromItsTurn(t *testing.T) {
 	}
 }
 
+// The record says for which pod of an earlier run a run waited.
+func TestRunNotesForWhichPodItWaited(t *testing.T) {
+	w := newWorld(t)
+	w.queue, w.queueNotes = time.Minute, []string{"pod cart-1 of an earlier run was given up"}
+	w.create = func(in activities.Attempt) (activities.CreatePodResult, error) {
+		if in.Admitted {
+			return activities.CreatePodResult{}, nil
+		}
+		return activities.CreatePodResult{Queued: true, Behind: "cart-1"}, nil
+	}
+	w.reportAfter(time.Minute + 5*time.Second)
+	if _, err := w.execute(t, checkRef); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"the run waited for the end of pod cart-1 of an earlier run", "pod cart-1 of an earlier run was given up"}
+	if diff := cmp.Diff(want, w.records[0].Conclusion.Notes); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
 func TestCancelledWhileItQueues(t *testing.T) {
 	w := newWorld(t)
 	w.queue = time.Hour

@@ -119,8 +119,8 @@ func JobRunID(ref check.Ref) string {
 	return scheduledJobPrefix + ref.Namespace + "/" + ref.Name + "/" + check.ShortHash(string(ref.UID))
 }
 
-// LostJobRunID returns the ID of the workflow that records the loss of the one run of a job.
-func LostJobRunID(ref check.Ref) string { return JobRunID(ref) + "/lost" }
+// CompleteJobID returns the ID of the workflow that completes a job whose one run has ended.
+func CompleteJobID(ref check.Ref) string { return JobRunID(ref) + "/complete" }
 
 // TicksID returns the ID of the workflow that records the ticks between two schedules of a check, from a time on.
 func TicksID(ref check.Ref, after time.Time) string {
@@ -197,11 +197,13 @@ type ManualRunResult struct {
 	Conclusion check.Conclusion
 }
 
-// LostJobInput names a job whose run was lost.
-type LostJobInput struct {
+// CompleteJobInput names a job whose run has ended, but which is not Completed.
+type CompleteJobInput struct {
 	Ref check.Ref
-	// Since is the earliest time at which the run began.
+	// Since is the creation of the job. It is the tick of its run, and the earliest time at which the run began.
 	Since time.Time
+	// Ended is true if Temporal has the run, and the run ended in order.
+	Ended bool `json:",omitempty"`
 }
 
 // HousekeepingResult is what one housekeeping passes to the next.
@@ -326,9 +328,14 @@ func TicksOptions(in TicksInput) client.StartWorkflowOptions {
 	return singleOptions(TicksID(in.Ref, in.Spans[0].After), in.Ref, "ticks without a run of "+in.Ref.String())
 }
 
-// LostJobOptions returns the start options of the workflow that records the loss of the one run of a job.
-func LostJobOptions(ref check.Ref) client.StartWorkflowOptions {
-	return singleOptions(LostJobRunID(ref), ref, "lost run of "+ref.String())
+// CompleteJobOptions returns the start options of the workflow that completes a job. The phase of a job may be lost again
+// and again, so the workflow may run again. If one is open, the start fails with
+// serviceerror.WorkflowExecutionAlreadyStarted.
+func CompleteJobOptions(ref check.Ref) client.StartWorkflowOptions {
+	o := singleOptions(CompleteJobID(ref), ref, "complete "+ref.String())
+	o.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	o.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+	return o
 }
 
 // ManualRunOptions returns the start options of a ManualRun. If one is open, the caller joins it.

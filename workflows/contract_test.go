@@ -25,7 +25,7 @@ func TestCheckOfScheduleIsTheInverseOfScheduledCheckID(t *testing.T) {
 		{id: workflows.ScheduledCheckID("shop", "cart"), namespace: "shop", name: "cart", ok: true},
 		{id: workflows.FirstRunID(checkRef)},
 		{id: workflows.JobRunID(jobRef)},
-		{id: workflows.LostJobRunID(jobRef)},
+		{id: workflows.CompleteJobID(jobRef)},
 		{id: workflows.ManualRunID(checkRef)},
 		{id: workflows.TicksID(checkRef, tick)},
 		{id: "khcheck/shop"},
@@ -46,7 +46,7 @@ func TestWorkflowIDsDiffer(t *testing.T) {
 	for what, id := range map[string]string{
 		"schedule": workflows.ScheduledCheckID("shop", "cart"), "housekeeping": workflows.HousekeepingID,
 		"first run": workflows.FirstRunID(checkRef), "first run after an edit": workflows.FirstRunID(edited),
-		"first run of a check made anew": workflows.FirstRunID(again), "job": workflows.JobRunID(jobRef), "lost job": workflows.LostJobRunID(jobRef),
+		"first run of a check made anew": workflows.FirstRunID(again), "job": workflows.JobRunID(jobRef), "completion of a job": workflows.CompleteJobID(jobRef),
 		"manual run": workflows.ManualRunID(checkRef), "manual run of a job": workflows.ManualRunID(jobRef),
 		"ticks": workflows.TicksID(checkRef, tick), "later ticks": workflows.TicksID(checkRef, tick.Add(1)),
 	} {
@@ -57,7 +57,7 @@ func TestWorkflowIDsDiffer(t *testing.T) {
 	}
 }
 
-// Only the schedule, a manual run and housekeeping may run again under their ID.
+// Only the schedule, a manual run, the completion of a job and housekeeping may run again under their ID.
 func TestWhatStartsOnceIsRefusedASecondTime(t *testing.T) {
 	schedule, err := workflows.ScheduleOptions(tickInput())
 	if err != nil {
@@ -69,9 +69,9 @@ func TestWhatStartsOnceIsRefusedASecondTime(t *testing.T) {
 	}{
 		"run":          {workflows.RunOptions(runUUID, workflows.CheckRunInput{Ref: checkRef}), false},
 		"first run":    {workflows.SingleTickOptions(workflows.FirstRunID(checkRef), tickInput()), false},
-		"lost job":     {workflows.LostJobOptions(jobRef), false},
 		"ticks":        {workflows.TicksOptions(activities.TicksInput{Ref: checkRef, Before: tick, Spans: []activities.Span{{After: tick}}}), false},
 		"schedule":     {schedule, true},
+		"job's phase":  {workflows.CompleteJobOptions(jobRef), true},
 		"manual run":   {workflows.ManualRunOptions(checkRef), true},
 		"housekeeping": {workflows.HousekeepingOptions(), true},
 	} {

@@ -154,12 +154,15 @@ type world struct {
 	look func() (check.Observation, error)
 	// stuck pods stay when they are deleted.
 	stuck bool
-	// queue is how long AwaitStart takes.
-	queue time.Duration
+	// queue is how long AwaitStart takes, and queueNotes what it notes.
+	queue      time.Duration
+	queueNotes []string
 	// recordErrors are returned by RecordOutcome before it succeeds.
 	recordErrors []error
 	// phaseErrors is how often SetJobPhase fails before it succeeds.
 	phaseErrors int
+	// hasRun is the answer of JobHasRun.
+	hasRun bool
 	// deleted is true when RecordOutcome finds the check deleted.
 	deleted bool
 	// ledger is the ledger's answer to a record.
@@ -240,8 +243,9 @@ func (w *world) mockPods() {
 		remember(w, &w.created, in)
 		return w.create(in)
 	}).Maybe()
-	w.env.OnActivity(a.AwaitStart, anything, anything).Return(func(context.Context, activities.Pod) error { return nil }).
-		AfterFn(func() time.Duration { return w.queue }).Maybe()
+	w.env.OnActivity(a.AwaitStart, anything, anything).Return(func(context.Context, activities.Attempt) (activities.AwaitStartResult, error) {
+		return activities.AwaitStartResult{Notes: w.queueNotes}, nil
+	}).AfterFn(func() time.Duration { return w.queue }).Maybe()
 	reporter := func(in activities.WatchInput) bool { return in.Reported && in.Containers > 1 }
 	watching := func(see func() (check.Observation, error)) func(context.Context, activities.WatchInput) (check.Observation, error) {
 		return func(_ context.Context, in activities.WatchInput) (check.Observation, error) {
@@ -302,6 +306,9 @@ func (w *world) mockRecords() {
 		}
 		remember(w, &w.phases, in.Phase)
 		return nil
+	}).Maybe()
+	w.env.OnActivity(a.JobHasRun, anything, anything).Return(func(context.Context, activities.RecordKey) (bool, error) {
+		return w.hasRun, nil
 	}).Maybe()
 	w.env.OnUpsertTypedSearchAttributes(mock.MatchedBy(func(attributes temporal.SearchAttributes) bool {
 		w.attributes = attributes

@@ -8,7 +8,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/khronicle/khronicle/activities"
-	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 )
 
@@ -32,29 +31,4 @@ func ManualRun(ctx workflow.Context, in ManualRunInput) (ManualRunResult, error)
 		return ManualRunResult{}, fmt.Errorf("run %s: %w", in.Ref, err)
 	}
 	return ManualRunResult{Conclusion: result.Conclusion}, nil
-}
-
-// LostJob records that the one run of a job was lost: Temporal no longer has a record of it. The job does not run again,
-// because nobody knows how far it came.
-func LostJob(ctx workflow.Context, in LostJobInput) error {
-	conclusion := check.Lost().Conclude(in.Ref)
-	conclusion.Started, conclusion.Concluded = in.Since, workflow.Now(ctx) // an outcome that was recorded meanwhile stays
-	info := workflow.GetInfo(ctx)
-	for _, s := range []struct {
-		step
-		in any
-	}{
-		{step{"record the outcome — " + in.Ref.String(), a.RecordOutcome}, activities.RecordOutcomeInput{Ref: in.Ref, Conclusion: conclusion}},
-		{step{"set the phase — " + in.Ref.String(), a.SetJobPhase}, activities.SetJobPhaseInput{Ref: in.Ref, Phase: khv1.JobCompleted}},
-		{step{"record the run — " + in.Ref.String(), a.RecordRun}, activities.RecordInput{
-			RecordKey: activities.RecordKey{Ref: in.Ref, Trigger: check.TriggerJob, Tick: in.Since.Truncate(time.Microsecond)},
-			UUID:      info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID, Conclusion: conclusion, Recorded: workflow.Now(ctx),
-		}},
-	} {
-		if err := shortly(ctx, s.step, persistently(0), s.in, nil); err != nil && !refused(err) {
-			return fmt.Errorf("lost run of %s: %w", in.Ref, err)
-		}
-	}
-	measureRun(ctx, in.Ref, conclusion, check.Attempts{})
-	return nil
 }

@@ -2,7 +2,6 @@ package workflows_test
 
 import (
 	"errors"
-	"slices"
 	"testing"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/khronicle/khronicle/activities"
-	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
 )
@@ -65,66 +63,5 @@ func TestCancelledManualRunWaitsForTheEndOfItsRun(t *testing.T) {
 	want := []string{check.Attempt{UUID: tickRunID, Attempt: 1}.PodName(checkRef.Name)}
 	if diff := cmp.Diff(want, w.removed); diff != "" {
 		t.Errorf("deleted pods (-want +got):\n%s", diff)
-	}
-}
-
-func TestLostJobIsRecordedAndRunsNothing(t *testing.T) {
-	metrics := newMetrics(t)
-	w := newMeasuredWorld(t, metrics.Temporal)
-	since := tick.Add(-time.Minute + 123*time.Nanosecond)
-	w.env.ExecuteWorkflow(workflows.LostJob, workflows.LostJobInput{Ref: jobRef, Since: since})
-	if err := w.env.GetWorkflowError(); err != nil {
-		t.Fatal(err)
-	}
-	want := [][]string{{"Job execution error: shop/cart: the run was lost: Temporal has no record of it any more"}}
-	if diff := cmp.Diff(want, w.texts()); diff != "" {
-		t.Errorf("recorded errors (-want +got):\n%s", diff)
-	}
-	got := w.outcomes[0] // nobody knows the scheduled time of the run; an outcome that was recorded meanwhile stays
-	if got.Conclusion.Outcome != check.InfraFailed || !got.Conclusion.Started.Equal(since) || !got.Tick.IsZero() || got.UUID != "" {
-		t.Errorf("recorded %+v", got)
-	}
-	if diff := cmp.Diff([]khv1.JobPhase{khv1.JobCompleted}, w.phases); diff != "" || len(w.created) != 0 {
-		t.Errorf("%d pods, phases (-want +got):\n%s", len(w.created), diff)
-	}
-	key := activities.RecordKey{Ref: jobRef, Trigger: check.TriggerJob, Tick: tick.Add(-time.Minute)}
-	if len(w.records) != 1 || !cmp.Equal(w.records[0].RecordKey, key, sameInstant) || w.records[0].Conclusion.Outcome != check.InfraFailed {
-		t.Errorf("records are %+v, want one of %+v", w.records, key)
-	}
-	if got := counted(t, metrics, "khronicle_runs_total")["KHJob shop/ shop infra-failed"]; got != 1 {
-		t.Errorf("counted %v lost runs, want 1", got)
-	}
-}
-
-// A job whose run was lost is completed although the ledger has a record of it, or is down for a while.
-func TestLostJobIsCompletedWhateverTheLedgerSays(t *testing.T) {
-	for name, ledger := range map[string]func(activities.RecordInput) error{
-		"has a record of the run": ledgerRefuses,
-		"is down for a while":     failing(12),
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.ledger = ledger
-			w.env.ExecuteWorkflow(workflows.LostJob, workflows.LostJobInput{Ref: jobRef, Since: tick})
-			if err := w.env.GetWorkflowError(); err != nil {
-				t.Fatal(err)
-			}
-			if !cmp.Equal(w.phases, []khv1.JobPhase{khv1.JobCompleted}) || len(w.outcomes) != 1 {
-				t.Errorf("phases %v, outcomes %v", w.phases, w.texts())
-			}
-			if slices.Contains(*w.steps, "RecordRun") == (name == "has a record of the run") {
-				t.Errorf("steps are %q", *w.steps)
-			}
-		})
-	}
-}
-
-// failing makes a ledger that fails this often before it takes a record.
-func failing(times int) func(activities.RecordInput) error {
-	return func(in activities.RecordInput) error {
-		if times--; times >= 0 {
-			return ledgerDown(in)
-		}
-		return nil
 	}
 }

@@ -66,7 +66,7 @@ func (r *run) recordRun(ctx workflow.Context, t *attempt, conclusion check.Concl
 		workflow.GetLogger(ctx).Error("the ledger refuses the record", "namespace", r.in.Ref.Namespace, "check", r.in.Ref.Name, "error", err)
 		r.note(application.Message())
 	default:
-		workflow.GetLogger(ctx).Warn("the ledger does not answer; the record waits", "namespace", r.in.Ref.Namespace, "check", r.in.Ref.Name, "error", err)
+		workflow.GetLogger(ctx).Debug("the ledger does not answer; the record waits", "namespace", r.in.Ref.Namespace, "check", r.in.Ref.Name, "error", err)
 		r.unrecorded.Record = &in
 	}
 }

@@ -7,7 +7,7 @@ func Register(registry worker.WorkflowRegistry) {
 	registry.RegisterWorkflow(ScheduledCheck)
 	registry.RegisterWorkflow(CheckRun)
 	registry.RegisterWorkflow(ManualRun)
-	registry.RegisterWorkflow(LostJob)
+	registry.RegisterWorkflow(CompleteJob)
 	registry.RegisterWorkflow(RecordTicks)
 	registry.RegisterWorkflow(Housekeeping)
 }

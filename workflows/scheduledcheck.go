@@ -33,9 +33,13 @@ func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledChec
 	}
 	measureTick(ctx, in, decided)
 	next := ScheduledCheckResult{Start: last.Start, Tick: decided.Tick, Run: info.OriginalRunID, Unrecorded: decided.Unrecorded}
-	if decided.Skipped {
+	switch {
+	case decided.Skipped:
 		next.Run, next.Outcome = last.Run, check.Skipped
 		workflow.SetCurrentDetails(ctx, "skipped: the previous run is open")
+	case decided.Completed:
+		next.Run = ""
+		workflow.SetCurrentDetails(ctx, "the job has run before; only its phase was lost")
 	}
 	return next, nil
 }

@@ -40,7 +40,8 @@ func newProcess(c *config, watch kube.Options) (*process, error) {
 		return nil, fmt.Errorf("--%s: %w", flagDeadmanURL, err)
 	}
 	level := &slog.LevelVar{}
-	p := &process{config: c, ready: &operations.Readiness{}, logger: telemetry.NewLogger(os.Stderr, level, c.logJSON)}
+	p := &process{config: c, ready: &operations.Readiness{}, logger: telemetry.Quiet(telemetry.NewLogger(os.Stderr, level, c.logJSON))}
+	telemetry.LogClientGo(p.logger)
 	var err error
 	if p.live, err = c.loadSettings(level, p.logger); err != nil {
 		return nil, err

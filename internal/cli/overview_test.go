@@ -164,9 +164,9 @@ func TestTableShowsUnknownChecks(t *testing.T) {
 		"CHECK        STATE    LAST RUN  DURATION  NEXT RUN            ERROR",
 		"shop/asleep  OK       16m52s ago  2s  suspended  -",
 		"shop/cart    failed   16m28s ago  2s  not scheduled  sold out",
-		"shop/new     unknown  -  -  not scheduled  unknown: shop/new: no run has ended since its creation at 2026-11-22T11:59:00Z; one was due by 2026-…",
+		"shop/new     unknown  -  -  not scheduled  unknown: shop/new: no outcome is known since its creation at 2026-11-22T11:59:00Z; one was due by 20…",
 		"shop/pay     unknown  16m52s ago  2s  not scheduled  unknown: shop/pay: no run has ended since 2026-11-22T11:59:48Z; one was due by 2026-11-22T12:16:18Z",
-		"shop/once    unknown  -  -  runs once: Running  unknown: shop/once: no run has ended since its creation at 2026-11-22T11:59:00Z; one was due by 2026…",
+		"shop/once    unknown  -  -  runs once: Running  unknown: shop/once: no outcome is known since its creation at 2026-11-22T11:59:00Z; one was due by 2…",
 		"",
 	}, "\n")
 	later := now.Add(16*time.Minute + 40*time.Second) // the outcome of pay is overdue, that of cart is not
@@ -180,7 +180,7 @@ func TestTableShowsUnknownChecks(t *testing.T) {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
 	err := cli.Compare([]cli.Expectation{{Name: "shop/new", State: cli.StateOK}}, rows, time.Time{})
-	if err == nil || !strings.HasPrefix(err.Error(), "shop/new: is unknown, expected OK; errors: [\"unknown: shop/new: no run has ended") {
+	if err == nil || !strings.HasPrefix(err.Error(), "shop/new: is unknown, expected OK; errors: [\"unknown: shop/new: no outcome is known") {
 		t.Errorf("error %v", err)
 	}
 }

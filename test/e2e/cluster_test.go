@@ -87,7 +87,7 @@ func makeNamespace(t testing.TB, name string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := namespaces.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+		if err := namespaces.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil && !gone(err) {
 			t.Error(err)
 		}
 	})

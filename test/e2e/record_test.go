@@ -144,7 +144,7 @@ func TestRecordHistories(t *testing.T) {
 		j.Spec.Phase = khv1.JobRunning
 		applyJob(t, j)
 		awaitCompleted(t, namespace, "lost-job")
-		save(t, "LostJob-lost", workflows.LostJobRunID(check.FromJob(present(t, namespace, "lost-job")).Ref))
+		save(t, "CompleteJob-lost", workflows.CompleteJobID(check.FromJob(present(t, namespace, "lost-job")).Ref))
 	})
 }
 

@@ -64,7 +64,7 @@ func TestCheckThatNeverRanIsUnknown(t *testing.T) {
 	apply(t, c)
 	eventually(t, 40*time.Second, "the check is unknown", func() (bool, string) { return shownAs(t, namespace, "unborn", true) })
 	shown := statusPage(t, "?namespace="+namespace).CheckDetails[namespace+"/unborn"]
-	if len(shown.Errors) != 1 || !strings.HasPrefix(shown.Errors[0], "unknown: "+namespace+"/unborn: no run has ended since its creation at ") {
+	if len(shown.Errors) != 1 || !strings.HasPrefix(shown.Errors[0], "unknown: "+namespace+"/unborn: no outcome is known since its creation at ") {
 		t.Errorf("errors %q", shown.Errors)
 	}
 }
