@@ -357,6 +357,24 @@ func TestScriptKeepsItsDeadline(t *testing.T) {
 	}
 }
 
+// A check of something outside needs a proxy, which does not know the report API.
+func TestScriptReportsWithoutItsProxy(t *testing.T) {
+	t.Parallel()
+	eachScript(t, "", func(t *testing.T, s script) {
+		endpoint, proxy := newReports(t, http.StatusOK), newTarget(t, http.StatusOK, "ok")
+		settings := s.manifest(t, "http://outside.example/")
+		for _, name := range []string{"http_proxy", "HTTP_PROXY", "ALL_PROXY"} {
+			settings[name] = proxy
+		}
+		if code := s.run(t, endpoint.URL, inAMinute(), settings); code != 0 {
+			t.Errorf("exit code %d, want 0", code)
+		}
+		if diff := cmp.Diff([]received{report()}, endpoint.received()); diff != "" {
+			t.Errorf("reports (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestScriptNeedsTheEnvironmentOfAPod(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"KH_REPORTING_URL", "KH_RUN_UUID", "KH_CHECK_RUN_DEADLINE"} {

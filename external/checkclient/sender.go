@@ -35,11 +35,23 @@ type sender struct {
 
 func newSender() sender {
 	return sender{
-		client: &http.Client{Timeout: tryTimeout},
+		client: &http.Client{Timeout: tryTimeout, Transport: directly(http.DefaultTransport)},
 		now:    time.Now,
 		sleep:  time.Sleep,
 		random: rand.Float64,
 	}
+}
+
+// directly returns a copy of a transport that uses no proxy. HTTP_PROXY in a checker pod is for what it checks outside the
+// cluster, and that proxy seldom knows the names of Services. A transport of the program's own type is returned unchanged.
+func directly(transport http.RoundTripper) http.RoundTripper {
+	known, ok := transport.(*http.Transport)
+	if !ok {
+		return transport
+	}
+	direct := known.Clone()
+	direct.Proxy = nil
+	return direct
 }
 
 // send posts body until it is delivered or maxElapsed is over, and returns the last try's error.
@@ -47,6 +59,7 @@ func (s sender) send(url, uuid string, body []byte) error {
 	if _, err := http.NewRequest(http.MethodPost, url, nil); err != nil {
 		return err // not a URL: trying again cannot help
 	}
+	defer s.client.CloseIdleConnections()
 	start := s.now()
 	for pause := firstPause; ; pause = time.Duration(float64(pause) * pauseGrowth) {
 		err := s.try(url, uuid, body)

@@ -160,3 +160,20 @@ func TestURLThatIsNoneFailsAtOnce(t *testing.T) {
 		t.Errorf("slept %v, want no retry", clock.Slept)
 	}
 }
+
+// A proxy for what is outside the cluster does not know the report API. The address 0.0.0.0 is this machine, but is no
+// loopback address: for those, Go never uses a proxy.
+func TestReportUsesNoProxy(t *testing.T) {
+	proxy := newEndpoint(t, answer(200, ""))
+	endpoint := newEndpoint(t, answer(200, ""))
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
+		t.Setenv(name, proxy.URL)
+	}
+	setEnv(t, strings.Replace(endpoint.URL, "127.0.0.1", "0.0.0.0", 1), runUUID, "")
+	if err := checkclient.ReportSuccess(); err != nil {
+		t.Fatalf("report: %v", err)
+	}
+	if direct, proxied := len(endpoint.requests()), len(proxy.requests()); direct != 1 || proxied != 0 {
+		t.Errorf("got %d reports directly and %d by the proxy, want 1 and 0", direct, proxied)
+	}
+}
