@@ -345,16 +345,12 @@ func heartbeat(ctx context.Context, cancel context.CancelCauseFunc, sighted <-ch
 	return func() { close(done) }
 }
 
-// longestExit bounds the wait for the end of a deleted pod. A pod with a long grace period or on a lost node takes longer.
-// Its run ends nevertheless, and the next run of the check waits for the end of the pod.
-const longestExit = time.Minute
-
 // DeletePod deletes the pod of an attempt that has not ended, and waits for its end.
 func (a *Activities) DeletePod(ctx context.Context, pod Pod) error {
 	if err := a.Cluster.DeletePod(ctx, pod.Namespace, pod.Name); err != nil {
 		return err
 	}
-	pod.Deadline = time.Now().Add(longestExit)
+	pod.Deadline = time.Now().Add(check.LongestExit)
 	_, err := a.await(ctx, pod, func(o check.Observation) bool { return o.Ended })
 	return err
 }

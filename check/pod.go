@@ -17,11 +17,16 @@ import (
 // the deadline.
 const deadlineSlack = 30 * time.Second
 
+// LongestExit bounds the wait for the end of a deleted pod. A pod with a long grace period or on a lost node takes longer.
+// Its run ends nevertheless, and the next run of the check waits for the end of the pod.
+const LongestExit = time.Minute
+
 // NewPod returns the pod of a run. It copies the user's pod spec and adds Kuberhealthy's labels, annotation and
 // environment. The pod is never restarted, belongs to the workload, and has a deadline of its own after the run's.
 func NewPod(w Workload, run Attempt, now time.Time) *corev1.Pod {
 	spec := *w.PodSpec.DeepCopy()
 	spec.RestartPolicy = corev1.RestartPolicyNever
+	run.ReportingURL = WithReportPath(run.ReportingURL, w.ReportPath)
 	for i := range spec.Containers {
 		spec.Containers[i].Env = injectEnv(spec.Containers[i].Env, run)
 	}

@@ -103,6 +103,14 @@ func TestNewPodLeavesItsInputAlone(t *testing.T) {
 	}
 }
 
+func TestNewPodReportsToThePathOfItsCheck(t *testing.T) {
+	w := check.Workload{Ref: jobRef, ReportPath: "/check", PodSpec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
+	got := check.NewPod(w, testRun(), now).Spec.Containers[0].Env[0]
+	if want := "http://kuberhealthy.kuberhealthy.svc.cluster.local/check"; got.Value != want {
+		t.Errorf("%s is %s, want %s", got.Name, got.Value, want)
+	}
+}
+
 func TestNewPodDeadlineBacksUpTheRun(t *testing.T) {
 	tests := []struct {
 		name string
@@ -200,19 +208,20 @@ func TestOwnersOf(t *testing.T) {
 
 func TestFromCheckAndFromJob(t *testing.T) {
 	labels, annotations := map[string]string{"a": "1"}, map[string]string{"b": "2"}
+	reportPath := map[string]string{"khronicle.github.io/report-path": "/check"}
 	spec := corev1.PodSpec{NodeName: "n"}
 	c := &khv1.KuberhealthyCheck{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "dns", UID: "uid-1", Generation: 3},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "dns", UID: "uid-1", Generation: 3, Annotations: reportPath},
 		Spec: khv1.CheckConfig{
 			RunInterval: "1m", Timeout: "2m", PodSpec: spec, ExtraLabels: labels, ExtraAnnotations: annotations,
 			Schedule: "* * * * *", TimeZone: "UTC",
 		},
 	}
 	j := &khv1.KuberhealthyJob{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "smoke", UID: "uid-2", Generation: 1},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "smoke", UID: "uid-2", Generation: 1, Annotations: reportPath},
 		Spec:       khv1.JobConfig{Timeout: "2m", PodSpec: spec, ExtraLabels: labels, ExtraAnnotations: annotations},
 	}
-	want := check.Workload{Timeout: "2m", PodSpec: spec, ExtraLabels: labels, ExtraAnnotations: annotations}
+	want := check.Workload{Timeout: "2m", PodSpec: spec, ExtraLabels: labels, ExtraAnnotations: annotations, ReportPath: "/check"}
 	wantCheck, wantJob := want, want
 	wantCheck.Ref, wantJob.Ref = checkRef, jobRef
 	wantCheck.Schedule = &check.ScheduleSpec{RunInterval: "1m", Schedule: "* * * * *", TimeZone: "UTC"}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/protocol"
 )
 
 // Defaults of a check that leaves a field empty, as in Kuberhealthy v2.
@@ -48,6 +49,8 @@ type Workload struct {
 	PodSpec          corev1.PodSpec
 	ExtraLabels      map[string]string
 	ExtraAnnotations map[string]string
+	// ReportPath is the path to which the check reports. Empty means that of the configured URL.
+	ReportPath string `json:",omitempty"`
 	// Attempts is how many attempts must fail before the check has failed; 0 means 1.
 	Attempts int `json:",omitempty"`
 	// Schedule says when the ticks of a check are. A job has none.
@@ -61,7 +64,7 @@ func FromCheck(c *khv1.KuberhealthyCheck) Workload {
 		Ref:     Ref{Kind: khv1.KHCheck, Namespace: c.Namespace, Name: c.Name, UID: c.UID, Generation: c.Generation},
 		Timeout: c.Spec.Timeout, PodSpec: c.Spec.PodSpec,
 		ExtraLabels: c.Spec.ExtraLabels, ExtraAnnotations: c.Spec.ExtraAnnotations,
-		Attempts: int(c.Spec.Attempts), Schedule: &schedule,
+		ReportPath: c.Annotations[protocol.AnnotationReportPath], Attempts: int(c.Spec.Attempts), Schedule: &schedule,
 	}
 }
 
@@ -71,6 +74,7 @@ func FromJob(j *khv1.KuberhealthyJob) Workload {
 		Ref:     Ref{Kind: khv1.KHJob, Namespace: j.Namespace, Name: j.Name, UID: j.UID, Generation: j.Generation},
 		Timeout: j.Spec.Timeout, PodSpec: j.Spec.PodSpec,
 		ExtraLabels: j.Spec.ExtraLabels, ExtraAnnotations: j.Spec.ExtraAnnotations,
+		ReportPath: j.Annotations[protocol.AnnotationReportPath],
 	}
 }
 
@@ -119,6 +123,9 @@ func (w Workload) Faults() []Fault {
 	if w.Schedule != nil {
 		faults = append(faults, w.Schedule.faults()...)
 	}
+	if err := parseReportPath(w.ReportPath); err != nil {
+		faults = append(faults, Fault{reportPathField, err})
+	}
 	if w.Attempts < 0 || w.Attempts > MaxAttempts {
 		faults = append(faults, Fault{"spec.attempts", &FieldError{
 			Field: "spec.attempts", Value: strconv.Itoa(w.Attempts), Want: fmt.Sprintf("a number from 1 to %d", MaxAttempts),
@@ -160,8 +167,9 @@ func (w Workload) SpecHash() string {
 		Timeout             string
 		PodSpec             corev1.PodSpec
 		Labels, Annotations map[string]string
-		Attempts            int `json:",omitempty"`
-	}{w.Timeout, w.PodSpec, w.ExtraLabels, w.ExtraAnnotations, w.Attempts})
+		Attempts            int    `json:",omitempty"`
+		ReportPath          string `json:",omitempty"`
+	}{w.Timeout, w.PodSpec, w.ExtraLabels, w.ExtraAnnotations, w.Attempts, w.ReportPath})
 	if err != nil { // not possible: it came as JSON
 		return ""
 	}

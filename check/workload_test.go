@@ -105,6 +105,11 @@ func TestFaultsAreAllSaid(t *testing.T) {
 		},
 		{"zone alone", &check.ScheduleSpec{TimeZone: "UTC"}, func(*check.Workload) {}, []string{alone}},
 		{"job", nil, func(w *check.Workload) { w.Timeout = "abc" }, []string{timeout}},
+		{"path of reports", nil, func(w *check.Workload) { w.ReportPath = "check" }, []string{
+			`metadata.annotations[khronicle.github.io/report-path]: metadata.annotations[khronicle.github.io/report-path]: "check" is not ` +
+				"/externalCheckStatus or /check, which Kuberhealthy v3's clients need",
+		}},
+		{"path of Kuberhealthy v3", nil, func(w *check.Workload) { w.ReportPath = "/check" }, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

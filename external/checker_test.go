@@ -232,6 +232,12 @@ func TestRunOnceRefuses(t *testing.T) {
 		{"blank namespace", func(c *external.Checker) { c.Namespace = "" }, "check namespace can not be empty"},
 		{"no client", func(c *external.Checker) { c.KubeClient = nil }, "kubeClient can not be nil"},
 		{"no timeout", func(c *external.Checker) { c.RunTimeout = 0 }, `RunTimeout: "0s" is not a duration above 0: set it before the run`},
+		{
+			"reporting URL without a scheme", func(c *external.Checker) {
+				c.KuberhealthyReportingURL = "kuberhealthy.kuberhealthy.svc:80/externalCheckStatus"
+			},
+			`KuberhealthyReportingURL: not a URL such as "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"`,
+		},
 		{"empty pod spec", func(c *external.Checker) { c.OriginalPodSpec = corev1.PodSpec{} }, "no containers found in checks PodSpec"},
 		{
 			"no image", func(c *external.Checker) { c.OriginalPodSpec.Containers[0].Image = "" },

@@ -196,6 +196,8 @@ func (ext *Checker) workload() (check.Workload, error) {
 		return w, errors.New("kubeClient can not be nil")
 	case ext.RunTimeout <= 0:
 		return w, fmt.Errorf("RunTimeout: %q is not a duration above 0: set it before the run", ext.RunTimeout)
+	case ext.KuberhealthyReportingURL != "" && !check.IsHTTP(ext.KuberhealthyReportingURL):
+		return w, fmt.Errorf("KuberhealthyReportingURL: not a URL such as %q", DefaultKuberhealthyReportingURL)
 	}
 	if err := w.Validate(); err != nil {
 		return w, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/netip"
 	"os"
@@ -48,7 +47,6 @@ var (
 	errUnknownRun = errors.New("no such run is open: the run UUID is unknown, or the run has ended")
 	errTooLarge   = errors.New("report is larger than 512 KiB")
 	errBody       = errors.New("report could not be read")
-	errNotJSON    = errors.New("content type must be application/json")
 	errEncoded    = errors.New("content encoding is not supported: send the report as plain JSON")
 	errNotStored  = errors.New("Temporal does not store the report") //nolint:staticcheck // a name
 )
@@ -67,7 +65,6 @@ var answers = []struct {
 	{errUnknownRun, http.StatusBadRequest, "unknown-run"},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "too-large"},
 	{errBody, http.StatusBadRequest, "malformed"},
-	{errNotJSON, http.StatusUnsupportedMediaType, "unsupported"},
 	{errEncoded, http.StatusUnsupportedMediaType, "unsupported"},
 	{errNotStored, http.StatusBadRequest, "not-stored"},
 	{errRateLimited, http.StatusTooManyRequests, "rate-limited"},
@@ -91,8 +88,8 @@ func newReportCounter() *prometheus.CounterVec {
 }
 
 // handleReport serves POST /externalCheckStatus and POST /check. 200: Temporal has stored the report. 400: the report or
-// its run UUID is not valid, the run is over, or Temporal refuses the report. 413: too large. 415: compressed, or not JSON
-// (/check alone). 429: too many reports of unknown runs from one address, or of one run. 503: Temporal did not answer. 503
+// its run UUID is not valid, the run is over, or Temporal refuses the report. 413: too large. 415: compressed.
+// The content type does not matter, as in Kuberhealthy v2. 429: too many reports of unknown runs from one address, or of one run. 503: Temporal did not answer. 503
 // for a report without a run UUID: the pods were not read within 5 seconds, too many such reports wait, or the server
 // stops. After 429 and 503 the same request may be sent again.
 func (s *Server) handleReport(c echo.Context) error {
@@ -235,16 +232,4 @@ func encodedSize(report status.Report) int {
 		return maxReport + 1
 	}
 	return len(encoded)
-}
-
-// requireJSON answers 415 to a request without a JSON content type, as Kuberhealthy v3 does on /check. Its v2 path takes
-// any content type.
-func (s *Server) requireJSON(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		mediaType, _, err := mime.ParseMediaType(c.Request().Header.Get(echo.HeaderContentType))
-		if err != nil || mediaType != echo.MIMEApplicationJSON {
-			return s.answer(c, errNotJSON)
-		}
-		return next(c)
-	}
 }

@@ -103,7 +103,7 @@ func (s *Server) routes() http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.POST(protocol.PathReport, s.handleReport)
-	e.POST(protocol.PathReportAlias, s.handleReport, s.requireJSON)
+	e.POST(protocol.PathReportAlias, s.handleReport)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", s.handleStatus)
 	operator := echo.WrapHandler(operations.Handler(s.Ready, s.Registry, s.Logger))
 	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {

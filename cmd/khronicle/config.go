@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/protocol"
 	"github.com/khronicle/khronicle/ledger"
 )
 
@@ -49,14 +50,14 @@ func defaultConfig() *config {
 	hostname, _ := os.Hostname() // without a hostname the name is khronicle
 	c := &config{
 		podName:      cmp.Or(os.Getenv("POD_NAME"), hostname, "khronicle"),
-		namespace:    cmp.Or(os.Getenv("POD_NAMESPACE"), "kuberhealthy"),
-		reportingURL: os.Getenv("KH_EXTERNAL_REPORTING_URL"),
+		namespace:    cmp.Or(os.Getenv(envNamespace), protocol.DefaultNamespace),
+		reportingURL: os.Getenv(envReportingURL),
 		retention:    check.DefaultRetention(),
 		records:      ledger.DefaultRetention(),
-		ledger:       os.Getenv("KHRONICLE_LEDGER"),
-		deadmanURL:   os.Getenv("KHRONICLE_DEADMAN_URL"),
+		ledger:       os.Getenv(envLedger),
+		deadmanURL:   os.Getenv(envDeadmanURL),
 	}
-	c.targetNamespaces = split(os.Getenv("TARGET_NAMESPACE"))
+	c.targetNamespaces = split(os.Getenv(envTargetNamespaces))
 	c.reapInterval, c.reapFault = parseReapInterval(os.Getenv(envReapInterval))
 	return c
 }

@@ -7,20 +7,44 @@ import (
 	"github.com/khronicle/khronicle/starter"
 )
 
+// Flags of every command that reads the cluster, and of every role.
+const (
+	flagTargetNamespaces = "target-namespaces"
+	envTargetNamespaces  = "TARGET_NAMESPACE"
+	flagOperations       = "operations-listen"
+	flagStartBurst       = "start-burst"
+)
+
+// has is true if the command has a flag.
+func (c *config) has(name string) bool { return c.flags != nil && c.flags.Lookup(name) != nil }
+
 // isSet is true if a flag is on the command line.
 func (c *config) isSet(name string) bool {
 	return c.flags != nil && c.flags.Changed(name)
 }
 
+// source names where a value comes from: the flag if it is on the command line, else the variable that replaces its default.
+func (c *config) source(flag, variable string) string {
+	if c.isSet(flag) {
+		return "--" + flag
+	}
+	return variable
+}
+
 // addClusterFlags adds the flags of every command that reads the cluster.
 func (c *config) addClusterFlags(f *pflag.FlagSet) {
-	c.flags = f
-	f.StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config, then in-cluster)")
-	f.StringVar(&c.context, "context", "", "context of the kubeconfig (default: its current context)")
-	f.StringSliceVar(&c.targetNamespaces, "target-namespaces", c.targetNamespaces, "namespaces whose checks are run; empty means all [TARGET_NAMESPACE]")
+	c.addKubeconfigFlags(f)
+	f.StringSliceVar(&c.targetNamespaces, flagTargetNamespaces, c.targetNamespaces, "namespaces whose checks are run; empty means all ["+envTargetNamespaces+"]")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.BoolVarP(&c.debug, "debug", "d", false, "log everything, whatever --log-level says")
 	f.BoolVar(&c.logJSON, "log-json", false, "log JSON lines")
+}
+
+// addKubeconfigFlags adds the flags that say which cluster it is.
+func (c *config) addKubeconfigFlags(f *pflag.FlagSet) {
+	c.flags = f
+	f.StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config, then in-cluster)")
+	f.StringVar(&c.context, "context", "", "context of the kubeconfig (default: its current context)")
 }
 
 // addNameFlags adds the flags of every role.
@@ -41,10 +65,10 @@ func (c *config) addReportFlags(f *pflag.FlagSet) {
 
 // addStartFlags adds the flags of the starter.
 func (c *config) addStartFlags(f *pflag.FlagSet) {
-	f.IntVar(&c.startBurst, "start-burst", starter.DefaultBurst, "how many checks, at least 1, may start at the same moment; further checks are spread over their intervals")
+	f.IntVar(&c.startBurst, flagStartBurst, starter.DefaultBurst, "how many checks, at least 1, may start at the same moment; further checks are spread over their intervals")
 }
 
 // addOperationsFlags adds the flags of a process without the report API.
 func (c *config) addOperationsFlags(f *pflag.FlagSet) {
-	f.StringVar(&c.operations, "operations-listen", ":8081", "address of /healthz, /readyz and /metrics")
+	f.StringVar(&c.operations, flagOperations, ":8081", "address of /healthz, /readyz and /metrics")
 }

@@ -40,7 +40,7 @@ func (c *config) checkLedger() error {
 		return nil
 	}
 	if _, _, err := ledger.SQLitePath(c.ledger); err != nil {
-		return fmt.Errorf("--ledger: %w", err)
+		return fmt.Errorf("%s: %w", c.source(flagLedger, envLedger), err)
 	}
 	return nil
 }

@@ -9,8 +9,17 @@ import (
 	"github.com/khronicle/khronicle/worker"
 )
 
-// flagDeadmanURL is the flag whose URL receives the heartbeats.
-const flagDeadmanURL = "deadman-url"
+// Flags whose values may also come from a variable.
+const (
+	flagDeadmanURL   = "deadman-url"
+	envDeadmanURL    = "KHRONICLE_DEADMAN_URL"
+	flagReportingURL = "reporting-url"
+	envReportingURL  = "KH_EXTERNAL_REPORTING_URL"
+	flagNamespace    = "namespace"
+	envNamespace     = "POD_NAMESPACE"
+	flagLedger       = "ledger"
+	envLedger        = "KHRONICLE_LEDGER"
+)
 
 // The flags of the limiter, and their defaults. A cluster of some hundred nodes starts 50 pods per second without being busy.
 const (
@@ -22,8 +31,13 @@ const (
 
 // addLedgerFlag adds the flag of the commands that read or write the ledger.
 func (c *config) addLedgerFlag(f *pflag.FlagSet) {
-	f.StringVar(&c.ledger, "ledger", c.ledger, "database with the record of each tick and run, sqlite:PATH or postgres://…; without it nothing is recorded [KHRONICLE_LEDGER]")
-	hideDefault(f, "ledger")
+	f.StringVar(&c.ledger, flagLedger, c.ledger, "database with the record of each tick and run, sqlite:PATH or postgres://…; without it nothing is recorded ["+envLedger+"]")
+	hideDefault(f, flagLedger)
+}
+
+// addReportingURLFlag adds the flag of the commands that make checker pods or judge them.
+func (c *config) addReportingURLFlag(f *pflag.FlagSet) {
+	f.StringVar(&c.reportingURL, flagReportingURL, c.reportingURL, "URL to which checker pods send their reports ["+envReportingURL+"]")
 }
 
 // hideDefault removes the default of a flag from --help, because it may be a secret of the environment.
@@ -31,38 +45,30 @@ func hideDefault(f *pflag.FlagSet, name string) { f.Lookup(name).DefValue = "" }
 
 // addRunFlags adds the flags of the worker.
 func (c *config) addRunFlags(f *pflag.FlagSet) {
-	f.StringVar(&c.namespace, "namespace", c.namespace, "namespace of this process, part of the default reporting URL [POD_NAMESPACE]")
-	f.StringVar(&c.reportingURL, "reporting-url", c.reportingURL, "URL to which checker pods send their reports [KH_EXTERNAL_REPORTING_URL]")
+	f.StringVar(&c.namespace, flagNamespace, c.namespace, "namespace of this process, part of the default reporting URL ["+envNamespace+"]")
+	c.addReportingURLFlag(f)
 	c.addLedgerFlag(f)
 	f.DurationVar(&c.records.PassesFor, flagPassAge, c.records.PassesFor, "the ledger keeps the records of successful, skipped and paused runs this long")
 	f.DurationVar(&c.records.FailuresFor, flagFailureAge, c.records.FailuresFor, "the ledger keeps the records of missed runs, of failed runs and of runs with a failed attempt this long")
 	f.DurationVar(&c.records.EvidenceFor, flagEvidenceAge, c.records.EvidenceFor, "the ledger keeps the evidence of failed runs this long")
 	f.Var((*byteSize)(&c.records.EvidenceBytes), flagEvidenceBytes, "the ledger keeps this much evidence, such as 500Mi, and removes the oldest beyond that")
 	f.Int64Var(&c.records.MaxRows, flagRecords, c.records.MaxRows, "the ledger keeps this many records; beyond that it removes the oldest, those of successful runs first")
-	f.StringVar(&c.deadmanURL, flagDeadmanURL, c.deadmanURL, "URL that a worker requests every 30 s while Temporal and the worker work, such as https://hc-ping.com/UUID [KHRONICLE_DEADMAN_URL]")
+	f.StringVar(&c.deadmanURL, flagDeadmanURL, c.deadmanURL, "URL that a worker requests every 30 s while Temporal and the worker work, such as https://hc-ping.com/UUID ["+envDeadmanURL+"]")
 	hideDefault(f, flagDeadmanURL)
 	f.Float64Var(&c.podStarts, flagPodStarts, defaultPodStarts, "how many checker pods a worker starts per second; further runs wait; 0 means no limit")
 	f.IntVar(&c.runningPods, flagRunningPods, defaultRunningPods, "how many checker pods may run at once in the cluster; further runs wait; 0 means no limit")
-	f.DurationVar(&c.reapInterval, "reap-interval", c.reapInterval, "time between two searches for old pods and jobs ["+envReapInterval+"]")
+	f.DurationVar(&c.reapInterval, flagReapInterval, c.reapInterval, "time between two searches for old pods and jobs ["+envReapInterval+"]")
 	f.IntVar(&c.retention.MaxCompletedPods, "max-completed-pods", c.retention.MaxCompletedPods, "how many Succeeded pods of each check are kept")
 	f.IntVar(&c.retention.MaxErrorPods, "max-error-pods", c.retention.MaxErrorPods, "how many Failed pods of each check are kept")
 	f.DurationVar(&c.retention.MaxPodAge, "max-check-pod-age", c.retention.MaxPodAge, "how long finished pods are kept; 0 means for ever")
 	f.DurationVar(&c.retention.MaxJobAge, "max-job-age", c.retention.MaxJobAge, "how long completed jobs are kept; 0 means for ever")
 }
 
-// checkLimits returns an error if a limit of pods is less than 0.
-func (c *config) checkLimits() error {
-	if c.podStarts < 0 {
-		return fmt.Errorf("--%s: %v is less than 0", flagPodStarts, c.podStarts)
-	}
-	if c.runningPods < 0 {
-		return fmt.Errorf("--%s: %d is less than 0", flagRunningPods, c.runningPods)
-	}
-	return nil
-}
-
-// envReapInterval is the variable with the time between two searches for old pods and jobs.
-const envReapInterval = "CHECK_REAPER_RUN_INTERVAL"
+// flagReapInterval and envReapInterval set the time between two searches for old pods and jobs.
+const (
+	flagReapInterval = "reap-interval"
+	envReapInterval  = "CHECK_REAPER_RUN_INTERVAL"
+)
 
 // parseReapInterval reads the variable as Kuberhealthy does: 0 means the default.
 func parseReapInterval(text string) (interval time.Duration, fault string) {

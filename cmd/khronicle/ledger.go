@@ -16,7 +16,7 @@ func (p *process) openLedger() (*ledger.Ledger, error) {
 	}
 	opened, err := ledger.New(p.ledger, ledger.Options{Retention: p.records, Logger: p.logger})
 	if err != nil {
-		return nil, fmt.Errorf("--ledger: %w", err)
+		return nil, fmt.Errorf("%s: %w", p.source(flagLedger, envLedger), err)
 	}
 	p.ready.Add("ledger", opened.Ping)
 	p.metrics.Registry.MustRegister(ledger.NewCollector(opened))
@@ -24,13 +24,13 @@ func (p *process) openLedger() (*ledger.Ledger, error) {
 }
 
 // openToRead opens a ledger that exists, and does not change it.
-func openToRead(ctx context.Context, dsn string) (*ledger.Ledger, error) {
-	if dsn == "" {
+func (c *config) openToRead(ctx context.Context) (*ledger.Ledger, error) {
+	if c.ledger == "" {
 		return nil, errors.New("--ledger: is empty; name the ledger, such as sqlite:.state/temporal/ledger.db [KHRONICLE_LEDGER]")
 	}
-	opened, err := ledger.OpenToRead(ctx, dsn)
+	opened, err := ledger.OpenToRead(ctx, c.ledger)
 	if err != nil {
-		return nil, fmt.Errorf("--ledger: %w", err)
+		return nil, fmt.Errorf("%s: %w", c.source(flagLedger, envLedger), err)
 	}
 	return opened, nil
 }

@@ -10,9 +10,6 @@ import (
 
 // loadSettings reads the configuration file for the first time. Without a file the flags and defaults are used.
 func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*settings.Live, error) {
-	if c.isSet("start-burst") && c.startBurst < 1 {
-		return nil, fmt.Errorf("--start-burst: %d is not at least 1", c.startBurst)
-	}
 	overrides, err := c.overrides()
 	if err != nil {
 		return nil, err
@@ -27,7 +24,7 @@ func (c *config) loadSettings(level *slog.LevelVar, logger *slog.Logger) (*setti
 	if err != nil {
 		return nil, err
 	}
-	if c.reapFault != "" && c.flags.Lookup("reap-interval") != nil && !c.isSet("reap-interval") {
+	if c.reapFault != "" && c.has(flagReapInterval) && !c.isSet(flagReapInterval) {
 		logger.Warn("the default reap interval is used", "variable", envReapInterval, "problem", c.reapFault)
 	}
 	return live, nil
@@ -43,11 +40,12 @@ func (c *config) defaultSettings() settings.Settings {
 // overrides returns the flags and variables that are set. The key is the key of the configuration file that each replaces.
 func (c *config) overrides() (settings.Overrides, error) {
 	o := settings.Overrides{}
-	override := func(when bool, key string, set func(*settings.Settings)) {
+	override := func(when bool, key, source string, set func(*settings.Settings)) {
 		if when {
-			o[key] = set
+			o[key] = settings.Override{Source: source, Set: set}
 		}
 	}
+	flag := func(name, key string, set func(*settings.Settings)) { override(c.isSet(name), key, "--"+name, set) }
 	level, err := settings.ParseLevel(c.logLevel)
 	if err != nil {
 		return nil, fmt.Errorf("--log-level: %w", err)
@@ -56,12 +54,13 @@ func (c *config) overrides() (settings.Overrides, error) {
 		level = slog.LevelDebug
 	}
 	kept := c.retention
-	override(c.debug || c.isSet("log-level"), "logLevel", func(s *settings.Settings) { s.LogLevel = level })
-	override(c.isSet("listen"), "listenAddress", func(s *settings.Settings) { s.ListenAddress = c.listen })
-	override(c.reportingURL != "", "externalCheckReportingURL", func(s *settings.Settings) { s.ReportingURL = c.reportingURL })
-	override(c.isSet("max-completed-pods"), "maxCompletedPodCount", func(s *settings.Settings) { s.Retention.MaxCompletedPods = kept.MaxCompletedPods })
-	override(c.isSet("max-error-pods"), "maxErrorPodCount", func(s *settings.Settings) { s.Retention.MaxErrorPods = kept.MaxErrorPods })
-	override(c.isSet("max-check-pod-age"), "maxCheckPodAge", func(s *settings.Settings) { s.Retention.MaxPodAge = kept.MaxPodAge })
-	override(c.isSet("max-job-age"), "maxKHJobAge", func(s *settings.Settings) { s.Retention.MaxJobAge = kept.MaxJobAge })
+	override(c.debug || c.isSet("log-level"), "logLevel", "--log-level", func(s *settings.Settings) { s.LogLevel = level })
+	override(c.reportingURL != "", "externalCheckReportingURL", c.source(flagReportingURL, envReportingURL),
+		func(s *settings.Settings) { s.ReportingURL = c.reportingURL })
+	flag("listen", "listenAddress", func(s *settings.Settings) { s.ListenAddress = c.listen })
+	flag("max-completed-pods", "maxCompletedPodCount", func(s *settings.Settings) { s.Retention.MaxCompletedPods = kept.MaxCompletedPods })
+	flag("max-error-pods", "maxErrorPodCount", func(s *settings.Settings) { s.Retention.MaxErrorPods = kept.MaxErrorPods })
+	flag("max-check-pod-age", "maxCheckPodAge", func(s *settings.Settings) { s.Retention.MaxPodAge = kept.MaxPodAge })
+	flag("max-job-age", "maxKHJobAge", func(s *settings.Settings) { s.Retention.MaxJobAge = kept.MaxJobAge })
 	return o, nil
 }

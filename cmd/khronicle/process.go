@@ -10,7 +10,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	settings "github.com/khronicle/khronicle/internal/config"
-	"github.com/khronicle/khronicle/internal/deadman"
 	"github.com/khronicle/khronicle/internal/operations"
 	"github.com/khronicle/khronicle/internal/telemetry"
 	"github.com/khronicle/khronicle/kube"
@@ -28,16 +27,10 @@ type process struct {
 	temporalNamespace string
 }
 
-// newProcess checks the flags, reads the configuration file and makes the clients. It connects to nothing.
+// newProcess validates the flags and variables, reads the configuration file and makes the clients. It connects to nothing.
 func newProcess(c *config, watch kube.Options) (*process, error) {
-	if err := c.checkLimits(); err != nil {
+	if err := c.validate(); err != nil {
 		return nil, err
-	}
-	if err := c.checkLedger(); err != nil {
-		return nil, err
-	}
-	if err := deadman.Validate(c.deadmanURL); err != nil {
-		return nil, fmt.Errorf("--%s: %w", flagDeadmanURL, err)
 	}
 	level := &slog.LevelVar{}
 	p := &process{config: c, ready: &operations.Readiness{}, logger: telemetry.Quiet(telemetry.NewLogger(os.Stderr, level, c.logJSON))}
@@ -60,11 +53,16 @@ func newProcess(c *config, watch kube.Options) (*process, error) {
 	return p, p.connectTemporal()
 }
 
-// restConfig returns the address and credentials of the cluster.
-func (c *config) restConfig() (*rest.Config, error) {
+// clientConfig returns the kubeconfig that the flags name.
+func (c *config) clientConfig() clientcmd.ClientConfig {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = c.kubeconfig
-	found, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context}).ClientConfig()
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context})
+}
+
+// restConfig returns the address and credentials of the cluster.
+func (c *config) restConfig() (*rest.Config, error) {
+	found, err := c.clientConfig().ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster (set --kubeconfig or KUBECONFIG): %w", err)
 	}

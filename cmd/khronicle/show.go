@@ -21,7 +21,7 @@ func recordsCommand() *cobra.Command {
 			if o.Limit < 1 {
 				return fmt.Errorf("--limit: %d is less than 1", o.Limit)
 			}
-			opened, err := openToRead(cmd.Context(), c.ledger)
+			opened, err := c.openToRead(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -32,7 +32,8 @@ func recordsCommand() *cobra.Command {
 			return cli.ShowRecords(cmd.Context(), opened, args[0], o, cmd.OutOrStdout())
 		},
 	}
-	c.addLedgerFlag(command.Flags())
+	c.flags = command.Flags()
+	c.addLedgerFlag(c.flags)
 	command.Flags().IntVar(&o.Limit, "limit", 50, "how many records of a check to show, the newest first")
 	command.Flags().StringVarP(&output, "output", "o", "text", "format of the output: text or json")
 	return command
@@ -55,7 +56,7 @@ The command shows the newest run that failed, timed out or had a failed attempt.
 			if err != nil {
 				return err
 			}
-			opened, err := openToRead(cmd.Context(), c.ledger)
+			opened, err := c.openToRead(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -63,7 +64,8 @@ The command shows the newest run that failed, timed out or had a failed attempt.
 			return cli.ShowEvidence(cmd.Context(), opened, args[0], choice, format, cmd.OutOrStdout())
 		},
 	}
-	c.addLedgerFlag(command.Flags())
+	c.flags = command.Flags()
+	c.addLedgerFlag(c.flags)
 	command.Flags().StringVar(&runUUID, "run", "", "UUID of the run to show")
 	command.Flags().StringVar(&at, "at", "", "show the newest run whose tick was at this time or before, such as 2026-11-23T02:00:00Z")
 	command.Flags().StringVarP(&output, "output", "o", "text", "format of the output: text or json")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -41,6 +42,9 @@ func watchCommand() *cobra.Command {
 }
 
 func runWatch(ctx context.Context, c *config, o watchFlags, out io.Writer) error {
+	if o.Every <= 0 {
+		return fmt.Errorf("--every: %s is not more than 0", o.Every)
+	}
 	expected, since, err := cli.ParseExpectations(o.expect, o.since)
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ func TestFileIsRightOnlyIfInfluxDBCanBeWrittenTo(t *testing.T) {
 func TestErrorOfTheInfluxDBExportSaysOnceWhatItIsOf(t *testing.T) {
 	live, err := settings.Load(settings.Options{
 		Logger:    slog.New(slog.DiscardHandler),
-		Overrides: settings.Overrides{"influxURL": func(s *settings.Settings) { s.Influx = settings.InfluxConfig{Enabled: true, URL: "http://influx"} }},
+		Overrides: settings.Overrides{"influxURL": {Source: "--influx", Set: func(s *settings.Settings) { s.Influx = settings.InfluxConfig{Enabled: true, URL: "http://influx"} }}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -56,6 +56,9 @@ type state struct {
 
 // Load reads the file for the first time. Run follows its changes.
 func Load(o Options) (*Live, error) {
+	if err := o.Overrides.validate(o.Defaults); err != nil {
+		return nil, err
+	}
 	l := &Live{options: o, metrics: newReloadMetrics()}
 	content, err := read(o.Path)
 	l.handled = digestOf(content, err)
@@ -73,7 +76,7 @@ func Load(o Options) (*Live, error) {
 	if !missing && o.Path != "" {
 		o.Logger.Info("configuration read", "path", o.Path)
 	}
-	l.warn(slices.Concat(o.Ignored, warnings))
+	l.warn(slices.Concat(o.Ignored, o.Overrides.problems(l.start.doubts()), warnings))
 	return l, nil
 }
 

@@ -102,13 +102,13 @@ func (s *subject) gauges(t *testing.T) (successful float64, at time.Time) {
 }
 
 func TestLoadReadsEverySetting(t *testing.T) {
-	s := load(t, "logLevel: debug\nmaxErrorPodCount: 1\nexternalCheckReportingURL: http://file/\nlistenAddress: :90\n"+
+	s := load(t, "logLevel: debug\nmaxErrorPodCount: 1\nexternalCheckReportingURL: http://file/externalCheckStatus\nlistenAddress: :90\n"+
 		"stateMetadata: {a: b}\npromMetricsConfig: {errorLabelMaxLength: 9}\nenableInflux: true\ninfluxURL: http://i\ninfluxDB: d\ninfluxPassword: hunter2\n")
 	want := check.Retention{MaxCompletedPods: 4, MaxErrorPods: 1, MaxPodAge: 72 * time.Hour, MaxJobAge: 15 * time.Minute}
 	if got := s.Retention(); got != want {
 		t.Errorf("retention %+v, want %+v", got, want)
 	}
-	if s.ReportingURL() != "http://file/" || s.ListenAddress() != ":90" || s.level.Level() != slog.LevelDebug {
+	if s.ReportingURL() != "http://file/externalCheckStatus" || s.ListenAddress() != ":90" || s.level.Level() != slog.LevelDebug {
 		t.Errorf("reporting URL %s, address %s, level %v", s.ReportingURL(), s.ListenAddress(), s.level)
 	}
 	if diff := cmp.Diff(map[string]string{"a": "b"}, s.Metadata()); diff != "" {
@@ -170,7 +170,7 @@ func TestLoadMissingFileIsAnErrorOnlyWhenRequired(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if live.Retention() != check.DefaultRetention() || live.ReportingURL() != "http://default/" || live.Metadata() != nil {
+			if live.Retention() != check.DefaultRetention() || live.ReportingURL() != "http://default/check" || live.Metadata() != nil {
 				t.Errorf("not the defaults: %+v, %s, %v", live.Retention(), live.ReportingURL(), live.Metadata())
 			}
 		})
@@ -191,12 +191,43 @@ func TestLoadRefusesAFileThatIsTooLarge(t *testing.T) {
 func TestLoadOverridesReplaceTheFile(t *testing.T) {
 	s := load(t, "maxErrorPodCount: 1\nmaxCompletedPodCount: 2\nlogLevel: debug\n", func(o *config.Options) {
 		o.Overrides = config.Overrides{
-			"maxErrorPodCount": func(s *config.Settings) { s.Retention.MaxErrorPods = 7 },
-			"logLevel":         func(s *config.Settings) { s.LogLevel = slog.LevelError },
+			"maxErrorPodCount": {"--max-error-pods", func(s *config.Settings) { s.Retention.MaxErrorPods = 7 }},
+			"logLevel":         {"--log-level", func(s *config.Settings) { s.LogLevel = slog.LevelError }},
 		}
 	})
 	if got := s.Retention(); got.MaxErrorPods != 7 || got.MaxCompletedPods != 2 || s.level.Level() != slog.LevelError {
 		t.Errorf("retention %+v, level %v", got, s.level)
+	}
+}
+
+// A value is right or wrong wherever it comes from. The error names the flag or variable.
+func TestLoadRefusesOverridesThatAreWrong(t *testing.T) {
+	_, err := config.Load(config.Options{
+		Defaults: defaults(), Logger: slog.New(slog.DiscardHandler), Overrides: config.Overrides{
+			"externalCheckReportingURL": {"KH_EXTERNAL_REPORTING_URL", func(s *config.Settings) { s.ReportingURL = "kuberhealthy:80/check" }},
+			"listenAddress":             {"--listen", func(s *config.Settings) { s.ListenAddress = "8080" }},
+			"maxErrorPodCount":          {"--max-error-pods", func(s *config.Settings) { s.Retention.MaxErrorPods = -1 }},
+			"maxCheckPodAge":            {"--max-check-pod-age", func(s *config.Settings) { s.Retention.MaxPodAge = -time.Second }},
+			"maxKHJobAge":               {"--max-job-age", func(s *config.Settings) { s.Retention.MaxJobAge = 0 }}, // means for ever
+		},
+	})
+	want := `--listen: "8080" is not an address such as ":8080"
+KH_EXTERNAL_REPORTING_URL: not a URL such as "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"
+--max-error-pods: -1 is less than 0, which already means no pods
+--max-check-pod-age: -1s is less than 0`
+	if err == nil || err.Error() != want {
+		t.Errorf("error\n%v, want\n%s", err, want)
+	}
+}
+
+func TestLoadWarnsOfOverrides(t *testing.T) {
+	s := load(t, "logLevel: info\n", func(o *config.Options) {
+		o.Overrides = config.Overrides{"externalCheckReportingURL": {"--reporting-url", func(s *config.Settings) { s.ReportingURL = "http://a" }}}
+	})
+	want := `level=WARN msg="configuration has warnings" warnings="[--reporting-url: does not end in /externalCheckStatus or /check, ` +
+		`so reports are refused unless a proxy adds the path]"`
+	if got := s.take(); len(got) != 2 || got[1] != want {
+		t.Errorf("log is %q, want %s", got, want)
 	}
 }
 

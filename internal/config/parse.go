@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -151,21 +149,19 @@ func (p *parser) key(line int, key string, n *yaml.Node) {
 	}
 }
 
-// validate checks what values must be beyond their type. It shows no URL, because that may hold a password.
+// validate checks what values must be beyond their type.
 func (p *parser) validate() {
 	s := &p.settings
-	p.require("listenAddress", isAddress(s.ListenAddress), show(s.ListenAddress)+` is not an address such as ":8080"`)
-	p.require("influxURL", isHTTP(s.Influx.URL), `not a URL such as "http://influxdb.monitoring:8086"`)
-	p.require("externalCheckReportingURL", isHTTP(s.ReportingURL),
-		`not a URL such as "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"`)
-	p.require("maxCompletedPodCount", s.Retention.MaxCompletedPods >= 0,
-		fmt.Sprintf("%d is less than 0, which already means no pods", s.Retention.MaxCompletedPods))
-	p.require("maxErrorPodCount", s.Retention.MaxErrorPods >= 0,
-		fmt.Sprintf("%d is less than 0, which already means no pods", s.Retention.MaxErrorPods))
 	for _, f := range fields {
 		if age, ok := f.value(s).(*time.Duration); ok {
 			p.raise(f.key, age, f.least)
 		}
+	}
+	for _, fault := range s.faults() {
+		p.ifSet(fault, p.fail)
+	}
+	for _, doubt := range s.doubts() {
+		p.ifSet(doubt, p.warn)
 	}
 	if s.Influx.Enabled {
 		p.need("influxURL", s.Influx.URL)
@@ -173,10 +169,10 @@ func (p *parser) validate() {
 	}
 }
 
-// require fails for a key whose value in the file is wrong.
-func (p *parser) require(key string, right bool, problem string) {
-	if line, set := p.set[key]; set && !right {
-		p.fail(line, key, problem)
+// ifSet reports a problem with a key whose value is that of the file.
+func (p *parser) ifSet(found problem, report func(line int, key, problem string)) {
+	if line, set := p.set[found.key]; set {
+		report(line, found.key, found.text)
 	}
 }
 
@@ -194,16 +190,6 @@ func (p *parser) need(key, value string) {
 	if value == "" && !failed {
 		p.fail(p.lines["enableInflux"], "enableInflux", key+" is missing")
 	}
-}
-
-func isAddress(text string) bool {
-	_, port, err := net.SplitHostPort(text)
-	return err == nil && port != ""
-}
-
-func isHTTP(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
 }
 
 func (p *parser) fail(line int, key, problem string) {

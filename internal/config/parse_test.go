@@ -18,7 +18,7 @@ const file = "/etc/config/kuberhealthy.yaml"
 // defaults differ from the zero values, so that a key that is read wrongly shows.
 func defaults() config.Settings {
 	s := config.Defaults()
-	s.ListenAddress, s.ReportingURL = ":80", "http://default/"
+	s.ListenAddress, s.ReportingURL = ":80", "http://default/check"
 	return s
 }
 
@@ -136,6 +136,9 @@ func TestParseWarnsOf(t *testing.T) {
 		{"ages that are raised", "maxKHJobAge: 0s\nmaxCheckPodAge: -1m\n", []string{
 			"1: maxKHJobAge: raised from 0s to 5m0s, as in Kuberhealthy", "2: maxCheckPodAge: raised from -1m0s to 30s, as in Kuberhealthy",
 		}},
+		{"a reporting URL without its path", "externalCheckReportingURL: http://host.kubebox:8080\n", []string{
+			"1: externalCheckReportingURL: does not end in /externalCheckStatus or /check, so reports are refused unless a proxy adds the path",
+		}},
 		{"a second document", "logLevel: info\n---\nlogLevel: debug\n", []string{"2: ---: only the first document is read"}},
 		{"in the order of lines", "namespace: a\nx: 1\nenableForceMaster: true\n", []string{
 			"1: namespace: has no effect: as in Kuberhealthy; TARGET_NAMESPACE names the namespaces whose checks are run",
@@ -185,6 +188,8 @@ func TestParseReportsEachFault(t *testing.T) {
 		{"a number below 0", "maxCompletedPodCount: -1\n", []string{"1: maxCompletedPodCount: -1 is less than 0, which already means no pods"}},
 		{"neither true nor false", "enableInflux: perhaps\n", []string{`1: enableInflux: "perhaps" is not true or false`}},
 		{"an address without a port", "listenAddress: localhost\n", []string{`1: listenAddress: "localhost" is not an address such as ":8080"`}},
+		{"an address with a port that cannot be", "listenAddress: :99999\n", []string{`1: listenAddress: ":99999" is not an address such as ":8080"`}},
+		{"a URL with a port that cannot be", "influxURL: http://influx:99999\n", []string{`1: influxURL: not a URL such as "http://influxdb.monitoring:8086"`}},
 		{"an address with an empty port", "listenAddress: 'localhost:'\n", []string{`1: listenAddress: "localhost:" is not an address such as ":8080"`}},
 		{"a URL without a scheme", "externalCheckReportingURL: kuberhealthy/externalCheckStatus\n", []string{
 			`1: externalCheckReportingURL: not a URL such as "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"`,

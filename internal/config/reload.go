@@ -86,7 +86,10 @@ func (l *Live) logChanges(before, now *state) {
 
 // overridden returns the keys that a flag or the environment overrides.
 func (l *Live) overridden(names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return l.options.Overrides[name] == nil })
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		_, is := l.options.Overrides[name]
+		return !is
+	})
 }
 
 // waiting returns the keys whose new values need a restart of the process.

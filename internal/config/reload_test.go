@@ -34,32 +34,32 @@ func content(text string) func(*testing.T, *subject) {
 }
 
 func TestRunReloadsAChangedFile(t *testing.T) {
-	const wrong = "externalCheckReportingURL: http://c/\nmaxKHJobAge: 15 minutes\nlogLevel: loud\n"
-	run(t, load, "externalCheckReportingURL: http://a/\n", []step{
-		{name: "nothing", do: func(*testing.T, *subject) {}, url: "http://a/"},
+	const wrong = "externalCheckReportingURL: http://c/check\nmaxKHJobAge: 15 minutes\nlogLevel: loud\n"
+	run(t, load, "externalCheckReportingURL: http://a/check\n", []step{
+		{name: "nothing", do: func(*testing.T, *subject) {}, url: "http://a/check"},
 		{
-			name: "another URL", do: content("externalCheckReportingURL: http://b/\n"), url: "http://b/",
+			name: "another URL", do: content("externalCheckReportingURL: http://b/check\n"), url: "http://b/check",
 			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[externalCheckReportingURL]`},
 		},
-		{name: "touched", do: content("externalCheckReportingURL: http://b/\n"), url: "http://b/"},
+		{name: "touched", do: content("externalCheckReportingURL: http://b/check\n"), url: "http://b/check"},
 		{
-			name: "a comment", do: content("# why\nexternalCheckReportingURL: http://b/\n"), url: "http://b/",
+			name: "a comment", do: content("# why\nexternalCheckReportingURL: http://b/check\n"), url: "http://b/check",
 			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[]`},
 		},
 		{
-			name: "wrong", do: content(wrong), url: "http://b/", failed: true,
+			name: "wrong", do: content(wrong), url: "http://b/check", failed: true,
 			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="` +
 				`{}:2: maxKHJobAge: \"15 minutes\" is not a duration such as \"15m\"\n` +
 				`{}:3: logLevel: \"loud\" is not trace, debug, info, warn, error, fatal or panic"`},
 		},
-		{name: "still wrong", do: content(wrong), url: "http://b/", failed: true},
+		{name: "still wrong", do: content(wrong), url: "http://b/check", failed: true},
 		{
-			name: "wrong in another way", do: content("a\n"), url: "http://b/", failed: true,
+			name: "wrong in another way", do: content("a\n"), url: "http://b/check", failed: true,
 			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="` +
 				`{}:1: not a mapping of keys to values such as \"logLevel: info\""`},
 		},
 		{
-			name: "right again", do: content("# why\nexternalCheckReportingURL: http://b/\n"), url: "http://b/",
+			name: "right again", do: content("# why\nexternalCheckReportingURL: http://b/check\n"), url: "http://b/check",
 			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[]`},
 		},
 		{
@@ -67,22 +67,22 @@ func TestRunReloadsAChangedFile(t *testing.T) {
 				if err := os.Remove(s.path); err != nil {
 					t.Fatal(err)
 				}
-			}, url: "http://b/", failed: true,
+			}, url: "http://b/check", failed: true,
 			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="open {}: no such file or directory"`},
 		},
 		{
-			name: "back, with another key", do: content("maxErrorPodCount: 1\nlogLevle: debug\n"), url: "http://default/",
+			name: "back, with another key", do: content("maxErrorPodCount: 1\nlogLevle: debug\n"), url: "http://default/check",
 			log: []string{
 				`level=INFO msg="configuration reloaded" path={} changed="[externalCheckReportingURL maxErrorPodCount]"`,
 				`level=WARN msg="configuration has warnings" warnings="[{}:2: logLevle: unknown; did you mean logLevel?]"`,
 			},
 		},
 		{
-			name: "the same warning is not repeated", do: content("maxErrorPodCount: 2\nlogLevle: debug\n"), url: "http://default/",
+			name: "the same warning is not repeated", do: content("maxErrorPodCount: 2\nlogLevle: debug\n"), url: "http://default/check",
 			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[maxErrorPodCount]`},
 		},
 		{
-			name: "emptied", do: content(""), url: "http://default/",
+			name: "emptied", do: content(""), url: "http://default/check",
 			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[maxErrorPodCount]`},
 		},
 	})
@@ -94,9 +94,9 @@ func TestRunReadsAFileThatIsCreatedLater(t *testing.T) {
 		return load(t, "", append(change, func(o *config.Options) { o.Path += ".later" })...)
 	}
 	run(t, absent, "", []step{
-		{name: "not there", do: func(*testing.T, *subject) {}, url: "http://default/"},
+		{name: "not there", do: func(*testing.T, *subject) {}, url: "http://default/check"},
 		{
-			name: "there", do: content("externalCheckReportingURL: http://a/\n"), url: "http://a/",
+			name: "there", do: content("externalCheckReportingURL: http://a/check\n"), url: "http://a/check",
 			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[externalCheckReportingURL]`},
 		},
 	})
@@ -111,20 +111,20 @@ func TestRunNamesChangedKeysThatNeedARestart(t *testing.T) {
 	s := run(t, load, start, []step{
 		{
 			name: "changed", do: content("listenAddress: :91\nenableInflux: true\ninfluxURL: http://a\ninfluxDB: d\ninfluxPassword: hunter3\nmaxErrorPodCount: 1\n"),
-			url: "http://default/", log: []string{
+			url: "http://default/check", log: []string{
 				`level=INFO msg="configuration reloaded" path={} changed="[listenAddress influxPassword maxErrorPodCount]"`,
 				waiting(`"[listenAddress influxPassword]"`),
 			},
 		},
 		{
 			name: "one back", do: content("listenAddress: :90\nenableInflux: true\ninfluxURL: http://a\ninfluxDB: d\ninfluxPassword: hunter4\n"),
-			url: "http://default/", log: []string{
+			url: "http://default/check", log: []string{
 				`level=INFO msg="configuration reloaded" path={} changed="[listenAddress influxPassword maxErrorPodCount]"`,
 				waiting("[influxPassword]"),
 			},
 		},
 		{
-			name: "both back", do: content(start), url: "http://default/",
+			name: "both back", do: content(start), url: "http://default/check",
 			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[influxPassword]`},
 		},
 	}, func(s *subject) {
@@ -141,16 +141,16 @@ func TestRunKeepsOverridesInForce(t *testing.T) {
 	overridden := func(t *testing.T, content string, change ...func(*config.Options)) *subject {
 		return load(t, content, append(change, func(o *config.Options) {
 			o.Overrides = config.Overrides{
-				"externalCheckReportingURL": func(s *config.Settings) { s.ReportingURL = "http://flag/" },
-				"listenAddress":             func(s *config.Settings) { s.ListenAddress = ":99" },
+				"externalCheckReportingURL": {"--reporting-url", func(s *config.Settings) { s.ReportingURL = "http://flag/check" }},
+				"listenAddress":             {"--listen", func(s *config.Settings) { s.ListenAddress = ":99" }},
 			}
 		})...)
 	}
 	run(t, overridden, "", []step{{
-		name: "changed", do: content("externalCheckReportingURL: http://a/\nlistenAddress: :90\nlogLevel: warn\n"), url: "http://flag/",
+		name: "changed", do: content("externalCheckReportingURL: http://a/check\nlistenAddress: :90\nlogLevel: warn\n"), url: "http://flag/check",
 		log: nil, // the level is above that of the line
 	}, {
-		name: "changed again", do: content("externalCheckReportingURL: http://b/\nlistenAddress: :91\n"), url: "http://flag/",
+		name: "changed again", do: content("externalCheckReportingURL: http://b/check\nlistenAddress: :91\n"), url: "http://flag/check",
 		log: []string{`level=INFO msg="configuration reloaded" path={} changed="[listenAddress logLevel externalCheckReportingURL]" ` +
 			`overridden="[listenAddress externalCheckReportingURL]"`},
 	}})
@@ -166,22 +166,22 @@ func TestRunReloadsAConfigMap(t *testing.T) {
 		}
 		return load(t, "", append(change, func(o *config.Options) { o.Path = filepath.Join(dir, "kuberhealthy.yaml") })...)
 	}
-	run(t, mounted, "externalCheckReportingURL: http://a/\n", []step{
+	run(t, mounted, "externalCheckReportingURL: http://a/check\n", []step{
 		{
 			name: "replaced", do: func(t *testing.T, s *subject) {
-				publish(t, filepath.Dir(s.path), "2", "externalCheckReportingURL: http://b/\n")
-			}, url: "http://b/",
+				publish(t, filepath.Dir(s.path), "2", "externalCheckReportingURL: http://b/check\n")
+			}, url: "http://b/check",
 			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[externalCheckReportingURL]`},
 		},
 		{
-			name: "wrong", do: func(t *testing.T, s *subject) { publish(t, filepath.Dir(s.path), "3", "[]") }, url: "http://b/", failed: true,
+			name: "wrong", do: func(t *testing.T, s *subject) { publish(t, filepath.Dir(s.path), "3", "[]") }, url: "http://b/check", failed: true,
 			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="` +
 				`{}:1: not a mapping of keys to values such as \"logLevel: info\""`},
 		},
 		{
 			name: "right again", do: func(t *testing.T, s *subject) {
-				publish(t, filepath.Dir(s.path), "4", "externalCheckReportingURL: http://c/\n")
-			}, url: "http://c/",
+				publish(t, filepath.Dir(s.path), "4", "externalCheckReportingURL: http://c/check\n")
+			}, url: "http://c/check",
 			log: []string{`level=INFO msg="configuration reloaded" path={} changed=[externalCheckReportingURL]`},
 		},
 	})
@@ -262,7 +262,7 @@ func (l leveled) Enabled(_ context.Context, level slog.Level) bool { return leve
 // A file that changes at each look is not read until it stays the same.
 func TestRunWaitsUntilTheFileIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := load(t, "externalCheckReportingURL: http://a/\n")
+		s := load(t, "externalCheckReportingURL: http://a/check\n")
 		s.take()
 		go s.Run(t.Context())
 		for i := range 10 {
@@ -270,14 +270,14 @@ func TestRunWaitsUntilTheFileIsWritten(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
 		}
-		s.write(t, "externalCheckReportingURL: http://b/\n")
+		s.write(t, "externalCheckReportingURL: http://b/check\n")
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		want := []string{`level=INFO msg="configuration reloaded" path=` + s.path + ` changed=[externalCheckReportingURL]`}
 		if diff := cmp.Diff(want, s.take()); diff != "" {
 			t.Errorf("log differs (-want +got):\n%s", diff)
 		}
-		if s.ReportingURL() != "http://b/" {
+		if s.ReportingURL() != "http://b/check" {
 			t.Errorf("reporting URL %s", s.ReportingURL())
 		}
 	})
@@ -288,7 +288,7 @@ func TestRunReloadsEverySetting(t *testing.T) {
 		s := load(t, "")
 		go s.Run(t.Context())
 		s.write(t, "logLevel: error\nstateMetadata: {a: b}\npromMetricsConfig: {suppressErrorLabel: true}\nmaxCompletedPodCount: 1\n"+
-			"maxErrorPodCount: 2\nmaxKHJobAge: 1h\nmaxCheckPodAge: 2h\nexternalCheckReportingURL: http://a/\n")
+			"maxErrorPodCount: 2\nmaxKHJobAge: 1h\nmaxCheckPodAge: 2h\nexternalCheckReportingURL: http://a/check\n")
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		want := check.Retention{MaxCompletedPods: 1, MaxErrorPods: 2, MaxJobAge: time.Hour, MaxPodAge: 2 * time.Hour}
@@ -304,8 +304,8 @@ func TestRunReloadsEverySetting(t *testing.T) {
 		if !s.Metrics().SuppressErrorLabel {
 			t.Errorf("metrics are %+v, want no error label", s.Metrics())
 		}
-		if s.ReportingURL() != "http://a/" {
-			t.Errorf("reporting URL is %s, want http://a/", s.ReportingURL())
+		if s.ReportingURL() != "http://a/check" {
+			t.Errorf("reporting URL is %s, want http://a/check", s.ReportingURL())
 		}
 	})
 }

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -71,14 +72,41 @@ func Defaults() Settings {
 	return Settings{LogLevel: slog.LevelInfo, Retention: Retention(check.DefaultRetention())}
 }
 
+// Override is a setting from a flag or the environment.
+type Override struct {
+	// Source is the flag or variable, such as --log-level.
+	Source string
+	Set    func(*Settings)
+}
+
 // Overrides are the settings from flags and the environment, by the key of the file that they replace.
-type Overrides map[string]func(*Settings)
+type Overrides map[string]Override
 
 func (o Overrides) apply(s Settings) Settings {
-	for _, set := range o {
-		set(&s)
+	for _, override := range o {
+		override.Set(&s)
 	}
 	return s
+}
+
+// problems returns those of a list that a flag or the environment causes, each with its source.
+func (o Overrides) problems(all []problem) []string {
+	var texts []string
+	for _, p := range all {
+		if override, ok := o[p.key]; ok {
+			texts = append(texts, override.Source+": "+p.text)
+		}
+	}
+	return texts
+}
+
+// validate returns an error that joins one for each flag or variable with a wrong value.
+func (o Overrides) validate(defaults Settings) error {
+	var errs []error
+	for _, text := range o.problems(o.apply(defaults).faults()) {
+		errs = append(errs, errors.New(text))
+	}
+	return errors.Join(errs...)
 }
 
 // logrusLevels are Kuberhealthy's levels that slog does not know. What is logged as an error is visible at every level.

@@ -34,6 +34,15 @@ const (
 	AnnotationCheckName = "comcast.github.io/check-name"
 )
 
+// AnnotationPrefix begins the names of Khronicle's own annotations, which Kuberhealthy does not have.
+const AnnotationPrefix = "khronicle.github.io/"
+
+// AnnotationReportPath, on a check or job, is the path in the reporting URL of its pods: PathReport or PathReportAlias.
+const AnnotationReportPath = AnnotationPrefix + "report-path"
+
+// DefaultNamespace is the namespace of Khronicle, which is that of Kuberhealthy, unless it is installed elsewhere.
+const DefaultNamespace = "kuberhealthy"
+
 // ReportingURL returns where checks report when nothing else is configured: the Service of Khronicle in its namespace.
 func ReportingURL(namespace string) string {
 	return "http://kuberhealthy." + namespace + ".svc.cluster.local" + PathReport

@@ -37,8 +37,10 @@ func AcceptedCases() []Accepted {
 	add("D4 v2's path", Request{Path: "/externalCheckStatus", Body: `{"Errors":["x"],"OK":false}`}, "x")
 	add("D5 charset", Request{Header: []string{identity, jsonType + "; charset=utf-8"}, Body: good})
 	add("D5 content type in capitals", Request{Header: []string{identity, "Content-Type: Application/JSON"}, Body: good})
-	add("D5 v2's path takes any type", Request{Path: "/externalCheckStatus", Header: []string{identity, "Content-Type: text/plain"}, Body: good})
-	add("D5 v2's path takes none", Request{Path: "/externalCheckStatus", Header: []string{identity}, Body: good})
+	for _, path := range []string{"/check", "/externalCheckStatus"} {
+		add("D5 no type at "+path, Request{Path: path, Header: []string{identity}, Body: good})
+		add("D5 another type at "+path, Request{Path: path, Header: []string{identity, "Content-Type: text/plain"}, Body: good})
+	}
 	add("D12 header names in any case", Request{Header: []string{"KH-RUN-uuid: " + UUID, "content-type: application/json"}, Body: good})
 
 	add("blanks around the run UUID", Request{Header: []string{"kh-run-uuid: \t " + UUID + " \t", jsonType}, Body: good})

@@ -121,16 +121,6 @@ func misaddressed() []Refused {
 // unsupported are good reports in a way that is not taken.
 func unsupported() []Refused {
 	var all []Refused
-	for name, contentType := range map[string]string{
-		"D5 text": "text/plain", "D5 none": "", "form type": "application/x-www-form-urlencoded", "another JSON": "application/json-patch+json",
-		"two types": "application/json, text/plain", "nonsense type": ";;", "multipart": "multipart/form-data; boundary=x",
-	} {
-		header := []string{identity, "Content-Type: " + contentType}
-		if contentType == "" {
-			header = header[:1]
-		}
-		all = append(all, Refused{name, Request{Header: header, Body: good}, http.StatusUnsupportedMediaType})
-	}
 	var zipped bytes.Buffer
 	writer := gzip.NewWriter(&zipped)
 	_, _ = writer.Write([]byte(good)) // a buffer takes all
