@@ -134,8 +134,8 @@ func TestTheURLOfTheDeadMansSwitchIsNotShown(t *testing.T) {
 		}
 	}
 	_, err := execute(t, "worker")
-	if err == nil || !strings.HasPrefix(err.Error(), "--deadman-url: ") || strings.Contains(err.Error(), secret) {
-		t.Errorf("error %v, want one of --deadman-url that does not show it", err)
+	if err == nil || !strings.HasPrefix(err.Error(), "KHRONICLE_DEADMAN_URL: ") || strings.Contains(err.Error(), secret) {
+		t.Errorf("error %v, want one of the variable that does not show it", err)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 		"records":  {"ledger", "limit", "output"},
 		"evidence": {"at", "ledger", "output", "run"},
 		"watch":    slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
-		"lint":     {"output", "strict"},
+		"lint":     {"context", "kubeconfig", "output", "reporting-url", "server", "strict"},
 	}
 	names := []string{}
 	for _, c := range rootCommand().Commands() {
@@ -250,6 +250,47 @@ func TestWrongCommandLinesAreRefused(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Each value is refused before anything is connected to, and the error names where the value comes from.
+func TestWrongValuesAreRefusedWhereverTheyComeFrom(t *testing.T) {
+	const url = `: not a URL such as "http://kuberhealthy.kuberhealthy.svc.cluster.local/externalCheckStatus"`
+	tests := []struct {
+		want string
+		env  map[string]string
+		args []string
+	}{
+		{"--reporting-url" + url, nil, []string{"--reporting-url", "kuberhealthy.kuberhealthy.svc:80/externalCheckStatus"}},
+		{"--reporting-url" + url, nil, []string{"--reporting-url", "http//kuberhealthy.kuberhealthy/externalCheckStatus"}},
+		{"--reporting-url" + url, map[string]string{"KH_EXTERNAL_REPORTING_URL": "http://a/check"}, []string{"--reporting-url", "kuberhealthy"}},
+		{"KH_EXTERNAL_REPORTING_URL" + url, map[string]string{"KH_EXTERNAL_REPORTING_URL": "kuberhealthy"}, nil},
+		{"KH_EXTERNAL_REPORTING_URL" + url, map[string]string{"KH_EXTERNAL_REPORTING_URL": "http://kuberhealthy/check\n"}, nil},
+		{`POD_NAMESPACE: "Health_1" is not the name of a namespace, such as kuberhealthy`, map[string]string{"POD_NAMESPACE": "Health_1"}, nil},
+		{`--namespace: "a.b" is not the name of a namespace, such as kuberhealthy`, nil, []string{"--namespace", "a.b"}},
+		{`TARGET_NAMESPACE: "Shop" is not the name of a namespace, such as kuberhealthy`, map[string]string{"TARGET_NAMESPACE": "till Shop"}, nil},
+		{`--target-namespaces: "sh*p" is not the name of a namespace, such as kuberhealthy`, nil, []string{"--target-namespaces", "sh*p"}},
+		{"KHRONICLE_DEADMAN_URL: want a URL such as https://hc-ping.com/UUID (the value is a secret and not shown)", map[string]string{"KHRONICLE_DEADMAN_URL": "hc-ping.com"}, nil},
+		{"--deadman-url: want a URL such as https://hc-ping.com/UUID (the value is a secret and not shown)", nil, []string{"--deadman-url", "hc-ping.com"}},
+		{"KHRONICLE_LEDGER: ", map[string]string{"KHRONICLE_LEDGER": "mysql://a"}, nil},
+		{"--ledger: ", nil, []string{"--ledger", "mysql://a"}},
+		{`--operations-listen: "8081" is not an address such as ":8081"`, nil, []string{"--operations-listen", "8081"}},
+		{"--max-completed-pods: -1 is less than 0, which already means no pods", nil, []string{"--max-completed-pods", "-1"}},
+		{"--max-job-age: -1h0m0s is less than 0", nil, []string{"--max-job-age", "-1h"}},
+		{"--max-pod-starts-per-second: NaN is not at least 0", nil, []string{"--max-pod-starts-per-second", "NaN"}},
+		{"--max-running-pods: -1 is less than 0", nil, []string{"--max-running-pods", "-1"}},
+		{"--reap-interval: 0s is not more than 0", nil, []string{"--reap-interval", "0"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.want, func(t *testing.T) {
+			isolate(t)
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			if _, err := execute(t, append([]string{"worker"}, tt.args...)...); !strings.HasPrefix(errorText(err), tt.want) {
+				t.Errorf("error %v, want %s", err, tt.want)
+			}
+		})
 	}
 }
 

@@ -1,47 +1,23 @@
 package lint
 
 import (
-	"cmp"
-	"fmt"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpproxy"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// containers reports what is wrong with the containers of one list. Names has the list of each name seen so far.
-func (o *object) containers(list string, spec corev1.PodSpec, containers []corev1.Container, names map[string]string, volumes map[string]bool) {
+// containers warns of images that may differ from node to node: those whose tag moves and is not pulled again.
+func (o *object) containers(list string, containers []corev1.Container) {
 	for i, c := range containers {
-		at := item(list, i)
-		switch other := names[c.Name]; {
-		case validation.IsDNS1123Label(c.Name) != nil:
-			o.errorf(at+".name", "%q is not the name of a container: %s", c.Name, wantLabel)
-		case other != "":
-			o.errorf(at+".name", "%q is also the name of a container in %s", c.Name, other)
+		if c.ImagePullPolicy == corev1.PullIfNotPresent && c.Image != "" && moves(c.Image) {
+			o.warnf(item(list, i)+".image", "%q has no fixed tag, and with IfNotPresent each node uses the image that it pulled first: write a tag or digest", c.Image)
 		}
-		names[c.Name] = list
-		o.image(at, c)
-		oneOf(o, at+".terminationMessagePolicy", c.TerminationMessagePolicy, corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)
-		o.env(at, c, list == podSpec+".containers")
-		o.ports(at, c.Ports, spec.HostNetwork)
-		o.mounts(at, c, volumes)
-		o.resources(at+".resources", c.Resources)
-	}
-}
-
-// image reports an image that cannot be pulled. It warns of an image that may differ from node to node: one whose tag moves
-// and is not pulled again.
-func (o *object) image(at string, c corev1.Container) {
-	oneOf(o, at+".imagePullPolicy", c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
-	switch {
-	case c.Image == "":
-		o.errorf(at+".image", "missing; want an image") // of an init container; check.Workload reports the others
-	case strings.TrimSpace(c.Image) != c.Image:
-		o.errorf(at+".image", "%q begins or ends with a blank", c.Image)
-	case c.ImagePullPolicy == corev1.PullIfNotPresent && moves(c.Image):
-		o.warnf(at+".image", "%q has no fixed tag, and with IfNotPresent each node uses the image that it pulled first: write a tag or digest", c.Image)
 	}
 }
 
@@ -54,60 +30,78 @@ func moves(image string) bool {
 	return !tagged || tag == "latest"
 }
 
-func (o *object) ports(at string, ports []corev1.ContainerPort, hostNetwork bool) {
-	names, numbers := map[string]bool{}, map[string]bool{}
-	for i, port := range ports {
-		field := item(at+".ports", i)
-		if number := fmt.Sprintf("%d/%s", port.ContainerPort, cmp.Or(port.Protocol, corev1.ProtocolTCP)); numbers[number] {
-			o.warnf(field, "an earlier port is also %s", number)
-		} else {
-			numbers[number] = true
+// injected are the variables that Khronicle sets in each container. They replace variables of the same name.
+var injected = []string{protocol.EnvReportingURL, protocol.EnvRunUUID, protocol.EnvDeadline, protocol.EnvPodNamespace}
+
+// reporter warns of what may keep a container from reporting.
+func (o *object) reporter(at string, c corev1.Container, reportingURL string) {
+	for i, variable := range c.Env {
+		if slices.Contains(injected, variable.Name) {
+			o.warnf(item(at+".env", i)+".name", "%s is replaced: Khronicle sets it for each run", variable.Name)
 		}
-		oneOf(o, field+".protocol", port.Protocol, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
-		if validation.IsValidPortNum(int(port.ContainerPort)) != nil {
-			o.errorf(field+".containerPort", "%d is not from 1 to 65535", port.ContainerPort)
-		}
-		if port.HostPort != 0 && validation.IsValidPortNum(int(port.HostPort)) != nil {
-			o.errorf(field+".hostPort", "%d is not from 1 to 65535", port.HostPort)
-		} else if hostNetwork && port.HostPort != 0 && port.HostPort != port.ContainerPort {
-			o.errorf(field+".hostPort", "%d differs from containerPort %d; with hostNetwork both must be equal", port.HostPort, port.ContainerPort)
-		}
-		if port.Name == "" {
-			continue
-		}
-		if validation.IsValidPortName(port.Name) != nil {
-			o.errorf(field+".name", `%q is not the name of a port: want at most 15 lower case letters, digits and "-", with a letter`, port.Name)
-		} else if names[port.Name] {
-			o.errorf(field+".name", "%q is the name of an earlier port", port.Name)
-		}
-		names[port.Name] = true
+	}
+	o.proxy(at, c, reportingURL)
+	if isOfV3(c.Image) && !strings.HasSuffix(o.workload.ReportPath, protocol.PathReportAlias) && !strings.HasSuffix(reportingURL, protocol.PathReportAlias) {
+		o.warnf(at+".image", "%q is probably of Kuberhealthy v3, whose clients report only to %s: write metadata.annotations %s: %s",
+			c.Image, protocol.PathReportAlias, protocol.AnnotationReportPath, protocol.PathReportAlias)
 	}
 }
 
-func (o *object) mounts(at string, c corev1.Container, volumes map[string]bool) {
-	paths := map[string]bool{}
-	for i, mount := range c.VolumeMounts {
-		field := item(at+".volumeMounts", i)
-		if paths[mount.MountPath] {
-			o.errorf(field+".mountPath", "%q is also the path of an earlier mount", mount.MountPath)
+// proxy warns of a proxy that would receive the reports. Khronicle's own client uses none, but others do.
+func (o *object) proxy(at string, c corev1.Container, reportingURL string) {
+	if len(c.EnvFrom) > 0 { // NO_PROXY may be there
+		return
+	}
+	target, err := url.Parse(reportingURL)
+	if err != nil {
+		return
+	}
+	variable := strings.ToUpper(target.Scheme) + "_PROXY"
+	exceptions, known := exceptionsOf(c)
+	for i, given := range c.Env {
+		if !known || !strings.EqualFold(given.Name, variable) && !strings.EqualFold(given.Name, "ALL_PROXY") || given.Value == "" && given.ValueFrom == nil {
+			continue
 		}
-		paths[mount.MountPath] = true
-		if !volumes[mount.Name] {
-			o.errorf(field+".name", "%q is not one of %s.volumes", mount.Name, podSpec)
-		}
-		if mount.MountPath == "" {
-			o.errorf(field+".mountPath", "is empty; want a path in the container")
-		}
-		if path.IsAbs(mount.SubPath) || slices.Contains(strings.Split(mount.SubPath, "/"), "..") {
-			o.errorf(field+".subPath", `%q is not a path inside the volume, without ".."`, mount.SubPath)
-		}
-		if mount.SubPath != "" && mount.SubPathExpr != "" {
-			o.errorf(field+".subPathExpr", "subPath is set too; set only one of the two")
+		if proxied(target, exceptions) {
+			o.warnf(item(at+".env", i)+".name", "%s sends the reports to a proxy, unless the client of the check ignores it: write NO_PROXY with %s",
+				given.Name, target.Hostname())
 		}
 	}
-	for i, device := range c.VolumeDevices {
-		if !volumes[device.Name] {
-			o.errorf(item(at+".volumeDevices", i)+".name", "%q is not one of %s.volumes", device.Name, podSpec)
+}
+
+// exceptionsOf returns the value of NO_PROXY. ok is false if only the cluster knows it.
+func exceptionsOf(c corev1.Container) (exceptions string, ok bool) {
+	for _, variable := range c.Env {
+		if strings.EqualFold(variable.Name, "NO_PROXY") {
+			if variable.ValueFrom != nil {
+				return "", false
+			}
+			exceptions = variable.Value
 		}
 	}
+	return exceptions, true
+}
+
+// proxied is true if a proxy with these exceptions receives the requests for a URL, as Go's clients do it.
+func proxied(target *url.URL, exceptions string) bool {
+	const anyProxy = "http://proxy"
+	config := httpproxy.Config{HTTPProxy: anyProxy, HTTPSProxy: anyProxy, NoProxy: exceptions}
+	proxy, err := config.ProxyFunc()(target)
+	return err == nil && proxy != nil
+}
+
+// v0OfV2 are the images of Kuberhealthy v2 whose versions begin with v0, as those of v3 do.
+var v0OfV2 = []string{"image-download-check", "network-connection-check"}
+
+// isOfV3 is true for an image that Kuberhealthy v3 publishes, also by a mirror. Those are at ghcr.io, or have other tags than v2's.
+func isOfV3(image string) bool {
+	image, _, _ = strings.Cut(image, "@")
+	name, tag, _ := strings.Cut(path.Base(image), ":")
+	switch owner := path.Dir(image); {
+	case path.Base(owner) != "kuberhealthy":
+		return false
+	case strings.Contains(owner, "ghcr.io"):
+		return true
+	}
+	return strings.HasPrefix(tag, "sha-") || tag == "main" || strings.HasPrefix(tag, "v0.") && !slices.Contains(v0OfV2, name)
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/protocol"
 	"github.com/khronicle/khronicle/internal/yamlfile"
 )
 
@@ -54,7 +55,8 @@ func (o *object) identify() string {
 	if group == foreignGroup && kind == foreignKind {
 		o.named(kind)
 		o.errorf("apiVersion", "%s %s is Kuberhealthy v3's; write apiVersion: %s and kind: %s (%s if it has singleRunOnly), "+
-			"and move the fields of spec.podSpec.spec to spec.podSpec", version, kind, khv1.GroupVersion, khv1.CheckKind, khv1.JobKind)
+			"move the fields of spec.podSpec.spec to spec.podSpec, and add metadata.annotations %s: %s", version, kind, khv1.GroupVersion, khv1.CheckKind, khv1.JobKind,
+			protocol.AnnotationReportPath, protocol.PathReportAlias)
 		return foreignKind
 	}
 	meant := meantKind(kind, inGroup || group == foreignGroup)

@@ -1,6 +1,7 @@
-// Package lint finds what is wrong with the manifests of KHChecks and KHJobs, without a cluster. It reports what the API
-// server or Khronicle would refuse, and what may surprise the author. It reads bytes and returns findings; it never opens a
-// file or a connection. It only counts objects of other kinds.
+// Package lint finds what is wrong with the manifests of KHChecks and KHJobs. It reports what does not fit the definitions of
+// the resources, what Khronicle would refuse, and what may surprise the author. What else the API server would refuse is for the
+// API server to say; see Ask. The package reads bytes and returns findings; it never opens a file or a connection. It only counts
+// objects of other kinds.
 package lint
 
 import (
@@ -8,6 +9,7 @@ import (
 	"slices"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/protocol"
 )
 
 // Severity says whether a check or job runs in spite of the finding.
@@ -92,10 +94,22 @@ func Plural(count int, noun string) string {
 
 // Linter reads one file after the other. It remembers the objects of earlier files, to find duplicates.
 type Linter struct {
+	// ReportingURL is the URL to which checks report. It decides which proxies and DNS settings are in the way.
+	ReportingURL string
+
 	schemas map[string]*schema
 	// seen has the place of each object, by its label.
-	seen   map[string]place
-	report Report
+	seen  map[string]place
+	files []*file
+	// others are the objects of other kinds that matter to pods, such as "ServiceAccount shop/checkout".
+	others map[string]bool
+	counts Report
+}
+
+// file is a file with the findings about it as a whole, and with its objects.
+type file struct {
+	findings []Finding
+	objects  []*object
 }
 
 // place is a line of a file.
@@ -108,48 +122,61 @@ func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
 
 // New returns a linter that has read nothing.
 func New() *Linter {
-	return &Linter{schemas: schemas(), seen: map[string]place{}}
+	return &Linter{
+		ReportingURL: protocol.ReportingURL(protocol.DefaultNamespace), schemas: schemas(), seen: map[string]place{}, others: map[string]bool{},
+	}
 }
 
 // Report returns the result of the files read so far.
-func (l *Linter) Report() Report { return l.report }
+func (l *Linter) Report() Report {
+	r := l.counts
+	r.Files = len(l.files)
+	for _, f := range l.files {
+		findings := slices.Clone(f.findings)
+		for _, o := range f.objects {
+			findings = append(findings, o.findings...)
+		}
+		slices.SortStableFunc(findings, func(a, b Finding) int { return a.Line - b.Line })
+		r.Findings = append(r.Findings, findings...)
+	}
+	return r
+}
 
 // Unreadable reports a file that could not be read.
-func (l *Linter) Unreadable(file string, err error) {
-	l.report.Files++
-	l.report.Findings = append(l.report.Findings, Finding{Severity: Error, File: file, Text: err.Error()})
+func (l *Linter) Unreadable(name string, err error) {
+	l.files = append(l.files, &file{findings: []Finding{{Severity: Error, File: name, Text: err.Error()}}})
 }
 
 // Add lints one file: YAML with any number of documents, or JSON. Findings show the file under that name.
-func (l *Linter) Add(file string, content []byte) {
-	l.report.Files++
-	documents, findings := parse(file, content)
+func (l *Linter) Add(name string, content []byte) {
+	documents, findings := parse(name, content)
+	read := &file{findings: findings}
 	for _, d := range documents {
 		for _, o := range l.objects(d) {
-			findings = append(findings, l.lint(o)...)
+			l.lint(o)
+			read.objects = append(read.objects, o)
 		}
 	}
-	slices.SortStableFunc(findings, func(a, b Finding) int { return a.Line - b.Line })
-	l.report.Findings = append(l.report.Findings, findings...)
+	l.files = append(l.files, read)
 }
 
-// lint returns the findings of one object.
-func (l *Linter) lint(o *object) []Finding {
+// lint finds what is wrong with one object.
+func (l *Linter) lint(o *object) {
 	switch kind := o.identify(); kind {
 	case khv1.CheckKind:
-		l.report.Checks++
-		o.check(l.schemas[kind])
+		l.counts.Checks++
+		l.check(o, l.schemas[kind])
 		l.compare(o, khv1.JobKind)
 	case khv1.JobKind:
-		l.report.Jobs++
-		o.check(l.schemas[kind])
+		l.counts.Jobs++
+		l.check(o, l.schemas[kind])
 		l.compare(o, khv1.CheckKind)
 	case foreignKind:
-		l.report.Checks++
+		l.counts.Checks++
 	default:
-		l.report.Others++
+		l.counts.Others++
+		l.remember(o)
 	}
-	return o.findings
 }
 
 // compare reports an object that was seen before. It warns of a check and a job with the same name: they share one state.

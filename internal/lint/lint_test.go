@@ -85,12 +85,12 @@ func job(namespace, name string) []byte {
 spec: {timeout: 1m, podSpec: {containers: [{name: check, image: "shop/check:1"}]}}}`, namespace, name)
 }
 
-// A pod on the host network reports like any other, so --strict must accept it.
-func TestLinterAcceptsHostNetwork(t *testing.T) {
+// A pod on the host network that asks the DNS of the cluster reports like any other, so --strict must accept it.
+func TestLinterAcceptsHostNetworkWithClusterDNS(t *testing.T) {
 	got := page(linted("a.yaml", []byte(`apiVersion: comcast.github.io/v1
 kind: KuberhealthyJob
 metadata: {name: node, namespace: shop}
-spec: {timeout: 1m, podSpec: {hostNetwork: true, containers: [{name: check, image: "shop/check:1"}]}}
+spec: {timeout: 1m, podSpec: {hostNetwork: true, dnsPolicy: ClusterFirstWithHostNet, containers: [{name: check, image: "shop/check:1"}]}}
 `)))
 	if want := "0 checks, 1 job in 1 file: 0 errors, 0 warnings\n"; got != want {
 		t.Errorf("got %s, want %s", got, want)

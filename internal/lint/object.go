@@ -26,6 +26,10 @@ type object struct {
 	label           string
 	namespace, name string
 	specFields      map[string]*schema
+	// subject is the check or job as an API server gets it, and workload what Khronicle makes of it. The subject is nil if the
+	// object cannot be read.
+	subject  metav1.Object
+	workload check.Workload
 	// broken are the paths whose values already have an error. Findings that follow from it are left out.
 	broken   []string
 	findings []Finding
@@ -107,7 +111,7 @@ func within(path, outer string) bool {
 }
 
 // check reports what is wrong with a check or job.
-func (o *object) check(s *schema) {
+func (l *Linter) check(o *object, s *schema) {
 	o.specFields = s.Properties["spec"].Properties
 	if o.node != nil {
 		duplicates(o.node, "", func(path string, first, second int) {
@@ -122,12 +126,12 @@ func (o *object) check(s *schema) {
 		return
 	}
 	o.schedule(pruned)
-	w, phase, err := decode(pruned)
+	phase, err := o.decode(pruned)
 	if err != nil { // the schema allows more than the Go types
 		o.errorf("spec", "cannot be read: %v", err)
 		return
 	}
-	o.workload(w, phase)
+	o.judge(phase, l.ReportingURL)
 }
 
 // schedule reports a check that has neither an interval nor a schedule.
@@ -138,27 +142,38 @@ func (o *object) schedule(pruned map[string]any) {
 	}
 }
 
-// decode reads the pruned object into the Go types, as Khronicle does.
-func decode(pruned map[string]any) (check.Workload, khv1.JobPhase, error) {
-	text, err := json.Marshal(map[string]any{"spec": pruned["spec"]})
+// decode reads the pruned object into the Go types, as Khronicle does. It leaves out what the API server writes.
+func (o *object) decode(pruned map[string]any) (khv1.JobPhase, error) {
+	metadata, _ := pruned["metadata"].(map[string]any)
+	written := map[string]any{}
+	for _, key := range []string{"name", "generateName", "labels", "annotations"} {
+		written[key] = metadata[key]
+	}
+	content, err := json.Marshal(map[string]any{"apiVersion": khv1.GroupVersion.String(), "kind": pruned["kind"], "metadata": written, "spec": pruned["spec"]})
 	if err != nil {
-		return check.Workload{}, "", err
+		return "", err
 	}
 	if pruned["kind"] == khv1.JobKind {
 		var job khv1.KuberhealthyJob
-		err = json.Unmarshal(text, &job)
-		return check.FromJob(&job), job.Spec.Phase, err
+		if err := json.Unmarshal(content, &job); err != nil {
+			return "", err
+		}
+		o.subject, o.workload = &job, check.FromJob(&job)
+		return job.Spec.Phase, nil
 	}
 	var c khv1.KuberhealthyCheck
-	err = json.Unmarshal(text, &c)
-	return check.FromCheck(&c), "", err
+	if err := json.Unmarshal(content, &c); err != nil {
+		return "", err
+	}
+	o.subject, o.workload = &c, check.FromCheck(&c)
+	return "", nil
 }
 
 // metadata reports names, labels and annotations that the API server would refuse.
 func (o *object) metadata(pruned map[string]any) {
 	metadata, _ := pruned["metadata"].(map[string]any)
 	var read metav1.ObjectMeta
-	content, err := json.Marshal(map[string]any{"labels": metadata["labels"], "annotations": metadata["annotations"]})
+	content, err := json.Marshal(map[string]any{"labels": metadata["labels"], "annotations": metadata["annotations"], "finalizers": metadata["finalizers"]})
 	if err == nil {
 		err = json.Unmarshal(content, &read)
 	}
@@ -167,6 +182,11 @@ func (o *object) metadata(pruned map[string]any) {
 	}
 	o.labels("metadata.labels", read.Labels)
 	o.annotations("metadata.annotations", read.Annotations)
+	for i, finalizer := range read.Finalizers {
+		if isNameOfV3(finalizer) {
+			o.warnf(item("metadata.finalizers", i), "%q keeps the object from being deleted, because only Kuberhealthy v3 removes it", finalizer)
+		}
+	}
 	if o.namespace != "" && validation.IsDNS1123Label(o.namespace) != nil {
 		o.errorf("metadata.namespace", "%q is not a namespace: %s", o.namespace, wantLabel)
 	}

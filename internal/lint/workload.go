@@ -7,17 +7,15 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/internal/protocol"
+	"github.com/khronicle/khronicle/internal/yamlfile"
 )
 
-const podSpec = "spec.podSpec"
-
-// workload reports what is wrong with a spec whose fields all have the right type.
-func (o *object) workload(w check.Workload, phase khv1.JobPhase) {
+// judge reports what is wrong with a spec whose fields all have the right type.
+func (o *object) judge(phase khv1.JobPhase, reportingURL string) {
+	w := o.workload
 	for _, fault := range w.Faults() {
 		if wrong := (*check.FieldError)(nil); errors.As(fault.Err, &wrong) {
 			o.breakf(fault.Field, "%q is not %s", wrong.Value, wrong.Want)
@@ -32,7 +30,8 @@ func (o *object) workload(w check.Workload, phase khv1.JobPhase) {
 	o.extras(w)
 	o.labels("spec.extraLabels", w.ExtraLabels)
 	o.annotations("spec.extraAnnotations", w.ExtraAnnotations)
-	o.pod(w.PodSpec)
+	o.foreign()
+	o.pod(w.PodSpec, reportingURL)
 }
 
 // times warns of a timeout that does not fit the schedule or the deadline of the pod.
@@ -105,17 +104,42 @@ func (o *object) extras(w check.Workload) {
 	}
 }
 
-// pod reports what is wrong with the pod, then with each container.
-func (o *object) pod(spec corev1.PodSpec) {
-	if p := spec.RestartPolicy; p != "" && p != corev1.RestartPolicyNever {
-		o.warnf(podSpec+".restartPolicy", "%q is replaced by Never", string(p))
+// prefixesOfV3 begin the names of Kuberhealthy v3.
+var prefixesOfV3 = []string{"kuberhealthy.io/", "kuberhealthy.github.io/"}
+
+// isNameOfV3 is true for a label, an annotation or a finalizer of Kuberhealthy v3.
+func isNameOfV3(name string) bool {
+	return slices.ContainsFunc(prefixesOfV3, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// foreign warns of labels and annotations that nothing reads. These are those of Kuberhealthy v3, and that of Khronicle when it
+// is misspelt or in another place.
+func (o *object) foreign() {
+	for _, given := range []struct {
+		field  string
+		values map[string]string
+	}{
+		{"metadata.labels", o.subject.GetLabels()},
+		{"metadata.annotations", o.subject.GetAnnotations()},
+		{"spec.extraLabels", o.workload.ExtraLabels},
+		{"spec.extraAnnotations", o.workload.ExtraAnnotations},
+	} {
+		for _, key := range slices.Sorted(maps.Keys(given.values)) {
+			o.unread(given.field, key)
+		}
 	}
-	o.podFields(spec)
-	volumes := o.volumes(spec.Volumes)
-	names := map[string]string{}
-	o.containers(podSpec+".initContainers", spec, spec.InitContainers, names, volumes)
-	o.containers(podSpec+".containers", spec, spec.Containers, names, volumes)
-	if len(spec.EphemeralContainers) > 0 {
-		o.errorf(podSpec+".ephemeralContainers", "a new pod cannot have ephemeral containers; leave them out")
+}
+
+// nearEnough is how many letters of the annotation may be wrong.
+const nearEnough = 5
+
+func (o *object) unread(field, key string) {
+	near := yamlfile.Nearest(key, []string{protocol.AnnotationReportPath}, nearEnough) != ""
+	known := field == "metadata.annotations" && key == protocol.AnnotationReportPath
+	switch {
+	case strings.HasPrefix(field, "metadata.") && isNameOfV3(key):
+		o.warnf(entry(field, key), "has no effect: it is Kuberhealthy v3's")
+	case near && !known:
+		o.warnf(entry(field, key), "has no effect; did you mean metadata.annotations[%s]", protocol.AnnotationReportPath)
 	}
 }
