@@ -45,7 +45,8 @@ type TickInput struct {
 
 // TickResult is what a tick decided.
 type TickResult struct {
-	// Tick is the scheduled time. Delay is how long after it the tick was decided.
+	// Tick is the scheduled time. Delay is how long after it the tick was decided. Tick is zero if the schedule has no tick at
+	// the time at which Temporal started it. Then no run starts, and this time is not recorded.
 	Tick  time.Time
 	Delay time.Duration
 	// Skipped is true when the previous run was open. Otherwise a run was started.
@@ -81,7 +82,24 @@ func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error)
 	if err != nil {
 		return TickResult{}, err
 	}
-	result := TickResult{Tick: in.tick(schedule)}
+	var result TickResult
+	if tick := in.tick(schedule); !tick.IsZero() {
+		if result, err = a.startOrSkip(ctx, in, tick); err != nil {
+			return TickResult{}, err
+		}
+	}
+	if in.Trigger == check.TriggerSchedule {
+		spans := in.spans(schedule, result)
+		result.Unrecorded = a.enterSpans(ctx, in.Ref, schedule, in.Start, spans, &result.Recorded)
+		endEarlyInTheSecond(ctx, schedule)
+	}
+	return result, nil
+}
+
+// startOrSkip starts the run of a tick, unless the previous run is open.
+func (a *Activities) startOrSkip(ctx context.Context, in TickInput, tick time.Time) (TickResult, error) {
+	result := TickResult{Tick: tick}
+	var err error
 	if result.Completed, err = a.completedBefore(ctx, in); result.Completed || err != nil {
 		return result, err
 	}
@@ -90,18 +108,13 @@ func (a *Activities) Tick(ctx context.Context, in TickInput) (TickResult, error)
 		return TickResult{}, fmt.Errorf("look for the previous run of %s: %w", in.Ref, err)
 	}
 	if !result.Skipped {
-		key := RecordKey{Ref: in.Ref, Trigger: in.Trigger, Tick: result.Tick.Truncate(time.Microsecond)} // in the precision of the ledger
+		key := RecordKey{Ref: in.Ref, Trigger: in.Trigger, Tick: tick.Truncate(time.Microsecond)} // in the precision of the ledger
 		result.Tick, err = a.Runs.Start(ctx, Run{UUID: in.RunUUID, Key: key, Timeout: in.Timeout})
 		if err != nil {
 			return TickResult{}, fmt.Errorf("start a run of %s: %w", in.Ref, err)
 		}
 	}
 	result.Delay = max(in.Now.Sub(result.Tick), 0)
-	if in.Trigger == check.TriggerSchedule {
-		spans := in.spans(schedule, result)
-		result.Unrecorded = a.enterSpans(ctx, in.Ref, schedule, in.Start, spans, &result.Recorded)
-		endEarlyInTheSecond(ctx, schedule)
-	}
 	return result, nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/ledger"
 )
 
 // tickAt is a tick of a check that is due each minute from start on. It decides now. last is the previous tick, in minutes
@@ -176,6 +177,45 @@ func TestTickAfterAnOutageRecordsNoTimeThatSummerTimeSkips(t *testing.T) {
 			t.Errorf("recorded (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// Temporal starts a check of noon in Cairo at 9:00 and at 10:00 in UTC, in summer and in winter. One of them is noon.
+func TestNoRunStartsAtATimeThatIsNoTick(t *testing.T) {
+	old := activities.Span{After: tick, Through: tick.AddDate(0, 0, 7), Outcome: check.Missed}
+	for name, tt := range map[string]struct {
+		now  string
+		runs int
+	}{
+		"winter, an hour early": {"2027-04-23T09:00:00Z", 0},
+		"winter, on time":       {"2027-04-23T10:00:00Z", 1},
+		"summer, on time":       {"2027-04-30T09:00:00Z", 1},
+		"summer, an hour late":  {"2027-04-30T10:00:00Z", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, err := time.Parse(time.RFC3339, tt.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, env := worker(&fakeCluster{})
+			runs, kept := &fakeRuns{open: []string{"before"}}, &fakeLedger{refuse: ledger.ErrUnavailable}
+			if tt.runs == 1 {
+				runs.open = nil
+			}
+			a.Runs, a.Ledger = runs, kept
+			encoded, err := env.ExecuteActivity(a.Tick, activities.TickInput{
+				Ref: checkRef, Trigger: check.TriggerSchedule, Schedule: check.ScheduleSpec{Schedule: "0 12 * * 5", TimeZone: "Africa/Cairo"},
+				Start: now.AddDate(0, 0, -6), Last: now.AddDate(0, 0, -6), Since: now.Add(-time.Hour + time.Second), Now: now,
+				Previous: "before", RunUUID: runUUID, Unrecorded: []activities.Span{old},
+			})
+			got := value[activities.TickResult](t, encoded, err)
+			if len(runs.started) != tt.runs || got.Tick.IsZero() == (tt.runs == 1) || got.Skipped || got.Delay != 0 {
+				t.Errorf("started %d runs, result %+v, want %d", len(runs.started), got, tt.runs)
+			}
+			if diff := cmp.Diff([]activities.Span{old}, got.Unrecorded); diff != "" {
+				t.Errorf("unrecorded (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 // A tick that Temporal prevents from deciding is retried: it neither starts nor skips.

@@ -141,20 +141,16 @@ func lastEnd(state *khv1.KuberhealthyState, timeout time.Duration) (end time.Tim
 	return end, true
 }
 
-// nextBy returns when the outcome after an ended run should be there. It is zero when no tick follows.
+// nextBy returns when the outcome after an ended run should be there.
 func (s Schedule) nextBy(ended time.Time, timeout time.Duration) time.Time {
 	free := ended.Add(settling)
 	// The start of an interval is not known here, only that its next tick is within one.
-	tick := s.Next(free, free)
-	if tick.IsZero() {
-		return tick
-	}
-	return tick.Add(timeout).Add(s.grace(free))
+	return s.Next(free, free).Add(timeout).Add(s.grace(free))
 }
 
 // firstBy returns when the first outcome of a check should be there.
 func (s Schedule) firstBy(created time.Time, timeout time.Duration) time.Time {
-	spread := min(max(s.Interval(created), 0), WidestSpread) // below 0 when only one tick follows
+	spread := min(s.Interval(created), WidestSpread)
 	return created.Add(spread).Add(timeout).Add(s.grace(created))
 }
 

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/internal/duration"
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
@@ -95,7 +96,7 @@ func ParseTimeout(value string) (time.Duration, error) {
 	}
 	timeout, err := time.ParseDuration(value)
 	if err != nil || timeout <= 0 {
-		return 0, &FieldError{Field: "spec.timeout", Value: value, Want: `a duration above 0, such as "5m"`}
+		return 0, &FieldError{Field: "spec.timeout", Value: value, Want: `a duration above 0, such as "5m"` + duration.Hint(value)}
 	}
 	return timeout, nil
 }

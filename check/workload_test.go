@@ -80,7 +80,7 @@ func TestFaultsAreAllSaid(t *testing.T) {
 		timeout  = `spec.timeout: spec.timeout: "abc" is not a duration above 0, such as "5m"`
 		interval = `spec.runInterval: spec.runInterval: "0s" is not a duration of at least 1s, such as "10m"`
 		zone     = `spec.timeZone: spec.timeZone: "Moon" is not an IANA time zone, such as "Europe/Berlin"`
-		schedule = `spec.schedule: spec.schedule: "daily" is not a cron expression of five fields, such as "*/5 * * * *"`
+		schedule = `spec.schedule: spec.schedule: "daily" is not a cron expression of five fields, such as "*/5 * * * *": want 5 fields, not 1`
 		alone    = `spec.timeZone: spec.timeZone: "UTC" is not used without spec.schedule`
 		empty    = "spec.podSpec.containers: no containers found in checks PodSpec"
 		image    = "spec.podSpec.containers[1].image: no image found in check's PodSpec for container side."

@@ -219,7 +219,7 @@ func (s *starter) startFirst(ctx context.Context, c *khv1.KuberhealthyCheck) (fi
 
 // startSchedule starts the cron workflow of a check. If another starter was faster, it has started the same workflow.
 func (s *starter) startSchedule(ctx context.Context, todo action, in workflows.ScheduledCheckInput) error {
-	o, err := workflows.ScheduleOptions(in)
+	o, err := workflows.ScheduleOptions(in, time.Now())
 	if err != nil {
 		return fmt.Errorf("read the schedule of %s: %w", in.Ref, err)
 	}
@@ -230,7 +230,7 @@ func (s *starter) startSchedule(ctx context.Context, todo action, in workflows.S
 	case err != nil:
 		return err
 	}
-	s.Logger.Info("schedule begins", "workflow", o.ID, "action", todo.String(), "schedule", o.CronSchedule)
+	s.Logger.Info("schedule begins", "workflow", o.ID, "action", todo.String(), "schedule", in.Schedule.String(), "cron", o.CronSchedule)
 	return nil
 }
 

@@ -131,7 +131,7 @@ func due(in workflows.TicksInput) (spans []workflows.Span) {
 		return nil
 	}
 	for _, span := range in.Spans {
-		if next := schedule.Next(in.Start, span.After); !next.IsZero() && !next.After(span.Through) {
+		if !schedule.Next(in.Start, span.After).After(span.Through) {
 			spans = append(spans, span)
 		}
 	}

@@ -85,7 +85,7 @@ func TestScheduleOfACheck(t *testing.T) {
 		{"no interval", func(s *khv1.CheckConfig) { s.RunInterval = "" }, "@every 10m0s"},
 		{"cron expression", func(s *khv1.CheckConfig) { s.RunInterval, s.Schedule = "", "0 6 * * *" }, "CRON_TZ=UTC 0 6 * * *"},
 		{"cron expression goes before the interval", func(s *khv1.CheckConfig) { s.Schedule = "0 6 * * *" }, "CRON_TZ=UTC 0 6 * * *"},
-		{"time zone", func(s *khv1.CheckConfig) { s.Schedule, s.TimeZone = "0 6 * * *", "Europe/Berlin" }, "CRON_TZ=Europe/Berlin 0 6 * * *"},
+		{"time zone", func(s *khv1.CheckConfig) { s.Schedule, s.TimeZone = "0 6 * * *", "Europe/Berlin" }, "CRON_TZ=UTC 0 4-5 * * *"},
 		{"paused", func(s *khv1.CheckConfig) { s.Suspend = true }, "@every 24h"},
 	}
 	for _, tt := range tests {

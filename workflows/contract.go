@@ -300,17 +300,17 @@ func SingleTickOptions(id string, in ScheduledCheckInput) client.StartWorkflowOp
 	return singleOptions(id, in.Ref, summaryOf(in.Ref, in.Trigger))
 }
 
-// ScheduleOptions returns the start options of the cron workflow of a check. The workflow replaces a closed one. If one is
-// open, the start fails with serviceerror.WorkflowExecutionAlreadyStarted. The error of ScheduleOptions means that the
-// schedule is invalid.
-func ScheduleOptions(in ScheduledCheckInput) (client.StartWorkflowOptions, error) {
+// ScheduleOptions returns the start options of the cron workflow of a check, whose ticks are after a time. The workflow
+// replaces a closed one. If one is open, the start fails with serviceerror.WorkflowExecutionAlreadyStarted. The error of
+// ScheduleOptions means that the schedule is invalid.
+func ScheduleOptions(in ScheduledCheckInput, from time.Time) (client.StartWorkflowOptions, error) {
 	parsed, err := check.ParseSchedule(in.Schedule)
 	if err != nil {
 		return client.StartWorkflowOptions{}, err
 	}
 	o := singleOptions(ScheduledCheckID(in.Ref.Namespace, in.Ref.Name), in.Ref,
-		fmt.Sprintf("%s %s, %s", in.Ref.Kind, in.Ref, parsed.CronSpec()))
-	o.CronSchedule = parsed.CronSpec()
+		fmt.Sprintf("%s %s, %s", in.Ref.Kind, in.Ref, in.Schedule))
+	o.CronSchedule = parsed.CronSpec(from)
 	o.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	o.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 	revision := RevisionOf(in.Ref)

@@ -59,7 +59,7 @@ func TestWorkflowIDsDiffer(t *testing.T) {
 
 // Only the schedule, a manual run, the completion of a job and housekeeping may run again under their ID.
 func TestWhatStartsOnceIsRefusedASecondTime(t *testing.T) {
-	schedule, err := workflows.ScheduleOptions(tickInput())
+	schedule, err := workflows.ScheduleOptions(tickInput(), tick)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,20 +97,20 @@ func TestScheduleOptions(t *testing.T) {
 	}{
 		"interval": {func(*workflows.ScheduledCheckInput) {}, "@every 2m0s", workflows.Revision{UID: "u-1", Generation: 1}},
 		"cron expression": {func(in *workflows.ScheduledCheckInput) {
-			in.Schedule = check.ScheduleSpec{Schedule: "*/5 * * * *", TimeZone: "Europe/Berlin"}
-		}, "CRON_TZ=Europe/Berlin */5 * * * *", workflows.Revision{UID: "u-1", Generation: 1}},
+			in.Schedule = check.ScheduleSpec{Schedule: "30 9 * * *", TimeZone: "Europe/Berlin"}
+		}, "CRON_TZ=UTC 30 7-8 * * *", workflows.Revision{UID: "u-1", Generation: 1}},
 		"paused": {func(in *workflows.ScheduledCheckInput) { in.Paused = true }, "@every 24h", workflows.Revision{UID: "u-1", Generation: 1, Paused: true}},
 	} {
 		in := tickInput()
 		tt.change(&in)
-		o, err := workflows.ScheduleOptions(in)
+		o, err := workflows.ScheduleOptions(in, tick)
 		if err != nil || o.CronSchedule != tt.cron || !cmp.Equal(o.Memo[workflows.MemoRevision], any(tt.memo)) {
 			t.Errorf("%s: cron %q, memo %v, error %v", name, o.CronSchedule, o.Memo, err)
 		}
 	}
 	in := tickInput()
 	in.Schedule = check.ScheduleSpec{RunInterval: "never"}
-	if _, err := workflows.ScheduleOptions(in); err == nil {
+	if _, err := workflows.ScheduleOptions(in, tick); err == nil {
 		t.Error("a schedule that cannot be read has no error")
 	}
 }

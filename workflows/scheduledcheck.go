@@ -31,6 +31,12 @@ func ScheduledCheck(ctx workflow.Context, in ScheduledCheckInput) (ScheduledChec
 	if err != nil {
 		return last, fmt.Errorf("tick of %s: %w", in.Ref, err)
 	}
+	if decided.Tick.IsZero() {
+		measureTicks(ctx, in.Ref, decided.Recorded)
+		last.Unrecorded = decided.Unrecorded
+		workflow.SetCurrentDetails(ctx, "nothing to do: the schedule has no tick at this time")
+		return last, nil
+	}
 	measureTick(ctx, in, decided)
 	next := ScheduledCheckResult{Start: last.Start, Tick: decided.Tick, Run: info.OriginalRunID, Unrecorded: decided.Unrecorded}
 	switch {

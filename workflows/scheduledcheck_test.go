@@ -138,6 +138,21 @@ func TestTickIsSkippedWhileThePreviousRunIsOpen(t *testing.T) {
 	}
 }
 
+// Temporal also starts at times that are no tick. Then the result is that of the tick before.
+func TestTickAtATimeThatIsNoTickChangesNothing(t *testing.T) {
+	k := newTicker(t, nil)
+	span := activities.Span{After: tick, Through: tick.Add(time.Minute), Outcome: check.Missed}
+	k.decide = func(activities.TickInput) (activities.TickResult, error) {
+		return activities.TickResult{Unrecorded: []activities.Span{span}}, nil
+	}
+	result, err := k.tick(t, tickInput(), lastResult())
+	want := *lastResult()
+	want.Unrecorded = []activities.Span{span}
+	if diff := cmp.Diff(want, result, sameInstant); diff != "" || err != nil {
+		t.Errorf("error %v, result (-want +got):\n%s", err, diff)
+	}
+}
+
 // What the ledger has not taken is passed from tick to tick until the ledger takes it.
 func TestTickHandsUnrecordedSpansToTheNext(t *testing.T) {
 	old := activities.Span{After: tick, Through: tick.Add(time.Minute), Outcome: check.Missed}

@@ -35,7 +35,7 @@ type Judge struct {
 // Lint writes the findings in the manifests that args name: files, directories, or - for in. It returns an error if there is a
 // finding that counts, or if the API server could not be asked.
 func Lint(ctx context.Context, in io.Reader, out io.Writer, o LintOptions, args []string) error {
-	linter := lint.New()
+	linter := lint.New(time.Now())
 	linter.ReportingURL = cmp.Or(o.ReportingURL, linter.ReportingURL)
 	manifests{linter: linter, input: in, seen: map[string]bool{}}.read(args)
 	var unasked error

@@ -7,6 +7,7 @@ package lint
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/internal/protocol"
@@ -98,6 +99,8 @@ type Linter struct {
 	ReportingURL string
 
 	schemas map[string]*schema
+	// now is the time from which the ticks of the next year are looked at.
+	now time.Time
 	// seen has the place of each object, by its label.
 	seen  map[string]place
 	files []*file
@@ -120,10 +123,10 @@ type place struct {
 
 func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
 
-// New returns a linter that has read nothing.
-func New() *Linter {
+// New returns a linter that has read nothing. It looks at the ticks of the year from now on.
+func New(now time.Time) *Linter {
 	return &Linter{
-		ReportingURL: protocol.ReportingURL(protocol.DefaultNamespace), schemas: schemas(), seen: map[string]place{}, others: map[string]bool{},
+		ReportingURL: protocol.ReportingURL(protocol.DefaultNamespace), schemas: schemas(), now: now, seen: map[string]place{}, others: map[string]bool{},
 	}
 }
 

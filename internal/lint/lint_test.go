@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+	_ "time/tzdata" // the zones of the tests, whatever the machine has
 
 	"github.com/google/go-cmp/cmp"
 
@@ -44,8 +46,11 @@ func page(r lint.Report) string {
 	return text.String()
 }
 
+// now is the present of these tests.
+var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
 func linted(file string, content []byte) lint.Report {
-	linter := lint.New()
+	linter := lint.New(now)
 	linter.Add(file, content)
 	return linter.Report()
 }
@@ -70,7 +75,7 @@ func TestLinterAcceptsManifestsOfKuberhealthy(t *testing.T) {
 }
 
 func TestLinterFindsNothingInTheExamples(t *testing.T) {
-	linter := lint.New()
+	linter := lint.New(now)
 	for file, content := range files(t, "../../examples") {
 		linter.Add(file, content)
 	}
@@ -99,7 +104,7 @@ spec: {timeout: 1m, podSpec: {hostNetwork: true, dnsPolicy: ClusterFirstWithHost
 
 // Without a namespace, the two objects may go to different namespaces: then it is a warning.
 func TestLinterReportsAnObjectInTwoFiles(t *testing.T) {
-	linter := lint.New()
+	linter := lint.New(now)
 	linter.Add("a.yaml", append(append(job("shop", "once"), "\n---\n"...), job("", "anywhere")...))
 	linter.Add("b.yaml", append(append(job("shop", "other"), "\n---\n"...), job("shop", "once")...))
 	linter.Add("c.yaml", job("", "anywhere"))
@@ -113,7 +118,7 @@ c.yaml:1: warning: khjob anywhere: metadata.name: khjob anywhere is also at a.ya
 }
 
 func TestLinterReportsAFileThatCannotBeRead(t *testing.T) {
-	linter := lint.New()
+	linter := lint.New(now)
 	linter.Unreadable("missing.yaml", errors.New("no such file or directory"))
 	linter.Add("a.yaml", job("shop", "once"))
 	want := "missing.yaml: no such file or directory\n0 checks, 1 job in 2 files: 1 error, 0 warnings\n"

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	yamlnode "go.yaml.in/yaml/v4"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,8 @@ type object struct {
 	before int
 	node   *yamlnode.Node
 	value  map[string]any
+	// now is that of the linter.
+	now time.Time
 
 	label           string
 	namespace, name string
@@ -37,7 +40,7 @@ type object struct {
 
 // objects returns the resources of a document: itself, or the items of a list.
 func (l *Linter) objects(d document) []*object {
-	root := &object{file: d.file, before: d.before, node: d.node}
+	root := &object{file: d.file, before: d.before, node: d.node, now: l.now}
 	switch value := d.value.(type) {
 	case nil: // nothing but comments
 		return nil
@@ -58,7 +61,7 @@ func (o *object) flatten() []*object {
 	var all []*object
 	for i, value := range items {
 		node, _ := find(o.node, item("items", i))
-		inner := &object{file: o.file, before: o.before, node: cmp.Or(node, o.node)}
+		inner := &object{file: o.file, before: o.before, node: cmp.Or(node, o.node), now: o.now}
 		inner.value, _ = value.(map[string]any)
 		if inner.value != nil && itemKind != "" && inner.value["kind"] == nil {
 			inner.value["kind"], inner.value["apiVersion"] = itemKind, version

@@ -71,7 +71,7 @@ func at(path string) *field.Path { return field.NewPath(path) }
 // asked lints a job whose pod spec has these fields, and lets the server judge it.
 func asked(t *testing.T, server lint.Server, fields, others string) (string, error) {
 	t.Helper()
-	linter := lint.New()
+	linter := lint.New(now)
 	linter.Add("a.yaml", []byte(`apiVersion: comcast.github.io/v1
 kind: KuberhealthyJob
 metadata: {name: once, namespace: shop}
@@ -207,7 +207,7 @@ func TestAskFailsWithoutAServer(t *testing.T) {
 }
 
 func TestAskJudgesEachObjectAndItsPod(t *testing.T) {
-	linter, server := lint.New(), &judge{}
+	linter, server := lint.New(now), &judge{}
 	linter.Add("a.yaml", job("shop", "once"))
 	linter.Add("b.yaml", []byte(`apiVersion: comcast.github.io/v1
 kind: KuberhealthyCheck

@@ -61,6 +61,15 @@ func (o *object) times(w check.Workload) {
 		o.warnf("spec.timeout", "%s is longer than the %s between two runs (%s); the next tick is skipped when a run takes that long",
 			short(timeout), short(interval), field)
 	}
+	o.leftOut(*w.Schedule, schedule)
+}
+
+// leftOut warns of ticks that there are not, because clocks go forward over them.
+func (o *object) leftOut(spec check.ScheduleSpec, schedule check.Schedule) {
+	for _, missing := range schedule.LeftOut(o.now, o.now.AddDate(1, 0, 0)) {
+		o.warnf("spec.schedule", "no run at %s on %s: the clocks of %s go forward over that time",
+			missing.Format("15:04"), missing.Format(time.DateOnly), spec.TimeZone)
+	}
 }
 
 // shortest returns the least time between two ticks of a schedule, among the first ticks of a year.
