@@ -57,6 +57,20 @@ func command(t *testing.T, args ...string) *cobra.Command {
 	return found
 }
 
+func TestFlagWithADurationInDaysGetsAHint(t *testing.T) {
+	isolate(t)
+	_, err := execute(t, "worker", "--max-job-age", "30d")
+	if err == nil || !strings.HasSuffix(err.Error(), `; write "720h"`) {
+		t.Errorf("error %v, want a hint", err)
+	}
+}
+
+func TestReapIntervalInDaysGetsAHint(t *testing.T) {
+	if _, fault := parseReapInterval("1d"); !strings.HasSuffix(fault, `; write "24h"`) {
+		t.Errorf("fault %q, want a hint", fault)
+	}
+}
+
 func TestFlagsGoBeforeTheEnvironment(t *testing.T) {
 	hostname, err := os.Hostname()
 	if err != nil {

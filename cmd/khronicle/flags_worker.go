@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/khronicle/khronicle/internal/duration"
 	"github.com/khronicle/khronicle/worker"
 )
 
@@ -77,7 +78,7 @@ func parseReapInterval(text string) (interval time.Duration, fault string) {
 	}
 	interval, err := time.ParseDuration(text)
 	if err != nil || interval <= 0 {
-		return worker.DefaultReapInterval, fmt.Sprintf("%q is not a duration of more than 0 such as %q", text, "30s")
+		return worker.DefaultReapInterval, fmt.Sprintf("%q is not a duration of more than 0 such as %q%s", text, "30s", duration.Hint(text))
 	}
 	return interval, ""
 }

@@ -157,7 +157,7 @@ func TestWrongSettingsFileIsRefused(t *testing.T) {
 	isolate(t)
 	path := settingsFile(t, "logLevel: loud\nmaxKHJobAge: 15 minutes\n")
 	want := "read configuration: " + path + `:1: logLevel: "loud" is not trace, debug, info, warn, error, fatal or panic` + "\n" +
-		path + `:2: maxKHJobAge: "15 minutes" is not a duration such as "15m"`
+		path + `:2: maxKHJobAge: "15 minutes" is not a duration such as "15m"; write "15m"`
 	for _, role := range []string{"worker", "starter", "reportapi"} {
 		if _, err := execute(t, role, "-c", path); err == nil || err.Error() != want {
 			t.Errorf("%s: error %v, want %s", role, err, want)

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/khronicle/khronicle/internal/duration"
 )
 
 func main() { os.Exit(run()) }
@@ -31,6 +34,7 @@ func rootCommand() *cobra.Command {
 		Version:      buildVersion(),
 		SilenceUsage: true, SilenceErrors: true,
 	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return withHint(err) })
 	root.AddCommand(
 		roleCommand("Run checks: poll Temporal and do what the runs need", workerRole,
 			(*config).addOperationsFlags, (*config).addRunFlags),
@@ -45,6 +49,14 @@ func rootCommand() *cobra.Command {
 		lintCommand(),
 	)
 	return root
+}
+
+// withHint adds to the error of a duration such as "30d" what to write instead.
+func withHint(err error) error {
+	if wrong := (*pflag.InvalidValueError)(nil); errors.As(err, &wrong) && wrong.GetFlag().Value.Type() == "duration" {
+		return fmt.Errorf("%w%s", err, duration.Hint(wrong.GetValue()))
+	}
+	return err
 }
 
 func roleCommand(short string, r role, flags ...func(*config, *pflag.FlagSet)) *cobra.Command {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/khronicle/khronicle/internal/duration"
 )
 
 var kinds = map[yaml.Kind]string{yaml.SequenceNode: "a list", yaml.MappingNode: "a mapping"}
@@ -35,7 +37,7 @@ func decode(n *yaml.Node, into any) error {
 		ok, want = err == nil, "a whole number such as 100"
 	case *time.Duration:
 		*into, err = time.ParseDuration(value)
-		ok, want = err == nil, `a duration such as "15m"`
+		ok, want = err == nil, `a duration such as "15m"`+duration.Hint(value)
 	case *slog.Level:
 		*into, err = ParseLevel(value)
 		return err

@@ -179,7 +179,7 @@ func TestParseReportsEachFault(t *testing.T) {
 		name, content string
 		want          []string // without the file's name
 	}{
-		{"a duration in words", "\n\nmaxKHJobAge: 15 minutes\n", []string{`3: maxKHJobAge: "15 minutes" is not a duration such as "15m"`}},
+		{"a duration in words", "\n\nmaxKHJobAge: 15 minutes\n", []string{`3: maxKHJobAge: "15 minutes" is not a duration such as "15m"; write "15m"`}},
 		{"a duration without a unit", "maxCheckPodAge: 900\n", []string{`1: maxCheckPodAge: "900" is not a duration such as "15m"`}},
 		{"a level", "logLevel: loud\n", []string{`1: logLevel: "loud" is not trace, debug, info, warn, error, fatal or panic`}},
 		{"a number that is none", "maxErrorPodCount: four\n", []string{`1: maxErrorPodCount: "four" is not a whole number such as 100`}},

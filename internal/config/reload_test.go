@@ -49,7 +49,7 @@ func TestRunReloadsAChangedFile(t *testing.T) {
 		{
 			name: "wrong", do: content(wrong), url: "http://b/check", failed: true,
 			log: []string{`level=ERROR msg="configuration not reloaded, the previous one stays in force" error="` +
-				`{}:2: maxKHJobAge: \"15 minutes\" is not a duration such as \"15m\"\n` +
+				`{}:2: maxKHJobAge: \"15 minutes\" is not a duration such as \"15m\"; write \"15m\"\n` +
 				`{}:3: logLevel: \"loud\" is not trace, debug, info, warn, error, fatal or panic"`},
 		},
 		{name: "still wrong", do: content(wrong), url: "http://b/check", failed: true},

@@ -124,8 +124,8 @@ func TestFromEnvSaysWhatIsWrong(t *testing.T) {
 	demo.FromEnv(env)
 	want := []string{
 		`SKIP_REPORT="no!": want true or false`,
-		`REPORT_DELAY="5": want a duration that is not negative, such as 90s, 10m or 1h30m`,
-		`EXIT_DELAY="-1s": want a duration that is not negative, such as 90s, 10m or 1h30m`,
+		`REPORT_DELAY="5": want a duration that is not negative, such as 90s, 10m or, for a day, 24h`,
+		`EXIT_DELAY="-1s": want a duration that is not negative, such as 90s, 10m or, for a day, 24h`,
 		`EXIT_CODE="256": want a whole number from 0 to 255`,
 		`REPORT_FAILURE="perhaps": want true or false`,
 	}

@@ -119,7 +119,7 @@ func TestFromEnv(t *testing.T) {
 			"wrong",
 			map[string]string{"SKIP_DURATION": "ten"},
 			podstatus.Config{Patience: 10 * time.Minute},
-			[]string{`SKIP_DURATION="ten": want a duration that is not negative, such as 90s, 10m or 1h30m`},
+			[]string{`SKIP_DURATION="ten": want a duration that is not negative, such as 90s, 10m or, for a day, 24h`},
 		},
 	}
 	for _, test := range tests {

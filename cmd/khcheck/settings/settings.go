@@ -61,7 +61,7 @@ func (e *Env) Duration(name string, fallback time.Duration) time.Duration {
 	text := e.String(name, fallback.String())
 	value, err := time.ParseDuration(text)
 	if err != nil || value < 0 {
-		e.Reject(name, "a duration that is not negative, such as 90s, 10m or 1h30m")
+		e.Reject(name, "a duration that is not negative, such as 90s, 10m or, for a day, 24h")
 		return fallback
 	}
 	return value

@@ -62,8 +62,8 @@ func TestProblemsSayVariableValueAndRemedy(t *testing.T) {
 		`LOW="0": want a whole number from 1 to 100`,
 		`HIGH="101": want a whole number from 1 to 100`,
 		`FLAG="maybe": want true or false`,
-		`WAIT="10": want a duration that is not negative, such as 90s, 10m or 1h30m`,
-		`BACK="-1s": want a duration that is not negative, such as 90s, 10m or 1h30m`,
+		`WAIT="10": want a duration that is not negative, such as 90s, 10m or, for a day, 24h`,
+		`BACK="-1s": want a duration that is not negative, such as 90s, 10m or, for a day, 24h`,
 		`TEXT="": want a URL`,
 	}
 	if diff := cmp.Diff(want, e.Problems()); diff != "" {
