@@ -144,7 +144,6 @@ unit: alerts ## unit and replay tests of all modules (UNIT='-race -shuffle=on' a
 	  echo "$$module: go test $(UNIT) $$count $$packages"; \
 	  $(HERMETIC) $(GO) -C $$module test $(UNIT) $$count $$packages; done # -count=1: they read files of other modules, which the cache does not see
 
-PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 FROM ?= 2026
 YEARS ?= 10
 .PHONY: calendar-proof
@@ -152,6 +151,7 @@ calendar-proof: go ## compare the ticks in all time zones with a walk through ea
 	@set -o pipefail; $(GO) test -count=1 -timeout 3h -v -run '^TestTicksAreThoseOfACalendar$$' ./check -args -calendar.all -calendar.year $(FROM) -calendar.years $(YEARS) \
 	  | grep -v -e '--- PASS' -e '^=== '
 
+PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 .PHONY: builds
 builds: ## compile all packages for Linux, macOS and Windows (what needs Linux says so when it is run)
 	@set -e; for platform in $(PLATFORMS); do echo "build for $$platform"; \

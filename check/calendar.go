@@ -163,16 +163,23 @@ const minutesOfDay = 24 * 60
 // has more times than c: a time of c is at another time of UTC in summer than in winter.
 func (c calendar) inUTC(from time.Time) calendar {
 	wide := calendar{eitherDay: c.eitherDay, zone: time.UTC}
+	offsets, days := map[time.Duration]bool{}, map[int]bool{}
 	for offset := range c.periods(from, from.Add(horizon)) {
+		offsets[offset] = true
+	}
+	for offset := range offsets {
 		for hour := range c.hours.all() {
 			for minute := range c.minutes.all() {
 				ofDay := hour*60 + minute - int(offset/time.Minute)
 				day := (ofDay+minutesOfDay)/minutesOfDay - 1
 				ofDay -= day * minutesOfDay
 				wide.hours, wide.minutes = wide.hours.with(ofDay/60), wide.minutes.with(ofDay%60)
-				wide.addDays(c, day)
+				days[day] = true
 			}
 		}
+	}
+	for day := range days {
+		wide.addDays(c, day)
 	}
 	return wide
 }
