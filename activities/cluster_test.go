@@ -35,7 +35,6 @@ type fakeCluster struct {
 	livePod     func(namespace, name string) (*corev1.Pod, error)
 	awaitPod    func(ctx context.Context, until func(check.Observation) bool) (check.Observation, error)
 	deletePod   func(name string) error
-	observe     func(namespace, name string) (check.Observation, error)
 	writeState  func(namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error
 	setJobPhase func(check.Ref, khv1.JobPhase) error
 	pod         *corev1.Pod
@@ -84,10 +83,6 @@ func (f *fakeCluster) AwaitPod(ctx context.Context, _, _ string, until func(chec
 }
 
 func (f *fakeCluster) DeletePod(_ context.Context, _, name string) error { return f.deletePod(name) }
-
-func (f *fakeCluster) Observe(_ context.Context, namespace, name string) (check.Observation, error) {
-	return f.observe(namespace, name)
-}
 
 func (f *fakeCluster) WriteState(_ context.Context, namespace, name string, build func(*khv1.KuberhealthyState) *khv1.KuberhealthyState) error {
 	return f.writeState(namespace, name, build)

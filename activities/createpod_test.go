@@ -70,6 +70,7 @@ func TestCreatePodReturnsLastingRefusalsAsData(t *testing.T) {
 		{"too large", apierrors.NewRequestEntityTooLargeError("limit is 3145728"), true},
 		{"method not supported", apierrors.NewMethodNotSupported(podResource, "create"), true},
 		{"wrapped", fmt.Errorf("create pod: %w", apierrors.NewForbidden(podResource, "cart", errors.New("no"))), true},
+		{"webhook that does not answer", apierrors.NewInternalError(errors.New(`failed calling webhook "team.example.com": refused`)), true},
 
 		{"conflict", apierrors.NewConflict(podResource, "cart", errors.New("again")), false},
 		{"server timeout", apierrors.NewServerTimeout(podResource, "create", 1), false},
@@ -94,14 +95,26 @@ func TestCreatePodReturnsLastingRefusalsAsData(t *testing.T) {
 				}
 				return
 			}
-			want := activities.CreatePodResult{SpecHash: validCheck().SpecHash(), Failure: &check.Failure{
-				Outcome: check.InfraFailed, Text: "failed to create pod for checker: " + tt.answer.Error(),
-				Final: !apierrors.IsForbidden(tt.answer), // a quota may have room later
-			}}
+			failure, _ := check.RefusedPod(tt.answer)
+			want := activities.CreatePodResult{SpecHash: validCheck().SpecHash(), Failure: &failure}
 			if diff := cmp.Diff(want, value[activities.CreatePodResult](t, encoded, err)); diff != "" {
 				t.Errorf("result differs (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Everything in a namespace that is being deleted will be deleted, the check too.
+func TestCreatePodInANamespaceThatIsBeingDeleted(t *testing.T) {
+	terminating := apierrors.NewForbidden(podResource, "cart", errors.New("namespace shop is being terminated"))
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	a, env := worker(&fakeCluster{
+		workload:  present(validCheck()),
+		createPod: func(*corev1.Pod) (*corev1.Pod, error) { return nil, terminating },
+	})
+	encoded, err := env.ExecuteActivity(a.CreatePod, attempt(1))
+	if diff := cmp.Diff(activities.CreatePodResult{CheckGone: true}, value[activities.CreatePodResult](t, encoded, err)); diff != "" {
+		t.Errorf("result differs (-want +got):\n%s", diff)
 	}
 }
 

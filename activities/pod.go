@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"go.temporal.io/sdk/activity"
 
@@ -21,8 +20,6 @@ type CheckerPods interface {
 	CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
 	// LivePod reads a pod from the API server. It returns nil if there is none.
 	LivePod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
-	// Observe reads from the API server how a pod is now.
-	Observe(ctx context.Context, namespace, name string) (check.Observation, error)
 	// PodsOf returns the cached pods of a check or job, which must not be changed. Node reads the node of a pod from the API
 	// server, and returns nil if it was deleted.
 	PodsOf(namespace, name string) []*corev1.Pod
@@ -167,17 +164,8 @@ func (a *Activities) makePod(ctx context.Context, attempt Attempt) (CreatePodRes
 	pod := check.NewPod(workload, of, time.Now())
 	result := CreatePodResult{SpecHash: workload.SpecHash(), Attempts: workload.Attempts}
 	created, err := a.Cluster.CreatePod(ctx, pod)
-	if namespaceGoes(err) {
-		return CreatePodResult{CheckGone: true}, nil
-	}
 	if err != nil {
-		if !permanent(err) {
-			return CreatePodResult{}, err
-		}
-		failure := check.CreateFailed(err.Error())
-		failure.Final = !apierrors.IsForbidden(err) // a quota or an admission webhook may allow it later
-		result.Failure = &failure
-		return result, nil
+		return notCreated(result, err)
 	}
 	// A webhook may have added a sidecar.
 	result.Containers, result.At = len(created.Spec.Containers), created.CreationTimestamp.UTC()
@@ -193,11 +181,18 @@ func (a *Activities) workload(ctx context.Context, attempt Attempt) (w check.Wor
 	return w, a.ReportingURL(), ok, err
 }
 
-// permanent is true for an error of the API server that the same request will get again.
-func permanent(err error) bool {
-	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) ||
-		apierrors.IsNotFound(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsAlreadyExists(err) ||
-		apierrors.IsMethodNotSupported(err)
+// notCreated says why the API server does not create a pod. An error that says nothing about the pod is returned, so that
+// the same request is sent again.
+func notCreated(result CreatePodResult, err error) (CreatePodResult, error) {
+	if namespaceGoes(err) {
+		return CreatePodResult{CheckGone: true}, nil
+	}
+	failure, ok := check.RefusedPod(err)
+	if !ok {
+		return CreatePodResult{}, err
+	}
+	result.Failure = &failure
+	return result, nil
 }
 
 // WatchInput names the pod that is watched.
@@ -220,11 +215,12 @@ func (in WatchInput) reporterEnded(o check.Observation) bool {
 }
 
 // WatchPod waits until the pod has ended, is deleted, or cannot start without a change. At the deadline it returns what it saw
-// last. While someone else deletes the pod, it reads the logs for as long as they exist.
+// last. It reads the events of a pod that does not start. While someone else deletes the pod, it reads the logs for as long
+// as they exist.
 func (a *Activities) WatchPod(ctx context.Context, in WatchInput) (check.Observation, error) {
 	logs := a.newFollower(ctx, in.Pod)
 	defer logs.stop()
-	seen, err := a.await(ctx, in.Pod, func(o check.Observation) bool {
+	seen, err := a.awaitExplained(ctx, in.Pod, func(o check.Observation) bool {
 		// A pod with sidecars does not end while they run. So when one of its containers has ended, the run deletes the pod.
 		if o.Deleting && (o.Disrupted || !o.PartlyEnded) {
 			logs.start()
@@ -244,11 +240,6 @@ func (a *Activities) WatchPod(ctx context.Context, in WatchInput) (check.Observa
 
 // sidecarsLeave is how long the other containers may run once the first one has ended after the report.
 const sidecarsLeave = 5 * time.Second
-
-// LookAtPod returns the present state of the pod from the API server.
-func (a *Activities) LookAtPod(ctx context.Context, pod Pod) (check.Observation, error) {
-	return a.Cluster.Observe(ctx, pod.Namespace, pod.Name)
-}
 
 var (
 	errDeadline = errors.New("deadline of the run")

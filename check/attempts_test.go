@@ -10,18 +10,19 @@ import (
 	"github.com/khronicle/khronicle/check"
 )
 
-// ended is the conclusion of an attempt. D is an attempt whose pod the platform removed.
-func ended(word string) (conclusion check.Conclusion, disrupted bool) {
+// ended is the conclusion of an attempt.
+func ended(word string) check.Conclusion {
 	return map[string]check.Conclusion{
 		"ok":       {Outcome: check.Succeeded},
 		"failed":   {Outcome: check.Failed, Errors: []string{"broken"}, Reported: true},
 		"final":    {Outcome: check.Failed, Errors: []string{"bad spec"}, Final: true},
-		"refused":  {Outcome: check.InfraFailed, Errors: []string{"no image"}},
-		"never":    {Outcome: check.InfraFailed, Errors: []string{"no such image name"}, Final: true},
+		"refused":  {Outcome: check.InfraFailed, Errors: []string{"no image"}, Refused: true},
+		"lacking":  {Outcome: check.Failed, Errors: []string{"no secret"}, Refused: true},
+		"never":    {Outcome: check.InfraFailed, Errors: []string{"name is taken"}, Final: true},
 		"evicted":  {Outcome: check.InfraFailed, Errors: []string{"pod deleted expectedly"}},
 		"late":     {Outcome: check.TimedOut, Errors: []string{"no report"}},
 		"canceled": {Outcome: check.Canceled},
-	}[word], word == "evicted"
+	}[word]
 }
 
 func TestAttempts(t *testing.T) {
@@ -54,14 +55,26 @@ func TestAttempts(t *testing.T) {
 			pauses: []time.Duration{0, 5 * s, 10 * s, 20 * s}, outcome: check.Succeeded, infraFailed: 4,
 		},
 		{
-			name: "refusals are repeated twice", words: []string{"refused", "refused", "refused"}, pauses: []time.Duration{5 * s, 10 * s},
-			outcome: check.InfraFailed, errors: []string{"no image"}, infraFailed: 3,
+			name: "refusals are repeated without an end but the deadline", words: []string{"refused", "refused", "refused", "refused", "refused", "refused", "ok"},
+			pauses: []time.Duration{5 * s, 10 * s, 20 * s, 40 * s, 80 * s, 160 * s}, outcome: check.Succeeded, infraFailed: 6,
 		},
 		{
-			name: "refusals after evictions are repeated as often", words: []string{"evicted", "evicted", "refused", "refused", "evicted", "refused"},
-			pauses: []time.Duration{0, 5 * s, 5 * s, 10 * s, 10 * s}, outcome: check.InfraFailed, errors: []string{"no image"}, infraFailed: 6,
+			name: "what the spec lacks is repeated too, and is no flake", words: []string{"lacking", "lacking", "ok"},
+			pauses: []time.Duration{5 * s, 10 * s}, outcome: check.Succeeded,
 		},
-		{name: "what can never start", words: []string{"never"}, outcome: check.InfraFailed, errors: []string{"no such image name"}, infraFailed: 1},
+		{
+			name: "what the spec lacks is none of the failures that are confirmed", wanted: 2, words: []string{"lacking", "failed", "failed"},
+			pauses: []time.Duration{5 * s, 0}, outcome: check.Failed, errors: []string{"broken"}, failed: 2,
+		},
+		{
+			name: "a timeout after a refusal is the refusal's", words: []string{"lacking", "late"}, pauses: []time.Duration{5 * s},
+			outcome: check.Failed, errors: []string{"no secret"},
+		},
+		{
+			name: "pauses of refusals and of evictions grow apart", words: []string{"evicted", "evicted", "refused", "refused", "evicted", "ok"},
+			pauses: []time.Duration{0, 5 * s, 5 * s, 10 * s, 10 * s}, outcome: check.Succeeded, infraFailed: 5,
+		},
+		{name: "what can never start", words: []string{"never"}, outcome: check.InfraFailed, errors: []string{"name is taken"}, infraFailed: 1},
 		{
 			name: "the platform's failures are none of the check's", wanted: 2, words: []string{"evicted", "failed", "evicted", "ok"},
 			pauses: []time.Duration{0, 0, 5 * s}, outcome: check.Succeeded, flaky: true, failed: 1, infraFailed: 2,
@@ -91,8 +104,8 @@ func TestAttempts(t *testing.T) {
 			var pauses []time.Duration
 			var conclusion check.Conclusion
 			for i, word := range tt.words {
-				last, disrupted := ended(word)
-				pause, again := tries.Next(last, disrupted, time.Hour)
+				last := ended(word)
+				pause, again := tries.Next(last, time.Hour)
 				if again == (i == len(tt.words)-1) {
 					t.Fatalf("after attempt %d: again is %t", i+1, again)
 				}
@@ -127,20 +140,34 @@ func TestNoAttemptWithoutTimeForIt(t *testing.T) {
 		{"refused", 7 * time.Second, true},
 		{"refused", 5 * time.Second, false},
 	} {
-		conclusion, disrupted := ended(tt.word)
 		tries := check.Attempts{Wanted: 2}
-		if _, again := tries.Next(conclusion, disrupted, tt.left); again != tt.want {
+		if _, again := tries.Next(ended(tt.word), tt.left); again != tt.want {
 			t.Errorf("%s with %s left: again is %t", tt.word, tt.left, again)
 		}
 	}
 }
 
-func TestPausesAreBounded(t *testing.T) {
-	var tries check.Attempts
-	conclusion, disrupted := ended("evicted")
-	for range 100 {
-		if pause, again := tries.Next(conclusion, disrupted, time.Hour); !again || pause < 0 || pause > time.Minute {
-			t.Fatalf("after %d evictions: pause %s, again %t", tries.InfraFailures, pause, again)
+// Runs of any length have room for retries to the end, and none has thousands of attempts.
+func TestRetriesUseTheTimeThatIsLeft(t *testing.T) {
+	for _, timeout := range []time.Duration{15 * time.Second, time.Minute, 5 * time.Minute, 24 * time.Hour} {
+		for _, word := range []string{"refused", "evicted"} {
+			const attemptTakes = 2 * time.Second
+			var tries check.Attempts
+			left, attempts := timeout-attemptTakes, 1
+			for {
+				pause, again := tries.Next(ended(word), left)
+				if !again {
+					break
+				}
+				if pause < 0 || pause > max(time.Minute, left/20) {
+					t.Fatalf("%s of %s: pause of %s with %s left", word, timeout, pause, left)
+				}
+				left -= pause + attemptTakes
+				attempts++
+			}
+			if left > 8*time.Second || attempts > 150 {
+				t.Errorf("%s of %s: %d attempts, and %s left at the end", word, timeout, attempts, left)
+			}
 		}
 	}
 }

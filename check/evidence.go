@@ -200,6 +200,9 @@ func EventsEvidence(events []corev1.Event) []byte {
 
 // eventTime is when an event happened last. Which of its times is set depends on who wrote it.
 func eventTime(e corev1.Event) time.Time {
+	if e.Series != nil {
+		return e.Series.LastObservedTime.Time
+	}
 	for _, t := range []time.Time{e.LastTimestamp.Time, e.EventTime.Time, e.FirstTimestamp.Time} {
 		if !t.IsZero() {
 			return t

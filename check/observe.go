@@ -13,18 +13,13 @@ import (
 // ImagePullBackOff; Kuberhealthy ends the run at the first of them.
 var hopeless = []string{
 	"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
+	"RegistryUnavailable", "SignatureValidationFailed",
 	"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff",
+	"PreCreateHookError", "PreStartHookError",
 }
 
 // neverStarts are the hopeless reasons that another pod has too, because the spec causes them.
 var neverStarts = []string{"InvalidImageName", "ErrImageNeverPull"}
-
-// disruptions are the pod reasons that mean an end by the platform, not by the check.
-var disruptions = []string{"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "Shutdown"}
-
-// rejected is the beginning of the message of a pod that the kubelet does not admit. The reason of such a pod can be
-// anything: OutOfcpu, OutOfpods, NodeAffinity, UnexpectedAdmissionError, or a name that a plugin of the node chose.
-const rejected = "Pod was rejected: "
 
 // Observation is what the status of a checker pod says about its run.
 type Observation struct {
@@ -43,10 +38,16 @@ type Observation struct {
 	// Disrupted is true when the platform ended or removed the pod. That is an eviction, a drain, a preemption, a lost
 	// node, or a node that did not admit the pod.
 	Disrupted bool
+	// Held is true while the pod waits for a node, or for its volumes and its network on the node.
+	Held bool `json:",omitempty"`
 	// Hopeless is the reason for which a container cannot start without a change. It is empty if there is none.
 	Hopeless string
 	// Detail says in words what the pod waits for, or how it ended.
 	Detail string
+	// Blame is whose fault it is that the pod has not started or not ended. Only Explain finds it.
+	Blame Blame `json:",omitempty"`
+	// Missing is the reason of a pod that waits for an object that does not exist. Only Explain finds it.
+	Missing string `json:",omitempty"`
 	// Node is where the pod was placed.
 	Node string
 	// RunningSince is when the first container began to run, and ExitedAt when the last one ended. Kubernetes gives whole
@@ -71,31 +72,37 @@ func Observe(pod *corev1.Pod) Observation {
 	case corev1.PodRunning:
 		o.Started = true
 		o.observeEnds(pod)
-		o.Detail = strings.Join(exits(pod), "; ")
+		o.Detail = presentDetail(pod)
 	default:
 		o.Hopeless, o.Detail = waitDetail(pod)
 		// The kubelet does not report a pod as ended until it has cleaned up. A quick pod stays Pending until then.
 		o.observeEnds(pod)
-		if o.Started = o.PartlyEnded; o.Started && o.Hopeless == "" {
-			o.Detail = strings.Join(exits(pod), "; ")
+		switch o.Started = o.PartlyEnded; {
+		case !o.Started:
+			o.Held = o.Hopeless == "" && held(pod)
+			o.Detail = joinedTexts(endReason(pod), o.Detail)
+		case o.Hopeless == "":
+			o.Detail = presentDetail(pod)
 		}
 	}
 	return o
+}
+
+// held is true for a pod that the scheduler could not place, and for a pod on a node whose containers cannot be created
+// yet. A pod without a status is about to be placed.
+func held(pod *corev1.Pod) bool {
+	if pod.Spec.NodeName == "" {
+		scheduled, ok := condition(pod, corev1.PodScheduled)
+		return ok && scheduled.Reason == corev1.PodReasonUnschedulable
+	}
+	ready, _ := condition(pod, corev1.PodReadyToStartContainers)
+	return ready.Status != corev1.ConditionTrue && !slices.ContainsFunc(statuses(pod), hasRun)
 }
 
 // observeEnds notes which containers have ended in a pod that has not ended.
 func (o *Observation) observeEnds(pod *corev1.Pod) {
 	o.PartlyEnded = slices.ContainsFunc(pod.Status.ContainerStatuses, ended)
 	o.AllEnded = o.PartlyEnded && !slices.ContainsFunc(pod.Status.ContainerStatuses, goesOn)
-}
-
-func disrupted(pod *corev1.Pod) bool {
-	return slices.Contains(disruptions, pod.Status.Reason) || strings.HasPrefix(pod.Status.Message, rejected) ||
-		slices.ContainsFunc(pod.Status.Conditions, isDisruption)
-}
-
-func isDisruption(c corev1.PodCondition) bool {
-	return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
 }
 
 func statuses(pod *corev1.Pod) []corev1.ContainerStatus {
@@ -113,10 +120,8 @@ func waitDetail(pod *corev1.Pod) (reason, detail string) {
 			return waiting.Reason, detail
 		}
 	}
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-			return "", joined("pod is "+strings.ToLower(condition.Reason), condition.Message)
-		}
+	if scheduled, ok := condition(pod, corev1.PodScheduled); ok && scheduled.Status == corev1.ConditionFalse {
+		return "", joined("pod is "+strings.ToLower(scheduled.Reason), scheduled.Message)
 	}
 	return "", detail
 }
@@ -130,18 +135,18 @@ func (o Observation) Unschedulable() bool {
 }
 
 func endDetail(pod *corev1.Pod) string {
-	var parts []string
-	if pod.Status.Reason != "" {
-		parts = append(parts, joined("pod "+pod.Status.Reason, pod.Status.Message))
-	}
-	parts = append(parts, exits(pod)...)
-	switch {
-	case len(parts) > 0:
-		return strings.Join(parts, "; ")
+	switch detail := presentDetail(pod); {
+	case detail != "":
+		return detail
 	case pod.Status.Phase == corev1.PodFailed:
-		return unexplained(pod)
+		return "pod Failed"
 	}
 	return "all containers exited with code 0"
+}
+
+// presentDetail says who disrupts the pod, and which of its containers failed.
+func presentDetail(pod *corev1.Pod) string {
+	return joinedTexts(slices.Insert(exits(pod), 0, endReason(pod))...)
 }
 
 // exits says which containers ended with an error.
@@ -180,19 +185,18 @@ func (o *Observation) observeContainers(pod *corev1.Pod) {
 
 func ended(status corev1.ContainerStatus) bool { return status.State.Terminated != nil }
 
-func goesOn(status corev1.ContainerStatus) bool { return !ended(status) }
+func hasRun(status corev1.ContainerStatus) bool { return ended(status) || status.State.Running != nil }
 
-// unexplained returns what is known of a failed pod without a failed container, such as a pod whose node was lost.
-func unexplained(pod *corev1.Pod) string {
-	if i := slices.IndexFunc(pod.Status.Conditions, isDisruption); i >= 0 {
-		return joined("pod "+pod.Status.Conditions[i].Reason, pod.Status.Conditions[i].Message)
-	}
-	return "pod Failed"
-}
+func goesOn(status corev1.ContainerStatus) bool { return !ended(status) }
 
 func joined(text, message string) string {
 	if message = strings.TrimSpace(message); message == "" {
 		return text
 	}
 	return text + ": " + message
+}
+
+// joinedTexts joins the texts that are not empty.
+func joinedTexts(all ...string) string {
+	return strings.Join(slices.DeleteFunc(all, func(text string) bool { return text == "" }), "; ")
 }

@@ -35,6 +35,11 @@ func unschedulable(reason, message string) corev1.PodCondition {
 	return corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason, Message: message}
 }
 
+var preemption = corev1.PodCondition{
+	Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "PreemptionByScheduler",
+	Message: "default-scheduler: preempting to accommodate a higher priority pod",
+}
+
 var disruption = corev1.PodCondition{
 	Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI", Message: "Eviction API: evicting",
 }
@@ -58,7 +63,7 @@ func TestObserveAPodThatHasNotStarted(t *testing.T) {
 		{
 			"unschedulable",
 			corev1.PodStatus{Conditions: []corev1.PodCondition{unschedulable("Unschedulable", "0/3 nodes are available: 3 Insufficient cpu.")}},
-			check.Observation{Detail: "pod is unschedulable: 0/3 nodes are available: 3 Insufficient cpu."},
+			check.Observation{Held: true, Detail: "pod is unschedulable: 0/3 nodes are available: 3 Insufficient cpu."},
 		},
 		{
 			"gated",
@@ -101,7 +106,18 @@ func TestObserveAPodThatHasNotStarted(t *testing.T) {
 		{
 			"about to be preempted",
 			corev1.PodStatus{Conditions: []corev1.PodCondition{disruption}},
-			check.Observation{Disrupted: true},
+			check.Observation{Disrupted: true, Detail: "pod EvictionByEvictionAPI: Eviction API: evicting"},
+		},
+		{
+			"about to be preempted while an image is pulled",
+			corev1.PodStatus{
+				Conditions:        []corev1.PodCondition{preemption},
+				ContainerStatuses: []corev1.ContainerStatus{waiting("main", "ContainerCreating", "")},
+			},
+			check.Observation{
+				Disrupted: true,
+				Detail:    "pod PreemptionByScheduler: default-scheduler: preempting to accommodate a higher priority pod; container main: ContainerCreating",
+			},
 		},
 	}
 	for _, tt := range tests {
@@ -181,7 +197,25 @@ func TestObserveAPodThatHasStarted(t *testing.T) {
 				Conditions:        []corev1.PodCondition{disruption},
 				ContainerStatuses: []corev1.ContainerStatus{exited("main", 143, "Error", "")},
 			}),
-			check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "container main exited with code 143 (Error)"},
+			check.Observation{
+				Started: true, Ended: true, Disrupted: true,
+				Detail: "pod EvictionByEvictionAPI: Eviction API: evicting; container main exited with code 143 (Error)",
+			},
+		},
+		{
+			"evicted for the sake of its node",
+			failed(corev1.PodStatus{Reason: "Evicted", Message: "The node was low on resource: memory. ", Conditions: []corev1.PodCondition{{
+				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "TerminationByKubelet", Message: "The node was low on resource: memory. ",
+			}}}),
+			check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "pod Evicted (TerminationByKubelet): The node was low on resource: memory."},
+		},
+		{
+			"preempted while it runs",
+			corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{preemption}, ContainerStatuses: []corev1.ContainerStatus{runs("main")}},
+			check.Observation{
+				Started: true, Disrupted: true,
+				Detail: "pod PreemptionByScheduler: default-scheduler: preempting to accommodate a higher priority pod",
+			},
 		},
 		{
 			"collected with its node, nothing known of its containers",
@@ -223,6 +257,84 @@ func TestObserveKnowsEveryEndByThePlatform(t *testing.T) {
 		if check.Observe(&corev1.Pod{Status: status}).Disrupted {
 			t.Errorf("%q counts as a disruption", reason)
 		}
+	}
+}
+
+// The limits of the spec, and what the spec asks of a node, are the check's. Another pod of the same spec ends in the same way.
+func TestObserveKnowsEndsThatTheSpecCauses(t *testing.T) {
+	for _, status := range []corev1.PodStatus{
+		{Reason: "Evicted", Message: `Pod ephemeral local storage usage exceeds the total limit of containers 5Mi. `},
+		{Reason: "Evicted", Message: `Container main exceeded its local ephemeral storage limit "5Mi". `},
+		{Reason: "Evicted", Message: `Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". `},
+		{Reason: "SysctlForbidden", Message: `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`},
+		{Reason: "PodOSNotSupported", Message: `Pod was rejected: Failed to admit pod as the OS field doesn't match node OS`},
+	} {
+		status.Phase = corev1.PodFailed
+		o := check.Observe(&corev1.Pod{Status: status})
+		want := "pod " + status.Reason + ": " + strings.TrimSpace(status.Message)
+		if o.Disrupted || !o.Ended || o.Detail != want {
+			t.Errorf("observation is %+v, want an end that is no disruption, and the detail %q", o, want)
+		}
+		status.Conditions = []corev1.PodCondition{disruption}
+		if !check.Observe(&corev1.Pod{Status: status}).Disrupted {
+			t.Errorf("%s: a pod that is drained meanwhile is not disrupted", status.Message)
+		}
+	}
+}
+
+// When a node reboots or its runtime loses a container, nobody saw how the container ended.
+func TestObserveKnowsLostContainers(t *testing.T) {
+	deleted := metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{Time: now}}
+	tests := []struct {
+		name   string
+		meta   metav1.ObjectMeta
+		status corev1.PodStatus
+		want   bool
+	}{
+		{"after a reboot", metav1.ObjectMeta{}, containers(exited("main", 255, "Unknown", "")), true},
+		{"an init container after a reboot", metav1.ObjectMeta{}, corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{exited("prepare", 255, "Unknown", "")}}, true},
+		{"the runtime has lost it", metav1.ObjectMeta{}, containers(exited("main", 137, "ContainerStatusUnknown", "The container could not be located when the pod was terminated")), true},
+		{"lost because somebody deletes the pod", deleted, containers(exited("main", 137, "ContainerStatusUnknown", "The container could not be located when the pod was deleted")), false},
+		{"a program that exits with 255", metav1.ObjectMeta{}, containers(exited("main", 255, "Error", "")), false},
+		{"out of memory", metav1.ObjectMeta{}, containers(exited("main", 137, "OOMKilled", "")), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.status.Phase = corev1.PodFailed
+			if got := check.Observe(&corev1.Pod{ObjectMeta: tt.meta, Status: tt.status}).Disrupted; got != tt.want {
+				t.Errorf("disrupted: %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestObserveAPodThatIsHeld(t *testing.T) {
+	ready := func(status corev1.ConditionStatus) []corev1.PodCondition {
+		return []corev1.PodCondition{{Type: corev1.PodReadyToStartContainers, Status: status}}
+	}
+	tests := []struct {
+		name   string
+		node   string
+		status corev1.PodStatus
+		want   bool
+	}{
+		{"no scheduler has looked", "", corev1.PodStatus{}, false},
+		{"no node takes it", "", corev1.PodStatus{Conditions: []corev1.PodCondition{unschedulable("Unschedulable", "")}}, true},
+		{"a gate holds it", "", corev1.PodStatus{Conditions: []corev1.PodCondition{unschedulable("SchedulingGated", "")}}, false},
+		{"placed", "node-1", corev1.PodStatus{}, true},
+		{"volumes are set up", "node-1", corev1.PodStatus{Conditions: ready(corev1.ConditionFalse)}, true},
+		{"volumes and network are there", "node-1", corev1.PodStatus{Conditions: ready(corev1.ConditionTrue)}, false},
+		{"an init container runs, on an old kubelet", "node-1", corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{runs("prepare")}}, false},
+		{"it cannot start", "node-1", containers(waiting("main", "ErrImagePull", "")), false},
+		{"it runs", "node-1", corev1.PodStatus{Phase: corev1.PodRunning}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			pod := &corev1.Pod{Spec: corev1.PodSpec{NodeName: tt.node}, Status: tt.status}
+			if got := check.Observe(pod).Held; got != tt.want {
+				t.Errorf("held: %t, want %t", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -75,12 +76,23 @@ type Conclusion struct {
 	Notes []string
 	// Flaky is true when the run succeeded after an attempt of it had failed.
 	Flaky bool `json:",omitempty"`
+	// Refused is true when no container of the check could run. Another attempt is made while there is time, whoever is to
+	// blame.
+	Refused bool `json:",omitempty"`
 	// Final is true when another attempt would end in the same way.
 	Final bool `json:",omitempty"`
 }
 
 // OK is true when the run found nothing wrong.
 func (o Conclusion) OK() bool { return o.Outcome == Succeeded }
+
+// Text returns all errors of the conclusion in one line.
+func (o Conclusion) Text() string {
+	if len(o.Errors) == 0 {
+		return "no error was given"
+	}
+	return strings.Join(o.Errors, "; ")
+}
 
 // Bounds of the errors of a conclusion that is stored as a record.
 const (
@@ -135,6 +147,8 @@ type Failure struct {
 	Bare bool
 	// Detail says more, where there is more to say.
 	Detail string
+	// Refused is true when no container of the check could run.
+	Refused bool `json:",omitempty"`
 	// Final is true when another attempt would end the same.
 	Final bool `json:",omitempty"`
 }
@@ -145,7 +159,7 @@ func (f Failure) Conclude(ref Ref) Conclusion {
 	if !f.Bare {
 		text = ref.String() + ": " + text
 	}
-	conclusion := Conclusion{Outcome: f.Outcome, Errors: []string{executionErrorPrefix(ref) + text}, Final: f.Final}
+	conclusion := Conclusion{Outcome: f.Outcome, Errors: []string{executionErrorPrefix(ref) + text}, Refused: f.Refused, Final: f.Final}
 	if f.Detail != "" {
 		conclusion.Errors = append(conclusion.Errors, f.Detail)
 	}
@@ -157,15 +171,15 @@ func InvalidSpec(err error) Failure {
 	return Failure{Outcome: Failed, Text: err.Error(), Bare: true, Final: true}
 }
 
-// CreateFailed is the failure of a pod that the API server refused.
+// CreateFailed is the failure of a pod that could not be created, but may be later.
 func CreateFailed(reason string) Failure {
-	return Failure{Outcome: InfraFailed, Text: "failed to create pod for checker: " + reason}
+	return Failure{Outcome: InfraFailed, Text: "failed to create pod for checker: " + reason, Refused: true}
 }
 
 // NotStarted is the failure of a pod that was not running at the deadline.
 func NotStarted(o Observation) Failure {
-	failure := Failure{Outcome: TimedOut, Text: "failed to see pod running within timeout", Detail: o.Detail}
-	if o.Unschedulable() {
+	failure := Failure{Outcome: o.Blame.or(TimedOut), Text: "failed to see pod running within timeout", Detail: o.Detail}
+	if o.Blame == "" && o.Unschedulable() {
 		failure.Outcome = InfraFailed
 	}
 	return failure
@@ -173,9 +187,10 @@ func NotStarted(o Observation) Failure {
 
 // CannotStart is the failure of a pod with a container that cannot start without a change.
 func CannotStart(o Observation) Failure {
+	final := slices.Contains(neverStarts, o.Hopeless)
 	return Failure{
-		Outcome: InfraFailed, Text: "error when waiting for pod to start: " + o.Hopeless, Detail: o.Detail,
-		Final: slices.Contains(neverStarts, o.Hopeless),
+		Outcome: cmp.Or(o.Blame, blameOfWait(o)).or(InfraFailed),
+		Text:    "error when waiting for pod to start: " + o.Hopeless, Detail: o.Detail, Refused: !final, Final: final,
 	}
 }
 
@@ -202,12 +217,12 @@ func EndedSilently(o Observation) Failure {
 
 // NoReport is the failure of a pod that had not reported at the deadline. The detail names a container that failed.
 func NoReport(o Observation) Failure {
-	return Failure{Outcome: TimedOut, Text: "timed out waiting for checker pod to report in", Detail: o.Detail}
+	return Failure{Outcome: o.Blame.or(TimedOut), Text: "timed out waiting for checker pod to report in", Detail: o.Detail}
 }
 
 // NoExit is the failure of a pod that reported, but was still running at the deadline.
-func NoExit() Failure {
-	return Failure{Outcome: TimedOut, Text: "timed out waiting for pod to exit"}
+func NoExit(o Observation) Failure {
+	return Failure{Outcome: o.Blame.or(TimedOut), Text: "timed out waiting for pod to exit", Detail: o.Detail}
 }
 
 // Lost is the failure of a run that Temporal no longer has a record of. Nobody knows whether its pod reported.

@@ -18,6 +18,7 @@ func TestFailureTexts(t *testing.T) {
 	hopeless := check.Observation{Hopeless: "ErrImagePull", Detail: "container main: ErrImagePull: manifest unknown"}
 	lacksCPU := check.Observation{Detail: "pod is unschedulable: 0/3 nodes are available"}
 	exitedOne := check.Observation{Started: true, Ended: true, Detail: "container main exited with code 1 (Error)"}
+	unconfigured := check.Observation{Hopeless: "CreateContainerConfigError", Detail: `container main: CreateContainerConfigError: secret "x" not found`}
 	evicted := check.Observation{Started: true, Ended: true, Disrupted: true, Detail: "pod Evicted: memory"}
 	tests := []struct {
 		name    string
@@ -57,6 +58,32 @@ func TestFailureTexts(t *testing.T) {
 			"Check execution error: ns/dns: error when waiting for pod to start: ErrImagePull",
 			"Job execution error: ns/smoke: error when waiting for pod to start: ErrImagePull",
 			"container main: ErrImagePull: manifest unknown",
+		},
+		{
+			"cannot start for what its spec names", check.CannotStart(unconfigured), check.Failed,
+			"Check execution error: ns/dns: error when waiting for pod to start: CreateContainerConfigError",
+			"Job execution error: ns/smoke: error when waiting for pod to start: CreateContainerConfigError",
+			`container main: CreateContainerConfigError: secret "x" not found`,
+		},
+		{
+			"not running in time for what its spec names", check.NotStarted(check.Observation{Blame: check.BlameCheck, Detail: `FailedMount: secret "x" not found`}), check.Failed,
+			"Check execution error: ns/dns: failed to see pod running within timeout",
+			"Job execution error: ns/smoke: failed to see pod running within timeout", `FailedMount: secret "x" not found`,
+		},
+		{
+			"not running in time for its node", check.NotStarted(check.Observation{Blame: check.BlamePlatform, Detail: "FailedCreatePodSandBox: no network"}), check.InfraFailed,
+			"Check execution error: ns/dns: failed to see pod running within timeout",
+			"Job execution error: ns/smoke: failed to see pod running within timeout", "FailedCreatePodSandBox: no network",
+		},
+		{
+			"no report in time from a node that is not ready", check.NoReport(check.Observation{Started: true, Blame: check.BlamePlatform, Detail: "NodeNotReady: Node is not ready"}), check.InfraFailed,
+			"Check execution error: ns/dns: timed out waiting for checker pod to report in",
+			"Job execution error: ns/smoke: timed out waiting for checker pod to report in", "NodeNotReady: Node is not ready",
+		},
+		{
+			"no exit in time from a node that is not ready", check.NoExit(check.Observation{Started: true, Blame: check.BlamePlatform, Detail: "NodeNotReady: Node is not ready"}), check.InfraFailed,
+			"Check execution error: ns/dns: timed out waiting for pod to exit",
+			"Job execution error: ns/smoke: timed out waiting for pod to exit", "NodeNotReady: Node is not ready",
 		},
 		{
 			"deleted before it ran", check.Removed(check.Observation{Gone: true}), check.Failed,
@@ -104,7 +131,7 @@ func TestFailureTexts(t *testing.T) {
 			"Job execution error: ns/smoke: the run was lost: Temporal has no record of it any more", "",
 		},
 		{
-			"no exit in time", check.NoExit(), check.TimedOut,
+			"no exit in time", check.NoExit(check.Observation{}), check.TimedOut,
 			"Check execution error: ns/dns: timed out waiting for pod to exit",
 			"Job execution error: ns/smoke: timed out waiting for pod to exit", "",
 		},
@@ -130,6 +157,33 @@ func TestFailureTexts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Whose fault it is that a container cannot start follows from its own status.
+func TestBlameForAContainerThatCannotStart(t *testing.T) {
+	for _, tt := range []struct {
+		reason, message string
+		outcome         check.Outcome
+		refused         bool
+	}{
+		{"ErrImagePull", "manifest unknown", check.InfraFailed, true},
+		{"ImagePullBackOff", "", check.InfraFailed, true},
+		{"RegistryUnavailable", "", check.InfraFailed, true},
+		{"SignatureValidationFailed", "", check.InfraFailed, true},
+		{"ImageInspectError", "", check.InfraFailed, true},
+		{"CreateContainerConfigError", "container has runAsNonRoot and image will run as root", check.Failed, true},
+		{"CreateContainerError", "context deadline exceeded", check.InfraFailed, true},
+		{"CreateContainerError", "failed to generate container spec: no command specified", check.Failed, true},
+		{"CreateContainerError", `exec: "run": executable file not found in $PATH`, check.Failed, true},
+		{"RunContainerError", `failed to start: exec: "/no": stat /no: no such file or directory: unknown`, check.Failed, true},
+		{"InvalidImageName", "", check.Failed, false},
+		{"ErrImageNeverPull", "", check.Failed, false},
+	} {
+		failure := check.CannotStart(check.Observation{Hopeless: tt.reason, Detail: "container main: " + tt.reason + ": " + tt.message})
+		if failure.Outcome != tt.outcome || failure.Refused != tt.refused || failure.Final == tt.refused {
+			t.Errorf("%s %s: failure is %+v, want %s, another attempt: %t", tt.reason, tt.message, failure, tt.outcome, tt.refused)
+		}
 	}
 }
 

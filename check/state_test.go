@@ -109,7 +109,7 @@ func TestNewStateShowsNoUUIDThatIsStillGood(t *testing.T) {
 	if err != nil || strings.Contains(string(text), silent) || strings.Contains(string(text), runUUID) {
 		t.Errorf("got %s %v, want no UUID", text, err)
 	}
-	amended := check.NoExit().Conclude(checkRef)
+	amended := check.NoExit(check.Observation{}).Conclude(checkRef)
 	if got := check.NewState(present, checkRef, runUUID, "w", amended, now).Spec.CurrentUUID; got != "" {
 		t.Errorf("after an amendment the UUID is %q", got)
 	}

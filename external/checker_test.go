@@ -140,7 +140,7 @@ func TestRunOnceReturnsWhatKuberhealthySays(t *testing.T) {
 			conclusion: check.Conclusion{Outcome: check.Failed, Errors: []string{"Check execution error: x"}, Reported: true},
 		},
 		{name: "no report", conclusion: check.NoReport(check.Observation{}).Conclude(cartRef), want: "shop/cart: timed out waiting for checker pod to report in"},
-		{name: "no exit", conclusion: check.NoExit().Conclude(cartRef), want: "shop/cart: timed out waiting for pod to exit"},
+		{name: "no exit", conclusion: check.NoExit(check.Observation{}).Conclude(cartRef), want: "shop/cart: timed out waiting for pod to exit"},
 		{
 			name: "image", conclusion: check.CannotStart(check.Observation{Hopeless: "ErrImagePull"}).Conclude(cartRef),
 			want: "shop/cart: error when waiting for pod to start: ErrImagePull",

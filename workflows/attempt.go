@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -202,7 +203,9 @@ func (t *attempt) see(seen check.Observation) {
 		seen.Node = t.seen.Node
 	}
 	seen.Started = seen.Started || t.seen.Started
-	seen.Disrupted = seen.Disrupted || t.seen.Disrupted && seen.Gone // the pod object, which says so, is deleted
+	if t.seen.Disrupted && seen.Gone { // the pod object, which says so, is deleted
+		seen.Disrupted, seen.Detail = true, cmp.Or(seen.Detail, t.seen.Detail)
+	}
 	if len(seen.Logs) == 0 {
 		seen.Logs = t.seen.Logs
 	}
@@ -281,7 +284,7 @@ func (r *run) another(ctx workflow.Context, t *attempt) bool {
 		return false
 	}
 	r.tries.Wanted = t.created.Attempts
-	pause, again := r.tries.Next(t.conclusion, t.seen.Disrupted, r.left(ctx))
+	pause, again := r.tries.Next(t.conclusion, r.left(ctx))
 	if !again {
 		return false
 	}
@@ -311,7 +314,7 @@ func (r *run) another(ctx workflow.Context, t *attempt) bool {
 // start. That is so if the deadline has come, or the pod has not ended: a run never has two pods at a time.
 func (r *run) makeRoom(ctx workflow.Context, t *attempt, pause time.Duration) bool {
 	// A refused pod is shown at once. A pod that the platform removed is shown only if no other attempt succeeds.
-	if t.conclusion.Outcome == check.InfraFailed && !t.seen.Disrupted && !r.shown {
+	if t.conclusion.Refused && !r.shown {
 		if _, err := r.record(ctx, t, r.complete(ctx, t, t.conclusion), true); err != nil {
 			return false // the call is retried until the run is cancelled
 		}
@@ -360,10 +363,7 @@ func (r *run) lateReport(ctx workflow.Context) (report status.Report, ok bool) {
 
 // noteAttempt notes how an attempt ended before another one follows. It remembers a node on which the platform ended it.
 func (r *run) noteAttempt(t *attempt) {
-	text, node := "no error was given", t.seen.Node
-	if len(t.conclusion.Errors) > 0 {
-		text = check.Cut(t.conclusion.Errors[0], maxNoteBytes/2)
-	}
+	text, node := check.Cut(t.conclusion.Text(), maxNoteBytes/2), t.seen.Node
 	if node != "" {
 		text += " (on " + node + ")"
 	}

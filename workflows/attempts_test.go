@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/check"
@@ -13,6 +14,13 @@ import (
 
 func evicted() (check.Observation, error) {
 	return check.Observation{Started: true, Ended: true, Deleting: true, Disrupted: true, Node: "node-1"}, nil
+}
+
+// drained is the pod of a drained node.
+func drained() (check.Observation, error) {
+	seen, err := evicted()
+	seen.Detail = "pod EvictionByEvictionAPI: Eviction API: evicting"
+	return seen, err
 }
 
 // firstThen makes the watch of the first attempt see first, and the watch of the others see others.
@@ -45,7 +53,10 @@ var refusedCases = []runCase{
 		recorded: slices.Repeat([][]string{{
 			prefix + "error when waiting for pod to start: ErrImagePull", "container main: ErrImagePull: no such host",
 		}}, 2),
-		notes: []string{"attempt 1 was repeated: infra-failed", "attempt 2 was repeated: infra-failed"},
+		notes: []string{
+			"attempt 1 was repeated: infra-failed: " + prefix + "error when waiting for pod to start: ErrImagePull; container main: ErrImagePull: no such host",
+			"attempt 2 was repeated: infra-failed", "attempt 3 was", "attempt 4 was", "attempt 5 was repeated",
+		},
 	},
 	{
 		name: "image can be pulled by the second attempt",
@@ -73,7 +84,26 @@ var refusedCases = []runCase{
 		},
 		want:     check.InfraFailed,
 		recorded: slices.Repeat([][]string{{prefix + "failed to create pod for checker: quota exceeded"}}, 2),
-		notes:    []string{"attempt 1 was repeated", "attempt 2 was repeated"},
+		notes:    []string{"attempt 1 was repeated", "attempt 2 was", "attempt 3 was", "attempt 4 was", "attempt 5 was", "attempt 6 was repeated"},
+	},
+	{
+		name: "volume gets its secret before the second attempt",
+		setup: func(w *world) {
+			w.firstThen(func() (check.Observation, error) {
+				return check.Observation{Hopeless: "FailedMount", Blame: check.BlameCheck, Detail: `secret "tls" not found`}, nil
+			}, exited)
+			w.reportAfter(20 * time.Second)
+		},
+		want: check.Succeeded, recorded: [][]string{{prefix + "error when waiting for pod to start: FailedMount", `secret "tls" not found`}, nil},
+		notes: []string{"attempt 1 was repeated: failed: "},
+	},
+	{
+		name: "API server finds the spec not valid",
+		setup: func(w *world) {
+			failure, _ := check.RefusedPod(apierrors.NewBadRequest("no such field"))
+			w.creates(activities.CreatePodResult{Failure: &failure})
+		},
+		want: check.Failed, recorded: [][]string{{prefix + "failed to create pod for checker: no such field"}},
 	},
 	{
 		name: "report arrives when the API server has refused the next pod",
@@ -108,10 +138,11 @@ var evictedCases = []runCase{
 	{
 		name: "evicted pod is replaced",
 		setup: func(w *world) {
-			w.firstThen(evicted, exited)
+			w.firstThen(drained, exited)
 			w.reportAfter(15 * time.Second)
 		},
-		want: check.Succeeded, recorded: [][]string{nil}, notes: []string{"attempt 1 was repeated: infra-failed: Check execution error: "},
+		want: check.Succeeded, recorded: [][]string{nil},
+		notes: []string{"attempt 1 was repeated: infra-failed: Check execution error: pod deleted expectedly; pod EvictionByEvictionAPI: Eviction API: evicting (on node-1)"},
 	},
 	{
 		name:  "evicted again and again",

@@ -126,7 +126,7 @@ func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (conclu
 		// Cut short: when quoted, the largest report would be larger than Temporal accepts.
 		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", conclusion.Errors))
 		r.note(fmt.Sprintf("before the deadline the check reported: %s %s", conclusion.Outcome, said))
-		conclusion = r.complete(ctx, last, check.NoExit().Conclude(r.in.Ref))
+		conclusion = r.complete(ctx, last, check.NoExit(last.seen).Conclude(r.in.Ref))
 		if _, err := r.record(ctx, last, conclusion, false); err != nil {
 			return conclusion, err
 		}

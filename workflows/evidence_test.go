@@ -69,9 +69,9 @@ func TestWhichAttemptsKeepEvidence(t *testing.T) {
 		},
 		{
 			"image that cannot be pulled", func(w *world) { w.watchTakes, w.watch = time.Second, hopeless("ErrImagePull") },
-			[]int{1, 2, 3},
+			[]int{1, 2, 3, 4, 6},
 			"", 0,
-			[][2]int{{1, 0}, {1, 1}, {2, 2}},
+			[][2]int{{1, 0}, {1, 1}, {1, 2}, {1, 3}, {2, 5}},
 		},
 	}
 	for _, tt := range tests {

@@ -314,11 +314,11 @@ var deadlineCases = []runCase{
 		name: "pod that the watch saw being evicted is not there at the deadline",
 		setup: func(w *world) {
 			w.watch, w.watchTakes = func() (check.Observation, error) {
-				return check.Observation{Started: true, Deleting: true, Disrupted: true}, nil
+				return check.Observation{Started: true, Deleting: true, Disrupted: true, Detail: "pod PreemptionByScheduler: preempting"}, nil
 			}, 59*time.Second
 			w.look = func() (check.Observation, error) { return check.Observation{Gone: true}, nil }
 		},
-		want: check.InfraFailed, recorded: [][]string{{"Check execution error: pod deleted expectedly"}},
+		want: check.InfraFailed, recorded: [][]string{{"Check execution error: pod deleted expectedly", "pod PreemptionByScheduler: preempting"}},
 	},
 	{
 		name: "nobody has seen the pod until the deadline",
@@ -334,7 +334,7 @@ var platformCases = []runCase{
 	{
 		name:  "image name that is not valid",
 		setup: func(w *world) { w.watch = hopeless("InvalidImageName") },
-		want:  check.InfraFailed, recorded: [][]string{{prefix + "error when waiting for pod to start: InvalidImageName"}}, removes: true,
+		want:  check.Failed, recorded: [][]string{{prefix + "error when waiting for pod to start: InvalidImageName"}}, removes: true,
 	},
 	{
 		name: "API server does not answer until the deadline",

@@ -107,7 +107,7 @@ func TestNodeDrain(t *testing.T) {
 		if a.Outcome != check.Succeeded || a.Flaky || a.InfraFailures == 0 || a.Attempts != a.InfraFailures+1 {
 			t.Errorf("record of %s is %s, want a success after attempts that the platform ended", name(n), describe(a))
 		}
-		if !strings.Contains(strings.Join(a.Notes, "\n"), "attempt 1 was repeated: infra-failed: Check execution error: pod deleted expectedly (on kubebox)") {
+		if !strings.Contains(strings.Join(a.Notes, "\n"), "attempt 1 was repeated: infra-failed: Check execution error: pod deleted expectedly; pod EvictionByEvictionAPI: Eviction API: evicting") {
 			t.Errorf("notes of %s are %q", name(n), a.Notes)
 		}
 		infraFailed, attempts = infraFailed+a.InfraFailures, attempts+a.Attempts

@@ -184,6 +184,7 @@ func TestEvidenceOfAMissingImage(t *testing.T) {
 	kept, namespace := openLedger(t), newNamespace(t)
 	c := demoCheck(namespace, "missing", nil)
 	c.Spec.PodSpec.Containers[0].Image = "nowhere.invalid/missing:1"
+	c.Spec.Timeout = "15s"
 	apply(t, c)
 	found := evidenceOf(t, kept, closedRecord(t, kept, namespace, "missing", check.InfraFailed))
 	has(t, found, "events 1", " Warning Failed ")

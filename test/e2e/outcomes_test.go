@@ -64,7 +64,7 @@ var outcomes = []struct {
 	},
 	{
 		name: "missing-image", within: 10 * time.Second,
-		change: pod(func(p *corev1.PodSpec) { p.Containers[0].Image = "nowhere.invalid/missing:1" }),
+		change: refused(func(p *corev1.PodSpec) { p.Containers[0].Image = "nowhere.invalid/missing:1" }),
 		errors: []string{
 			"KIND execution error: NS/NAME: error when waiting for pod to start: ErrImagePull",
 			"container check: ErrImagePull: …",
@@ -72,7 +72,7 @@ var outcomes = []struct {
 	},
 	{
 		name: "missing-image-of-an-init-container", within: 10 * time.Second,
-		change: pod(func(p *corev1.PodSpec) {
+		change: refused(func(p *corev1.PodSpec) {
 			p.InitContainers = []corev1.Container{{Name: "prepare", Image: "nowhere.invalid/missing:1"}}
 		}),
 		errors: []string{
@@ -100,7 +100,7 @@ var outcomes = []struct {
 	},
 	{
 		name: "missing-config-map", within: 15 * time.Second,
-		change: pod(func(p *corev1.PodSpec) {
+		change: refused(func(p *corev1.PodSpec) {
 			p.Containers[0].EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
 				LocalObjectReference: corev1.LocalObjectReference{Name: "absent"},
 			}}}
@@ -119,7 +119,7 @@ var outcomes = []struct {
 		},
 		errors: []string{
 			"KIND execution error: NS/NAME: failed to see pod running within timeout",
-			"container check: ContainerCreating",
+			`FailedMount: MountVolume.SetUp failed for volume "v" : secret "absent" not found`,
 		},
 	},
 	{
@@ -166,7 +166,7 @@ var outcomes = []struct {
 	{
 		name: "evicted-until-the-deadline", env: env{"REPORT_DELAY": "5m"}, change: timeout("40s"), within: 20 * time.Second,
 		meddle: evictUntilAnOutcome,
-		errors: []string{"KIND execution error: pod deleted expectedly", "container check exited with code 1 (Error)"},
+		errors: []string{"KIND execution error: pod deleted expectedly", "pod EvictionByEvictionAPI: Eviction API: evicting; container check exited with code 1 (Error)"},
 	},
 	{
 		name: "bad-timeout", change: timeout("abc"), within: 10 * time.Second,
@@ -186,12 +186,12 @@ var outcomes = []struct {
 		errors: []string{"KIND execution error: NS/NAME: failed to create pod for checker: Pod …"},
 	},
 	{
-		name: "refused-by-a-quota", within: 10 * time.Second, prepare: noPods,
+		name: "refused-by-a-quota", within: 10 * time.Second, prepare: noPods, change: timeout("15s"),
 		errors: []string{"KIND execution error: NS/NAME: failed to create pod for checker: pods …"},
 	},
 	{
 		name: "refused-for-its-service-record", within: 10 * time.Second,
-		change: pod(func(p *corev1.PodSpec) { p.ServiceAccountName = "absent" }),
+		change: refused(func(p *corev1.PodSpec) { p.ServiceAccountName = "absent" }),
 		errors: []string{"KIND execution error: NS/NAME: failed to create pod for checker: pods …"},
 	},
 }
@@ -208,6 +208,14 @@ func timeout(value string) func(*workloadSpec) {
 
 func pod(change func(*corev1.PodSpec)) func(*workloadSpec) {
 	return func(w *workloadSpec) { change(w.pod) }
+}
+
+// refused is a change by which no container starts. Such a pod is replaced until the deadline, so that comes soon.
+func refused(change func(*corev1.PodSpec)) func(*workloadSpec) {
+	return func(w *workloadSpec) {
+		*w.timeout = "15s"
+		change(w.pod)
+	}
 }
 
 // withSidecar adds a container that never exits by itself.
@@ -307,7 +315,7 @@ func applyWorkload(t *testing.T, kind, namespace, name string, behaviour env, ch
 	apply(t, c)
 }
 
-// awaitCompleted waits for the last phase of a job, whose pod may be refused three times.
+// awaitCompleted waits for the last phase of a job.
 func awaitCompleted(t *testing.T, namespace, name string) {
 	t.Helper()
 	eventually(t, 45*time.Second, "the job is Completed", func() (bool, string) {

@@ -74,7 +74,7 @@ func (w witness) accepted() (reports []report, ok bool) {
 
 // The texts by which a row says why it has no outcome of its check.
 var (
-	noExit    = check.NoExit().Text
+	noExit    = check.NoExit(check.Observation{}).Text
 	noReport  = check.NoReport(check.Observation{}).Text
 	unseen    = check.NotStarted(check.Observation{}).Text
 	silent    = strings.TrimSuffix(check.EndedSilently(check.Observation{}).Text, ": ")
