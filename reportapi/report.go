@@ -100,6 +100,8 @@ func (s *Server) handleReport(c echo.Context) error {
 func (s *Server) answer(c echo.Context, err error) error {
 	if err == nil {
 		s.reports.WithLabelValues("accepted").Inc()
+		// The client has nothing more to say. Node.js lives for as long as a connection is open, and so does its pod.
+		c.Response().Header().Set(echo.HeaderConnection, "close")
 		return c.NoContent(http.StatusOK)
 	}
 	for _, answer := range answers {

@@ -107,7 +107,7 @@ func (s *Server) routes() http.Handler {
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", s.handleStatus)
 	operator := echo.WrapHandler(operations.Handler(s.Ready, s.Registry, s.Logger))
 	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
-		e.GET(path, operator)
+		e.Match([]string{http.MethodGet, http.MethodHead}, path, operator) // load balancers ask with HEAD
 	}
 	return e
 }

@@ -199,6 +199,22 @@ func TestUnknownPaths(t *testing.T) {
 	}
 }
 
+// Load balancers and uptime services ask with HEAD.
+func TestHeadIsAnsweredAsGet(t *testing.T) {
+	o := options(&fakeTemporal{}, cluster())
+	o.Ready.Add("temporal", func(context.Context) error { return errors.New("no route") })
+	r := start(t, o)
+	for _, path := range []string{"/", "/?namespace=kuberhealthy", "/healthz", "/readyz", "/readyz?exclude=temporal", "/metrics"} {
+		get, head := r.get(t, path), r.send(t, r.request(t, http.MethodHead, path, nil))
+		if get.Status != head.Status || head.Body != "" {
+			t.Errorf("%s: GET is answered %d, HEAD %d %q, want the same status and no body", path, get.Status, head.Status, head.Body)
+		}
+		if get, head := get.Header.Get("Content-Type"), head.Header.Get("Content-Type"); get != head {
+			t.Errorf("%s: the content type is %q for GET and %q for HEAD", path, get, head)
+		}
+	}
+}
+
 func TestHealthAndReadiness(t *testing.T) {
 	o := options(&fakeTemporal{}, nil)
 	r := start(t, o)

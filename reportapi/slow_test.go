@@ -162,6 +162,30 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
+// Node.js lives for as long as its connection is open, and so does the pod of its check.
+func TestConnectionIsClosedAfterAnAcceptedReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := dial(t, &fakeTemporal{})
+		began := time.Now()
+		drip(conn, 0, "POST /externalCheckStatus HTTP/1.1\r\nHost: khronicle\r\nConnection: keep-alive\r\nkh-run-uuid: "+runUUID+
+			"\r\nContent-Length: 11\r\n\r\n{\"OK\":true}")
+		answer := bufio.NewReader(conn)
+		response, err := http.ReadResponse(answer, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != http.StatusOK || !response.Close {
+			t.Errorf("%s, closed is %t, want 200 and closed", response.Status, response.Close)
+		}
+		if _, err := answer.ReadByte(); err != io.EOF {
+			t.Errorf("got %v, want the end of the connection", err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the connection was closed after %s, want at once", took)
+		}
+	})
+}
+
 // endless is a body without an end.
 type endless struct{ read int }
 
