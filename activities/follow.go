@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/protocol"
 )
 
 // lastWords is how long to wait for the rest of the logs after the end of a pod.
@@ -45,19 +46,19 @@ func (f *follower) start() {
 	}
 	for i, container := range check.ContainerLogs(pod) {
 		if container.Started && i < maxLogs {
-			f.reading.Go(func() { f.read(container.Name) })
+			f.reading.Go(func() { f.read(container.Name, pod.Labels[protocol.LabelRunID]) })
 		}
 	}
 }
 
-func (f *follower) read(container string) {
+func (f *follower) read(container, runUUID string) {
 	tail, err := f.sources.FollowPodLog(f.ctx, f.pod.Namespace, f.pod.Name, container)
 	if err != nil {
 		return // the log is read again when evidence is collected, and a note says what is missing
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.pieces = append(f.pieces, check.NewPiece(check.EvidenceLog, container, tail.Content, tail.Size))
+	f.pieces = append(f.pieces, check.NewPiece(check.EvidenceLog, container, check.HideRun(tail.Content, runUUID), tail.Size))
 	if tail.Cut {
 		why := "its last lines may be missing: it was not read to its end before the pod went"
 		f.pieces = append(f.pieces, check.NewPiece(check.EvidenceMissing, container, []byte(why), 0))

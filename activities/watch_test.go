@@ -224,7 +224,7 @@ func TestWatchPodReturnsTheCauseOfItsEnd(t *testing.T) {
 	})
 }
 
-// The logs of a pod are read while somebody deletes it. After the deletion they cannot be read.
+// The logs of a pod are read while somebody deletes it. After the deletion they cannot be read. They may have the run UUID.
 func TestLogsAreFollowedWhenSomebodyDeletesThePod(t *testing.T) {
 	evicted, leaving := deleting, deleting
 	evicted.Disrupted, evicted.PartlyEnded = true, true
@@ -245,16 +245,17 @@ func TestLogsAreFollowedWhenSomebodyDeletesThePod(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cluster := podThat(event{time.Second, tt.shows}, event{time.Second, gone})
 				cluster.pod = runningPod()
+				cluster.pod.Labels = map[string]string{"kuberhealthy-run-id": "0123-4567"}
 				cluster.followLog = func(ctx context.Context, container string) (check.LogTail, error) {
 					<-ctx.Done()
-					return check.LogTail{Content: []byte("log of " + container), Size: 11}, nil
+					return check.LogTail{Content: []byte("log of " + container + " in 0123-4567"), Size: 24}, nil
 				}
 				a, env := worker(cluster)
 				a.Ledger = &fakeLedger{}
 				encoded, err := env.ExecuteActivity(a.WatchPod, watched())
 				var want []check.Piece
 				if tt.follow {
-					want = []check.Piece{{Kind: check.EvidenceLog, Name: "main", Content: "log of main", Size: 11}}
+					want = []check.Piece{{Kind: check.EvidenceLog, Name: "main", Content: "log of main in *********", Size: 24}}
 				}
 				if diff := cmp.Diff(want, value[check.Observation](t, encoded, err).Logs); diff != "" {
 					t.Errorf("logs (-want +got):\n%s", diff)

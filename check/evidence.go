@@ -28,7 +28,7 @@ const (
 	// EvidenceLog is the end of a container's log; its name is ATTEMPT/CONTAINER.
 	EvidenceLog = "log"
 	// EvidenceReport is the report that decided the outcome. EvidenceFurther is the first report after it. EvidenceLate is
-	// the first report after the end of the run.
+	// the first report that came too late to decide the outcome.
 	EvidenceReport  = "report"
 	EvidenceFurther = "further-report"
 	EvidenceLate    = "late-report"
@@ -173,14 +173,6 @@ func redactValues(list []any) {
 	}
 }
 
-// HideRun replaces a run UUID in a text by asterisks of the same length. An empty UUID changes nothing.
-func HideRun(text []byte, uuid string) []byte {
-	if uuid == "" {
-		return text
-	}
-	return bytes.ReplaceAll(text, []byte(uuid), bytes.Repeat([]byte("*"), len(uuid)))
-}
-
 // EventsEvidence returns the events of a pod, one line for each, the oldest first: time, type, reason, count, source,
 // message.
 func EventsEvidence(events []corev1.Event) []byte {
@@ -252,6 +244,18 @@ func (r ReceivedReport) Evidence() (content []byte, size int) {
 	}
 	content, _ = json.Marshal(kept)
 	return content, max(len(whole), r.Size)
+}
+
+// maxLateReport is how much of a late report is stored, in bytes. Several of them wait together in one history.
+const maxLateReport = 8 << 10
+
+// LateEvidence returns when a report was received that came too late to decide the outcome of its run, and the report as
+// JSON. It is cut, and does not show the run UUID. The size is that of the whole report.
+func LateEvidence(report ReceivedReport, at time.Time, uuid string) (content []byte, size int) {
+	content, size = report.Evidence()
+	content = HideRun(content, uuid) // first, because a cut may be within the UUID
+	content = content[:min(len(content), maxLateReport)]
+	return fmt.Appendf(nil, "%s %s", at.UTC().Format(time.RFC3339), strings.ToValidUTF8(string(content), "\uFFFD")), size
 }
 
 // ContainerLog names a container of a pod that may have a log.

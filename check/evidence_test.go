@@ -159,15 +159,6 @@ func TestReceivedReport(t *testing.T) {
 	}
 }
 
-func TestHideRun(t *testing.T) {
-	if got := string(check.HideRun([]byte("a abc b abc"), "abc")); got != "a *** b ***" {
-		t.Errorf("got %q", got)
-	}
-	if got := string(check.HideRun([]byte("abc"), "")); got != "abc" {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestContainerLogs(t *testing.T) {
 	pod := evidencePod()
 	pod.Status.InitContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}}

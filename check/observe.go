@@ -7,6 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/khronicle/khronicle/internal/protocol"
 )
 
 // hopeless are the reasons of waiting containers that will not start without a change. ErrImagePull comes before
@@ -85,6 +87,8 @@ func Observe(pod *corev1.Pod) Observation {
 			o.Detail = presentDetail(pod)
 		}
 	}
+	// A container, or a runtime that quotes its command, may say the run UUID.
+	o.Detail = HideRunIn(o.Detail, pod.Labels[protocol.LabelRunID])
 	return o
 }
 

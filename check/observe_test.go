@@ -384,6 +384,21 @@ func TestUnschedulable(t *testing.T) {
 	}
 }
 
+// A runtime quotes the command that it cannot start, and a container may print its environment.
+func TestObserveHidesTheRunUUID(t *testing.T) {
+	for name, status := range map[string]corev1.PodStatus{
+		"that waits":          containers(waiting("main", "RunContainerError", "exec: /no/such/"+runUUID)),
+		"that has ended":      {Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{exited("main", 1, "Error", "I am "+runUUID)}},
+		"that was not placed": {Conditions: []corev1.PodCondition{unschedulable("Unschedulable", "webhook: "+runUUID)}},
+	} {
+		pod := &corev1.Pod{Status: status}
+		pod.Labels = map[string]string{"kuberhealthy-run-id": runUUID}
+		if o := check.Observe(pod); strings.Contains(o.Detail, runUUID) || !strings.Contains(o.Detail, "****") {
+			t.Errorf("of a pod %s: %q, want the run UUID hidden", name, o.Detail)
+		}
+	}
+}
+
 func TestObserveLeavesThePodAlone(t *testing.T) {
 	pod := &corev1.Pod{Status: corev1.PodStatus{
 		Phase:                 corev1.PodFailed,

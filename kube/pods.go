@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -31,7 +32,7 @@ const (
 func (c *Cluster) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	created, err := c.core.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{FieldManager: fieldManager})
 	if !apierrors.IsAlreadyExists(err) {
-		return created, err
+		return created, withoutRun(err, pod.Labels[protocol.LabelRunID])
 	}
 	present, getErr := c.LivePod(ctx, pod.Namespace, pod.Name)
 	switch {
@@ -43,6 +44,24 @@ func (c *Cluster) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, 
 		return nil, err
 	}
 	return present, nil
+}
+
+// withoutRun returns a refusal of the API server that does not say the run UUID. Policies and webhooks may quote a label, and
+// the run is open.
+func withoutRun(err error, runUUID string) error {
+	var refusal *apierrors.StatusError
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	status := refusal.ErrStatus.DeepCopy()
+	status.Message = check.HideRunIn(status.Message, runUUID)
+	if status.Details != nil {
+		for i := range status.Details.Causes {
+			cause := &status.Details.Causes[i]
+			cause.Message = check.HideRunIn(cause.Message, runUUID)
+		}
+	}
+	return &apierrors.StatusError{ErrStatus: *status}
 }
 
 // LivePod reads a pod from the API server. It returns nil if there is none.

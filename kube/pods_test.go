@@ -100,6 +100,27 @@ func TestCreatePod(t *testing.T) {
 	}
 }
 
+// Policies and webhooks quote labels, and whoever reads the run UUID can report for the run.
+func TestRefusalOfAPodDoesNotSayTheRunUUID(t *testing.T) {
+	const runUUID = "6f6cf0a5-2d3a-4c9b-8f4e-1f5f0f6f7a11"
+	pod := checkerPod("cart-1")
+	pod.Labels["kuberhealthy-run-id"] = runUUID
+	api := apitest.New()
+	api.SetAnswer(func(*http.Request) *apierrors.StatusError {
+		denied := apierrors.NewForbidden(podResource, "cart-1", errors.New("kuberhealthy-run-id is "+runUUID))
+		denied.ErrStatus.Details.Causes = []metav1.StatusCause{{Message: "label " + strings.ToUpper(runUUID)}}
+		return denied
+	})
+	_, err := connect(t, api, watching).CreatePod(t.Context(), pod)
+	var refusal *apierrors.StatusError
+	if !errors.As(err, &refusal) || !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "kuberhealthy-run-id is ****") {
+		t.Fatalf("got %v, want the refusal with a hidden run UUID", err)
+	}
+	if cause := refusal.ErrStatus.Details.Causes[0].Message; !strings.HasPrefix(cause, "label ****") {
+		t.Errorf("the cause is %q", cause)
+	}
+}
+
 func TestCreatePodSaysWhoWrites(t *testing.T) {
 	api := apitest.New()
 	if _, err := connect(t, api, watching).CreatePod(t.Context(), checkerPod("cart-1")); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/khronicle/khronicle/activities"
@@ -65,6 +66,7 @@ func Run(ctx context.Context, o Options) error {
 		WorkflowTaskPollerBehavior:              worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
 		ActivityTaskPollerBehavior:              worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
 		WorkerStopTimeout:                       stopTimeout,
+		Interceptors:                            []interceptor.WorkerInterceptor{&hiding{}},
 		OnFatalError:                            func(err error) { fail(fmt.Errorf("poll Temporal: %w", err)) },
 	})
 	workflows.Register(w)
