@@ -52,6 +52,8 @@ const (
 	MaxRunReports = maxRunReports
 	MaxRunBytes   = maxRunBytes
 	MaxWaiting    = maxWaiting
+	MaxHeld       = maxHeld
+	MaxHeldBytes  = maxHeldBytes
 )
 
 // The largest sizes of a report, for tests that reach them.

@@ -27,10 +27,6 @@ import (
 // three times, 2 MiB each at most; the API server takes 1.5 MiB.
 const maxReport = 512 << 10
 
-// signalTimeout bounds the wait for Temporal to store a report. One try of the client takes 10 seconds at most, and it
-// retries for 30 seconds.
-const signalTimeout = 5 * time.Second
-
 // retryAfter is the header of 429, in seconds. A source gets sourceRate tries in that time.
 const retryAfter = "1"
 
@@ -138,14 +134,24 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	report, size, err := readReport(w, r)
-	switch {
-	case err != nil:
+	read, size, err := readReport(w, r)
+	if err != nil {
 		return err
-	case unnamed:
+	}
+	bePatient(w)
+	report := workflows.Report{Report: read, Received: time.Now().UTC()}
+	if unnamed {
 		return s.reportBySourceIP(r.Context(), sender, report, size)
 	}
 	return s.signal(r.Context(), sender, runUUID, report, size)
+}
+
+// bePatient gives a request, which has been read, the time that its answer may take. The limits for all requests are shorter.
+func bePatient(w http.ResponseWriter) {
+	limits := http.NewResponseController(w)
+	// A writer without limits has an error.
+	_ = limits.SetReadDeadline(time.Time{})
+	_ = limits.SetWriteDeadline(time.Now().Add(podLag + workflows.ReportHold + answerGrace))
 }
 
 // senderOf is the address at the other end of the connection. Headers such as X-Forwarded-For are ignored, because anyone
@@ -155,18 +161,17 @@ func senderOf(r *http.Request) netip.Addr {
 	return sender.Addr().Unmap()
 }
 
-// signal passes a report on. The whole report was received, so it does not matter whether its client still waits for the
-// answer.
-func (s *Server) signal(ctx context.Context, from netip.Addr, runUUID string, report status.Report, size int) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signalTimeout)
-	defer cancel()
-	err := s.admission.signal(ctx, runUUID, from, size, func() error {
-		return s.Signaler.SignalWorkflow(ctx, runUUID, "", workflows.ReportSignal, report)
+// signal passes a report on. While Temporal does not answer, it tries again for up to 20 seconds.
+func (s *Server) signal(ctx context.Context, from netip.Addr, runUUID string, report workflows.Report, size int) error {
+	err := s.hold(ctx, size, func(ctx context.Context) error {
+		return s.admission.signal(ctx, runUUID, from, size, func() error {
+			return persistently(ctx, func() error { return s.Signaler.SignalWorkflow(ctx, runUUID, "", workflows.ReportSignal, report) })
+		})
 	})
 	var invalid *serviceerror.InvalidArgument
 	switch {
 	case workflows.NotFound(err):
-		s.late.offer(lateReport{runUUID, shortened(report, maxLateContent), time.Now()})
+		s.late.offer(lateReport{runUUID, shortened(report.Report, maxLateContent), report.Received})
 		return errUnknownRun
 	case errors.As(err, &invalid) && strings.Contains(invalid.Message, blobTooLarge):
 		return errTooLarge

@@ -1,14 +1,11 @@
 package reportapi_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"testing"
 
@@ -210,97 +207,6 @@ func TestAnyReplica(t *testing.T) {
 	send(second, `{"OK":true}`, http.StatusBadRequest)
 	if diff := cmp.Diff([]signal{stored(failed("a")), stored(failed("a")), stored(passed())}, temporal.signals()); diff != "" {
 		t.Errorf("signals differ (-want +got):\n%s", diff)
-	}
-}
-
-// awayThenBack is a Temporal that has each of the faults once, and then works.
-func awayThenBack(troubles ...error) *fakeTemporal {
-	return &fakeTemporal{answer: func(context.Context, signal) error {
-		if len(troubles) == 0 {
-			return nil
-		}
-		err := troubles[0]
-		troubles = troubles[1:]
-		return err
-	}}
-}
-
-// D11: a client tries again on the same connection, and its report is stored once.
-func TestTemporalAwayThenBack(t *testing.T) {
-	troubles := []error{
-		serviceerror.NewUnavailable("connection refused"), serviceerror.NewDeadlineExceeded("slow"),
-		serviceerror.NewResourceExhausted(0, "too many"), serviceerror.NewInternal("?"), errors.New("?"), context.DeadlineExceeded,
-	}
-	for _, path := range paths {
-		t.Run(path, func(t *testing.T) {
-			temporal := awayThenBack(troubles...)
-			r := start(t, options(temporal, nil))
-			var reused []bool
-			traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-				GotConn: func(info httptrace.GotConnInfo) { reused = append(reused, info.Reused) },
-			})
-			for range troubles {
-				got := r.send(t, r.report(t, path, runUUID, `{"OK":true}`).WithContext(traced))
-				if got.Status != http.StatusServiceUnavailable || got.Body != "" || got.Header.Get("Content-Length") != "0" {
-					t.Errorf("%d %q with length %q, want 503 and no body", got.Status, got.Body, got.Header.Get("Content-Length"))
-				}
-			}
-			if got := r.send(t, r.report(t, path, runUUID, `{"OK":true}`).WithContext(traced)); got.Status != http.StatusOK {
-				t.Errorf("%d once Temporal is back, want 200", got.Status)
-			}
-			if diff := cmp.Diff([]bool{false, true, true, true, true, true, true}, reused); diff != "" {
-				t.Errorf("use of the connection differs (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff([]signal{stored(passed())}, temporal.signals()); diff != "" {
-				t.Errorf("signals differ (-want +got):\n%s", diff)
-			}
-			want := map[string]float64{"unavailable": float64(len(troubles)), "accepted": 1}
-			if diff := cmp.Diff(want, counted(t, r)); diff != "" {
-				t.Errorf("counts differ (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// D11: Kuberhealthy's Go client sends the same request object again, whose body has been read. Go can rewind the body only
-// after an answer without a body, on a connection that stayed open.
-func TestKuberhealthysOwnClientCanTryAgain(t *testing.T) {
-	temporal := awayThenBack(serviceerror.NewUnavailable("x"), serviceerror.NewUnavailable("x"), serviceerror.NewUnavailable("x"))
-	r := start(t, options(temporal, nil))
-	request := r.request(t, http.MethodPost, "/externalCheckStatus", bytes.NewBuffer([]byte(`{"Errors":[],"OK":true}`)))
-	request.Header.Set("kh-run-uuid", runUUID)
-	request.Header.Set("Content-Type", "application/json")
-	for _, want := range []int{503, 503, 503, 200} {
-		if got := r.send(t, request); got.Status != want {
-			t.Errorf("%d, want %d", got.Status, want)
-		}
-	}
-	if diff := cmp.Diff([]signal{stored(passed())}, temporal.signals()); diff != "" {
-		t.Errorf("signals differ (-want +got):\n%s", diff)
-	}
-}
-
-// Interceptors may wrap Temporal's answers.
-func TestWrappedErrorsOfTemporalAreAnsweredAsTheyAre(t *testing.T) {
-	tests := []struct {
-		name string
-		err  error
-		want int
-	}{
-		{"not found", serviceerror.NewNotFound("x"), http.StatusBadRequest},
-		{"namespace not found", serviceerror.NewNamespaceNotFound("khronicle"), http.StatusServiceUnavailable},
-		{"invalid argument", serviceerror.NewInvalidArgument("exceeded workflow execution limit for signal events"), http.StatusBadRequest},
-		{"blob too large", serviceerror.NewInvalidArgument("Blob data size exceeds limit."), http.StatusRequestEntityTooLarge},
-		{"no permission", serviceerror.NewPermissionDenied("x", ""), http.StatusServiceUnavailable},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			temporal := &fakeTemporal{answer: func(context.Context, signal) error { return fmt.Errorf("signal: %w", tt.err) }}
-			r := start(t, options(temporal, nil))
-			if got := r.send(t, r.report(t, "/check", runUUID, `{"OK":true}`)); got.Status != tt.want {
-				t.Errorf("%d, want %d", got.Status, tt.want)
-			}
-		})
 	}
 }
 

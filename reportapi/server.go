@@ -69,6 +69,10 @@ type Server struct {
 	viewer  *viewer
 	// admission protects Temporal from floods of reports.
 	admission *admission
+	// held counts the reports that wait for Temporal. When holdUntil ends, they are answered.
+	held      holding
+	holdUntil context.Context //nolint:containedctx // of the server, not of a call
+	endHold   context.CancelFunc
 	// waiting has an element for each report that waits until its pod is known.
 	waiting chan struct{}
 	// warnings bounds how often the log warns that reports cannot be stored.
@@ -87,6 +91,7 @@ func New(o Options) (*Server, error) {
 		Options: o, listener: listener, reports: newReportCounter(), unnamed: newUnnamedCounter(), late: newLateReports(o), viewer: &viewer{Options: o},
 		admission: newAdmission(), waiting: make(chan struct{}, maxWaiting), warnings: rate.Sometimes{Interval: time.Second},
 	}
+	s.holdUntil, s.endHold = context.WithCancel(context.Background())
 	collectors := []prometheus.Collector{s.reports, s.unnamed, statusCollector{s.viewer, &memory[series, prometheus.Metric]{}}}
 	if o.Runs != nil {
 		collectors = append(collectors, s.late.results)
@@ -118,6 +123,8 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Serve answers until ctx ends. Then it finishes the open requests, for a bounded time.
 func (s *Server) Serve(ctx context.Context) error {
 	s.stopping = ctx.Done()
+	defer s.endHold()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(holdGrace, s.endHold) })()
 	finish := s.late.sendAll(context.WithoutCancel(ctx))
 	defer finish()
 	return operations.Serve(ctx, s.listener, s.routes(), s.Logger)

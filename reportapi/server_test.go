@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,14 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 type signal struct {
 	WorkflowID, RunID, Name string
 	Report                  status.Report
+	// received is a time of the real clock, which tests do not compare.
+	received time.Time
+}
+
+// Equal compares what a test can know.
+func (s signal) Equal(other signal) bool {
+	s.received, other.received = time.Time{}, time.Time{}
+	return reflect.DeepEqual(s, other)
 }
 
 // fakeTemporal has the signals that it stored. answer, if set, is its answer instead of success.
@@ -53,7 +62,7 @@ func (f *fakeTemporal) SignalWorkflow(ctx context.Context, workflowID, runID, na
 		return nil
 	}
 	f.mu.Unlock()
-	s := signal{WorkflowID: workflowID, RunID: runID, Name: name, Report: arg.(status.Report)}
+	s := signal{WorkflowID: workflowID, RunID: runID, Name: name, Report: arg.(workflows.Report).Report, received: arg.(workflows.Report).Received}
 	if f.answer != nil {
 		if err := f.answer(ctx, s); err != nil {
 			return err

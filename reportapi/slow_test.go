@@ -19,38 +19,6 @@ import (
 	"github.com/khronicle/khronicle/reportapi"
 )
 
-// answered is the answer of the routes to a report with this body. It uses no network, so that it may run in a bubble.
-func answered(t *testing.T, temporal reportapi.Signaler, body io.Reader) *httptest.ResponseRecorder {
-	t.Helper()
-	server, err := reportapi.New(options(temporal, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = server.Close() }()
-	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/externalCheckStatus", body)
-	request.Header.Set("kh-run-uuid", runUUID)
-	recorder := httptest.NewRecorder()
-	server.Routes().ServeHTTP(recorder, request)
-	return recorder
-}
-
-func TestTemporalThatNeverAnswersIs503WithinSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		temporal := &fakeTemporal{answer: func(ctx context.Context, _ signal) error {
-			<-ctx.Done()
-			return ctx.Err()
-		}}
-		began := time.Now()
-		got := answered(t, temporal, strings.NewReader(`{"OK":true}`))
-		if got.Code != http.StatusServiceUnavailable || got.Body.Len() > 0 {
-			t.Errorf("%d %q, want 503 and no body", got.Code, got.Body)
-		}
-		if took := time.Since(began); took != 5*time.Second {
-			t.Errorf("took %s, want 5s", took)
-		}
-	})
-}
-
 // dial serves the routes within the bubble, over connections in memory and with the time limits of the real server. It
 // returns the client's end of one connection.
 func dial(t *testing.T, temporal reportapi.Signaler) net.Conn {
@@ -186,6 +154,27 @@ func TestConnectionIsClosedAfterAnAcceptedReport(t *testing.T) {
 	})
 }
 
+// serve returns the answer of a server to a report with this body. It uses no network, so that it may run in a bubble.
+func serve(t *testing.T, server *reportapi.Server, runUUID string, body io.Reader) *httptest.ResponseRecorder {
+	t.Helper()
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/externalCheckStatus", body)
+	request.Header.Set("kh-run-uuid", runUUID)
+	recorder := httptest.NewRecorder()
+	server.Routes().ServeHTTP(recorder, request)
+	return recorder
+}
+
+// notServing is a server that a test calls without a network.
+func notServing(t *testing.T, o reportapi.Options) *reportapi.Server {
+	t.Helper()
+	server, err := reportapi.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return server
+}
+
 // endless is a body without an end.
 type endless struct{ read int }
 
@@ -199,7 +188,7 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func TestEndlessBodyIsReadToTheLimit(t *testing.T) {
 	body := &endless{}
-	if got := answered(t, &fakeTemporal{}, body); got.Code != http.StatusRequestEntityTooLarge {
+	if got := serve(t, notServing(t, options(&fakeTemporal{}, nil)), runUUID, body); got.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("%d, want 413", got.Code)
 	}
 	if body.read != reportapi.MaxReport+1 {

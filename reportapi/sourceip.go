@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/khronicle/khronicle/check"
-	"github.com/khronicle/khronicle/external/status"
+	"github.com/khronicle/khronicle/workflows"
 )
 
 // PodFinder knows the checker pods of the cluster; package kube implements it. Kuberhealthy's clients before v2.5, and
@@ -46,7 +46,7 @@ func newUnnamedCounter() *prometheus.CounterVec {
 }
 
 // reportBySourceIP passes on a report without a run UUID.
-func (s *Server) reportBySourceIP(ctx context.Context, sender netip.Addr, report status.Report, size int) error {
+func (s *Server) reportBySourceIP(ctx context.Context, sender netip.Addr, report workflows.Report, size int) error {
 	of, runUUID, err := s.findRun(ctx, sender)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/api/serviceerror"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -289,9 +290,9 @@ func TestReportByAddressIsRefusedForAnEndedRunAndWithoutTemporal(t *testing.T) {
 		t.Errorf("run that is over: %d, want 400", got.Status)
 	}
 	known.set("127.0.0.1", otherRun)
-	temporal.answer = func(context.Context, signal) error { return errors.New("away") }
+	temporal.answer = func(context.Context, signal) error { return serviceerror.NewPermissionDenied("no role", "") }
 	if got := r.send(t, r.report(t, "/externalCheckStatus", "", `{"OK":true}`)); got.Status != http.StatusServiceUnavailable || got.Body != "" {
-		t.Errorf("Temporal is away: %d %q, want 503 and no body", got.Status, got.Body)
+		t.Errorf("Temporal refuses the report API: %d %q, want 503 and no body", got.Status, got.Body)
 	}
 	if got := unnamed(t, r); got != nil {
 		t.Errorf("counted as accepted: %v", got)

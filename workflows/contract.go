@@ -15,6 +15,7 @@ import (
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/external/status"
 )
 
 // TaskQueue is where workers find the workflows and activities of Khronicle.
@@ -28,11 +29,21 @@ const (
 
 // Signals.
 const (
-	// ReportSignal carries a check's status.Report to its CheckRun. The workflow ID of a CheckRun is the run UUID.
+	// ReportSignal carries a Report to its CheckRun. The workflow ID of a CheckRun is the run UUID.
 	ReportSignal = "report"
 	// LateReportSignal carries a LateReport to the housekeeping workflow.
 	LateReportSignal = "late-report"
 )
+
+// Report is a report of a check, and when it was received.
+type Report struct {
+	status.Report
+	// Received is when the report API had read the whole report, by the clock of the report API.
+	Received time.Time `json:",omitzero"`
+}
+
+// ReportHold is how long the report API tries to pass on a report while Temporal does not answer.
+const ReportHold = 20 * time.Second
 
 // Search attributes, all of type Keyword, that a Temporal namespace needs for Khronicle.
 var (
@@ -236,15 +247,9 @@ func LateReportOf(runUUID string, memo *commonpb.Memo, report check.ReceivedRepo
 	if !ok {
 		return late, false
 	}
-	content, size := report.Evidence()
-	content = check.HideRun(content, runUUID) // first, because a cut may be within the UUID
-	content = content[:min(len(content), maxLateReport)]
-	text := fmt.Sprintf("%s %s", at.UTC().Format(time.RFC3339), strings.ToValidUTF8(string(content), "\uFFFD"))
-	return LateReport{Key: key, Piece: check.Piece{Kind: check.EvidenceLate, Content: text, Size: size}}, true
+	content, size := check.LateEvidence(report, at, runUUID)
+	return LateReport{Key: key, Piece: check.Piece{Kind: check.EvidenceLate, Content: string(content), Size: size}}, true
 }
-
-// maxLateReport is how much of a late report is stored, in bytes. Several of them wait together in one history.
-const maxLateReport = 8 << 10
 
 // RecordKeyOf reads the memo MemoRecordKey of a CheckRun. ok is false if there is none.
 func RecordKeyOf(memo *commonpb.Memo) (key activities.RecordKey, ok bool) {

@@ -8,10 +8,19 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // dialPause is the time between two tries to reach Temporal at the start.
 const dialPause = time.Second
+
+// reconnect bounds the pauses between two tries to reach a Temporal that was away. The report API holds reports meanwhile, and
+// the SDK's pauses of ten seconds would take half of the time for which it does.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+	MinConnectTimeout: 5 * time.Second,
+}
 
 // connectTemporal makes a client that connects at its first use. So the process can report that Temporal does not answer.
 func (p *process) connectTemporal() error {
@@ -22,6 +31,7 @@ func (p *process) connectTemporal() error {
 	options.Logger = log.NewStructuredLogger(p.logger)
 	options.MetricsHandler = p.metrics.Temporal
 	options.Identity = p.podName
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithConnectParams(reconnect))
 	if p.temporal, err = client.NewLazyClient(options); err != nil {
 		return fmt.Errorf("make Temporal client: %w", err)
 	}
