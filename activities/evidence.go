@@ -64,6 +64,9 @@ type EvidenceInput struct {
 	// Report is the report that decided the outcome. Further is the first report after it.
 	Report  *check.ReceivedReport `json:",omitempty"`
 	Further *check.ReceivedReport `json:",omitempty"`
+	// Late is the first report that came too late to decide the outcome, and LateAt is when it was received.
+	Late   *check.ReceivedReport `json:",omitempty"`
+	LateAt time.Time             `json:",omitzero"`
 }
 
 // EvidenceResult has the pieces that the ledger did not take, cut to what may go through Temporal; see PutEvidence.
@@ -138,6 +141,10 @@ func (c *collector) collect(ctx context.Context) error {
 			content, size := report.Evidence()
 			c.add(kind, "", content, size)
 		}
+	}
+	if c.in.Late != nil {
+		content, size := check.LateEvidence(*c.in.Late, c.in.LateAt, c.in.UUID)
+		c.add(check.EvidenceLate, "", content, size)
 	}
 	if c.in.Pod.Name != "" {
 		c.ofPod(bounded)

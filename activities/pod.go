@@ -86,6 +86,9 @@ type CreatePodResult struct {
 	Attempts int `json:",omitempty"`
 }
 
+// Refused is true when there is no pod, and the pod need not queue.
+func (r CreatePodResult) Refused() bool { return r.CheckGone || r.SpecChanged || r.Failure != nil }
+
 // CreatePod makes the pod of an attempt from the present spec of its check, and opens the record of the run. It may be
 // called again: the same run and attempt have one pod. A pod of an earlier call counts, even if a quota, an edit or a
 // deletion would refuse it now.
@@ -100,8 +103,7 @@ func (a *Activities) CreatePod(ctx context.Context, attempt Attempt) (CreatePodR
 	}
 	a.openRecord(ctx, attempt)
 	result, err := a.makePod(ctx, attempt)
-	refused := result.CheckGone || result.SpecChanged || result.Failure != nil
-	if err != nil || !refused {
+	if err != nil || !result.Refused() {
 		return result, err
 	}
 	return a.madeBefore(ctx, attempt, result)

@@ -66,7 +66,7 @@ func (a *Activities) RecordOutcome(ctx context.Context, in RecordOutcomeInput) (
 			if supersedes = present == nil || check.Supersedes(present, in.Conclusion); !supersedes {
 				return nil
 			}
-			state := check.NewState(present, in.Ref, in.UUID, a.Recorder, conclusion, time.Now())
+			state := check.NewState(present, in.Ref, in.UUID, a.Recorder, conclusion)
 			check.AddRecentRun(state, check.NewRecentRun(in.Tick, conclusion))
 			return state
 		})

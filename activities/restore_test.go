@@ -108,7 +108,7 @@ func TestWhatHasNoStateToRestore(t *testing.T) {
 
 // The job's phase was lost, and Temporal no longer has its run.
 func TestJobHasRun(t *testing.T) {
-	state := check.NewState(nil, jobRef, "", recorder, check.Conclusion{Outcome: check.Succeeded}, tick)
+	state := check.NewState(nil, jobRef, "", recorder, check.Conclusion{Outcome: check.Succeeded, Concluded: tick})
 	ofNamesake := state.DeepCopy()
 	ofNamesake.OwnerReferences[0].UID = "u-9"
 	v2 := state.DeepCopy()

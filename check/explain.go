@@ -9,6 +9,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/khronicle/khronicle/internal/protocol"
 )
 
 // Blame is whose fault it is that a pod did not start or end, as far as the evidence says.
@@ -73,6 +75,7 @@ func Explain(o Observation, pod *corev1.Pod, events []corev1.Event) Observation 
 	default:
 		o.replaces(found.onNode(o.Detail))
 	}
+	o.Detail = HideRunIn(o.Detail, pod.Labels[protocol.LabelRunID]) // events quote commands and labels
 	return o
 }
 

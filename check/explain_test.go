@@ -246,6 +246,15 @@ func TestExplainIsBounded(t *testing.T) {
 }
 
 // An end explains itself.
+// Events quote commands, such as that of a probe, and labels.
+func TestExplainHidesTheRunUUID(t *testing.T) {
+	pod := placed(func(p *corev1.Pod) { p.Labels = map[string]string{"kuberhealthy-run-id": runUUID} })
+	events := []corev1.Event{warning(1, "FailedMount", "mount /run/"+runUUID)}
+	if o := check.Explain(check.Observe(pod), pod, events); strings.Contains(o.Detail, runUUID) || !strings.Contains(o.Detail, "/run/****") {
+		t.Errorf("%q, want the event with a hidden run UUID", o.Detail)
+	}
+}
+
 func TestExplainLeavesAnEndAlone(t *testing.T) {
 	pod := placed(func(p *corev1.Pod) {
 		p.Status = containers(exited("main", 1, "Error", ""))

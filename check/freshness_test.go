@@ -323,7 +323,7 @@ func TestNoCheckIsUnknownWhileTheEngineWorks(t *testing.T) {
 				if owed.Unknown(recorded) {
 					t.Fatalf("run %d from %s ends at %s, want an end by %s", n, started, recorded, owed.By)
 				}
-				owed = check.AwaitedOfCheck(c, check.NewState(nil, checkRef, runUUID, "worker-0", check.Conclusion{Started: started}, recorded))
+				owed = check.AwaitedOfCheck(c, check.NewState(nil, checkRef, runUUID, "worker-0", check.Conclusion{Started: started, Concluded: recorded}))
 				if bound := recorded.Add(e.longest()); owed.By.After(bound) {
 					t.Fatalf("the outcome after that of %s is expected by %s, want %s at the latest", recorded, owed.By, bound)
 				}

@@ -15,6 +15,9 @@ const (
 // HideRun replaces a run UUID in a text by asterisks of the same length. It also finds the UUID in the other case, without
 // its dashes, and where the text was cut within it. An empty UUID changes nothing.
 func HideRun(text []byte, uuid string) []byte {
+	if len(text) < min(len(uuid), uuidTail) { // a report may have very many short texts
+		return text
+	}
 	uuid = strings.ToLower(uuid)
 	secrets := []string{uuid, strings.ReplaceAll(uuid, "-", "")}
 	if len(uuid) > uuidHead+uuidTail {
@@ -30,7 +33,7 @@ func HideRun(text []byte, uuid string) []byte {
 
 // HideRunIn is HideRun for a string.
 func HideRunIn(text, uuid string) string {
-	if text == "" {
+	if len(text) < min(len(uuid), uuidTail) {
 		return text
 	}
 	return string(HideRun([]byte(text), uuid))

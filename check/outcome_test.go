@@ -145,7 +145,7 @@ func TestFailureTexts(t *testing.T) {
 					want = append(want, tt.detail)
 				}
 				// People see the text of the state.
-				state := check.NewState(nil, ref, runUUID, "worker-0", conclusion, now)
+				state := check.NewState(nil, ref, runUUID, "worker-0", conclusion)
 				if diff := cmp.Diff(want, state.Spec.Errors); diff != "" {
 					t.Errorf("%s: errors differ (-want +got):\n%s", ref.Kind, diff)
 				}

@@ -33,8 +33,8 @@ func Supersedes(state *khv1.KuberhealthyState, conclusion Conclusion) bool {
 }
 
 // NewState returns the state that shows the conclusion of a run. It is based on the present state (nil if there is none),
-// which it does not change.
-func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, conclusion Conclusion, now time.Time) *khv1.KuberhealthyState {
+// which it does not change. The time of its last run is when the outcome was known, however late it is written.
+func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, conclusion Conclusion) *khv1.KuberhealthyState {
 	state := &khv1.KuberhealthyState{}
 	if present != nil {
 		state = present.DeepCopy()
@@ -45,7 +45,7 @@ func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, c
 		state.OwnerReferences = OwnersOf(ref)
 	}
 	metav1.SetMetaDataAnnotation(&state.ObjectMeta, AnnotationRunStarted, conclusion.Started.UTC().Format(time.RFC3339Nano))
-	lastRun := metav1.NewTime(now.Truncate(time.Second))
+	lastRun := metav1.NewTime(conclusion.Concluded.UTC().Truncate(time.Second))
 	state.Spec = khv1.WorkloadDetails{
 		OK:               conclusion.OK(),
 		Errors:           append([]string{}, conclusion.Errors...),

@@ -57,7 +57,7 @@ func TestNewState(t *testing.T) {
 			},
 			Spec: khv1.WorkloadDetails{
 				OK: true, Errors: []string{}, RunDuration: "3.2s", Namespace: "ns", Node: "node-1",
-				LastRun: &metav1.Time{Time: now}, AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: ptr(khv1.KHCheck),
+				LastRun: &metav1.Time{Time: now.Add(-7 * time.Second)}, AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: ptr(khv1.KHCheck),
 			},
 		}},
 		{"of a job", nil, jobRef, passed(), &khv1.KuberhealthyState{
@@ -68,7 +68,7 @@ func TestNewState(t *testing.T) {
 			},
 			Spec: khv1.WorkloadDetails{
 				OK: true, Errors: []string{}, RunDuration: "3.2s", Namespace: "ns", Node: "node-1",
-				LastRun: &metav1.Time{Time: now}, AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: ptr(khv1.KHJob),
+				LastRun: &metav1.Time{Time: now.Add(-7 * time.Second)}, AuthoritativePod: "worker-0", CurrentUUID: runUUID, KHWorkload: ptr(khv1.KHJob),
 			},
 		}},
 		{"one before, no outcome", present, checkRef, timedOut(), &khv1.KuberhealthyState{
@@ -89,7 +89,7 @@ func TestNewState(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := tt.present.DeepCopy()
-			got := check.NewState(tt.present, tt.ref, runUUID, "worker-0", tt.conclusion, now.Add(900*time.Millisecond))
+			got := check.NewState(tt.present, tt.ref, runUUID, "worker-0", tt.conclusion)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("state differs (-want +got):\n%s", diff)
 			}
@@ -103,20 +103,20 @@ func TestNewState(t *testing.T) {
 // A run that ended without a report still accepts a late one, with its UUID as the credential. The state is public, so it
 // must not show this UUID, nor the UUID of the run before in its place.
 func TestNewStateShowsNoUUIDThatIsStillGood(t *testing.T) {
-	present := check.NewState(nil, checkRef, runUUID, "w", passed(), now)
+	present := check.NewState(nil, checkRef, runUUID, "w", passed())
 	const silent = "b1946ac9-2f4e-4f7c-8d0e-0d9c5c7f1a22"
-	text, err := json.Marshal(check.NewState(present, checkRef, silent, "w", timedOut(), now))
+	text, err := json.Marshal(check.NewState(present, checkRef, silent, "w", timedOut()))
 	if err != nil || strings.Contains(string(text), silent) || strings.Contains(string(text), runUUID) {
 		t.Errorf("got %s %v, want no UUID", text, err)
 	}
 	amended := check.NoExit(check.Observation{}).Conclude(checkRef)
-	if got := check.NewState(present, checkRef, runUUID, "w", amended, now).Spec.CurrentUUID; got != "" {
+	if got := check.NewState(present, checkRef, runUUID, "w", amended).Spec.CurrentUUID; got != "" {
 		t.Errorf("after an amendment the UUID is %q", got)
 	}
 }
 
 func TestNewStateNeverWritesNullErrors(t *testing.T) {
-	state := check.NewState(nil, checkRef, runUUID, "w", check.Conclusion{Outcome: check.Succeeded, Reported: true}, now)
+	state := check.NewState(nil, checkRef, runUUID, "w", check.Conclusion{Outcome: check.Succeeded, Reported: true})
 	text, err := json.Marshal(state.Spec)
 	if err != nil || !strings.Contains(string(text), `"Errors":[]`) {
 		t.Errorf("got %s %v, want an empty list: the API server refuses null", text, err)
@@ -125,7 +125,7 @@ func TestNewStateNeverWritesNullErrors(t *testing.T) {
 
 func TestNewStateSharesNothingWithTheOutcome(t *testing.T) {
 	conclusion := timedOut()
-	state := check.NewState(nil, checkRef, runUUID, "w", conclusion, now)
+	state := check.NewState(nil, checkRef, runUUID, "w", conclusion)
 	state.Spec.Errors[0] = "changed"
 	if conclusion.Errors[0] == "changed" {
 		t.Error("the outcome was changed through the state")
@@ -172,10 +172,10 @@ func TestSupersedesReadsWhatNewStateWrites(t *testing.T) {
 	later.Started = now.Add(time.Nanosecond)
 	earlier := passed()
 	earlier.Started = now
-	if state := check.NewState(nil, checkRef, runUUID, "w", later, now); check.Supersedes(state, earlier) || !check.Supersedes(state, later) {
+	if state := check.NewState(nil, checkRef, runUUID, "w", later); check.Supersedes(state, earlier) || !check.Supersedes(state, later) {
 		t.Error("the state of the later run gives way to the earlier, or does not take its own amendment")
 	}
-	if state := check.NewState(nil, checkRef, runUUID, "w", earlier, now); !check.Supersedes(state, later) {
+	if state := check.NewState(nil, checkRef, runUUID, "w", earlier); !check.Supersedes(state, later) {
 		t.Error("the state of the earlier run does not give way to the later")
 	}
 }

@@ -15,9 +15,8 @@ import (
 
 // Bounds of an attempt.
 const (
-	// reportGrace is how long after the end of its pod a report may still arrive.
-	reportGrace = time.Second
-	// reporterLeave is how long a pod that reported a failure may take to exit before the next attempt.
+	// reporterLeave is how long a pod may take to exit when its report was answered. It counts before the next attempt, and
+	// if the answer came about the deadline.
 	reporterLeave = 10 * time.Second
 	// lastLook is how long after the deadline WatchPod may still return what it saw. It is well above the least time of a
 	// watch, so that a watch that begins late still counts.
@@ -41,7 +40,9 @@ type attempt struct {
 	watch     workflow.Future
 	stopWatch workflow.CancelFunc
 	seen      check.Observation
-	// report is the report that counts, if one came, and reportedAt is when.
+	// overAt is when the end of the pod was seen. It is zero while the pod may report.
+	overAt time.Time
+	// report is the report that counts, if one came, and reportedAt is when it was received.
 	report     *status.Report
 	reportedAt time.Time
 	conclusion check.Conclusion
@@ -55,9 +56,9 @@ type attempt struct {
 func (t *attempt) over() bool { return t.pod.Name == "" || t.seen.Ended || t.seen.Gone }
 
 // take makes a report the outcome of the attempt.
-func (t *attempt) take(ctx workflow.Context, report status.Report) check.Conclusion {
-	t.report, t.reportedAt = &report, workflow.Now(ctx)
-	return check.FromReport(report)
+func (t *attempt) take(report Report) check.Conclusion {
+	t.report, t.reportedAt = &report.Report, report.Received
+	return check.FromReport(report.Report)
 }
 
 // try creates a pod and waits for the first of these: a report, the pod's end, the deadline, the deletion of the check.
@@ -67,6 +68,9 @@ func (r *run) try(ctx workflow.Context, number int) *attempt {
 	// The name is known before the pod exists, so a pod whose creation got no answer is removed too.
 	t.pod = activities.Pod{Namespace: r.in.Ref.Namespace, Name: check.Attempt{UUID: r.uuid, Attempt: number}.PodName(r.in.Ref.Name)}
 	err := r.createPod(ctx, t)
+	if err != nil || !t.created.Refused() { // without an answer there may be a pod
+		r.newest = t
+	}
 	switch {
 	case ctx.Err() != nil:
 		t.conclusion = check.Conclusion{Outcome: check.Canceled}
@@ -146,10 +150,9 @@ func (r *run) awaitOutcome(ctx workflow.Context, t *attempt) check.Conclusion {
 
 	// The order matters: of several things that are ready at the same moment, the report comes first.
 	selector := workflow.NewSelector(ctx)
-	selector.AddReceive(r.reports, func(reports workflow.ReceiveChannel, _ bool) {
-		var report status.Report
-		if reports.ReceiveAsync(&report) { // false for a signal that is no report
-			decide(t.take(ctx, report))
+	selector.AddReceive(r.reports, func(workflow.ReceiveChannel, bool) {
+		if report, ok := r.decidingReport(ctx); ok {
+			decide(t.take(report))
 		}
 	})
 	selector.AddFuture(t.watch, func(watch workflow.Future) {
@@ -194,11 +197,11 @@ func (r *run) watch(ctx workflow.Context, t *attempt) {
 func (t *attempt) observe(ctx workflow.Context, watch workflow.Future) {
 	var seen check.Observation
 	if watch.Get(ctx, &seen) == nil {
-		t.see(seen)
+		t.see(ctx, seen)
 	}
 }
 
-func (t *attempt) see(seen check.Observation) {
+func (t *attempt) see(ctx workflow.Context, seen check.Observation) {
 	if seen.Node == "" {
 		seen.Node = t.seen.Node
 	}
@@ -210,6 +213,9 @@ func (t *attempt) see(seen check.Observation) {
 		seen.Logs = t.seen.Logs
 	}
 	t.seen = seen
+	if t.over() && t.overAt.IsZero() {
+		t.overAt = workflow.Now(ctx)
+	}
 }
 
 // look reads from the API server how the pod is now. If the API server does not answer, the last observation stays, and
@@ -219,16 +225,15 @@ func (r *run) look(ctx workflow.Context, t *attempt) bool {
 	if shortly(ctx, step{r.label("look at the pod"), a.LookAtPod}, persistently(lookGivenUpAt), t.pod, &seen) != nil {
 		return false
 	}
-	t.see(seen)
+	t.see(ctx, seen)
 	return true
 }
 
 // withoutReport is the conclusion for a pod that ended, was deleted or cannot start, unless a report still arrives.
 func (r *run) withoutReport(ctx workflow.Context, t *attempt) check.Conclusion {
 	if t.over() {
-		var report status.Report
-		if ok, _ := r.reports.ReceiveWithTimeout(ctx, reportGrace, &report); ok {
-			return t.take(ctx, report)
+		if report, ok := r.awaitReport(ctx, t.seen.ExitedAt); ok {
+			return t.take(report)
 		}
 	}
 	failure := check.EndedSilently(t.seen)
@@ -243,10 +248,15 @@ func (r *run) withoutReport(ctx workflow.Context, t *attempt) check.Conclusion {
 
 // atDeadline is the conclusion of a run without a report at its deadline. The API server is asked once more for the pod:
 // the watch may have missed something while no worker was there. If the API server does not answer, the last observation
-// counts.
+// counts. A report that was received before the deadline may still be on its way.
 func (r *run) atDeadline(ctx workflow.Context, t *attempt) check.Conclusion {
 	if !r.look(ctx, t) {
 		t.observe(ctx, t.watch)
+	}
+	if !t.over() {
+		if report, ok := r.awaitReport(ctx, r.deadline); ok {
+			return t.take(report)
+		}
 	}
 	switch {
 	case t.over() || t.seen.AllEnded || t.seen.Hopeless != "":
@@ -259,12 +269,18 @@ func (r *run) atDeadline(ctx workflow.Context, t *attempt) check.Conclusion {
 }
 
 // exits waits until the deadline for the end of a pod that has reported. If a pod has several containers and one has ended,
-// the others are sidecars, and the run does not wait for them.
+// the others are sidecars, and the run does not wait for them. A client whose report was held about the deadline has a moment
+// more: its pod could not exit before the answer.
 func (r *run) exits(ctx workflow.Context, t *attempt) bool {
 	if t.over() { // also without a pod: the report is that of the attempt before
 		return true
 	}
 	r.details(ctx, "reported; waiting for pod %s to exit", t.pod.Name)
+	answered := workflow.Now(ctx)
+	if answered.Sub(t.reportedAt) > longerThan && r.left(ctx) < reporterLeave {
+		t.pod.Deadline = answered.Add(reporterLeave)
+		r.watch(ctx, t)
+	}
 	if t.watch.IsReady() {
 		t.observe(ctx, t.watch)
 	}
@@ -299,7 +315,7 @@ func (r *run) another(ctx workflow.Context, t *attempt) bool {
 		t.conclusion = check.Conclusion{Outcome: check.Canceled}
 		return false
 	case late && t.report == nil: // the report was accepted, so it decides the outcome of this attempt
-		r.tries, t.conclusion = t.before, t.take(ctx, report)
+		r.tries, t.conclusion = t.before, t.take(report)
 		return r.another(ctx, t)
 	case late:
 		r.noteFurther(ctx, report)
@@ -348,22 +364,9 @@ func (r *run) awaitExit(ctx workflow.Context, t *attempt) {
 	selector.Select(ctx)
 }
 
-// lateReport returns a report that came since the attempt ended. Of several, the first counts.
-func (r *run) lateReport(ctx workflow.Context) (report status.Report, ok bool) {
-	var further status.Report
-	for r.reports.ReceiveAsync(&further) {
-		if ok {
-			r.noteFurther(ctx, further)
-			continue
-		}
-		report, ok = further, true
-	}
-	return report, ok
-}
-
 // noteAttempt notes how an attempt ended before another one follows. It remembers a node on which the platform ended it.
 func (r *run) noteAttempt(t *attempt) {
-	text, node := check.Cut(t.conclusion.Text(), maxNoteBytes/2), t.seen.Node
+	text, node := check.Cut(r.hide(t.conclusion.Text()), maxNoteBytes/2), t.seen.Node
 	if node != "" {
 		text += " (on " + node + ")"
 	}

@@ -106,22 +106,6 @@ var refusedCases = []runCase{
 		want: check.Failed, recorded: [][]string{{prefix + "failed to create pod for checker: no such field"}},
 	},
 	{
-		name: "report arrives when the API server has refused the next pod",
-		setup: func(w *world) {
-			failure := check.CreateFailed("quota exceeded")
-			w.create = func(in activities.Attempt) (activities.CreatePodResult, error) {
-				if in.Number == 1 {
-					return activities.CreatePodResult{}, nil
-				}
-				return activities.CreatePodResult{Failure: &failure}, nil
-			}
-			w.watch = evicted
-			w.reportAfter(14500 * time.Millisecond) // the first pod ends after 11 s, the second is refused 2 s later
-		},
-		want: check.Succeeded, recorded: [][]string{{prefix + "failed to create pod for checker: quota exceeded"}, nil},
-		notes: []string{"attempt 1 was repeated: infra-failed"},
-	},
-	{
 		name: "spec is edited between two attempts",
 		setup: func(w *world) {
 			w.create = func(in activities.Attempt) (activities.CreatePodResult, error) {

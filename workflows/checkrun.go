@@ -12,7 +12,6 @@ import (
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
-	"github.com/khronicle/khronicle/external/status"
 )
 
 // CheckRun is one run of a check or job, from the creation of its pod to its record. Its workflow ID is the run UUID. A check
@@ -37,6 +36,9 @@ type run struct {
 	uuid    string
 	started time.Time
 	reports workflow.ReceiveChannel
+	// stamps are those of the reports that were read, and noneAt is when none waited last.
+	stamps []time.Time
+	noneAt time.Time
 
 	// deadline is the end of the run, at which timer ends. queued is how long the run waited before it might start its pod.
 	deadline  time.Time
@@ -50,12 +52,17 @@ type run struct {
 	avoid    []string
 	specHash string
 
+	// newest is the newest attempt that may have a pod.
+	newest *attempt
 	// shown is true once a conclusion was recorded. deleted is true if the check no longer existed when the first final
 	// conclusion was to be recorded. A recorded conclusion stays, whatever happens to the check later.
 	shown, deleted bool
 	// furtherKept is true once a report after the one that counts is stored as evidence.
 	furtherKept bool
-	notes       []string
+	// late is the first report that could not decide the outcome, and lateKept is true once it is stored as evidence.
+	late     *Report
+	lateKept bool
+	notes    []string
 	// revision counts the records of the run, and unrecorded is what the ledger has not taken.
 	revision   int
 	unrecorded activities.Unrecorded
@@ -126,13 +133,16 @@ func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (conclu
 		// Cut short: when quoted, the largest report would be larger than Temporal accepts.
 		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", conclusion.Errors))
 		r.note(fmt.Sprintf("before the deadline the check reported: %s %s", conclusion.Outcome, said))
-		conclusion = r.complete(ctx, last, check.NoExit(last.seen).Conclude(r.in.Ref))
+		noExit := check.NoExit(last.seen).Conclude(r.in.Ref)
+		noExit.Errors = append(noExit.Errors, conclusion.Errors...)
+		conclusion = r.complete(ctx, last, noExit)
 		if _, err := r.record(ctx, last, conclusion, false); err != nil {
 			return conclusion, err
 		}
 	}
 	r.keepEvidence(ctx, last, conclusion)
 	r.removePod(ctx, last)
+	r.keepLate(ctx)
 	if err := r.setJobPhase(ctx, khv1.JobCompleted, 0); err != nil {
 		return conclusion, err
 	}
@@ -148,6 +158,9 @@ func (r *run) complete(ctx workflow.Context, last *attempt, conclusion check.Con
 		conclusion.Errors[i] = r.hide(text)
 	}
 	conclusion.Reported = conclusion.Reported && last.report != nil // else the UUID could still be used to report
+	if conclusion.Reported {
+		conclusion.Concluded = last.reportedAt
+	}
 	return conclusion
 }
 
@@ -165,24 +178,24 @@ func (r *run) final(last *attempt, conclusion check.Conclusion) check.Conclusion
 	return conclusion
 }
 
-// takeLateReports reads the reports that arrived after the outcome was known. A report that was answered with success is
-// never lost. If the run has no report, the first one decides the outcome. Every other is noted. The record has both.
+// takeLateReports reads the reports that were stored after the outcome was known. The first one that can decide the outcome
+// does so, if the run has no report. Every other is noted. The record has both.
 func (r *run) takeLateReports(ctx workflow.Context, last *attempt, conclusion check.Conclusion) (check.Conclusion, error) {
 	for r.reports.Len() > 0 {
-		var report status.Report
-		for r.reports.ReceiveAsync(&report) {
+		for report, ok := r.decidingReport(ctx); ok; report, ok = r.decidingReport(ctx) {
 			if last.report != nil || conclusion.Outcome == check.Canceled {
 				r.noteFurther(ctx, report)
 				continue
 			}
 			r.note("the report came late; before it: " + strings.Join(conclusion.Errors, "; "))
 			r.tries = last.before // it is the outcome of the last attempt
-			conclusion = r.complete(ctx, last, r.tries.Conclude(last.take(ctx, report), false))
+			conclusion = r.complete(ctx, last, r.tries.Conclude(last.take(report), false))
 			if _, err := r.record(ctx, last, conclusion, false); err != nil {
 				return conclusion, err
 			}
 			r.keepEvidence(ctx, last, conclusion)
 		}
+		r.keepLate(ctx)
 		r.recordRun(ctx, last, conclusion)
 	}
 	return conclusion, nil
@@ -240,7 +253,7 @@ func (r *run) note(text string) {
 }
 
 // hide replaces the run UUID in a text.
-func (r *run) hide(text string) string { return string(check.HideRun([]byte(text), r.uuid)) }
+func (r *run) hide(text string) string { return check.HideRunIn(text, r.uuid) }
 
 // label is the line that the Temporal UI shows for a step.
 func (r *run) label(what string) string { return what + " — " + r.in.Ref.String() }

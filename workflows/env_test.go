@@ -154,6 +154,8 @@ type world struct {
 	look func() (check.Observation, error)
 	// stuck pods stay when they are deleted.
 	stuck bool
+	// deleteTakes is how long DeletePod takes, and evidenceTakes KeepEvidence.
+	deleteTakes, evidenceTakes time.Duration
 	// queue is how long AwaitStart takes, and queueNotes what it notes.
 	queue      time.Duration
 	queueNotes []string
@@ -271,7 +273,7 @@ func (w *world) mockPods() {
 			w.whileDeleting()
 		}
 		return nil
-	}).Maybe()
+	}).AfterFn(func() time.Duration { return w.deleteTakes }).Maybe()
 }
 
 func (w *world) mockRecords() {
@@ -299,7 +301,7 @@ func (w *world) mockRecords() {
 	w.env.OnActivity(a.KeepEvidence, anything, anything).Return(func(_ context.Context, in activities.EvidenceInput) (activities.EvidenceResult, error) {
 		remember(w, &w.kept, in)
 		return w.evidence(in)
-	}).Maybe()
+	}).AfterFn(func() time.Duration { return w.evidenceTakes }).Maybe()
 	w.env.OnActivity(a.SetJobPhase, anything, anything).Return(func(_ context.Context, in activities.SetJobPhaseInput) error {
 		if w.phaseErrors--; w.phaseErrors >= 0 {
 			return errors.New("connection refused")
@@ -323,6 +325,16 @@ func (w *world) reportAfter(delay time.Duration, errs ...string) {
 
 func (w *world) report(errs ...string) {
 	w.env.SignalWorkflow(workflows.ReportSignal, status.NewReport(errs))
+}
+
+// reportReceived sends a report that the report API received some time before.
+func (w *world) reportReceived(before time.Duration, errs ...string) {
+	w.reportStamped(w.env.Now().Add(-before), errs...)
+}
+
+// reportStamped sends a report with the stamp of the report API.
+func (w *world) reportStamped(received time.Time, errs ...string) {
+	w.env.SignalWorkflow(workflows.ReportSignal, workflows.Report{Report: status.NewReport(errs), Received: received})
 }
 
 // creates sets the answer of CreatePod.

@@ -11,7 +11,6 @@ import (
 	"github.com/khronicle/khronicle/activities"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
-	"github.com/khronicle/khronicle/external/status"
 )
 
 // Bounds of what a run waits for at its end.
@@ -93,17 +92,6 @@ func (r *run) keepEvidence(ctx workflow.Context, t *attempt, conclusion check.Co
 	}
 }
 
-// noteFurther notes a report that came after the one that counts, and stores the first such report.
-func (r *run) noteFurther(ctx workflow.Context, report status.Report) {
-	r.note(fmt.Sprintf("a further report was ignored: OK=%t, %d errors", report.OK, len(report.Errors)))
-	if r.furtherKept || ctx.Err() != nil {
-		return
-	}
-	r.furtherKept = true
-	further := check.Received(report)
-	r.keep(ctx, activities.EvidenceInput{Further: &further})
-}
-
 func (r *run) keep(ctx workflow.Context, in activities.EvidenceInput) {
 	in.RecordKey, in.UUID = r.key(), r.uuid
 	var result activities.EvidenceResult
@@ -161,6 +149,7 @@ func (r *run) removePod(ctx workflow.Context, t *attempt) {
 	if t.over() {
 		return
 	}
+	r.lookForReports(ctx) // the pod may take long to end, and may report until then
 	pod := t.pod
 	pod.Deadline = time.Time{}
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

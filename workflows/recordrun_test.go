@@ -125,7 +125,7 @@ func TestLateReportBecomesTheOutcomeAndAmendsTheRecord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			watch(w)
-			w.atTheEnd = func() { w.report() }
+			w.atTheEnd = func() { w.reportReceived(2 * time.Second) }
 			result, err := w.execute(t, checkRef)
 			if err != nil || result.Outcome != check.Succeeded || len(w.outcomes) != 2 || w.outcomes[1].Conclusion.Outcome != check.Succeeded {
 				t.Errorf("result is %+v, error %v, recorded %v, want the report that was accepted", result, err, w.texts())

@@ -55,8 +55,9 @@ func TestTemporalDownWhenReportsCome(t *testing.T) {
 	if status := post(t, uuids["run-0"], `{"OK":true,"Errors":[]}`); status != http.StatusServiceUnavailable {
 		t.Errorf("report while Temporal is down is answered %d, want 503", status)
 	}
-	t.Logf("503 after %s", time.Since(began))
-	time.Sleep(10 * time.Second)
+	if took := time.Since(began); took < 15*time.Second {
+		t.Errorf("503 after %s, want that the report is held for 20 s", took)
+	}
 	if err := under.start("temporal"); err != nil {
 		t.Fatal(err)
 	}
@@ -82,25 +83,42 @@ func TestReportWhileNoWorkerRuns(t *testing.T) {
 	}
 }
 
-// TestWorkerBackAfterTheDeadline: the check reported and exited in time, and nobody was there to see it.
+// TestWorkerBackAfterTheDeadline: nobody was there to see what happened. A check that reported and exited in time has
+// succeeded, and its times are those of its report. A report after the deadline comes too late, although it is read with it.
 func TestWorkerBackAfterTheDeadline(t *testing.T) {
 	restart(t, "worker")
 	namespace := newNamespace(t)
-	c := demoCheck(namespace, "unseen", env{"REPORT_DELAY": "3s"})
-	c.Spec.Timeout = "10s"
-	apply(t, c)
-	pod := awaitPod(t, namespace, "unseen", corev1.PodRunning)
+	pods := map[string]corev1.Pod{}
+	for name, delay := range map[string]string{"unseen": "3s", "late": "5m"} {
+		c := demoCheck(namespace, name, env{"REPORT_DELAY": delay})
+		c.Spec.Timeout = "10s"
+		apply(t, c)
+	}
+	for _, name := range []string{"unseen", "late"} {
+		pods[name] = awaitPod(t, namespace, name, corev1.PodRunning)
+	}
 	under.kill("worker")
-	awaitPod(t, namespace, "unseen", corev1.PodSucceeded)
-	time.Sleep(time.Until(pod.CreationTimestamp.Add(12 * time.Second)))
+	pods["unseen"] = awaitPod(t, namespace, "unseen", corev1.PodSucceeded)
+	time.Sleep(time.Until(pods["late"].CreationTimestamp.Add(12 * time.Second)))
+	if status := post(t, pods["late"].Labels["kuberhealthy-run-id"], `{"OK":true,"Errors":[]}`); status != http.StatusOK {
+		t.Errorf("report is answered %d, want 200", status)
+	}
 	if err := under.start("worker"); err != nil {
 		t.Fatal(err)
 	}
-	runUUID := pod.Labels["kuberhealthy-run-id"]
+	runUUID := pods["unseen"].Labels["kuberhealthy-run-id"]
 	settled(t, runUUID)
 	state := awaitState(t, namespace, "unseen", time.Second, "an outcome", anyState)
-	if !state.OK || state.CurrentUUID != runUUID {
-		t.Errorf("state is %+v, want the success that was reported", state)
+	took, err := time.ParseDuration(state.RunDuration)
+	if !state.OK || state.CurrentUUID != runUUID || err != nil || took > 9*time.Second {
+		t.Errorf("state is %+v, want the success that was reported within 10 s", state)
+	}
+	if after := state.LastRun.Sub(pods["unseen"].CreationTimestamp.Time); after > 9*time.Second {
+		t.Errorf("LastRun is %s after the pod was made, want the time of the report", after)
+	}
+	settled(t, pods["late"].Labels["kuberhealthy-run-id"])
+	if state := awaitState(t, namespace, "late", time.Second, "an outcome", anyState); state.OK {
+		t.Errorf("state is %+v, want the outcome of the deadline", state)
 	}
 }
 
