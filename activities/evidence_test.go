@@ -387,7 +387,8 @@ func TestRefusedEvidenceDoesNotHoldUpTheRest(t *testing.T) {
 func TestLogsOfADeletedPodAreReadUntilItsEnd(t *testing.T) {
 	goes := check.Observation{Started: true, Deleting: true, Node: "node-1"}
 	end := check.Observation{Started: true, Deleting: true, Ended: true, Node: "node-1"}
-	sidecar := check.Observation{Started: true, Deleting: true, PartlyEnded: true, Node: "node-1"}
+	sidecar := partlyAt(0)
+	sidecar.Deleting = true
 	tests := []struct {
 		name   string
 		in     func() activities.WatchInput
@@ -402,7 +403,7 @@ func TestLogsOfADeletedPodAreReadUntilItsEnd(t *testing.T) {
 		{"the log goes on after the end", watched, true, []event{{time.Second, end}}, time.Hour, "cut off", 3 * time.Second},
 		{"not told to go", watched, true, []event{{time.Second, ended}}, 0, "", time.Second},
 		{"without a ledger", watched, false, []event{{time.Second, end}}, 0, "", time.Second},
-		{"deleted because of a sidecar", watched, true, []event{{time.Second, sidecar}, {time.Second, gone}}, 0, "", 2 * time.Second},
+		{"deleted because of a sidecar", func() activities.WatchInput { return reported(2) }, true, []event{{time.Second, sidecar}, {time.Second, gone}}, 0, "", 2 * time.Second},
 		{"at the deadline it still goes", watched, true, []event{{time.Second, goes}}, time.Hour, "cut off", time.Minute + 2*time.Second},
 	}
 	for _, tt := range tests {

@@ -200,48 +200,67 @@ func notCreated(result CreatePodResult, err error) (CreatePodResult, error) {
 // WatchInput names the pod that is watched.
 type WatchInput struct {
 	Pod
-	// Reported is true when the check has reported. Of several containers, the end of one is then enough: the others may be
-	// sidecars that never end.
-	Reported bool `json:",omitempty"`
-	// Containers is how many containers the pod has.
+	// Reported is when the check reported last, if it has. Of several containers, the end of one after that is then enough:
+	// the others may never end.
+	Reported time.Time `json:",omitzero"`
+	// Containers is how many main containers the pod has.
 	Containers int `json:",omitempty"`
 }
 
-// until is true when the watch has seen what it waits for.
-func (in WatchInput) until(o check.Observation) bool {
-	return o.Ended || !in.Reported && !o.Started && o.Hopeless != "" || in.reporterEnded(o)
-}
-
-func (in WatchInput) reporterEnded(o check.Observation) bool {
-	return in.Reported && in.Containers > 1 && o.PartlyEnded
-}
-
-// WatchPod waits until the pod has ended, is deleted, or cannot start without a change. At the deadline it returns what it saw
-// last. It reads the events of a pod that does not start. While someone else deletes the pod, it reads the logs for as long
-// as they exist.
+// WatchPod waits until the pod has ended, is deleted, or cannot start without a change. It also returns a while after the check
+// has ended, if other containers still run. At the deadline it returns what it saw last. It reads the events of a pod that does
+// not start. While someone else deletes the pod, it reads the logs for as long as they exist.
 func (a *Activities) WatchPod(ctx context.Context, in WatchInput) (check.Observation, error) {
 	logs := a.newFollower(ctx, in.Pod)
 	defer logs.stop()
+	reporter := reporterWatch{reported: in.Reported, alone: in.Containers < 2}
+	over := false // the check has ended, and other containers may still run
 	seen, err := a.awaitExplained(ctx, in.Pod, func(o check.Observation) bool {
-		// A pod with sidecars does not end while they run. So when one of its containers has ended, the run deletes the pod.
-		if o.Deleting && (o.Disrupted || !o.PartlyEnded) {
+		reporter.see(o)
+		over = o.OnlySidecars || reporter.ended
+		// When the check has ended beside other containers, it is the run that deletes the pod.
+		if o.Deleting && (o.Disrupted || !over) {
 			logs.start()
 		}
-		return in.until(o)
+		return o.Ended || over || in.Reported.IsZero() && !o.Started && o.Hopeless != ""
 	})
-	if err == nil && in.reporterEnded(seen) && !seen.Ended && !seen.Gone {
-		in.Deadline = time.Now().Add(sidecarsLeave)
+	if err == nil && over && !seen.Ended && !seen.Gone {
+		in.Deadline = time.Now().Add(othersLeave)
 		seen, err = a.await(ctx, in.Pod, func(o check.Observation) bool { return o.Ended })
 	}
 	if err != nil {
 		return seen, err
 	}
-	seen.Logs = logs.end()
+	seen.Logs, seen.ReporterEnded = logs.end(), reporter.ended
 	return seen, nil
 }
 
-// sidecarsLeave is how long the other containers may run once the first one has ended after the report.
-const sidecarsLeave = 5 * time.Second
+// othersLeave is how long the other containers may run once the check has ended.
+const othersLeave = 5 * time.Second
+
+// statusDelay is within what time a kubelet shows that a container has ended.
+const statusDelay = 2 * time.Second
+
+// reporterWatch finds out whether the container that reported has ended. Nobody knows which one it was. So it is the first
+// of several that ends after the report.
+type reporterWatch struct {
+	reported time.Time
+	// alone is true in a pod of one main container, whose end is that of the pod.
+	alone bool
+	// looked is true once the pod was seen, and last is when a container had ended by then.
+	looked bool
+	last   time.Time
+	ended  bool
+}
+
+func (w *reporterWatch) see(o check.Observation) {
+	// If a container ends during the watch, and long ago by the clock of its node, then that clock is behind.
+	behind := w.looked && o.ExitedAt.After(w.last) && time.Since(o.ExitedAt) > statusDelay
+	if !w.reported.IsZero() && !w.alone && o.PartlyEnded && (behind || o.EndedSince(w.reported)) {
+		w.ended = true
+	}
+	w.looked, w.last = true, o.ExitedAt
+}
 
 var (
 	errDeadline = errors.New("deadline of the run")

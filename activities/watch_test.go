@@ -53,6 +53,7 @@ var (
 	hopeless = check.Observation{Hopeless: "ErrImagePull", Detail: "container main: ErrImagePull"}
 	running  = check.Observation{Started: true, Node: "node-1"}
 	partly   = check.Observation{Started: true, PartlyEnded: true, Node: "node-1"}
+	stopping = check.Observation{Started: true, PartlyEnded: true, AllEnded: true, OnlySidecars: true, Node: "node-1"}
 	crashing = check.Observation{Started: true, Hopeless: "CrashLoopBackOff", Node: "node-1"}
 	deleting = check.Observation{Started: true, Deleting: true, Node: "node-1"}
 	ended    = check.Observation{Started: true, Ended: true, Node: "node-1", Detail: "all containers exited with code 0"}
@@ -67,8 +68,22 @@ func onPod() activities.Pod {
 // watched is a pod that is watched for a minute, of one container and without a report.
 func watched() activities.WatchInput { return activities.WatchInput{Pod: onPod(), Containers: 1} }
 
+// reported is a pod whose check reports now.
 func reported(containers int) activities.WatchInput {
-	return activities.WatchInput{Pod: onPod(), Containers: containers, Reported: true}
+	return activities.WatchInput{Pod: onPod(), Containers: containers, Reported: time.Now()}
+}
+
+// partlyAt is a pod in which a container has ended, so long after the time at which these tests begin.
+func partlyAt(after time.Duration) check.Observation {
+	o := partly
+	o.ExitedAt = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).Add(after)
+	return o
+}
+
+// afterItsReporter is a pod in which the container that reported has ended.
+func afterItsReporter(o check.Observation) check.Observation {
+	o.ReporterEnded = true
+	return o
 }
 
 func TestWatchPodReturns(t *testing.T) {
@@ -94,11 +109,27 @@ func TestWatchPodReturns(t *testing.T) {
 		{"reported: not when a container cannot start", alone, []event{{s, hopeless}, {s, ended}}, ended, 2 * s},
 		{"reported: when the pod has ended", alone, []event{{s, running}, {s, ended}}, ended, 2 * s},
 		{"reported: when the pod is gone", two, []event{{s, gone}}, gone, s},
-		{"reported: 5 s after the first container has ended", two, []event{{s, running}, {s, partly}}, partly, 7 * s},
-		{"reported: when the sidecars end meanwhile", two, []event{{s, partly}, {2 * s, ended}}, ended, 3 * s},
-		{"reported: when the pod is gone meanwhile", two, []event{{s, partly}, {2 * s, gone}}, gone, 3 * s},
+		{"reported: 5 s after the first container has ended", two, []event{{s, running}, {s, partlyAt(2 * s)}}, afterItsReporter(partlyAt(2 * s)), 7 * s},
+		{"reported: when the sidecars end meanwhile", two, []event{{s, partlyAt(s)}, {2 * s, ended}}, afterItsReporter(ended), 3 * s},
+		{"reported: when the pod is gone meanwhile", two, []event{{s, partlyAt(s)}, {2 * s, gone}}, afterItsReporter(gone), 3 * s},
+		{"reported: not when a container had ended before", two, []event{{s, partlyAt(-10 * s)}}, partlyAt(-10 * s), time.Minute},
+		{
+			"reported: when another container ends than the one before", two,
+			[]event{{s, partlyAt(-10 * s)}, {3 * s, partlyAt(4 * s)}},
+			afterItsReporter(partlyAt(4 * s)), 9 * s,
+		},
+		{"reported: not when the kubelet shows late that a container had ended", two, []event{{s / 2, running}, {s / 2, partlyAt(-s)}}, partlyAt(-s), time.Minute},
+		{
+			"reported: when a container ends on a node whose clock is behind", two,
+			[]event{{s, running}, {s, partlyAt(-20 * s)}},
+			afterItsReporter(partlyAt(-20 * s)), 7 * s,
+		},
 		{"reported: at the deadline of a pod in which no container has ended", two, []event{{s, running}}, running, time.Minute},
-		{"reported: at the deadline of a pod of one container", alone, []event{{s, partly}}, partly, time.Minute},
+		{"reported: at the deadline of a pod of one container", alone, []event{{s, partlyAt(s)}}, partlyAt(s), time.Minute},
+
+		{"5 s after only native sidecars are left", watched, []event{{s, running}, {s, stopping}}, stopping, 7 * s},
+		{"when the native sidecars have stopped", watched, []event{{s, stopping}, {2 * s, ended}}, ended, 3 * s},
+		{"reported: 5 s after only native sidecars are left", alone, []event{{s, stopping}}, stopping, 6 * s},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -226,19 +257,23 @@ func TestWatchPodReturnsTheCauseOfItsEnd(t *testing.T) {
 
 // The logs of a pod are read while somebody deletes it. After the deletion they cannot be read. They may have the run UUID.
 func TestLogsAreFollowedWhenSomebodyDeletesThePod(t *testing.T) {
-	evicted, leaving := deleting, deleting
-	evicted.Disrupted, evicted.PartlyEnded = true, true
-	leaving.PartlyEnded = true
+	leaving := partlyAt(0)
+	leaving.Deleting = true
+	evicted := leaving
+	evicted.Disrupted = true
+	two := func() activities.WatchInput { return reported(2) }
 	tests := []struct {
 		name   string
+		in     func() activities.WatchInput
 		shows  check.Observation
 		follow bool
 	}{
-		{"running", running, false},
-		{"a container has ended", partly, false},
-		{"deleted", deleting, true},
-		{"deleted because its sidecars never end", leaving, false},
-		{"evicted when a container had ended", evicted, true},
+		{"running", watched, running, false},
+		{"a container has ended", watched, partly, false},
+		{"deleted", watched, deleting, true},
+		{"deleted when a helper had ended, before the report", watched, leaving, true},
+		{"deleted because the containers beside the check never end", two, leaving, false},
+		{"evicted when a container had ended", two, evicted, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -252,7 +287,7 @@ func TestLogsAreFollowedWhenSomebodyDeletesThePod(t *testing.T) {
 				}
 				a, env := worker(cluster)
 				a.Ledger = &fakeLedger{}
-				encoded, err := env.ExecuteActivity(a.WatchPod, watched())
+				encoded, err := env.ExecuteActivity(a.WatchPod, tt.in())
 				var want []check.Piece
 				if tt.follow {
 					want = []check.Piece{{Kind: check.EvidenceLog, Name: "main", Content: "log of main in *********", Size: 24}}

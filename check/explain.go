@@ -185,7 +185,7 @@ func (s signs) onNode(detail string) cause {
 func (s signs) initContainer() string {
 	for _, status := range s.pod.Status.InitContainerStatuses {
 		running := status.State.Running
-		switch sidecar := s.isSidecar(status.Name); {
+		switch sidecar := isSidecarOf(s.pod, status.Name); {
 		case running == nil:
 		case !sidecar:
 			return fmt.Sprintf("init container %s has not ended: it runs since %s", status.Name, running.StartedAt.UTC().Format(time.RFC3339))
@@ -195,12 +195,6 @@ func (s signs) initContainer() string {
 		}
 	}
 	return ""
-}
-
-func (s signs) isSidecar(name string) bool {
-	return slices.ContainsFunc(s.pod.Spec.InitContainers, func(c corev1.Container) bool {
-		return c.Name == name && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-	})
 }
 
 // pull returns the event of an image that is being pulled. Of several, it is the oldest.

@@ -12,13 +12,18 @@ import (
 )
 
 // hopeless are the reasons of waiting containers that will not start without a change. ErrImagePull comes before
-// ImagePullBackOff; Kuberhealthy ends the run at the first of them.
+// ImagePullBackOff; Kuberhealthy ends the run at the first of them. CrashLoopBackOff is not one of them: only containers that
+// are restarted have it, and a restart may succeed.
 var hopeless = []string{
 	"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
 	"RegistryUnavailable", "SignatureValidationFailed",
-	"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff",
+	"CreateContainerConfigError", "CreateContainerError", runContainerError,
 	"PreCreateHookError", "PreStartHookError",
 }
+
+// runContainerError is the reason of a container that was created and could not run. It is hopeless unless the container is
+// restarted.
+const runContainerError = "RunContainerError"
 
 // neverStarts are the hopeless reasons that another pod has too, because the spec causes them.
 var neverStarts = []string{"InvalidImageName", "ErrImageNeverPull"}
@@ -29,10 +34,19 @@ type Observation struct {
 	Started bool
 	// Ended is true once the pod has Succeeded or Failed.
 	Ended bool
-	// PartlyEnded is true when some containers have ended and others still run, such as sidecars that never exit.
+	// PartlyEnded is true when some main containers of a pod have ended, and the pod has not. An example is a check beside a
+	// container that never exits.
 	PartlyEnded bool
-	// AllEnded is true when no container runs any more. The kubelet reports the end of the pod only in its next round.
+	// AllEnded is true when all main containers of a pod have ended, and the pod has not. The kubelet reports the end of the
+	// pod only in its next round.
 	AllEnded bool `json:",omitempty"`
+	// OnlySidecars is true when all main containers have ended, and Kubernetes still stops native sidecars.
+	OnlySidecars bool `json:",omitempty"`
+	// ReporterEnded is true when one of several main containers has ended since the report. It does not come from the status
+	// alone; the activity that watches the pod adds it.
+	ReporterEnded bool `json:",omitempty"`
+	// Running are the names of the main containers that run, in a pod in which others have ended.
+	Running []string `json:",omitempty"`
 	// Deleting is true when the pod is being deleted. It may still run, report and end.
 	Deleting bool
 	// True when the pod object no longer exists.
@@ -52,11 +66,11 @@ type Observation struct {
 	Missing string `json:",omitempty"`
 	// Node is where the pod was placed.
 	Node string
-	// RunningSince is when the first container began to run, and ExitedAt when the last one ended. Kubernetes gives whole
+	// RunningSince is when the first main container began to run, and ExitedAt when the last one ended. Kubernetes gives whole
 	// seconds by the node's clock.
 	RunningSince time.Time `json:",omitzero"`
 	ExitedAt     time.Time `json:",omitzero"`
-	// Image is the digest of the first container's image.
+	// Image is the digest of the first main container's image.
 	Image string `json:",omitempty"`
 	// Logs are the ends of the containers' logs, read while the pod was being deleted: soon after its end they cannot be
 	// read. They do not come from the status; the activity that watches the pod adds them. A piece of kind EvidenceMissing
@@ -74,7 +88,7 @@ func Observe(pod *corev1.Pod) Observation {
 	case corev1.PodRunning:
 		o.Started = true
 		o.observeEnds(pod)
-		o.Detail = presentDetail(pod)
+		o.Detail = joinedTexts(presentDetail(pod), joinedTexts(waits(pod)...))
 	default:
 		o.Hopeless, o.Detail = waitDetail(pod)
 		// The kubelet does not report a pod as ended until it has cleaned up. A quick pod stays Pending until then.
@@ -86,6 +100,9 @@ func Observe(pod *corev1.Pod) Observation {
 		case o.Hopeless == "":
 			o.Detail = presentDetail(pod)
 		}
+	}
+	if o.AllEnded {
+		o.Hopeless, o.Detail = "", endDetail(pod)
 	}
 	// A container, or a runtime that quotes its command, may say the run UUID.
 	o.Detail = HideRunIn(o.Detail, pod.Labels[protocol.LabelRunID])
@@ -105,8 +122,15 @@ func held(pod *corev1.Pod) bool {
 
 // observeEnds notes which containers have ended in a pod that has not ended.
 func (o *Observation) observeEnds(pod *corev1.Pod) {
-	o.PartlyEnded = slices.ContainsFunc(pod.Status.ContainerStatuses, ended)
-	o.AllEnded = o.PartlyEnded && !slices.ContainsFunc(pod.Status.ContainerStatuses, goesOn)
+	of := statusesOf(pod)
+	o.PartlyEnded = slices.ContainsFunc(of.main, ended)
+	o.AllEnded = o.PartlyEnded && !slices.ContainsFunc(of.main, goesOn)
+	for _, status := range of.main {
+		if o.PartlyEnded && runs(status) {
+			o.Running = append(o.Running, status.Name)
+		}
+	}
+	o.OnlySidecars = o.AllEnded && slices.ContainsFunc(of.sidecars, runs)
 }
 
 func statuses(pod *corev1.Pod) []corev1.ContainerStatus {
@@ -120,7 +144,7 @@ func waitDetail(pod *corev1.Pod) (reason, detail string) {
 			continue
 		}
 		detail = joined(fmt.Sprintf("container %s: %s", status.Name, waiting.Reason), waiting.Message)
-		if slices.Contains(hopeless, waiting.Reason) {
+		if isHopeless(pod, status.Name, waiting.Reason) {
 			return waiting.Reason, detail
 		}
 	}
@@ -130,8 +154,30 @@ func waitDetail(pod *corev1.Pod) (reason, detail string) {
 	return "", detail
 }
 
+// isHopeless is true for a reason for which a container waits for ever. A container that is restarted may still run.
+func isHopeless(pod *corev1.Pod, container, reason string) bool {
+	return slices.Contains(hopeless, reason) && (reason != runContainerError || !restarts(pod, container))
+}
+
+// waits says which sidecars of a running pod wait, such as one that crashes again and again.
+func waits(pod *corev1.Pod) []string {
+	var texts []string
+	for _, status := range statusesOf(pod).sidecars {
+		if waiting := status.State.Waiting; waiting != nil {
+			texts = append(texts, joined(fmt.Sprintf("container %s: %s", status.Name, waiting.Reason), waiting.Message))
+		}
+	}
+	return texts
+}
+
 // Removed is true when the pod ended because it was deleted, or is no longer there.
-func (o Observation) Removed() bool { return o.Gone || o.Ended && o.Deleting }
+func (o Observation) Removed() bool { return o.Gone || o.Deleting && (o.Ended || o.AllEnded) }
+
+// EndedSince is true when a main container has ended since a time. A container that ended within the same second counts:
+// Kubernetes gives whole seconds.
+func (o Observation) EndedSince(t time.Time) bool {
+	return !o.ExitedAt.IsZero() && o.ExitedAt.Add(time.Second).After(t)
+}
 
 // Unschedulable is true when no node can take a pending pod, as its detail says.
 func (o Observation) Unschedulable() bool {
@@ -153,10 +199,11 @@ func presentDetail(pod *corev1.Pod) string {
 	return joinedTexts(slices.Insert(exits(pod), 0, endReason(pod))...)
 }
 
-// exits says which containers ended with an error.
+// exits says which containers ended with an error. The exit code of a sidecar says nothing: Kubernetes stops a sidecar.
 func exits(pod *corev1.Pod) []string {
 	var texts []string
-	for _, status := range statuses(pod) {
+	of := statusesOf(pod)
+	for _, status := range slices.Concat(of.init, of.main) {
 		if end := status.State.Terminated; end != nil && end.ExitCode != 0 {
 			text := fmt.Sprintf("container %s exited with code %d (%s)", status.Name, end.ExitCode, end.Reason)
 			texts = append(texts, joined(text, end.Message))
@@ -189,7 +236,9 @@ func (o *Observation) observeContainers(pod *corev1.Pod) {
 
 func ended(status corev1.ContainerStatus) bool { return status.State.Terminated != nil }
 
-func hasRun(status corev1.ContainerStatus) bool { return ended(status) || status.State.Running != nil }
+func hasRun(status corev1.ContainerStatus) bool { return ended(status) || runs(status) }
+
+func runs(status corev1.ContainerStatus) bool { return status.State.Running != nil }
 
 func goesOn(status corev1.ContainerStatus) bool { return !ended(status) }
 

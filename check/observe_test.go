@@ -3,6 +3,7 @@ package check_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -102,7 +103,6 @@ func TestObserveAPodThatHasNotStarted(t *testing.T) {
 		{"image cannot be inspected", containers(waiting("main", "ImageInspectError", "")), check.Observation{Hopeless: "ImageInspectError", Detail: "container main: ImageInspectError"}},
 		{"container cannot be created", containers(waiting("main", "CreateContainerError", "")), check.Observation{Hopeless: "CreateContainerError", Detail: "container main: CreateContainerError"}},
 		{"container cannot be run", containers(waiting("main", "RunContainerError", "")), check.Observation{Hopeless: "RunContainerError", Detail: "container main: RunContainerError"}},
-		{"sidecar crashes", corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{waiting("side", "CrashLoopBackOff", "")}}, check.Observation{Hopeless: "CrashLoopBackOff", Detail: "container side: CrashLoopBackOff"}},
 		{
 			"about to be preempted",
 			corev1.PodStatus{Conditions: []corev1.PodCondition{disruption}},
@@ -146,7 +146,7 @@ func TestObserveAPodThatHasStarted(t *testing.T) {
 		{
 			"running with a container that ended",
 			corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{runs("main"), exited("side", 1, "Error", "")}},
-			check.Observation{Started: true, PartlyEnded: true, Detail: "container side exited with code 1 (Error)"},
+			check.Observation{Started: true, PartlyEnded: true, Running: []string{"main"}, Detail: "container side exited with code 1 (Error)"},
 		},
 		{"succeeded", corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{exited("main", 0, "Completed", "")}}, ended("all containers exited with code 0")},
 		{"exit code", failed(containers(exited("main", 1, "Error", ""))), ended("container main exited with code 1 (Error)")},
@@ -338,6 +338,26 @@ func TestObserveAPodThatIsHeld(t *testing.T) {
 	}
 }
 
+// Kubernetes gives whole seconds. A container that ended in the same second may have ended after the report.
+func TestEndedSince(t *testing.T) {
+	report := now.Truncate(time.Second).Add(300 * time.Millisecond)
+	tests := []struct {
+		name  string
+		exits time.Time
+		want  bool
+	}{
+		{"no container has ended", time.Time{}, false},
+		{"in the second before the report", report.Truncate(time.Second).Add(-time.Second), false},
+		{"in the second of the report", report.Truncate(time.Second), true},
+		{"in the second after the report", report.Truncate(time.Second).Add(time.Second), true},
+	}
+	for _, tt := range tests {
+		if got := (check.Observation{ExitedAt: tt.exits}).EndedSince(report); got != tt.want {
+			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestObserveADeletion(t *testing.T) {
 	deleting := metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{Time: now}}
 	running := check.Observe(&corev1.Pod{ObjectMeta: deleting, Status: corev1.PodStatus{Phase: corev1.PodRunning}})
@@ -350,6 +370,9 @@ func TestObserveADeletion(t *testing.T) {
 	}
 	if o := (check.Observation{Ended: true}); o.Removed() {
 		t.Error("a pod that ended by itself was not removed")
+	}
+	if o := (check.Observation{Deleting: true, AllEnded: true, OnlySidecars: true}); !o.Removed() {
+		t.Error("a pod was removed whose check ended because of a deletion, and whose sidecars still stop")
 	}
 	if o := (check.Observation{Gone: true}); !o.Removed() {
 		t.Error("a pod that no longer exists was removed")
@@ -428,11 +451,11 @@ func TestObserveAPodOfSeveralContainers(t *testing.T) {
 		{"all run", containers(runs("main"), runs("proxy")), check.Observation{Started: true}},
 		{
 			"the check has ended beside a sidecar", containers(exited("main", 0, "Completed", ""), runs("proxy")),
-			check.Observation{Started: true, PartlyEnded: true},
+			check.Observation{Started: true, PartlyEnded: true, Running: []string{"proxy"}},
 		},
 		{
 			"the check has crashed beside a sidecar", containers(exited("main", 2, "Error", ""), runs("proxy")),
-			check.Observation{Started: true, PartlyEnded: true, Detail: "container main exited with code 2 (Error)"},
+			check.Observation{Started: true, PartlyEnded: true, Running: []string{"proxy"}, Detail: "container main exited with code 2 (Error)"},
 		},
 		{
 			"all have ended, and the pod is still said to run", containers(exited("main", 3, "Error", ""), exited("proxy", 0, "Completed", "")),
@@ -455,7 +478,7 @@ func TestObserveAPodOfSeveralContainers(t *testing.T) {
 	tests = append(tests, []test{
 		{
 			"it has ended, and the pod was never said to run", pending(exited("main", 0, "Completed", "")),
-			check.Observation{Started: true, PartlyEnded: true, AllEnded: true},
+			check.Observation{Started: true, PartlyEnded: true, AllEnded: true, Detail: "all containers exited with code 0"},
 		},
 		{
 			"it has crashed, and the pod was never said to run", pending(exited("main", 1, "Error", "")),

@@ -25,7 +25,7 @@ const LongestExit = time.Minute
 // environment. The pod is never restarted, belongs to the workload, and has a deadline of its own after the run's.
 func NewPod(w Workload, run Attempt, now time.Time) *corev1.Pod {
 	spec := *w.PodSpec.DeepCopy()
-	spec.RestartPolicy = corev1.RestartPolicyNever
+	forbidRestarts(&spec)
 	run.ReportingURL = WithReportPath(run.ReportingURL, w.ReportPath)
 	for i := range spec.Containers {
 		spec.Containers[i].Env = injectEnv(spec.Containers[i].Env, run)

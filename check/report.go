@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/khronicle/khronicle/external/status"
@@ -60,4 +61,31 @@ func validate(report status.Report) error {
 		return ErrReportWithoutError
 	}
 	return nil
+}
+
+// AddReport returns the report of a pod that has sent a further one, such as that of its second container. A failure is never
+// taken back: if both are failures, the errors of the second are added, up to a bound. adds is false if nothing changes.
+func AddReport(first, further status.Report) (both status.Report, adds bool) {
+	switch {
+	case further.OK:
+		return first, false
+	case first.OK:
+		return further, true
+	}
+	both.Errors = slices.Clone(first.Errors)
+	known, size := map[string]bool{}, 0
+	for _, text := range first.Errors {
+		known[text] = true
+		size += len(text)
+	}
+	for _, text := range further.Errors {
+		if size += len(text); size > MaxEvidence {
+			break
+		}
+		if !known[text] {
+			known[text], adds = true, true
+			both.Errors = append(both.Errors, text)
+		}
+	}
+	return both, adds
 }

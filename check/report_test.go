@@ -140,3 +140,40 @@ func FuzzParseReport(f *testing.F) {
 		}
 	})
 }
+
+func TestAddReport(t *testing.T) {
+	failed := func(errors ...string) status.Report { return status.NewReport(errors) }
+	ok := failed()
+	long := strings.Repeat("x", check.MaxEvidence)
+	tests := []struct {
+		name                 string
+		first, further, want status.Report
+		adds                 bool
+	}{
+		{"a second success", ok, ok, ok, false},
+		{"failure after a success", ok, failed("b"), failed("b"), true},
+		{"a long failure after a success", ok, failed(long, "b"), failed(long, "b"), true},
+		{"success after a failure", failed("a"), ok, failed("a"), false},
+		{"the same failure again", failed("a", "b"), failed("a", "b"), failed("a", "b"), false},
+		{"another failure", failed("a"), failed("b", "a", "c"), failed("a", "b", "c"), true},
+		{"as many errors as fit", failed("a"), failed("b", long, "c"), failed("a", "b"), true},
+		{"no room for further errors", failed(long), failed("b"), failed(long), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, adds := check.AddReport(tt.first, tt.further)
+			if diff := cmp.Diff(tt.want, got); diff != "" || adds != tt.adds {
+				t.Errorf("adds: %t, want %t; report (-want +got):\n%s", adds, tt.adds, diff)
+			}
+		})
+	}
+}
+
+// The report that counts is stored elsewhere too, so adding to it must not change it.
+func TestAddReportLeavesItsInputAlone(t *testing.T) {
+	first := status.Report{Errors: append(make([]string, 0, 8), "a")}
+	check.AddReport(first, status.NewReport([]string{"b"}))
+	if spare := first.Errors[:2][1]; spare != "" {
+		t.Errorf("%q was written behind the errors of the first report", spare)
+	}
+}

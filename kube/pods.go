@@ -159,19 +159,19 @@ func trimPod(obj any) (any, error) {
 	if pod.Status.Phase == corev1.PodSucceeded {
 		pod.Spec = corev1.PodSpec{
 			NodeName: pod.Spec.NodeName, ActiveDeadlineSeconds: pod.Spec.ActiveDeadlineSeconds,
-			InitContainers: onlyNames(pod.Spec.InitContainers), Containers: onlyNames(pod.Spec.Containers),
+			InitContainers: onlyKinds(pod.Spec.InitContainers), Containers: onlyKinds(pod.Spec.Containers),
 		}
 	}
 	return pod, nil
 }
 
-// onlyNames returns these containers with nothing but their names.
-func onlyNames(containers []corev1.Container) []corev1.Container {
-	var names []corev1.Container
+// onlyKinds returns these containers with nothing but their names, and what makes them sidecars.
+func onlyKinds(containers []corev1.Container) []corev1.Container {
+	var kinds []corev1.Container
 	for _, container := range containers {
-		names = append(names, corev1.Container{Name: container.Name})
+		kinds = append(kinds, corev1.Container{Name: container.Name, RestartPolicy: container.RestartPolicy})
 	}
-	return names
+	return kinds
 }
 
 // checkIndex finds checker pods by the namespace and name of their check.

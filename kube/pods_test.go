@@ -534,13 +534,17 @@ func TestCachedPodsAreTrimmed(t *testing.T) {
 			pod := in(checkerPod(name), phase)
 			pod.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}
 			pod.Spec.ActiveDeadlineSeconds = new(int64(90))
+			pod.Spec.InitContainers = []corev1.Container{{Name: "proxy", Image: "proxy:1", RestartPolicy: new(corev1.ContainerRestartPolicyAlways)}}
 			pod.Spec.Containers = []corev1.Container{{Name: "main", Image: "registry.example/check:1", Command: []string{"check"}}}
 			pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", ImageID: "sha256:1"}}
 			return pod
 		}
 		cluster := synced(t, apitest.New(whole("cart-1", corev1.PodSucceeded), whole("cart-2", corev1.PodFailed)), watching)
 		for name, want := range map[string]corev1.PodSpec{
-			"cart-1": {NodeName: "node-1", ActiveDeadlineSeconds: new(int64(90)), Containers: []corev1.Container{{Name: "main"}}},
+			"cart-1": {
+				NodeName: "node-1", ActiveDeadlineSeconds: new(int64(90)), Containers: []corev1.Container{{Name: "main"}},
+				InitContainers: []corev1.Container{{Name: "proxy", RestartPolicy: new(corev1.ContainerRestartPolicyAlways)}},
+			},
 			"cart-2": whole("cart-2", corev1.PodFailed).Spec,
 		} {
 			pod, ok := cluster.Pod("shop", name)

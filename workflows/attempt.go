@@ -42,22 +42,32 @@ type attempt struct {
 	seen      check.Observation
 	// overAt is when the end of the pod was seen. It is zero while the pod may report.
 	overAt time.Time
-	// report is the report that counts, if one came, and reportedAt is when it was received.
-	report     *status.Report
-	reportedAt time.Time
-	conclusion check.Conclusion
+	// report is the report that counts, if one came, and reportedAt is when it was received. lastReportAt is when the newest
+	// report was received.
+	report       *status.Report
+	reportedAt   time.Time
+	lastReportAt time.Time
+	conclusion   check.Conclusion
 	// before are the attempts of the run without this one.
 	before check.Attempts
 	// podKept and reportKept are true once the evidence of the pod, or of the report, is stored.
 	podKept, reportKept bool
 }
 
+// ended is true when no container of the pod runs.
+func (t *attempt) ended() bool { return t.pod.Name == "" || t.seen.Ended || t.seen.Gone }
+
 // over is true when the pod can send no further report.
-func (t *attempt) over() bool { return t.pod.Name == "" || t.seen.Ended || t.seen.Gone }
+func (t *attempt) over() bool { return t.ended() || t.seen.OnlySidecars }
+
+// reporterEnded is true when the container that reported has ended, as far as anybody knows.
+func (t *attempt) reporterEnded() bool {
+	return t.over() || t.seen.AllEnded || t.seen.ReporterEnded || t.seen.PartlyEnded && t.seen.EndedSince(t.lastReportAt)
+}
 
 // take makes a report the outcome of the attempt.
 func (t *attempt) take(report Report) check.Conclusion {
-	t.report, t.reportedAt = &report.Report, report.Received
+	t.report, t.reportedAt, t.lastReportAt = &report.Report, report.Received, report.Received
 	return check.FromReport(report.Report)
 }
 
@@ -190,7 +200,7 @@ func (r *run) watch(ctx workflow.Context, t *attempt) {
 		ScheduleToCloseTimeout: within,
 		HeartbeatTimeout:       heartbeatTimeout,
 		RetryPolicy:            retryPolicy(200*time.Millisecond, 5*time.Second),
-	}), a.WatchPod, activities.WatchInput{Pod: t.pod, Reported: t.report != nil, Containers: t.created.Containers})
+	}), a.WatchPod, activities.WatchInput{Pod: t.pod, Reported: t.lastReportAt, Containers: t.created.Containers})
 }
 
 // observe stores what an activity saw. An activity that never answered adds nothing.
@@ -268,29 +278,54 @@ func (r *run) atDeadline(ctx workflow.Context, t *attempt) check.Conclusion {
 	}
 }
 
-// exits waits until the deadline for the end of a pod that has reported. If a pod has several containers and one has ended,
-// the others are sidecars, and the run does not wait for them. A client whose report was held about the deadline has a moment
-// more: its pod could not exit before the answer.
-func (r *run) exits(ctx workflow.Context, t *attempt) bool {
-	if t.over() { // also without a pod: the report is that of the attempt before
-		return true
+// exits waits until the deadline for the end of a pod that has reported. Of several containers, one that ends after the
+// report is enough: the others may never end. A report that comes meanwhile ends the wait.
+func (r *run) exits(ctx workflow.Context, t *attempt) (exited bool, further *Report) {
+	if !t.over() {
+		r.details(ctx, "reported; waiting for pod %s to exit", t.pod.Name)
+		r.watchExit(ctx, t)
 	}
-	r.details(ctx, "reported; waiting for pod %s to exit", t.pod.Name)
+	if further = r.reportBeforeEnd(ctx, t); further != nil || t.over() { // over also without a pod: the report is that of the attempt before
+		return t.over(), further
+	}
+	if t.observe(ctx, t.watch); !t.reporterEnded() {
+		r.look(ctx, t)
+	}
+	return t.reporterEnded(), nil
+}
+
+// watchExit watches a pod that has reported. A client whose report was held about the deadline has a moment more: its pod
+// could not exit before the answer.
+func (r *run) watchExit(ctx workflow.Context, t *attempt) {
 	answered := workflow.Now(ctx)
-	if answered.Sub(t.reportedAt) > longerThan && r.left(ctx) < reporterLeave {
+	held := answered.Sub(t.lastReportAt) > longerThan && r.left(ctx) < reporterLeave
+	if held {
 		t.pod.Deadline = answered.Add(reporterLeave)
-		r.watch(ctx, t)
 	}
 	if t.watch.IsReady() {
 		t.observe(ctx, t.watch)
 	}
-	if !t.over() && (t.watch.IsReady() || t.created.Containers > 1) {
+	if !t.over() && (held || t.watch.IsReady() || t.created.Containers > 1) {
 		r.watch(ctx, t)
 	}
-	if t.observe(ctx, t.watch); !t.over() && !t.seen.PartlyEnded {
-		r.look(ctx, t)
+}
+
+// reportBeforeEnd returns the next report that can decide the outcome, unless the pod is over, or its watch ends, before one
+// comes.
+func (r *run) reportBeforeEnd(ctx workflow.Context, t *attempt) (further *Report) {
+	selector := workflow.NewSelector(ctx)
+	selector.AddReceive(r.reports, func(workflow.ReceiveChannel, bool) {
+		if report, ok := r.decidingReport(ctx); ok {
+			further = &report
+		}
+	})
+	if !t.over() {
+		selector.AddFuture(t.watch, func(workflow.Future) {})
 	}
-	return t.over() || t.seen.PartlyEnded
+	for further == nil && (r.reports.Len() > 0 || !t.over() && !t.watch.IsReady()) {
+		selector.Select(ctx)
+	}
+	return further
 }
 
 // another counts an attempt that has ended. It returns true if another attempt follows, and prepares for it. The conclusion
@@ -342,10 +377,10 @@ func (r *run) makeRoom(ctx workflow.Context, t *attempt, pause time.Duration) bo
 		r.keepEvidence(ctx, t, t.conclusion)
 	}
 	r.removePod(ctx, t)
-	if !t.over() {
+	if !t.ended() {
 		r.look(ctx, t)
 	}
-	if !t.over() {
+	if !t.ended() {
 		if ctx.Err() == nil {
 			r.note("not repeated, because pod " + t.pod.Name + " has not ended")
 		}

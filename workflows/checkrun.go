@@ -57,6 +57,8 @@ type run struct {
 	// shown is true once a conclusion was recorded. deleted is true if the check no longer existed when the first final
 	// conclusion was to be recorded. A recorded conclusion stays, whatever happens to the check later.
 	shown, deleted bool
+	// ignored are the reports that changed nothing while the pod ran. They are not noted yet.
+	ignored []Report
 	// furtherKept is true once a report after the one that counts is stored as evidence.
 	furtherKept bool
 	// late is the first report that could not decide the outcome, and lateKept is true once it is stored as evidence.
@@ -129,14 +131,8 @@ func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (conclu
 	if r.deleted {
 		r.note(fmt.Sprintf("the check was deleted; without that: %s: %s", conclusion.Outcome, strings.Join(conclusion.Errors, "; ")))
 	}
-	if last.report != nil && !r.exits(cancellable, last) && cancellable.Err() == nil {
-		// Cut short: when quoted, the largest report would be larger than Temporal accepts.
-		said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", conclusion.Errors))
-		r.note(fmt.Sprintf("before the deadline the check reported: %s %s", conclusion.Outcome, said))
-		noExit := check.NoExit(last.seen).Conclude(r.in.Ref)
-		noExit.Errors = append(noExit.Errors, conclusion.Errors...)
-		conclusion = r.complete(ctx, last, noExit)
-		if _, err := r.record(ctx, last, conclusion, false); err != nil {
+	if last.report != nil {
+		if conclusion, err = r.afterReport(cancellable, ctx, last, conclusion); err != nil {
 			return conclusion, err
 		}
 	}
@@ -148,6 +144,44 @@ func (r *run) conclude(cancellable, ctx workflow.Context, last *attempt) (conclu
 	}
 	r.recordRun(ctx, last, conclusion)
 	return r.takeLateReports(ctx, last, conclusion)
+}
+
+// afterReport waits for the exit of a pod that has reported, and records what changes its conclusion meanwhile.
+func (r *run) afterReport(cancellable, ctx workflow.Context, last *attempt, conclusion check.Conclusion) (check.Conclusion, error) {
+	exited, further := r.exits(cancellable, last)
+	for ; further != nil; exited, further = r.exits(cancellable, last) {
+		var err error
+		if conclusion, err = r.hear(ctx, last, conclusion, *further); err != nil {
+			return conclusion, err
+		}
+	}
+	if exited || cancellable.Err() != nil {
+		return conclusion, nil
+	}
+	// Cut short: when quoted, the largest report would be larger than Temporal accepts.
+	said := fmt.Sprintf("%.1000s", fmt.Sprintf("%q", conclusion.Errors))
+	r.note(fmt.Sprintf("before the deadline the check reported: %s %s", conclusion.Outcome, said))
+	noExit := check.NoExit(last.seen).Conclude(r.in.Ref)
+	noExit.Errors = append(noExit.Errors, conclusion.Errors...)
+	conclusion = r.complete(ctx, last, noExit)
+	_, err := r.record(ctx, last, conclusion, false)
+	return conclusion, err
+}
+
+// hear takes a report of a pod that has reported before and has not ended. A pod may have several checks, so a report of
+// failure adds its errors. Any other report changes nothing, and is noted once the pod has ended.
+func (r *run) hear(ctx workflow.Context, last *attempt, conclusion check.Conclusion, further Report) (check.Conclusion, error) {
+	last.lastReportAt = further.Received
+	report, adds := check.AddReport(*last.report, further.Report)
+	if !adds || conclusion.Outcome == check.Canceled {
+		r.ignored = append(r.ignored, further)
+		return conclusion, nil
+	}
+	r.note(fmt.Sprintf("a further report added errors; before it: %s", conclusion.Outcome))
+	last.report, last.reportedAt = &report, further.Received
+	conclusion = r.complete(ctx, last, check.FromReport(report))
+	_, err := r.record(ctx, last, conclusion, false)
+	return conclusion, err
 }
 
 func (r *run) complete(ctx workflow.Context, last *attempt, conclusion check.Conclusion) check.Conclusion {
@@ -181,7 +215,11 @@ func (r *run) final(last *attempt, conclusion check.Conclusion) check.Conclusion
 // takeLateReports reads the reports that were stored after the outcome was known. The first one that can decide the outcome
 // does so, if the run has no report. Every other is noted. The record has both.
 func (r *run) takeLateReports(ctx workflow.Context, last *attempt, conclusion check.Conclusion) (check.Conclusion, error) {
-	for r.reports.Len() > 0 {
+	for r.reports.Len() > 0 || len(r.ignored) > 0 {
+		for _, report := range r.ignored {
+			r.noteFurther(ctx, report)
+		}
+		r.ignored = nil
 		for report, ok := r.decidingReport(ctx); ok; report, ok = r.decidingReport(ctx) {
 			if last.report != nil || conclusion.Outcome == check.Canceled {
 				r.noteFurther(ctx, report)

@@ -248,7 +248,7 @@ func (w *world) mockPods() {
 	w.env.OnActivity(a.AwaitStart, anything, anything).Return(func(context.Context, activities.Attempt) (activities.AwaitStartResult, error) {
 		return activities.AwaitStartResult{Notes: w.queueNotes}, nil
 	}).AfterFn(func() time.Duration { return w.queue }).Maybe()
-	reporter := func(in activities.WatchInput) bool { return in.Reported && in.Containers > 1 }
+	reporter := func(in activities.WatchInput) bool { return !in.Reported.IsZero() && in.Containers > 1 }
 	watching := func(see func() (check.Observation, error)) func(context.Context, activities.WatchInput) (check.Observation, error) {
 		return func(_ context.Context, in activities.WatchInput) (check.Observation, error) {
 			remember(w, &w.watched, in)

@@ -85,7 +85,7 @@ func TestRunUUIDIsHiddenInOutcomesAndNotes(t *testing.T) {
 
 // Each case is a run of one attempt, and what is recorded of it.
 func TestOutcomeOfARun(t *testing.T) {
-	for _, tt := range slices.Concat(reportCases, endCases, deadlineCases, platformCases) {
+	for _, tt := range slices.Concat(reportCases, endCases, containerCases, deadlineCases, platformCases) {
 		t.Run(tt.name, tt.run)
 	}
 }
@@ -194,10 +194,11 @@ var endCases = []runCase{
 			w.creates(activities.CreatePodResult{Containers: 2})
 			w.watch, w.watchTakes = running, time.Minute
 			w.afterReport = func() (check.Observation, error) {
-				return check.Observation{Started: true, PartlyEnded: true}, nil
+				return check.Observation{Started: true, PartlyEnded: true, ReporterEnded: true, Running: []string{"sidecar"}}, nil
 			}
 		},
 		want: check.Failed, recorded: [][]string{{"from the first container"}}, removes: true,
+		notes: []string{"container sidecar still ran when its pod was removed"},
 	},
 	{
 		name: "pod of two containers reports, and none exits",

@@ -146,10 +146,13 @@ func (r *run) setJobPhase(ctx workflow.Context, phase khv1.JobPhase, within time
 // removePod deletes a pod that has not ended. A pod that cannot be removed in time is left to the worker's reaper and the
 // pod's own deadline.
 func (r *run) removePod(ctx workflow.Context, t *attempt) {
-	if t.over() {
+	if t.ended() {
 		return
 	}
 	r.lookForReports(ctx) // the pod may take long to end, and may report until then
+	for _, container := range t.seen.Running {
+		r.note("container " + container + " still ran when its pod was removed")
+	}
 	pod := t.pod
 	pod.Deadline = time.Time{}
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

@@ -9,14 +9,35 @@ import (
 	"golang.org/x/net/http/httpproxy"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
-// containers warns of images that may differ from node to node: those whose tag moves and is not pulled again.
+// containers warns of fields that Khronicle removes. It also warns of images that may differ from node to node: those whose tag
+// moves and is not pulled again.
 func (o *object) containers(list string, containers []corev1.Container) {
 	for i, c := range containers {
 		if c.ImagePullPolicy == corev1.PullIfNotPresent && c.Image != "" && moves(c.Image) {
 			o.warnf(item(list, i)+".image", "%q has no fixed tag, and with IfNotPresent each node uses the image that it pulled first: write a tag or digest", c.Image)
+		}
+		o.restarts(item(list, i), c, list == podSpec+".containers")
+	}
+}
+
+// restarts warns of fields that Khronicle removes, because they would restart a container that decides the run.
+func (o *object) restarts(at string, c corev1.Container, main bool) {
+	const removed = "is removed: no container that may report is ever restarted"
+	if p := c.RestartPolicy; main && p != nil && *p != corev1.ContainerRestartPolicyNever {
+		o.warnf(at+".restartPolicy", "%q "+removed, string(*p))
+	}
+	for i, rule := range c.RestartPolicyRules {
+		if main || check.RestartsPod(rule) {
+			o.warnf(item(at+".restartPolicyRules", i)+".action", "%q "+removed, string(rule.Action))
+		}
+	}
+	for i, policy := range c.ResizePolicy {
+		if check.RestartsToResize(policy) {
+			o.warnf(item(at+".resizePolicy", i)+".restartPolicy", "%q is removed: the API server does not accept it in a pod that is never restarted", string(policy.RestartPolicy))
 		}
 	}
 }

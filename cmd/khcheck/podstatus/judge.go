@@ -2,6 +2,7 @@ package podstatus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,10 +85,11 @@ func waiting(pod *corev1.Pod) string {
 	return ""
 }
 
-// terminated returns how the first failed container ended.
+// terminated returns how the first failed container ended. A native sidecar is left out: Kubernetes stops it, and ignores how it
+// ends.
 func terminated(pod *corev1.Pod) string {
 	for _, container := range containers(pod) {
-		if t := container.State.Terminated; t != nil && t.ExitCode != 0 {
+		if t := container.State.Terminated; t != nil && t.ExitCode != 0 && !isSidecar(pod, container.Name) {
 			end := fmt.Sprintf("exit code %d", t.ExitCode)
 			return join("container "+container.Name, join(join(t.Reason, end), t.Message))
 		}
@@ -97,6 +99,12 @@ func terminated(pod *corev1.Pod) string {
 
 func containers(pod *corev1.Pod) []corev1.ContainerStatus {
 	return append(append([]corev1.ContainerStatus(nil), pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
+}
+
+func isSidecar(pod *corev1.Pod, container string) bool {
+	return slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool {
+		return c.Name == container && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+	})
 }
 
 func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {

@@ -116,6 +116,21 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// Kubernetes stops a native sidecar after the other containers, and ignores how it ends.
+func TestJudgeIgnoresHowANativeSidecarEnded(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	pod := newPod("web", corev1.PodStatus{
+		Phase:                 corev1.PodFailed,
+		InitContainerStatuses: []corev1.ContainerStatus{terminated("proxy", "Error", 143)},
+		ContainerStatuses:     []corev1.ContainerStatus{terminated("web", "OOMKilled", 137)},
+	})
+	pod.Spec.InitContainers = []corev1.Container{{Name: "proxy", RestartPolicy: &always}}
+	const want = "pod: web in namespace: shop is in pod status phase Failed (container web: OOMKilled: exit code 137)"
+	if got := podstatus.Judge(pod, now, patience); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
 func TestJudgeLeavesYoungPodsAlone(t *testing.T) {
 	pod := newPod("web", corev1.PodStatus{Phase: corev1.PodPending})
 	pod.CreationTimestamp = ago(patience - time.Second)
