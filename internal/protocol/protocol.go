@@ -37,7 +37,7 @@ const (
 // AnnotationPrefix begins the names of Khronicle's own annotations, which Kuberhealthy does not have.
 const AnnotationPrefix = "khronicle.github.io/"
 
-// AnnotationReportPath, on a check or job, is the path in the reporting URL of its pods: PathReport or PathReportAlias.
+// AnnotationReportPath is, on a check or job, the path in the reporting URL of its pods: PathReport or PathReportAlias.
 const AnnotationReportPath = AnnotationPrefix + "report-path"
 
 // DefaultNamespace is the namespace of Khronicle, which is that of Kuberhealthy, unless it is installed elsewhere.
