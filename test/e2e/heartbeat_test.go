@@ -37,8 +37,10 @@ func metric(t *testing.T, port, name string, labels ...string) (value float64, o
 	t.Helper()
 lines:
 	for line := range strings.Lines(metricsOf(t, port)) {
-		series, after, found := strings.Cut(strings.TrimSpace(line), " ")
-		if rest, named := strings.CutPrefix(series, name); !found || !named || rest != "" && rest[0] != '{' {
+		line = strings.TrimSpace(line)
+		space := strings.LastIndexByte(line, ' ') // a label may hold blanks, a value none
+		series, after := line[:max(space, 0)], line[space+1:]
+		if rest, named := strings.CutPrefix(series, name); !named || rest != "" && rest[0] != '{' {
 			continue
 		}
 		for _, label := range labels {
