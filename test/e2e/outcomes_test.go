@@ -332,7 +332,7 @@ func TestBadSchedule(t *testing.T) {
 		want   string
 	}{
 		"interval":  {func(c *khv1.CheckConfig) { c.RunInterval = "0s" }, `spec.runInterval: "0s" is not a duration of at least 1s, such as "10m"`},
-		"cron":      {func(c *khv1.CheckConfig) { c.Schedule = "99 * * * *" }, `spec.schedule: "99 * * * *" is not a cron expression of five fields, such as "*/5 * * * *"`},
+		"cron":      {func(c *khv1.CheckConfig) { c.Schedule = "99 * * * *" }, `spec.schedule: "99 * * * *" is not a cron expression of five fields, such as "*/5 * * * *": minute "99" is not from 0 to 59`},
 		"time-zone": {func(c *khv1.CheckConfig) { c.Schedule, c.TimeZone = "* * * * *", "Mars" }, `spec.timeZone: "Mars" is not an IANA time zone, such as "Europe/Berlin"`},
 	} {
 		t.Run(name, func(t *testing.T) {
