@@ -65,7 +65,7 @@ const horizon = 9 * 366 * 24 * time.Hour
 // next returns the first tick after t, or the zero time if there is none.
 //
 // Between two changes of its clocks, a time zone is a fixed distance from UTC, and its calendar has no exceptions. So each
-// such period is searched by itself.
+// such period is searched alone.
 func (c calendar) next(t time.Time) time.Time {
 	start := t
 	for offset, end := range c.periods(t, t.Add(horizon)) {

@@ -17,7 +17,7 @@ const (
 	// maxHeld and maxHeldBytes bound them in number and in bytes. Each may take several times its bytes of memory.
 	maxHeld      = 2000
 	maxHeldBytes = 16 << 20
-	// holdPause is the time between two tries. The client of Temporal tries again by itself too, for a part of the time.
+	// holdPause is the time between two tries. The client of Temporal also tries again, for a part of the time.
 	holdPause = 250 * time.Millisecond
 	// holdGrace is how long a stopping server still waits for Temporal. It is shorter than what the server waits for answers.
 	holdGrace = 4 * time.Second

@@ -1,4 +1,5 @@
-// Package duration helps people who write a duration that Go does not read. Go has no unit above the hour.
+// Package duration writes durations for people, and helps those who write one that Go does not read. Go has no unit above the
+// hour.
 package duration
 
 import (
@@ -43,7 +44,7 @@ func Hint(text string) string {
 	if total > most {
 		return ""
 	}
-	return fmt.Sprintf("; write %q", short(time.Duration(total)))
+	return fmt.Sprintf("; write %q", Short(time.Duration(total)))
 }
 
 // unitOf returns the unit of a word in the singular or plural. "ms" is not the plural of "m".
@@ -55,8 +56,8 @@ func unitOf(word string) (unit time.Duration, ok bool) {
 	return unit, ok
 }
 
-// short returns a duration without zero parts: 24h, not 24h0m0s.
-func short(d time.Duration) string {
+// Short returns a duration without zero parts: 5m, not 5m0s.
+func Short(d time.Duration) string {
 	text := d.String()
 	if cut, ok := strings.CutSuffix(text, "m0s"); ok {
 		text = cut + "m"

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/duration"
 )
 
 const podSpec = "spec.podSpec"
@@ -20,7 +21,7 @@ func (o *object) pod(spec corev1.PodSpec, reportingURL string) {
 	o.dns(spec, reportingURL)
 	if seconds := valueOf(spec.TerminationGracePeriodSeconds); seconds > int64(check.LongestExit/time.Second) {
 		o.warnf(podSpec+".terminationGracePeriodSeconds", "a pod that takes longer than %s to end may delay the next run; write %d or less",
-			short(check.LongestExit), int64(check.LongestExit/time.Second))
+			duration.Short(check.LongestExit), int64(check.LongestExit/time.Second))
 	}
 	o.containers(podSpec+".initContainers", spec.InitContainers)
 	o.containers(podSpec+".containers", spec.Containers)

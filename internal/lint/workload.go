@@ -9,6 +9,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/duration"
 	"github.com/khronicle/khronicle/internal/protocol"
 	"github.com/khronicle/khronicle/internal/yamlfile"
 )
@@ -41,7 +42,7 @@ func (o *object) times(w check.Workload) {
 		return
 	}
 	if limit := w.PodSpec.ActiveDeadlineSeconds; limit != nil && *limit > 0 && *limit < int64(timeout/time.Second) {
-		o.warnf(podSpec+".activeDeadlineSeconds", "%d seconds end the pod before spec.timeout (%s)", *limit, short(timeout))
+		o.warnf(podSpec+".activeDeadlineSeconds", "%d seconds end the pod before spec.timeout (%s)", *limit, duration.Short(timeout))
 	}
 	if w.Schedule == nil {
 		return
@@ -59,7 +60,7 @@ func (o *object) times(w check.Workload) {
 	}
 	if interval := shortest(schedule); timeout > interval {
 		o.warnf("spec.timeout", "%s is longer than the %s between two runs (%s); the next tick is skipped when a run takes that long",
-			short(timeout), short(interval), field)
+			duration.Short(timeout), duration.Short(interval), field)
 	}
 	o.leftOut(*w.Schedule, schedule)
 }
@@ -86,18 +87,6 @@ func shortest(schedule check.Schedule) time.Duration {
 		least, at = min(least, next.Sub(at)), next
 	}
 	return least
-}
-
-// short returns a duration without zero parts: 5m, not 5m0s.
-func short(d time.Duration) string {
-	text := d.String()
-	if cut, ok := strings.CutSuffix(text, "m0s"); ok {
-		text = cut + "m"
-	}
-	if cut, ok := strings.CutSuffix(text, "h0m"); ok {
-		text = cut + "h"
-	}
-	return text
 }
 
 // extras warns of labels and annotations that Khronicle replaces.
