@@ -60,6 +60,7 @@ type Cluster struct {
 func New(o Options) (*Cluster, error) {
 	config := rest.CopyConfig(o.Config)
 	config.UserAgent, config.QPS, config.Burst = o.UserAgent, requestsPerSecond, requestsBurst
+	config.DisableCompression = true // reading it takes more processor time than it saves
 	core, err := kubernetes.NewForConfig(protobuf(config))
 	if err != nil {
 		return nil, fmt.Errorf("make Kubernetes client: %w", err)

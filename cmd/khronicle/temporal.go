@@ -31,6 +31,8 @@ func (p *process) connectTemporal() error {
 	options.Logger = log.NewStructuredLogger(p.logger)
 	options.MetricsHandler = p.metrics.Temporal
 	options.Identity = p.podName
+	// The messages are small, and gzip, the SDK's default, takes processor time on both sides.
+	options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithConnectParams(reconnect))
 	if p.temporal, err = client.NewLazyClient(options); err != nil {
 		return fmt.Errorf("make Temporal client: %w", err)

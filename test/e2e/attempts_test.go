@@ -52,7 +52,10 @@ func TestFailureIsConfirmed(t *testing.T) {
 		ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "weather"}, Key: "errors", Optional: new(true)},
 	}})
 	apply(t, flaky)
-	awaitPod(t, namespace, "flaky", corev1.PodRunning) // the first attempt has its errors
+	eventually(t, 30*time.Second, "the first attempt has its errors", func() (bool, string) { // it may end before it is seen to run
+		pods := podsOf(t, namespace, "flaky")
+		return len(pods) > 0 && pods[0].Status.Phase != corev1.PodPending, fmt.Sprint(len(pods))
+	})
 	if err := maps.Delete(t.Context(), "weather", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -78,9 +81,18 @@ func TestFailureIsConfirmed(t *testing.T) {
 func TestNodeDrain(t *testing.T) {
 	kept, namespace := openLedger(t), newNamespace(t)
 	const checks = 8
+	maps := under.kube.core.CoreV1().ConfigMaps(namespace)
+	busy := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "busy"}, Data: map[string]string{"delay": "10m"}}
+	if _, err := maps.Create(t.Context(), busy, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	for n := range checks {
-		c := demoCheck(namespace, fmt.Sprintf("drained-%d", n), env{"REPORT_DELAY": "5s"})
+		c := demoCheck(namespace, fmt.Sprintf("drained-%d", n), nil)
 		c.Spec.Timeout = "90s"
+		container := &c.Spec.PodSpec.Containers[0]
+		container.Env = append(container.Env, corev1.EnvVar{Name: "REPORT_DELAY", ValueFrom: &corev1.EnvVarSource{
+			ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "busy"}, Key: "delay", Optional: new(true)},
+		}})
 		apply(t, c)
 	}
 	name := func(n int) string { return fmt.Sprintf("drained-%d", n) }
@@ -94,6 +106,9 @@ func TestNodeDrain(t *testing.T) {
 	})
 	out, err := under.kubebox("kubectl", "drain", "kubebox", "--pod-selector=kuberhealthy-check-name", "--timeout=60s")
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := maps.Delete(t.Context(), "busy", metav1.DeleteOptions{}); err != nil { // the next pods report at once
 		t.Fatal(err)
 	}
 	evicted := strings.Count(out, "evicting pod") + strings.Count(out, " evicted")

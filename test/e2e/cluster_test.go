@@ -72,8 +72,11 @@ func newNamespace(t testing.TB) string {
 	t.Helper()
 	name := "e2e-" + uuid.NewString()[:8]
 	makeNamespace(t, name)
-	eventually(t, 10*time.Second, "the namespace has its service account", func() (bool, string) {
+	eventually(t, 10*time.Second, "the namespace has what pods of it mount", func() (bool, string) {
 		_, err := under.kube.core.CoreV1().ServiceAccounts(name).Get(t.Context(), "default", getOptions)
+		if err == nil {
+			_, err = under.kube.core.CoreV1().ConfigMaps(name).Get(t.Context(), "kube-root-ca.crt", getOptions)
+		}
 		return err == nil, fmt.Sprint(err)
 	})
 	return name

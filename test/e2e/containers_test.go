@@ -96,11 +96,11 @@ func TestContainersOfACheck(t *testing.T) {
 			errors: []string{"Check execution error: NS/NAME: checker pod ended without reporting in: all containers exited with code 0"},
 		},
 		{
-			name: "helper-that-ends-first", env: env{"REPORT_DELAY": "4s", "EXIT_DELAY": "12s"}, outcome: check.Succeeded,
+			name: "helper-that-ends-first", env: env{"REPORT_DELAY": "8s", "EXIT_DELAY": "8s"}, outcome: check.Succeeded,
 			change: func(p *corev1.PodSpec) { addHelper(p, silent) },
 		},
 		{
-			name: "helper-that-ends-first-beside-a-hung-check", env: env{"REPORT_DELAY": "4s", "EXIT_DELAY": "1h"}, timeout: "30s",
+			name: "helper-that-ends-first-beside-a-hung-check", env: env{"REPORT_DELAY": "8s", "EXIT_DELAY": "1h"}, timeout: "30s",
 			change:  func(p *corev1.PodSpec) { addHelper(p, silent) },
 			outcome: check.TimedOut, errors: []string{"Check execution error: NS/NAME: timed out waiting for pod to exit"},
 			notes: []string{"before the deadline the check reported: succeeded []", "container check still ran when its pod was removed"},
@@ -112,7 +112,7 @@ func TestContainersOfACheck(t *testing.T) {
 			},
 		},
 		{
-			name: "second-check-that-fails", env: env{"REPORT_DELAY": "1s", "EXIT_DELAY": "8s"}, outcome: check.Failed,
+			name: "second-check-that-fails", env: env{"REPORT_DELAY": "1s", "EXIT_DELAY": "5s"}, outcome: check.Failed,
 			change: func(p *corev1.PodSpec) {
 				p.Containers = append(p.Containers, demoContainer("second", env{"REPORT_DELAY": "4s", "REPORT_ERRORS": "the second is broken"}))
 			},

@@ -47,7 +47,7 @@ func TestRequestsPerRun(t *testing.T) {
 	for what, n := range requests {
 		t.Logf("%-28s %5d  %.2f per run", what, n, float64(n)/float64(runs))
 		total += n
-		if strings.HasPrefix(what, "list") {
+		if strings.HasPrefix(what, "list") && what != "list events" { // those say why a pod does not start
 			t.Errorf("%d × %s, want no LIST", n, what)
 		}
 	}

@@ -128,7 +128,7 @@ func TestEvidenceOfACrash(t *testing.T) {
 	}
 	took := keepingTook(t, a.WorkflowID)
 	t.Logf("keeping it took %s", took)
-	if took > 5*time.Second {
+	if took > 15*time.Second {
 		t.Error("the run waited too long for it")
 	}
 	show := exec.Command(filepath.Join(under.bin, "khronicle"), "evidence", namespace+"/crash", "--ledger", under.ledgerDSN())
@@ -171,7 +171,7 @@ func TestEvidenceOfAHungCheck(t *testing.T) {
 	t.Parallel()
 	kept, namespace := openLedger(t), newNamespace(t)
 	c := demoCheck(namespace, "hung", env{"REPORT_DELAY": "5m", "LOG_LINES": "10"})
-	c.Spec.Timeout = "6s"
+	c.Spec.Timeout = "10s"
 	apply(t, c)
 	found := evidenceOf(t, kept, closedRecord(t, kept, namespace, "hung", check.TimedOut))
 	has(t, found, "log 1/check", numbered(1, 10))
@@ -210,17 +210,18 @@ func TestEvidenceOfAPodThatIsTakenAway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			kept, namespace := openLedger(t), newNamespace(t)
-			apply(t, demoCheck(namespace, name, env{"REPORT_DELAY": "8s", "LOG_LINES": "10", "REPORT_ERRORS": "broken"}))
+			apply(t, demoCheck(namespace, name, env{"REPORT_DELAY": "12s", "LOG_LINES": "10", "REPORT_ERRORS": "broken"}))
 			pod := awaitPod(t, namespace, name, corev1.PodRunning)
 			time.Sleep(time.Second)
 			tt.away(t, pod)
 			found := evidenceOf(t, kept, closedRecord(t, kept, namespace, name, check.Failed))
 			has(t, found, "spec 1", pod.Name)
-			has(t, found, "events 1", " Normal Killing ")
 			if tt.atOnce {
+				has(t, found, "events 1", " Normal Started ")
 				has(t, found, "missing 1", "log of container check: ")
 				return
 			}
+			has(t, found, "events 1", " Normal Killing ")
 			has(t, found, "log 1/check", numbered(1, 10), "interrupted before the report")
 			has(t, found, "status 1", `"exitCode": 1`)
 		})

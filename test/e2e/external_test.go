@@ -152,6 +152,7 @@ func TestGoProgramLearnsWhatBecameOfThePod(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- ext.RunOnce(t.Context()) }()
 			removed := map[string]bool{}
+			var began time.Time
 			for {
 				select {
 				case err := <-ended:
@@ -161,7 +162,11 @@ func TestGoProgramLearnsWhatBecameOfThePod(t *testing.T) {
 					return
 				case <-time.After(100 * time.Millisecond): // an evicted pod is replaced once
 					for _, pod := range podsOf(t, namespace, tt.name) {
-						if pod.Status.Phase == tt.phase && !removed[pod.Name] {
+						if began.IsZero() {
+							began = pod.CreationTimestamp.Time
+						}
+						late := pod.CreationTimestamp.Sub(began) >= 32*time.Second // of 60: this one is left to the deadline
+						if !late && pod.Status.Phase == tt.phase && !removed[pod.Name] {
 							removed[pod.Name] = true
 							tt.remove(t, pod)
 						}
@@ -233,7 +238,7 @@ func outcomeAttribute(t *testing.T, runUUID string) string {
 func TestGoProgramThatDies(t *testing.T) {
 	atTemporal(t)
 	p, namespace := newGoProgram(t), newNamespace(t)
-	ext := p.checker(t, namespace, "phoenix", env{"REPORT_DELAY": "6s"})
+	ext := p.checker(t, namespace, "phoenix", env{"REPORT_DELAY": "9s"})
 	binary := filepath.Join(t.TempDir(), "program")
 	if out, err := exec.Command("go", "build", "-o", binary, "../../examples/program").CombinedOutput(); err != nil {
 		t.Fatalf("build the example: %v\n%s", err, out)

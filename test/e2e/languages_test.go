@@ -62,7 +62,7 @@ func TestLanguages(t *testing.T) {
 		errors        []string
 	}{
 		{name: "shell-passes", example: "shell"},
-		{name: "python-passes", example: "python"},
+		{name: "python-passes", example: "python", settings: env{"LIMIT_MS": "10000"}},
 		{
 			name: "shell-fails", example: "shell", settings: env{"TARGET_STRING": odd},
 			errors: []string{url + ": the answer lacks \"" + odd + "\"; it begins: ok"},
@@ -130,7 +130,7 @@ func languages(t *testing.T) (namespace string) {
 	if _, err := under.kubebox("kubectl", "apply", "-f", target); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := under.kubebox("kubectl", "-n", namespace, "wait", "--for=condition=Available", "--timeout=30s", "deployment/http-target"); err != nil {
+	if _, err := under.kubebox("kubectl", "-n", namespace, "wait", "--for=condition=Available", "--timeout=90s", "deployment/http-target"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 30*time.Second, "the target answers at its Service", func() (bool, string) {
@@ -157,7 +157,7 @@ func applyExample(t *testing.T, namespace, folder, name string, settings env) {
 	if err := yaml.UnmarshalStrict(example(t, folder+"/khcheck.yaml", namespace), &c); err != nil {
 		t.Fatal(err)
 	}
-	c.Name, c.Spec.RunInterval = name, "1h"
+	c.Name, c.Spec.RunInterval, c.Spec.Timeout = name, "1h", "60s"
 	container := &c.Spec.PodSpec.Containers[0]
 	for i, variable := range container.Env {
 		if value, changed := settings[variable.Name]; changed {

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 )
 
 // outcomes are the situations of a run, each with the exact texts that people see, of a check as of a job. KIND is Check or
-// Job, and NS/NAME its name; a text that ends in … is a prefix. All are provoked on the real cluster.
+// Job, and NS/NAME its name; … stands for any text. All are provoked on the real cluster.
 var outcomes = []struct {
 	name    string
 	env     env
@@ -42,7 +43,7 @@ var outcomes = []struct {
 		name: "report-wins-over-exit-code", env: env{"EXIT_CODE": "3"}, ok: true, within: 15 * time.Second,
 	},
 	{
-		name: "deadline", env: env{"REPORT_DELAY": "5m"}, change: timeout("6s"), within: 20 * time.Second,
+		name: "deadline", env: env{"REPORT_DELAY": "5m"}, change: timeout("10s"), within: 20 * time.Second,
 		errors: []string{"KIND execution error: NS/NAME: timed out waiting for checker pod to report in"},
 	},
 	{
@@ -113,13 +114,14 @@ var outcomes = []struct {
 	{
 		name: "missing-volume", within: 20 * time.Second,
 		change: func(w *workloadSpec) {
-			*w.timeout = "6s"
+			*w.timeout = "9s"
 			w.pod.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "absent"}}}}
 			w.pod.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "v", MountPath: "/v"}}
 		},
 		errors: []string{
 			"KIND execution error: NS/NAME: failed to see pod running within timeout",
-			`FailedMount: MountVolume.SetUp failed for volume "v" : secret "absent" not found`,
+			// A busy kubelet also says that it waits for its cache of secrets, before or after this.
+			`…FailedMount: MountVolume.SetUp failed for volume "v" : secret "absent" not found…`,
 		},
 	},
 	{
@@ -134,7 +136,7 @@ var outcomes = []struct {
 		},
 	},
 	{
-		name: "does-not-exit", env: env{"EXIT_DELAY": "5m"}, change: timeout("8s"), within: 25 * time.Second,
+		name: "does-not-exit", env: env{"EXIT_DELAY": "5m"}, change: timeout("12s"), within: 25 * time.Second,
 		errors: []string{"KIND execution error: NS/NAME: timed out waiting for pod to exit"},
 	},
 	{
@@ -251,9 +253,14 @@ func deletePod(t *testing.T, p corev1.Pod) {
 // evictUntilAnOutcome evicts each pod of a check that runs. How many there are depends on the machine.
 func evictUntilAnOutcome(t *testing.T, namespace, name string) {
 	evicted := map[types.UID]bool{}
+	var began time.Time
 	eventually(t, time.Minute, "an outcome while pods are evicted", func() (bool, string) {
 		for _, p := range podsOf(t, namespace, name) {
-			if !evicted[p.UID] && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
+			if began.IsZero() {
+				began = p.CreationTimestamp.Time
+			}
+			late := p.CreationTimestamp.Sub(began) >= 22*time.Second // of 40: this one is left to the deadline
+			if !late && !evicted[p.UID] && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
 				evict(t, p)
 				evicted[p.UID] = true
 			}
@@ -365,12 +372,10 @@ func sameTexts(want, got []string, namespace, name string) bool {
 	return true
 }
 
+// sameText compares whole texts; … in the wanted one stands for any text.
 func sameText(want, got string) bool {
-	const more = "…"
-	if n := len(want) - len(more); n >= 0 && want[n:] == more {
-		return len(got) >= n && got[:n] == want[:n]
-	}
-	return got == want
+	pattern := strings.ReplaceAll(regexp.QuoteMeta(want), "…", "(?s:.*)")
+	return regexp.MustCompile("^" + pattern + "$").MatchString(got)
 }
 
 func TestExitWithoutReportIsNoticedAtOnce(t *testing.T) {
@@ -390,7 +395,7 @@ func TestExitWithoutReportIsNoticedAtOnce(t *testing.T) {
 	}
 	ended := pods[0].Status.ContainerStatuses[0].State.Terminated.FinishedAt
 	// The deadline is a minute away. How fast it is on an idle machine is for make bench to say.
-	if late := noticed.Sub(ended.Time); late > 15*time.Second {
+	if late := noticed.Sub(ended.Time); late > 30*time.Second {
 		t.Errorf("noticed %s after the pod's end", late)
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -30,7 +29,7 @@ const (
 	urllibOnce = `import os, time, urllib.request
 time.sleep(5)
 urllib.request.urlopen(urllib.request.Request(os.environ["KH_REPORTING_URL"], data=b'{"OK": true, "Errors": []}',
-    headers={"kh-run-uuid": os.environ["KH_RUN_UUID"]}), timeout=10).read()`
+    headers={"kh-run-uuid": os.environ["KH_RUN_UUID"]}), timeout=4).read()`
 )
 
 // scripted is a check whose container runs a command of an image that loadLanguages makes.
@@ -42,7 +41,7 @@ func scripted(namespace, name, language string, command ...string) *khv1.Kuberhe
 }
 
 // TestReportsOfClientsThatSendOnce: the report API holds a report while Temporal is down or hangs. Python's client hangs up
-// after 10 s.
+// after 4 s.
 func TestReportsOfClientsThatSendOnce(t *testing.T) {
 	if err := loadLanguages(); err != nil {
 		t.Fatal(err)
@@ -71,13 +70,13 @@ func TestReportsOfClientsThatSendOnce(t *testing.T) {
 				awaitPod(t, namespace, name, corev1.PodRunning)
 			}
 			outage.begin(t)
-			time.Sleep(5*time.Second + 11*time.Second)
+			time.Sleep(11 * time.Second)
+			over := time.Now()
 			outage.end(t)
 			for _, name := range []string{"bash", "python"} {
 				state := awaitState(t, namespace, name, 30*time.Second, "an outcome", anyState)
-				took, err := time.ParseDuration(state.RunDuration)
-				if !state.OK || err != nil || took > 15*time.Second {
-					t.Errorf("%s: %+v, %v, want the success that was reported after about 5 s", name, state, err)
+				if !state.OK || !state.LastRun.Time.Before(over.Add(-time.Second)) { // it has whole seconds
+					t.Errorf("%s: %+v, want the success that was reported before the outage ended at %s", name, state, over)
 				}
 			}
 		})
@@ -91,8 +90,8 @@ func TestReportAfterTheDeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept, namespace := openLedger(t), newNamespace(t)
-	c := scripted(namespace, "late", "shell", "sh", "-c", "sleep 14; "+curlOnce)
-	c.Spec.Timeout = "8s"
+	c := scripted(namespace, "late", "shell", "sh", "-c", "sleep 18; "+curlOnce)
+	c.Spec.Timeout = "12s"
 	apply(t, c)
 	runUUID := awaitPod(t, namespace, "late", corev1.PodRunning).Labels[protocol.LabelRunID]
 	settled(t, runUUID)
@@ -133,13 +132,7 @@ func TestReportWithoutAPod(t *testing.T) {
 	apply(t, demoCheck(namespace, "evicted", env{"REPORT_DELAY": "5m"}))
 	pod := awaitPod(t, namespace, "evicted", corev1.PodRunning)
 	runUUID := pod.Labels[protocol.LabelRunID]
-	_, err := under.kube.core.CoreV1().ResourceQuotas(namespace).Create(t.Context(), &corev1.ResourceQuota{
-		ObjectMeta: metav1.ObjectMeta{Name: "none"},
-		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	noPods(t, namespace)
 	evict(t, pod)
 	awaitState(t, namespace, "evicted", 30*time.Second, "the replacement is refused", func(state khv1.WorkloadDetails) bool {
 		return strings.Contains(strings.Join(state.Errors, ""), "exceeded quota")
@@ -165,7 +158,7 @@ func TestTextsOfTheRuntime(t *testing.T) {
 	c.Spec.Timeout = "15s"
 	c.Spec.PodSpec.Containers[0].Command = []string{"/no/such/$(KH_RUN_UUID)"}
 	apply(t, c)
-	runUUID := openRunOf(t, namespace, "quoted")
+	runUUID := awaitAnyPod(t, namespace, "quoted").Labels[protocol.LabelRunID]
 	settled(t, runUUID)
 	state := awaitState(t, namespace, "quoted", time.Second, "an outcome", anyState)
 	if !strings.Contains(strings.Join(state.Errors, ""), "/no/such/****") {

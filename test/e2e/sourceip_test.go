@@ -69,7 +69,7 @@ func relax(t *testing.T, namespace string) {
 // headerless is a check of a client that sends no run UUID, as Kuberhealthy's before v2.5. It says what it is answered.
 func headerless(namespace, name, body string) *khv1.KuberhealthyCheck {
 	c := demoCheck(namespace, name, nil)
-	script := fmt.Sprintf(`curl -sS -o /dev/null -w '%%{http_code}\n' -d '%s' http://%s:%s/externalCheckStatus; sleep 1`, body, nodeAddress, nodeReportPort)
+	script := fmt.Sprintf(`sleep 3; curl -sS -o /dev/null -w '%%{http_code}\n' -d '%s' http://%s:%s/externalCheckStatus; sleep 1`, body, nodeAddress, nodeReportPort)
 	c.Spec.PodSpec = corev1.PodSpec{Containers: []corev1.Container{{
 		Name: "check", Image: "khronicle/check-shell:dev", ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"sh", "-c", script},
 	}}}
