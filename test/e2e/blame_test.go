@@ -32,7 +32,7 @@ var notStarted = []struct {
 	change  func(*corev1.PodSpec)
 	errors  []string
 	outcome check.Outcome
-	// attempts is how many pods the run has, 0 for any number: then the first one is judged.
+	// attempts is how many pods the run has, 0 for any number: then the first one counts.
 	attempts int
 }{
 	{
@@ -71,7 +71,7 @@ var notStarted = []struct {
 		},
 	},
 	{
-		name: "pull-secret-is-missing", timeout: "12s", outcome: check.Failed, // the first attempt is judged
+		name: "pull-secret-is-missing", timeout: "12s", outcome: check.Failed, // the first attempt counts
 		change: func(p *corev1.PodSpec) {
 			p.Containers[0].Image, p.ImagePullSecrets = "nowhere.invalid/missing:1", []corev1.LocalObjectReference{{Name: "absent"}}
 		},
@@ -162,7 +162,7 @@ func TestWhyAPodDidNotStart(t *testing.T) {
 	}
 }
 
-// firstAttempt judges the first attempt of a run. Its texts are shown while the next ones are made.
+// firstAttempt checks the outcome of the first attempt of a run. Its texts are shown while the next ones are made.
 func firstAttempt(t *testing.T, kept *ledger.Ledger, namespace, name string, outcome check.Outcome, errors []string) {
 	t.Helper()
 	awaitState(t, namespace, name, 20*time.Second, "the wanted texts", func(s khv1.WorkloadDetails) bool {
