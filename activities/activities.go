@@ -37,6 +37,8 @@ type Runs interface {
 	// Open is true for a run that has not ended, and false if Temporal has no record of it. A run that the tick with the
 	// workflow ID first has yet to start is open too. first may be empty.
 	Open(ctx context.Context, runUUID, first string) (bool, error)
+	// OpenRequest is true while the run is open, or has yet to start, that a value of the annotation of a check asks for.
+	OpenRequest(ctx context.Context, ref check.Ref, value string) (bool, error)
 	// Waiting returns the runs whose records wait and that ended in a range of time, the oldest first. If there are too
 	// many, it returns some of them, and all is false.
 	Waiting(ctx context.Context, since, until time.Time) (found []WaitingRun, all bool, err error)

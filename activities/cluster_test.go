@@ -48,7 +48,11 @@ type fakeCluster struct {
 	// states are the cached states by their names, and withoutState the checks and jobs that have none.
 	states       map[string]*khv1.KuberhealthyState
 	withoutState []check.Ref
+	// requested is the value for which the check may have an open run.
+	requested string
 }
+
+func (f *fakeCluster) Requested(check.Ref) (string, bool) { return f.requested, f.requested != "" }
 
 func (f *fakeCluster) Workload(_ context.Context, ref check.Ref) (check.Workload, bool, error) {
 	return f.workload(ref)

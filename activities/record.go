@@ -20,6 +20,8 @@ type Workloads interface {
 	Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error)
 	// Watches is true for a namespace whose pods the worker watches.
 	Watches(namespace string) bool
+	// Requested returns the value of the annotation for which a cached check has a run to start or to follow.
+	Requested(ref check.Ref) (value string, ok bool)
 	// State returns a cached state, which must not be changed.
 	State(namespace, name string) (*khv1.KuberhealthyState, bool)
 	// WithoutState returns the cached checks and jobs that have no cached state, or one that shows no run.

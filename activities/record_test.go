@@ -69,6 +69,7 @@ func recorded() *khv1.KuberhealthyState {
 			Namespace: "shop", Name: "cart",
 			Annotations: map[string]string{
 				check.AnnotationRunStarted: "2026-11-22T12:00:00.0000005Z",
+				check.AnnotationGeneration: "2",
 				check.AnnotationRecentRuns: `[{"tick":"2026-11-22T11:59:58Z","started":"2026-11-22T12:00:00Z","outcome":"failed","seconds":1.5}]`,
 			},
 			OwnerReferences: []metav1.OwnerReference{{

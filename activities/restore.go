@@ -60,6 +60,7 @@ func (a *Activities) restoreState(ctx context.Context, ref check.Ref) error {
 // restored returns the state after these runs, the newest of which is the last. present is the wiped state, if there is one.
 func (a *Activities) restored(present *khv1.KuberhealthyState, ref check.Ref, runs []EndedRun) *khv1.KuberhealthyState {
 	last := runs[len(runs)-1]
+	ref.Generation = 0 // that of the run is not known
 	state := check.NewState(present, ref, last.UUID, a.Recorder, last.Conclusion)
 	for _, run := range runs {
 		check.AddRecentRun(state, check.NewRecentRun(run.Tick, run.Conclusion))

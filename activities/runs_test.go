@@ -33,6 +33,8 @@ type fakeRuns struct {
 	last *activities.EndedRun
 	// sent are the heartbeats that were sent at once.
 	sent []sentHeartbeat
+	// requested are the values whose runs are open.
+	requested []string
 }
 
 type sentHeartbeat struct {
@@ -60,6 +62,13 @@ func (f *fakeRuns) Open(_ context.Context, runUUID, _ string) (bool, error) {
 		return false, errTemporalDown
 	}
 	return slices.Contains(f.open, runUUID), nil
+}
+
+func (f *fakeRuns) OpenRequest(_ context.Context, _ check.Ref, value string) (bool, error) {
+	if f.down {
+		return false, errTemporalDown
+	}
+	return slices.Contains(f.requested, value), nil
 }
 
 func (f *fakeRuns) Waiting(_ context.Context, since, until time.Time) (found []activities.WaitingRun, all bool, err error) {

@@ -107,6 +107,11 @@ func (a *Activities) startOrSkip(ctx context.Context, in TickInput, tick time.Ti
 	if err != nil {
 		return TickResult{}, fmt.Errorf("look for the previous run of %s: %w", in.Ref, err)
 	}
+	if !result.Skipped && in.Trigger == check.TriggerSchedule {
+		if result.Skipped, err = a.requestedRunOpen(ctx, in.Ref); err != nil {
+			return TickResult{}, fmt.Errorf("look for a requested run of %s: %w", in.Ref, err)
+		}
+	}
 	if !result.Skipped {
 		key := RecordKey{Ref: in.Ref, Trigger: in.Trigger, Tick: tick.Truncate(time.Microsecond)} // in the precision of the ledger
 		result.Tick, err = a.Runs.Start(ctx, Run{UUID: in.RunUUID, Key: key, Timeout: in.Timeout})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,6 +17,10 @@ import (
 // AnnotationRunStarted is on a state and holds when the shown run began (RFC 3339, nanoseconds). It prevents an older run
 // that is recorded late from replacing a newer one.
 const AnnotationRunStarted = "khronicle.github.io/run-started"
+
+// AnnotationGeneration is on a state and holds the generation of the check or job whose run it shows. The pod of the run was
+// made from that generation, or from a later one.
+const AnnotationGeneration = "khronicle.github.io/generation"
 
 // StateName returns the name of the state of a check or job. Kuberhealthy writes names in lower case without blanks.
 func StateName(name string) string {
@@ -45,6 +50,10 @@ func NewState(present *khv1.KuberhealthyState, ref Ref, uuid, recorder string, c
 		state.OwnerReferences = OwnersOf(ref)
 	}
 	metav1.SetMetaDataAnnotation(&state.ObjectMeta, AnnotationRunStarted, conclusion.Started.UTC().Format(time.RFC3339Nano))
+	delete(state.Annotations, AnnotationGeneration)
+	if ref.Generation > 0 {
+		state.Annotations[AnnotationGeneration] = strconv.FormatInt(ref.Generation, 10)
+	}
 	lastRun := metav1.NewTime(conclusion.Concluded.UTC().Truncate(time.Second))
 	state.Spec = khv1.WorkloadDetails{
 		OK:               conclusion.OK(),
@@ -70,6 +79,15 @@ func ShowsRun(state *khv1.KuberhealthyState) bool { return state.Spec.Authoritat
 func ShowsRunOf(state *khv1.KuberhealthyState, ref Ref) bool {
 	owner := metav1.GetControllerOfNoCopy(state)
 	return ShowsRun(state) && owner != nil && owner.UID == ref.UID
+}
+
+// GenerationOf returns the generation of the check or job whose run a state shows. It is 0 where that is not known.
+func GenerationOf(state *khv1.KuberhealthyState) int64 {
+	generation, err := strconv.ParseInt(state.Annotations[AnnotationGeneration], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return generation
 }
 
 // AnnotationRecentRuns is on a state and holds its last runs in JSON, as RecentRuns returns them.

@@ -53,7 +53,7 @@ func TestNewState(t *testing.T) {
 			TypeMeta: typeMeta,
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: "ns", Name: "dns", OwnerReferences: check.OwnersOf(checkRef),
-				Annotations: map[string]string{check.AnnotationRunStarted: "2026-11-22T11:59:50Z"},
+				Annotations: map[string]string{check.AnnotationRunStarted: "2026-11-22T11:59:50Z", check.AnnotationGeneration: "3"},
 			},
 			Spec: khv1.WorkloadDetails{
 				OK: true, Errors: []string{}, RunDuration: "3.2s", Namespace: "ns", Node: "node-1",
@@ -64,7 +64,7 @@ func TestNewState(t *testing.T) {
 			TypeMeta: typeMeta,
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: "ns", Name: "smoke", OwnerReferences: check.OwnersOf(jobRef),
-				Annotations: map[string]string{check.AnnotationRunStarted: "2026-11-22T11:59:50Z"},
+				Annotations: map[string]string{check.AnnotationRunStarted: "2026-11-22T11:59:50Z", check.AnnotationGeneration: "1"},
 			},
 			Spec: khv1.WorkloadDetails{
 				OK: true, Errors: []string{}, RunDuration: "3.2s", Namespace: "ns", Node: "node-1",
@@ -76,7 +76,7 @@ func TestNewState(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: "ns", Name: "dns", UID: "uid-of-state", ResourceVersion: "41",
 				Labels:          map[string]string{"team": "net"},
-				Annotations:     map[string]string{"note": "kept", check.AnnotationRunStarted: "2026-11-22T11:59:00Z"},
+				Annotations:     map[string]string{"note": "kept", check.AnnotationRunStarted: "2026-11-22T11:59:00Z", check.AnnotationGeneration: "3"},
 				OwnerReferences: check.OwnersOf(checkRef),
 			},
 			Spec: khv1.WorkloadDetails{

@@ -33,11 +33,12 @@ type version struct {
 type column struct{ Name, Type, JSONPath string }
 
 type schema struct {
-	Type       string
-	Required   []string
-	Properties map[string]schema
-	Nullable   bool
-	Default    any
+	Type                  string
+	Required              []string
+	Properties            map[string]schema
+	Nullable              bool
+	Default               any
+	PreserveUnknownFields bool `json:"x-kubernetes-preserve-unknown-fields"`
 }
 
 func definitions(t *testing.T) map[string]definition {
@@ -153,5 +154,33 @@ func TestStateKeepsWhatClientsAndKubectlShow(t *testing.T) {
 		if spec := state.Schema.OpenAPIV3Schema.Properties["spec"]; !spec.Properties[name].Nullable {
 			t.Errorf("spec.%s cannot be null; Kuberhealthy writes null", name)
 		}
+	}
+}
+
+// kubectl, GitOps tools and kstatus read the status. A manifest of Kuberhealthy v2 may hold anything there.
+func TestCheckHasAStatus(t *testing.T) {
+	check := definitions(t)["khchecks"].Spec.Versions[0]
+	if check.Subresources == nil || check.Subresources.Status == nil {
+		t.Error("khchecks has no status subresource")
+	}
+	status := check.Schema.OpenAPIV3Schema.Properties["status"]
+	if !status.PreserveUnknownFields {
+		t.Error("an unknown field of a status would be refused by kubectl")
+	}
+	if diff := cmp.Diff(map[string]any{"observedGeneration": float64(-1)}, status.Default); diff != "" {
+		t.Errorf("default of the status (-want +got):\n%s", diff)
+	}
+	want := []column{
+		{"Healthy", "string", `.status.conditions[?(@.type=="Healthy")].status`},
+		{"Last Run", "date", ".status.lastRunTime"},
+		{"Schedule", "string", ".status.schedule"},
+		{"Suspended", "boolean", ".spec.suspend"},
+		{"Age", "date", ".metadata.creationTimestamp"},
+	}
+	if got := check.AdditionalPrinterColumns; len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+		t.Errorf("first columns are %+v, want %+v", got, want)
+	}
+	if jobs := definitions(t)["khjobs"].Spec.Versions[0]; jobs.Subresources != nil {
+		t.Error("khjobs has subresources; its phase is in its spec")
 	}
 }

@@ -57,6 +57,15 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 	"SetJobPhase": func(ctx context.Context, c *kube.Cluster) {
 		_ = c.SetJobPhase(ctx, check.Ref{Kind: khv1.KHJob, Namespace: "ns", Name: "x"}, khv1.JobRunning)
 	},
+	"WriteCheckStatus": func(ctx context.Context, c *kube.Cluster) {
+		_, _ = c.WriteCheckStatus(ctx, aCheck(), khv1.CheckStatus{ObservedGeneration: 1})
+	},
+	// The second one makes a series of the first.
+	"Announce": func(_ context.Context, c *kube.Cluster) {
+		for range 2 {
+			c.Announce(aCheck(), check.StatusEvent{Reason: check.EventFailing, Action: "Run", Note: "it failed"})
+		}
+	},
 	"Observe": func(ctx context.Context, c *kube.Cluster) { _, _ = c.Observe(ctx, "ns", "x") },
 	"DeleteState": func(ctx context.Context, c *kube.Cluster) {
 		_ = c.DeleteState(ctx, &khv1.KuberhealthyState{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x"}})
@@ -66,9 +75,13 @@ var calls = map[string]func(ctx context.Context, c *kube.Cluster){
 	},
 }
 
+func aCheck() *khv1.KuberhealthyCheck {
+	return &khv1.KuberhealthyCheck{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x", UID: "uid-of-x"}}
+}
+
 // cached are the methods that read what was watched and ask for nothing.
 var cached = []string{
-	"Check", "Checks", "HasPod", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "Pod", "Pods", "PodsOf", "RunByPodIP", "State", "States", "Synced",
+	"Check", "Checks", "HasPod", "IsJob", "Job", "Jobs", "OnCheckChange", "OnJobChange", "OnStateChange", "Pod", "Pods", "PodsOf", "Requested", "RunByPodIP", "State", "States", "Synced",
 	"UnfinishedPods", "WaitForSync", "Watches", "WithoutState",
 }
 
@@ -105,7 +118,7 @@ func TestRolesMayDoWhatTheyAskFor(t *testing.T) {
 			watch: kube.Options{Checks: true, Jobs: true, States: true, Pods: true},
 			calls: append(methods[activities.Cluster](), "DeleteJob", "DeleteState", "Lives"), // the reaper's
 		},
-		{role: "starter", watch: kube.Options{Checks: true, Jobs: true}, calls: methods[starter.Cluster]()},
+		{role: "starter", watch: kube.Options{Checks: true, Jobs: true, States: true, Events: true}, calls: methods[starter.Cluster]()},
 		{role: "reportapi", watch: kube.Options{Checks: true, Jobs: true, States: true}, calls: methods[reportapi.States]()},
 		{
 			role: "reportapi", further: "khronicle-reportapi-source-ip",
@@ -134,6 +147,9 @@ func allowed(t *testing.T, names ...string) []string {
 		}
 		for _, rule := range role.Rules {
 			for _, object := range slices.Concat(rule.Resources, rule.NonResourceURLs) {
+				if slices.Contains(rule.APIGroups, "events.k8s.io") {
+					object += ".events.k8s.io" // two groups have events
+				}
 				for _, verb := range rule.Verbs {
 					all = append(all, verb+" "+object)
 				}
@@ -149,9 +165,11 @@ func allowed(t *testing.T, names ...string) []string {
 
 // groups are the API groups of the resources. That of core resources is empty.
 var groups = map[string]string{
-	khv1.CheckResource: khv1.GroupVersion.Group,
-	khv1.JobResource:   khv1.GroupVersion.Group,
-	khv1.StateResource: khv1.GroupVersion.Group,
+	khv1.CheckResource:             khv1.GroupVersion.Group,
+	khv1.CheckResource + "/status": khv1.GroupVersion.Group,
+	khv1.JobResource:               khv1.GroupVersion.Group,
+	khv1.StateResource:             khv1.GroupVersion.Group,
+	"events.events.k8s.io":         "events.k8s.io",
 }
 
 // requests returns what a role asks for, as "verb resource" or "verb /path", when it watches and calls these. The API
@@ -186,7 +204,8 @@ func requests(t *testing.T, watch kube.Options, names []string) []string {
 		for _, r := range server.Requests() {
 			asked[r.Verb+" "+r.Resource] = true
 		}
-		if watched(asked) { // a watch begins after its list
+		announced := !slices.Contains(names, "Announce") || asked["patch events.events.k8s.io"]
+		if watched(asked) && announced { // a watch begins after its list, and events are sent later
 			return slices.Sorted(maps.Keys(asked))
 		}
 		select {

@@ -36,6 +36,8 @@ type Options struct {
 	Namespaces []string
 	// Checks, Jobs, States and Pods say which resources are watched.
 	Checks, Jobs, States, Pods bool
+	// Events says whether Announce records events.
+	Events bool
 }
 
 // Cluster reads and writes what a run needs of one Kubernetes cluster. Its methods are safe for concurrent use.
@@ -54,6 +56,7 @@ type Cluster struct {
 	removed    removedStates
 	runtimes   runtimes
 	namespaces []string
+	announcer  *announcer // nil without events
 }
 
 // New returns a cluster that is not yet watching; see Start.
@@ -70,6 +73,11 @@ func New(o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{core: core, typed: typed, podWaiters: newWaiters(), departed: newDeparted(), namespaces: o.Namespaces}
+	if o.Events {
+		if c.announcer, err = newAnnouncer(core.EventsV1()); err != nil {
+			return nil, err
+		}
+	}
 	return c, c.watch(o)
 }
 
@@ -110,6 +118,7 @@ func (c *Cluster) Start(ctx context.Context) {
 	for _, informer := range c.informers() {
 		go informer.RunWithContext(ctx)
 	}
+	c.announcer.start(ctx)
 }
 
 // WaitForSync returns when everything that is watched has been read once, or with the error of ctx.

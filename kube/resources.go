@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -20,6 +22,15 @@ import (
 func (c *Cluster) Check(namespace, name string) (*khv1.KuberhealthyCheck, bool) {
 	found, ok := c.checks.get(namespace, name)
 	return found, ok && found.DeletionTimestamp == nil
+}
+
+// Requested returns the value of the annotation for which a cached check has a run to start or to follow.
+func (c *Cluster) Requested(ref check.Ref) (value string, ok bool) {
+	found, ok := c.Check(ref.Namespace, ref.Name)
+	if !ok || found.UID != ref.UID {
+		return "", false
+	}
+	return check.OpenRequest(found)
 }
 
 // Checks returns the cached checks, which must not be changed. It leaves out those that are being deleted.
@@ -49,15 +60,36 @@ func (c *Cluster) IsJob(state *khv1.KuberhealthyState) bool {
 	return isJob && !isCheck
 }
 
-// OnCheckChange calls f with the name of each check that appears, changes or is deleted.
+// OnCheckChange calls f with the name of each check that appears, changes or is deleted. A change of the status alone does
+// not count.
 func (c *Cluster) OnCheckChange(f func(namespace, name string)) error {
-	return c.checks.onChange(named(f))
+	handler := named(f)
+	call := handler.UpdateFunc
+	handler.UpdateFunc = func(before, after any) {
+		was, ok := before.(*khv1.KuberhealthyCheck)
+		is, alsoOK := after.(*khv1.KuberhealthyCheck)
+		if !ok || !alsoOK || checkDiffers(was, is) {
+			call(before, after)
+		}
+	}
+	return c.checks.onChange(handler)
+}
+
+// checkDiffers is true when two versions of a check differ in more than their status.
+func checkDiffers(was, is *khv1.KuberhealthyCheck) bool {
+	return was.UID != is.UID || was.Generation != is.Generation || was.DeletionTimestamp.IsZero() != is.DeletionTimestamp.IsZero() ||
+		!maps.Equal(was.Annotations, is.Annotations) || !equality.Semantic.DeepEqual(was.Spec, is.Spec)
 }
 
 // OnJobChange calls f with the name of each job that appears, changes or is deleted.
 func (c *Cluster) OnJobChange(f func(namespace, name string)) error { return c.jobs.onChange(named(f)) }
 
-func named(f func(namespace, name string)) cache.ResourceEventHandler {
+// OnStateChange calls f with the name of each state that appears, changes or is deleted.
+func (c *Cluster) OnStateChange(f func(namespace, name string)) error {
+	return c.states.onChange(named(f))
+}
+
+func named(f func(namespace, name string)) cache.ResourceEventHandlerFuncs {
 	call := func(obj any) {
 		if key, err := cache.DeletionHandlingObjectToName(obj); err == nil {
 			f(key.Namespace, key.Name)

@@ -33,6 +33,7 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 	if after, err := s.stillWaits(ctx, k, c); after > 0 || err != nil {
 		return after, err
 	}
+	defer func() { s.noteFailure(k, c, err) }()
 	id := workflows.ScheduledCheckID(k.namespace, k.name)
 	last, err := s.load(ctx, id, c)
 	if err != nil {
@@ -41,13 +42,18 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 	todo := plan(c, last, time.Now())
 	if todo == start {
 		if later := s.spread.wait(k, c, time.Now()); later > 0 {
+			s.noteSchedule(k, c, check.Scheduling{Scheduled: true, Next: time.Now().Add(later)})
 			return later, nil
 		}
 	}
+	found := check.Scheduling{Scheduled: true}
 	switch todo {
+	case nothing:
+		found = last.scheduling()
 	case look:
 		return lookAgain, nil
 	case wait:
+		s.noteSchedule(k, c, check.Scheduling{Problem: "the run of the previous spec has not ended"})
 		return s.waits.begin(k, last.openRun.workflowID), nil
 	case end:
 		after, err = s.end(ctx, id, c, last)
@@ -59,6 +65,7 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 		return lookAgain, nil
 	case err == nil && after == 0:
 		s.spread.settled(k)
+		s.noteSchedule(k, c, found)
 	}
 	return after, err
 }

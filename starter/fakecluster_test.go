@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
@@ -23,11 +24,21 @@ type fakeCluster struct {
 	liveErrors []error
 	namespaces []string // empty means all
 	looks      map[string]int
+
+	states      map[string]*khv1.KuberhealthyState
+	onState     []func(namespace, name string)
+	refuseState error // answer to OnStateChange
+	version     int
+	// statuses counts the requests to write a status, and events are those that were announced.
+	statuses     int
+	events       []string
+	statusErrors []error
 }
 
 func newCluster() *fakeCluster {
 	return &fakeCluster{
 		checks: map[string]*khv1.KuberhealthyCheck{}, jobs: map[string]*khv1.KuberhealthyJob{}, looks: map[string]int{},
+		states: map[string]*khv1.KuberhealthyState{},
 	}
 }
 
@@ -132,6 +143,71 @@ func (f *fakeCluster) OnJobChange(call func(namespace, name string)) error {
 	return nil
 }
 
+func (f *fakeCluster) State(namespace, name string) (*khv1.KuberhealthyState, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	state, ok := f.states[namespace+"/"+name]
+	return state, ok
+}
+
+func (f *fakeCluster) OnStateChange(call func(namespace, name string)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refuseState != nil {
+		return f.refuseState
+	}
+	f.onState = append(f.onState, call)
+	return nil
+}
+
+// WriteCheckStatus writes a status if the check is the one that was read, as the API server does.
+func (f *fakeCluster) WriteCheckStatus(_ context.Context, read *khv1.KuberhealthyCheck, status khv1.CheckStatus) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.statuses++
+	if len(f.statusErrors) > 0 {
+		err := f.statusErrors[0]
+		f.statusErrors = f.statusErrors[1:]
+		return false, err
+	}
+	present, ok := f.checks[read.Namespace+"/"+read.Name]
+	if !ok || present.UID != read.UID || present.ResourceVersion != read.ResourceVersion {
+		return false, nil
+	}
+	written := present.DeepCopy()
+	written.Status = status
+	f.version++
+	written.ResourceVersion = strconv.Itoa(f.version)
+	f.checks[read.Namespace+"/"+read.Name] = written
+	return true, nil
+}
+
+func (f *fakeCluster) Announce(about *khv1.KuberhealthyCheck, event check.StatusEvent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.events = append(f.events, about.Name+": "+event.Reason)
+}
+
+// annotate sets an annotation of a check in namespace shop, and notifies. The generation stays.
+func (f *fakeCluster) annotate(name, annotation, value string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.checks["shop/"+name].DeepCopy()
+	f.version++
+	c.ResourceVersion = strconv.Itoa(f.version)
+	c.Annotations = map[string]string{annotation: value}
+	f.checks["shop/"+name] = c
+	notify(f.onCheck, "shop", name)
+}
+
+// record writes a state, and notifies.
+func (f *fakeCluster) record(state *khv1.KuberhealthyState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.states[state.Namespace+"/"+state.Name] = state
+	notify(f.onState, state.Namespace, state.Name)
+}
+
 // apply creates or changes a check or job, and notifies. The generation increases, as in the API server.
 func (f *fakeCluster) apply(object any) {
 	f.mu.Lock()
@@ -140,8 +216,10 @@ func (f *fakeCluster) apply(object any) {
 	case *khv1.KuberhealthyCheck:
 		o.Generation = 1
 		if present, ok := f.checks[o.Namespace+"/"+o.Name]; ok && present.UID == o.UID {
-			o.Generation = present.Generation + 1
+			o.Generation, o.Status = present.Generation+1, present.Status
 		}
+		f.version++
+		o.ResourceVersion = strconv.Itoa(f.version)
 		f.checks[o.Namespace+"/"+o.Name] = o
 		f.looks[o.Name] = 0
 		notify(f.onCheck, o.Namespace, o.Name)

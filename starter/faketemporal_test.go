@@ -32,6 +32,7 @@ type execution struct {
 	client.StartWorkflowOptions
 	workflowType, runID            string
 	input                          any
+	result                         any
 	last                           *workflows.ScheduledCheckResult
 	status                         enumspb.WorkflowExecutionStatus
 	started, executionTime, closed time.Time
@@ -237,6 +238,14 @@ func (f *fakeTemporal) begin(id, workflowType string) {
 // complete ends a workflow.
 func (f *fakeTemporal) complete(id string) { f.end(id, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED) }
 
+// completeWith ends a workflow with a result.
+func (f *fakeTemporal) completeWith(id string, result any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.workflows[id].result = result
+	f.close(f.workflows[id], enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+}
+
 // terminate ends a workflow, as somebody does by hand.
 func (f *fakeTemporal) terminate(id string) { f.end(id, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED) }
 
@@ -275,6 +284,7 @@ func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string
 func (e execution) info() (*workflowpb.WorkflowExecutionInfo, error) {
 	info := &workflowpb.WorkflowExecutionInfo{
 		Execution: &commonpb.WorkflowExecution{WorkflowId: e.ID, RunId: e.runID}, Status: e.status,
+		Type: &commonpb.WorkflowType{Name: e.workflowType}, StartTime: timestamppb.New(e.started),
 		ExecutionTime: timestamppb.New(e.executionTime), Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{}},
 	}
 	if !e.closed.IsZero() {
@@ -290,7 +300,7 @@ func (e execution) info() (*workflowpb.WorkflowExecutionInfo, error) {
 	return info, nil
 }
 
-// history is the first event of a workflow.
+// history is the first or the last event of a workflow.
 type history struct {
 	event *historypb.HistoryEvent
 	err   error
@@ -299,7 +309,7 @@ type history struct {
 func (h *history) HasNext() bool                          { return h.event != nil || h.err != nil }
 func (h *history) Next() (*historypb.HistoryEvent, error) { return h.event, h.err }
 
-func (f *fakeTemporal) GetWorkflowHistory(_ context.Context, id, runID string, _ bool, _ enumspb.HistoryEventFilterType) client.HistoryEventIterator {
+func (f *fakeTemporal) GetWorkflowHistory(_ context.Context, id, runID string, _ bool, filter enumspb.HistoryEventFilterType) client.HistoryEventIterator {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.fail("history", id); err != nil {
@@ -308,6 +318,9 @@ func (f *fakeTemporal) GetWorkflowHistory(_ context.Context, id, runID string, _
 	w, ok := f.workflows[id]
 	if !ok || runID != "" && runID != w.runID {
 		return &history{err: serviceerror.NewNotFound("no such execution")}
+	}
+	if filter == enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT {
+		return w.lastEvent()
 	}
 	attributes := &historypb.WorkflowExecutionStartedEventAttributes{}
 	var err error
@@ -322,6 +335,20 @@ func (f *fakeTemporal) GetWorkflowHistory(_ context.Context, id, runID string, _
 	return &history{event: &historypb.HistoryEvent{
 		EventTime:  timestamppb.New(w.started),
 		Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{WorkflowExecutionStartedEventAttributes: attributes},
+	}}
+}
+
+// lastEvent is the last event of a workflow that has completed.
+func (e execution) lastEvent() *history {
+	result, err := converter.GetDefaultDataConverter().ToPayloads(e.result)
+	if err != nil {
+		return &history{err: err}
+	}
+	return &history{event: &historypb.HistoryEvent{
+		EventTime: timestamppb.New(e.closed),
+		Attributes: &historypb.HistoryEvent_WorkflowExecutionCompletedEventAttributes{
+			WorkflowExecutionCompletedEventAttributes: &historypb.WorkflowExecutionCompletedEventAttributes{Result: result},
+		},
 	}}
 }
 

@@ -22,12 +22,12 @@ func openRunsOf(k key) string {
 }
 
 // cancelOrphans cancels those open runs of a query whose check or job was deleted, or is being deleted. A cancelled run
-// deletes its pod. A program's run does not depend on a check in the cluster.
+// deletes its pod.
 func (s *starter) cancelOrphans(ctx context.Context, query string) error {
 	var errs []error
 	err := s.list(ctx, query, func(info *workflowpb.WorkflowExecutionInfo) {
 		key, isRun := workflows.RecordKeyOf(info.GetMemo())
-		if !isRun || key.Trigger == check.TriggerManual || !s.Cluster.Watches(key.Ref.Namespace) {
+		if !isRun || workflows.OutlivesCheck(key, info.GetMemo()) || !s.Cluster.Watches(key.Ref.Namespace) {
 			return
 		}
 		_, lives, err := s.Cluster.Workload(ctx, key.Ref)

@@ -69,10 +69,16 @@ func (l schedule) inStep(c *khv1.KuberhealthyCheck) bool {
 	if c == nil {
 		return !l.open
 	}
-	want := workflows.RevisionOf(check.FromCheck(c).Ref)
-	want.Paused = c.Spec.Suspend || !valid(c)
+	want := revisionOf(c)
 	newer := l.revision.UID == want.UID && l.revision.Generation > want.Generation
 	return l.open && (newer || l.revision == want)
+}
+
+// revisionOf returns the revision of a check.
+func revisionOf(c *khv1.KuberhealthyCheck) workflows.Revision {
+	revision := workflows.RevisionOf(check.FromCheck(c).Ref)
+	revision.Paused = c.Spec.Suspend || !valid(c)
+	return revision
 }
 
 // ofPredecessor is true for the schedule of a check that was deleted before this one was created under its name.

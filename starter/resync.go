@@ -8,19 +8,22 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/workflows"
 )
 
 // resync enqueues the housekeeping, and the checks and jobs that do not match their workflows, again and again. It cancels
-// the runs of checks and jobs that were deleted while no starter was there.
+// the runs of checks and jobs that were deleted while no starter was there. It looks at the status of each check, because a
+// check becomes unknown without an event.
 func (s *starter) resync(ctx context.Context) {
 	ticker := time.NewTicker(s.Resync)
 	defer ticker.Stop()
 	for {
 		s.queue.Add(housekeeping)
 		s.enqueueJobs()
+		s.touchAllStatuses()
 		if err := errors.Join(s.enqueueChecks(ctx), s.cancelOrphans(ctx, openRuns)); err != nil && ctx.Err() == nil {
-			s.Logger.Warn("compare the checks and jobs with their workflows", "error", err)
+			s.Logger.Warn("compare the checks and jobs with their workflows", "error", check.HideUUIDs(err.Error()))
 		}
 		select {
 		case <-ctx.Done():
@@ -39,6 +42,12 @@ func (s *starter) enqueueJobs() {
 	}
 }
 
+func (s *starter) touchAllStatuses() {
+	for _, c := range s.Cluster.Checks() {
+		s.touchStatusOf(c.Namespace, c.Name)
+	}
+}
+
 // enqueueChecks enqueues the checks without an open schedule of their revision, and the open schedules without a check. One
 // list from Temporal shows both. It may be a second old, and then one more look at a check finds nothing to do.
 func (s *starter) enqueueChecks(ctx context.Context) error {
@@ -48,7 +57,9 @@ func (s *starter) enqueueChecks(ctx context.Context) error {
 	}
 	for _, c := range s.Cluster.Checks() {
 		k := key{kind: khv1.KHCheck, namespace: c.Namespace, name: c.Name}
-		if !schedules[k].inStep(c) {
+		if found := schedules[k]; found.inStep(c) {
+			s.noteSchedule(k, c, found.scheduling())
+		} else {
 			s.queue.Add(k)
 		}
 		delete(schedules, k)

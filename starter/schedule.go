@@ -73,6 +73,15 @@ func scheduleOf(info *workflowpb.WorkflowExecutionInfo) (found schedule) {
 	return found
 }
 
+// scheduling returns what the status of a check shows of its schedule, which is in step with the check.
+func (l schedule) scheduling() check.Scheduling {
+	found := check.Scheduling{Scheduled: true}
+	if !l.revision.Paused {
+		found.Next = l.executionTime
+	}
+	return found
+}
+
 // describe returns the newest execution of a workflow, or nil if Temporal has no record of it.
 func (s *starter) describe(ctx context.Context, id string) (*workflowpb.WorkflowExecutionInfo, error) {
 	described, err := s.Temporal.DescribeWorkflowExecution(ctx, id, "")
@@ -119,13 +128,16 @@ func (s *starter) started(ctx context.Context, id, runID string, input any) (las
 	return attributes.GetLastCompletionResult(), event.GetEventTime().AsTime(), nil
 }
 
-// findOpenRun finds an open run of the check. It may be the newest run of its schedule, or the run of the tick that has
-// just begun. If a starter died before it began the schedule, it may also be the first run that the starter had started.
+// findOpenRun finds an open run of the check. It may be the newest run of its schedule, the run of the tick that has just
+// begun, or a run that somebody asked for. If a starter died before it began the schedule, it may also be the first run that the starter had started.
 func (s *starter) findOpenRun(ctx context.Context, c *khv1.KuberhealthyCheck, last schedule) (run, error) {
 	for _, candidate := range last.runs(time.Now()) {
 		if open, err := s.isOpen(ctx, candidate.workflowID); open || err != nil {
 			return candidate, err
 		}
+	}
+	if found, err := s.openRequest(ctx, c); found != (run{}) || err != nil {
+		return found, err
 	}
 	if last.open || last.revisionsUntil(c) == 0 {
 		return run{}, nil

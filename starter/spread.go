@@ -42,6 +42,14 @@ func (s *spread) wait(k key, c *khv1.KuberhealthyCheck, now time.Time) time.Dura
 	return max(tick.Sub(now), 0)
 }
 
+// delays is true for a check that has not started yet, because its turn has not come.
+func (s *spread) delays(k key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, waits := s.due[k]
+	return waits
+}
+
 // settled is called for a check that has started, or does not have to.
 func (s *spread) settled(k key) {
 	s.mu.Lock()

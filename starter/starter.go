@@ -2,7 +2,8 @@
 // Kubernetes says what should run, and Temporal what does run. No other state matters, so any number of starters may work
 // side by side.
 //
-// The path of one check: reconcileCheck loads what Temporal knows (schedule.go), plans (plan.go) and acts (begin.go).
+// The path of one check: reconcileCheck loads what Temporal knows (schedule.go), plans (plan.go) and acts (begin.go). A loop
+// of its own writes the status of each check (status.go).
 package starter
 
 import (
@@ -29,6 +30,12 @@ type Cluster interface {
 	// Watches is true when the checks of a namespace are among those that Check knows.
 	Watches(namespace string) bool
 	Checks() []*khv1.KuberhealthyCheck
+	// State returns the state of a check or job. It is nil if there is none.
+	State(namespace, name string) (*khv1.KuberhealthyState, bool)
+	// WriteCheckStatus writes the status of a check. written is false if the check has changed since it was read.
+	WriteCheckStatus(ctx context.Context, read *khv1.KuberhealthyCheck, status khv1.CheckStatus) (written bool, err error)
+	// Announce records an event of a check.
+	Announce(about *khv1.KuberhealthyCheck, event check.StatusEvent)
 	// Workload finds the check or job of a run. It asks the API server if the cache is behind. ok is false if the check or
 	// job was deleted, or is being deleted.
 	Workload(ctx context.Context, ref check.Ref) (w check.Workload, ok bool, err error)
@@ -36,6 +43,7 @@ type Cluster interface {
 	Jobs() []*khv1.KuberhealthyJob
 	OnCheckChange(f func(namespace, name string)) error
 	OnJobChange(f func(namespace, name string)) error
+	OnStateChange(f func(namespace, name string)) error
 }
 
 // Temporal is what the starter needs from Temporal's client.
@@ -90,19 +98,21 @@ type starter struct {
 	waits  *waits
 	// refused are the objects whose names are too long; each is logged once.
 	refused sync.Map
+	// statuses are the checks at whose status to look. schedulings has, for each check, what this process knows of its
+	// schedule.
+	statuses    workqueue.TypedRateLimitingInterface[key]
+	schedulings sync.Map
 }
 
 // Run reconciles until ctx ends. Call it only when the cluster is synced.
 func Run(ctx context.Context, o Options) error {
 	o.setDefaults()
-	s := &starter{Options: o, spread: newSpread(o.Burst), waits: newWaits(), queue: workqueue.NewTypedRateLimitingQueue(
+	s := &starter{Options: o, spread: newSpread(o.Burst), waits: newWaits(), statuses: newStatusQueue(), queue: workqueue.NewTypedRateLimitingQueue(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[key](200*time.Millisecond, 30*time.Second))}
 	defer s.queue.ShutDown()
-	if err := s.Cluster.OnCheckChange(s.enqueue(khv1.KHCheck)); err != nil {
-		return fmt.Errorf("watch checks: %w", err)
-	}
-	if err := s.Cluster.OnJobChange(s.enqueue(khv1.KHJob)); err != nil {
-		return fmt.Errorf("watch jobs: %w", err)
+	defer s.statuses.ShutDown()
+	if err := s.watch(); err != nil {
+		return err
 	}
 	var workers sync.WaitGroup
 	for range s.Workers {
@@ -111,9 +121,35 @@ func Run(ctx context.Context, o Options) error {
 			}
 		})
 	}
+	for range statusWorkers {
+		workers.Go(func() {
+			for s.nextStatus(ctx) {
+			}
+		})
+	}
 	s.resync(ctx)
 	s.queue.ShutDown()
+	s.statuses.ShutDown()
 	workers.Wait()
+	return nil
+}
+
+// watch enqueues what changes in the cluster.
+func (s *starter) watch() error {
+	reconcile := s.enqueue(khv1.KHCheck)
+	err := s.Cluster.OnCheckChange(func(namespace, name string) {
+		reconcile(namespace, name)
+		s.touchStatusOf(namespace, name)
+	})
+	if err != nil {
+		return fmt.Errorf("watch checks: %w", err)
+	}
+	if err := s.Cluster.OnJobChange(s.enqueue(khv1.KHJob)); err != nil {
+		return fmt.Errorf("watch jobs: %w", err)
+	}
+	if err := s.Cluster.OnStateChange(s.touchStatusOf); err != nil {
+		return fmt.Errorf("watch states: %w", err)
+	}
 	return nil
 }
 
@@ -132,7 +168,7 @@ func (s *starter) next(ctx context.Context) bool {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		s.logFailure(k, err)
+		s.logFailure(s.queue, k, err)
 		s.queue.AddRateLimited(k)
 	case after > 0:
 		s.queue.Forget(k)
@@ -146,16 +182,17 @@ func (s *starter) next(ctx context.Context) bool {
 // lastsFrom is the failure in a row, after about a minute, from which somebody must look at an object.
 const lastsFrom = 9
 
-// logFailure logs the first failure of several in a row, and again when they last.
-func (s *starter) logFailure(k key, err error) {
+// logFailure logs the first failure of several in a row, and again when they last. The error may name a workflow by the UUID of
+// an open run, which is hidden.
+func (s *starter) logFailure(queue workqueue.TypedRateLimitingInterface[key], k key, err error) {
 	level := slog.LevelDebug
-	switch s.queue.NumRequeues(k) {
+	switch queue.NumRequeues(k) {
 	case 0:
 		level = slog.LevelWarn
 	case lastsFrom:
 		level = slog.LevelError
 	}
-	s.Logger.Log(context.Background(), level, "reconciling failed and is retried", "kind", k.kind, "namespace", k.namespace, "check", k.name, "error", err)
+	s.Logger.Log(context.Background(), level, "reconciling failed and is retried", "kind", k.kind, "namespace", k.namespace, "check", k.name, "error", check.HideUUIDs(err.Error()))
 }
 
 // reconcile returns how long to wait before the next look, or 0.
@@ -164,6 +201,7 @@ func (s *starter) reconcile(ctx context.Context, k key) (after time.Duration, er
 	case k == housekeeping:
 		return 0, s.ensureHousekeeping(ctx)
 	case s.tooLong(k):
+		s.noteTooLong(k)
 		return 0, nil
 	case k.kind == khv1.KHJob:
 		return s.reconcileJob(ctx, k)

@@ -633,6 +633,7 @@ func TestRunFailsWhenItCannotWatch(t *testing.T) {
 	}{
 		{"checks", &fakeCluster{refuse: errDown}, "watch checks: connection refused"},
 		{"jobs", &fakeCluster{refuseJobs: errDown}, "watch jobs: connection refused"},
+		{"states", &fakeCluster{refuseState: errDown}, "watch states: connection refused"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

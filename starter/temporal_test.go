@@ -77,7 +77,7 @@ func TestOnARealServer(t *testing.T) {
 	w.RegisterWorkflow(workflows.ScheduledCheck)
 	w.RegisterWorkflow(workflows.RecordTicks)
 	w.RegisterWorkflowWithOptions(runUntilTold, workflow.RegisterOptions{Name: workflows.CheckRunType})
-	w.RegisterActivity(&activities.Activities{Runs: runs{temporal: temporal}})
+	w.RegisterActivity(&activities.Activities{Cluster: askingNothing{}, Runs: runs{temporal: temporal}})
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +134,11 @@ func runUntilTold(ctx workflow.Context, _ workflows.CheckRunInput) error {
 		Select(ctx)
 	return ctx.Err()
 }
+
+// askingNothing is a cluster whose checks ask for no run.
+type askingNothing struct{ activities.Cluster }
+
+func (askingNothing) Requested(check.Ref) (string, bool) { return "", false }
 
 // runs starts runs as a worker does.
 type runs struct {

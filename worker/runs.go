@@ -90,6 +90,12 @@ func (r runs) Open(ctx context.Context, runUUID, first string) (bool, error) {
 	return workflows.Open(info.GetStatus()), err
 }
 
+// OpenRequest implements activities.Runs.
+func (r runs) OpenRequest(ctx context.Context, ref check.Ref, value string) (bool, error) {
+	info, err := r.describe(ctx, workflows.RequestedRunID(ref, value))
+	return workflows.Open(info.GetStatus()), err
+}
+
 // describe returns nil if Temporal has no record of the workflow.
 func (r runs) describe(ctx context.Context, workflowID string) (*workflowpb.WorkflowExecutionInfo, error) {
 	described, err := r.DescribeWorkflowExecution(ctx, workflowID, "")

@@ -326,3 +326,24 @@ func TestHeartbeatIsSent(t *testing.T) {
 		t.Errorf("error %v, sent %v", err, f.sent)
 	}
 }
+
+func TestOpenRequestIsThatOfTheValueAndTheCheck(t *testing.T) {
+	ref := check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", UID: "uid-1"}
+	open := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	f := runs{temporalClient: &fakeTemporal{describe: map[string]*workflowpb.WorkflowExecutionInfo{workflows.RequestedRunID(ref, "1"): open}}}
+	anew := ref
+	anew.UID = "uid-2"
+	for _, tt := range []struct {
+		ref   check.Ref
+		value string
+		want  bool
+	}{{ref, "1", true}, {ref, "2", false}, {anew, "1", false}} {
+		if got, err := f.OpenRequest(t.Context(), tt.ref, tt.value); got != tt.want || err != nil {
+			t.Errorf("%s of %s: open %t, error %v, want %t", tt.value, tt.ref.UID, got, err, tt.want)
+		}
+	}
+	down := runs{temporalClient: &fakeTemporal{down: errors.New("down")}}
+	if _, err := down.OpenRequest(t.Context(), ref, "1"); err == nil {
+		t.Error("no error while Temporal is down")
+	}
+}

@@ -79,6 +79,8 @@ const (
 	MemoRevision = "khronicleRevision"
 	// MemoRecordKey is on a CheckRun and holds the activities.RecordKey of its record.
 	MemoRecordKey = "khronicleRecordKey"
+	// MemoOfCluster is true on a CheckRun that somebody asked for, if it runs a check of the cluster. It ends with its check.
+	MemoOfCluster = "khronicleOfCluster"
 )
 
 // Revision is the revision of the check that a cron workflow was started for. If the check has another one, the workflow is
@@ -148,6 +150,11 @@ func ManualRunID(ref check.Ref) string {
 	return prefix + ref.Namespace + "/" + ref.Name + "/manual"
 }
 
+// RequestedRunID returns the workflow ID of the run of a check that a value of its annotation asks for. Each value has one.
+func RequestedRunID(ref check.Ref, value string) string {
+	return ManualRunID(ref) + "/" + check.ShortHash(string(ref.UID)+"/"+value)
+}
+
 // ScheduledCheckInput is the input of a tick. All ticks of a cron workflow have the same input.
 type ScheduledCheckInput struct {
 	Ref     check.Ref
@@ -196,11 +203,14 @@ type CheckRunInput struct {
 	Given *activities.Given `json:",omitempty"`
 }
 
-// ManualRunInput is the input of a run that a program asks for.
+// ManualRunInput is the input of a run that a program or a person asks for.
 type ManualRunInput struct {
 	Ref     check.Ref
 	Timeout time.Duration
-	Given   *activities.Given `json:",omitempty"`
+	// The workload to run in place of the one in the cluster. A program supplies it.
+	Given *activities.Given `json:",omitempty"`
+	// Before are open runs of the check. The run starts when they have ended.
+	Before []activities.OpenRun `json:",omitempty"`
 }
 
 // ManualRunResult is the result of a ManualRun, whose run ID is the run UUID.
@@ -262,6 +272,12 @@ func RecordKeyOf(memo *commonpb.Memo) (key activities.RecordKey, ok bool) {
 func Reported(info *workflowpb.WorkflowExecutionInfo) bool {
 	_, reported := info.GetSearchAttributes().GetIndexedFields()[SearchAttributeReported.GetName()]
 	return reported
+}
+
+// OutlivesCheck is true for a CheckRun, by its key and memo, that a program asked for with a workload of its own. It does not
+// depend on a check in the cluster.
+func OutlivesCheck(key activities.RecordKey, memo *commonpb.Memo) bool {
+	return key.Trigger == check.TriggerManual && memo.GetFields()[MemoOfCluster] == nil
 }
 
 // singleOptions are the start options of a workflow that starts once under its ID. A second start is refused with
@@ -350,6 +366,11 @@ func ManualRunOptions(ref check.Ref) client.StartWorkflowOptions {
 	o.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
 	o.WorkflowExecutionErrorWhenAlreadyStarted = false
 	return o
+}
+
+// RequestedRunOptions returns the start options of the ManualRun that a value of an annotation asks for. A value starts one.
+func RequestedRunOptions(ref check.Ref, value string) client.StartWorkflowOptions {
+	return singleOptions(RequestedRunID(ref, value), ref, summaryOf(ref, check.TriggerManual))
 }
 
 // HousekeepingOptions returns the start options of the housekeeping workflow.

@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -177,5 +178,22 @@ func TestFirstTickRecordsWhatTheScheduleBeforeHasNot(t *testing.T) {
 		if got := workflows.FirstTick(tt.in, started); !got.Start.Equal(start) || !got.Tick.Equal(tt.want) {
 			t.Errorf("%s: begins with %+v, want the ticks after %s", tt.name, got, tt.want)
 		}
+	}
+}
+
+func TestEachValueOfACheckHasItsRequestedRun(t *testing.T) {
+	anew := checkRef
+	anew.UID = "another"
+	edited := checkRef
+	edited.Generation++
+	id := workflows.RequestedRunID(checkRef, "1")
+	if !strings.HasPrefix(id, "khcheck/shop/cart/manual/") || workflows.RequestedRunID(edited, "1") != id {
+		t.Errorf("ID %q, want it to be that of the check, whatever its spec", id)
+	}
+	if workflows.RequestedRunID(checkRef, "2") == id || workflows.RequestedRunID(anew, "1") == id {
+		t.Errorf("another value, or another check of the name, has the same ID %q", id)
+	}
+	if o := workflows.RequestedRunOptions(checkRef, "1"); o.ID != id || o.WorkflowIDReusePolicy != enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE {
+		t.Errorf("options %+v, want a value to start one run", o)
 	}
 }

@@ -1,7 +1,9 @@
 package workflows_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,5 +65,38 @@ func TestCancelledManualRunWaitsForTheEndOfItsRun(t *testing.T) {
 	want := []string{check.Attempt{UUID: tickRunID, Attempt: 1}.PodName(checkRef.Name)}
 	if diff := cmp.Diff(want, w.removed); diff != "" {
 		t.Errorf("deleted pods (-want +got):\n%s", diff)
+	}
+}
+
+// A run that the annotation of a check asks for begins when the open run has ended. It runs the check of the cluster, and
+// ends with it.
+func TestManualRunWaitsForOpenRuns(t *testing.T) {
+	env, steps := newEnv(t, nil)
+	var options workflow.ChildWorkflowOptions
+	var got workflows.CheckRunInput
+	env.SetWorkerOptions(workerOptions(&completing{started: func(o workflow.ChildWorkflowOptions) { options = o }}))
+	env.OnWorkflow(workflows.CheckRun, anything, anything).Return(func(_ workflow.Context, in workflows.CheckRunInput) (workflows.CheckRunResult, error) {
+		got = in
+		return workflows.CheckRunResult{Conclusion: check.Conclusion{Outcome: check.Succeeded}}, nil
+	})
+	before := []activities.OpenRun{{UUID: runUUID, First: "first"}}
+	var awaited activities.AwaitRunsInput
+	env.OnActivity("AwaitRuns", anything, anything).After(time.Minute).Return(func(_ context.Context, in activities.AwaitRunsInput) error {
+		awaited = in
+		return nil
+	})
+	began := env.Now().Truncate(time.Microsecond)
+	env.ExecuteWorkflow(workflows.ManualRun, workflows.ManualRunInput{Ref: checkRef, Timeout: time.Minute, Before: before})
+	if err := env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(activities.AwaitRunsInput{Ref: checkRef, Runs: before}, awaited); diff != "" || !slices.Contains(*steps, "AwaitRuns") {
+		t.Errorf("steps %v, waited for (-want +got):\n%s", *steps, diff)
+	}
+	if waited := got.Tick.Sub(began); waited < time.Minute || got.Given != nil {
+		t.Errorf("the run is of %s after the request, with %v; want it after the wait, with the check of the cluster", waited, got.Given)
+	}
+	if options.Memo[workflows.MemoOfCluster] != true {
+		t.Errorf("memo of the run %v", options.Memo)
 	}
 }

@@ -29,12 +29,27 @@ const (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=khchecks,singular=khcheck,shortName=khc
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Healthy",type=string,JSONPath=`.status.conditions[?(@.type=="Healthy")].status`,description="whether the last run succeeded"
+// +kubebuilder:printcolumn:name="Last Run",type=date,JSONPath=`.status.lastRunTime`,description="time since the last outcome, up to 10 minutes behind"
+// +kubebuilder:printcolumn:name="Schedule",type=string,JSONPath=`.status.schedule`,description="when the check runs"
+// +kubebuilder:printcolumn:name="Suspended",type=boolean,JSONPath=`.spec.suspend`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,priority=1,description="whether the check is valid and scheduled"
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Healthy")].reason`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Healthy")].message`,priority=1
 type KuberhealthyCheck struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// +optional
 	Spec CheckConfig `json:"spec,omitempty"`
+	// Status is what Khronicle shows of the check. Only the starter writes it. A status in a manifest is ignored, whatever it
+	// contains. The default lets kstatus wait for the first status.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Status CheckStatus `json:"status,omitzero"`
 }
 
 // CheckConfig is the spec of a KuberhealthyCheck.
@@ -71,6 +86,75 @@ type CheckConfig struct {
 	// Suspend stops further runs while it is true. A run in flight goes on.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// Condition types of a check.
+const (
+	// ConditionReady is true when the spec is valid and the check is scheduled, or suspended as its spec says. The outcomes of
+	// runs do not matter.
+	ConditionReady = "Ready"
+	// ConditionHealthy is true when the last run succeeded, and false when it did not. It is unknown before the first run,
+	// while the check is paused, and when the next outcome is overdue.
+	ConditionHealthy = "Healthy"
+	// ConditionStalled is true when the check will never be ready without an edit. Otherwise it is absent.
+	ConditionStalled = "Stalled"
+)
+
+// CheckStatus is the status of a KuberhealthyCheck. It is written when something changes, not at each run.
+type CheckStatus struct {
+	// ObservedGeneration is the generation of the check that Ready is about. It is -1 before the first status.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions are Ready, Healthy and Stalled. The generation that Healthy observed is that of the run.
+	// +optional
+	// +listType=atomic
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Schedule says when the check runs, for example "every 2m" or "0 9 * * 1-5 in Europe/Berlin".
+	// +optional
+	Schedule string `json:"schedule,omitempty"`
+	// LastRunTime is the time of the last outcome, or of one that is less than 10 minutes older.
+	// +optional
+	LastRunTime *metav1.Time `json:"lastRunTime,omitempty"`
+	// NextRunTime is the first tick after the status was written. A check that is paused or not valid has none.
+	// +optional
+	NextRunTime *metav1.Time `json:"nextRunTime,omitempty"`
+	// LastRequest is the run that was last asked for by the annotation khronicle.github.io/requested-at.
+	// +optional
+	LastRequest *RunRequest `json:"lastRequest,omitempty"`
+}
+
+// RunRequestPhase is the progress of a run that somebody asked for.
+type RunRequestPhase string
+
+// The phases of a requested run.
+const (
+	// RequestWaiting: the request was taken up, and its run begins when the open run of the check has ended.
+	RequestWaiting RunRequestPhase = "Waiting"
+	// RequestRunning: the run is open.
+	RequestRunning RunRequestPhase = "Running"
+	// RequestEnded: the run has ended.
+	RequestEnded RunRequestPhase = "Ended"
+	// RequestRefused: there is no run for this value, and the message says why.
+	RequestRefused RunRequestPhase = "Refused"
+)
+
+// RunRequest is the progress of the run that one value of the annotation khronicle.github.io/requested-at asks for.
+type RunRequest struct {
+	// Value is the value of the annotation.
+	Value string `json:"value"`
+	// Phase is Waiting, Running, Ended or Refused.
+	Phase RunRequestPhase `json:"phase"`
+	// Time is when the phase began.
+	Time metav1.Time `json:"time"`
+	// Outcome is that of the run, once it has ended: succeeded, failed, timed-out, infra-failed or canceled.
+	// +optional
+	Outcome string `json:"outcome,omitempty"`
+	// RunUUID is the run UUID, once the run has ended.
+	// +optional
+	RunUUID string `json:"runUUID,omitempty"`
+	// Message says more about a run that was refused or lost.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // KuberhealthyCheckList is a list of checks.

@@ -19,8 +19,8 @@ type role struct {
 
 var (
 	workerRole = role{"worker", kube.Options{Checks: true, Jobs: true, States: true, Pods: true}, runWorker}
-	// starterRole is ready only when it has read the checks and jobs. It writes nothing to the cluster.
-	starterRole = role{"starter", kube.Options{Checks: true, Jobs: true}, runStarter}
+	// starterRole is ready only when it has read the checks, jobs and states. It writes the status of checks, and events.
+	starterRole = role{"starter", kube.Options{Checks: true, Jobs: true, States: true, Events: true}, runStarter}
 	// reportRole serves from the start, so that /readyz can say what is missing.
 	reportRole = role{"reportapi", kube.Options{Checks: true, Jobs: true, States: true}, nil}
 )
@@ -32,6 +32,7 @@ func runRoles(ctx context.Context, c *config, roles ...role) error {
 		watch.UserAgent += "/" + r.name
 		watch.Checks, watch.Jobs = watch.Checks || r.Checks, watch.Jobs || r.Jobs
 		watch.States, watch.Pods = watch.States || r.States, watch.Pods || r.Pods
+		watch.Events = watch.Events || r.Events
 	}
 	watch.Pods = watch.Pods || c.sourceIP // false without the report API
 	p, err := newProcess(c, watch)

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	khv1 "github.com/khronicle/khronicle/api/v1"
 )
 
 // RoundTrip makes the server the transport of its clients.
@@ -177,6 +179,7 @@ func (s *Server) create(c call) (any, *apierrors.StatusError) {
 		return nil, apierrors.NewAlreadyExists(c.groupResource(), c.name)
 	}
 	c.body.SetUID(types.UID("uid-of-" + c.name))
+	c.setStatus(nil)
 	return s.store(c.key, c.body), nil
 }
 
@@ -195,6 +198,7 @@ func (c *call) misplaced() *apierrors.StatusError {
 }
 
 func (s *Server) update(c call, present *unstructured.Unstructured) (any, *apierrors.StatusError) {
+	c.setStatus(present)
 	switch c.body.GetResourceVersion() {
 	case present.GetResourceVersion():
 		return s.store(c.key, c.body), nil
@@ -205,21 +209,45 @@ func (s *Server) update(c call, present *unstructured.Unstructured) (any, *apier
 	return nil, apierrors.NewConflict(c.groupResource(), c.name, errors.New("the object has been modified"))
 }
 
-// patch knows merge patches alone.
+// setStatus makes the status of a check that is written that of the present one. Only requests to the status change it.
+func (c *call) setStatus(present *unstructured.Unstructured) {
+	if c.resource != khv1.CheckResource || c.status {
+		return
+	}
+	delete(c.body.Object, "status")
+	if present != nil && present.Object["status"] != nil {
+		c.body.Object["status"] = present.Object["status"]
+	}
+}
+
+// patch knows merge patches, and those that client-go sends for the series of an event.
 func (s *Server) patch(c call, present *unstructured.Unstructured) (any, *apierrors.StatusError) {
-	if got := types.PatchType(c.Header.Get("Content-Type")); got != types.MergePatchType {
+	got := types.PatchType(c.Header.Get("Content-Type"))
+	if series := c.resource == "events.events.k8s.io" && got == types.StrategicMergePatchType; got != types.MergePatchType && !series {
 		return nil, apierrors.NewGenericServerResponse(http.StatusUnsupportedMediaType, "patch", c.groupResource(), c.name, string(got), 0, true)
 	}
 	if uid := c.body.GetUID(); uid != "" && uid != present.GetUID() {
 		return nil, apierrors.NewInvalid(kinds[c.resource].GroupKind(), c.name, nil) // the UID is immutable
 	}
+	if version := c.body.GetResourceVersion(); version != "" && version != present.GetResourceVersion() {
+		return nil, apierrors.NewConflict(c.groupResource(), c.name, errors.New("the object has been modified"))
+	}
 	merged := present.DeepCopy()
+	if c.status {
+		c.body.Object = map[string]any{"status": c.body.Object["status"]}
+	} else if c.resource == khv1.CheckResource {
+		delete(c.body.Object, "status")
+	}
 	merge(merged.Object, c.body.Object)
 	return s.store(c.key, merged), nil
 }
 
 func merge(into, patch map[string]any) {
 	for name, value := range patch {
+		if value == nil {
+			delete(into, name)
+			continue
+		}
 		deeper, ok := value.(map[string]any)
 		if present, exists := into[name].(map[string]any); ok && exists {
 			merge(present, deeper)

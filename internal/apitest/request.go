@@ -63,16 +63,21 @@ var verbs = map[string]string{
 	http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete",
 }
 
+// roots are the paths of the API groups, with what follows the names of their resources here. Two groups have events.
+var roots = map[string]string{
+	"/api/v1/": "", "/apis/" + khv1.GroupVersion.String() + "/": "", "/apis/events.k8s.io/v1/": ".events.k8s.io",
+}
+
 // parse reads what a request is for from its method and path: /api/v1/namespaces/NAMESPACE/pods/NAME/log and the like.
 func parse(r *http.Request) Request {
 	parsed := Request{
 		Method: r.Method, FieldManager: r.URL.Query().Get("fieldManager"),
 		ContentType: r.Header.Get("Content-Type"), UserAgent: r.Header.Get("User-Agent"),
 	}
-	path, resources := r.URL.Path, false
-	for _, root := range []string{"/api/v1/", "/apis/" + khv1.GroupVersion.String() + "/"} {
+	path, resources, group := r.URL.Path, false, ""
+	for root, suffix := range roots {
 		if rest, ok := strings.CutPrefix(path, root); ok {
-			path, resources = rest, true
+			path, resources, group = rest, true, suffix
 		}
 	}
 	parsed.Path = path
@@ -87,7 +92,7 @@ func parse(r *http.Request) Request {
 	if parts[0] == "namespaces" && len(parts) > 2 {
 		parsed.Namespace, parts = parts[1], parts[2:]
 	}
-	parsed.Resource = parts[0]
+	parsed.Resource = parts[0] + group
 	if len(parts) > 1 {
 		parsed.Name = parts[1]
 	}
@@ -120,25 +125,30 @@ type call struct {
 	key
 	verb string
 	body *unstructured.Unstructured
+	// status is true for a request to the status of a check.
+	status bool
 }
 
 func (c *call) groupResource() schema.GroupResource {
 	return schema.GroupResource{Group: kinds[c.resource].Group, Resource: c.resource}
 }
 
-// receive reads and records a request. Client-go sends core types as protobuf. Options of their deletion are not read.
+// receive reads and records a request. Client-go sends Kubernetes' own types as protobuf. Options of their deletion are not read.
 func (s *Server) receive(r *http.Request) (call, error) {
 	parsed := parse(r)
 	c := call{Request: r, key: key{parsed.Resource, parsed.Namespace, parsed.Name}, verb: parsed.Verb}
+	if c.status = c.resource == khv1.CheckResource+"/status"; c.status {
+		c.resource = khv1.CheckResource
+	}
 	var body []byte
 	var err error
 	if r.Body != nil {
 		body, err = io.ReadAll(r.Body)
 	}
-	core := kinds[c.resource].Group == ""
+	core := kinds[c.resource].Group != khv1.Group
 	switch {
 	case err != nil || len(body) == 0 || core && c.verb == "delete":
-	case core:
+	case core && c.verb != "patch":
 		typed, _, decoded := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
 		if err = decoded; err == nil {
 			c.body = unstructuredOf(typed)

@@ -25,12 +25,13 @@ import (
 
 // kinds are the resources that the server has.
 var kinds = map[string]schema.GroupVersionKind{
-	"events":           {Version: "v1", Kind: "Event"},
-	"nodes":            {Version: "v1", Kind: "Node"},
-	"pods":             {Version: "v1", Kind: "Pod"},
-	khv1.CheckResource: khv1.GroupVersion.WithKind(khv1.CheckKind),
-	khv1.JobResource:   khv1.GroupVersion.WithKind(khv1.JobKind),
-	khv1.StateResource: khv1.GroupVersion.WithKind(khv1.StateKind),
+	"events":               {Version: "v1", Kind: "Event"},
+	"events.events.k8s.io": {Group: "events.k8s.io", Version: "v1", Kind: "Event"},
+	"nodes":                {Version: "v1", Kind: "Node"},
+	"pods":                 {Version: "v1", Kind: "Pod"},
+	khv1.CheckResource:     khv1.GroupVersion.WithKind(khv1.CheckKind),
+	khv1.JobResource:       khv1.GroupVersion.WithKind(khv1.JobKind),
+	khv1.StateResource:     khv1.GroupVersion.WithKind(khv1.StateKind),
 }
 
 // Answer returns the error with which the server answers a request, or nil: then the server answers by itself.

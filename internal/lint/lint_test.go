@@ -55,6 +55,25 @@ func linted(file string, content []byte) lint.Report {
 	return linter.Report()
 }
 
+// The API server ignores the status in the manifest of a check, so it may hold anything. A job has none.
+func TestStatusInAManifest(t *testing.T) {
+	const manifest = `
+apiVersion: comcast.github.io/v1
+kind: %s
+metadata: {name: cart, namespace: shop}
+spec: {%s timeout: 1m, podSpec: {containers: [{name: main, image: "registry.example/check:1"}]}}
+status: %s
+`
+	for _, status := range []string{"{}", "null", "{phase: Ready, conditions: [1, 2]}", "ok"} {
+		if report := linted("a.yaml", fmt.Appendf(nil, manifest, "KuberhealthyCheck", "runInterval: 5m,", status)); len(report.Findings) > 0 {
+			t.Errorf("status: %s: findings %v", status, report.Findings)
+		}
+	}
+	if report := linted("a.yaml", fmt.Appendf(nil, manifest, "KuberhealthyJob", "", "{phase: Ready}")); len(report.Findings) != 1 {
+		t.Errorf("status of a job: findings %v, want one", report.Findings)
+	}
+}
+
 // Each file of testdata has a golden file with its findings.
 func TestLinterFindsWhatTheGoldenFilesSay(t *testing.T) {
 	for file, content := range files(t, "testdata") {

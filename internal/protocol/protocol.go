@@ -40,6 +40,15 @@ const AnnotationPrefix = "khronicle.github.io/"
 // AnnotationReportPath is, on a check or job, the path in the reporting URL of its pods: PathReport or PathReportAlias.
 const AnnotationReportPath = AnnotationPrefix + "report-path"
 
+// Annotations of a suspended check: who suspended it, and why.
+const (
+	AnnotationPausedBy    = AnnotationPrefix + "paused-by"
+	AnnotationPauseReason = AnnotationPrefix + "pause-reason"
+)
+
+// AnnotationRequestedAt asks for a run of a check. Each new value asks for one.
+const AnnotationRequestedAt = AnnotationPrefix + "requested-at"
+
 // DefaultNamespace is the namespace of Khronicle, which is that of Kuberhealthy, unless it is installed elsewhere.
 const DefaultNamespace = "kuberhealthy"
 

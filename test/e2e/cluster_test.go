@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/retry"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/internal/protocol"
@@ -138,15 +139,19 @@ func applyJob(t testing.TB, j *khv1.KuberhealthyJob) {
 	}
 }
 
-// edit changes a check as a user would.
+// edit changes a check as a user would. The status may change meanwhile.
 func edit(t testing.TB, namespace, name string, change func(*khv1.KuberhealthyCheck)) {
 	t.Helper()
-	present, err := under.kube.checks(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		present, err := under.kube.checks(namespace).Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		change(present)
+		_, err = under.kube.checks(namespace).Update(t.Context(), present, metav1.UpdateOptions{})
+		return err
+	})
 	if err != nil {
-		t.Fatal(err)
-	}
-	change(present)
-	if _, err := under.kube.checks(namespace).Update(t.Context(), present, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }

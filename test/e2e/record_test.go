@@ -129,6 +129,13 @@ func TestRecordHistories(t *testing.T) {
 		save(t, "CheckRun-manual", ext.RunID)
 		save(t, "ManualRun-succeeded", workflows.ManualRunID(check.Ref{Kind: khv1.KHCheck, Namespace: namespace, Name: "external"}))
 	})
+	t.Run("requested", func(t *testing.T) {
+		apply(t, demoCheck(namespace, "requested", env{"REPORT_DELAY": "5s"}))
+		awaitPod(t, namespace, "requested", corev1.PodRunning)
+		ask(t, namespace, "requested", "1")
+		c := awaitRequest(t, namespace, "requested", "1", khv1.RequestEnded)
+		save(t, "ManualRun-waited", workflows.RequestedRunID(check.FromCheck(c).Ref, "1"))
+	})
 	t.Run("canceled", func(t *testing.T) {
 		ext := newGoProgram(t).checker(t, namespace, "canceled", env{"REPORT_DELAY": "5m"})
 		ended := make(chan error, 1)
