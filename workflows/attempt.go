@@ -250,6 +250,8 @@ func (r *run) withoutReport(ctx workflow.Context, t *attempt) check.Conclusion {
 		failure = check.Removed(t.seen)
 	case t.seen.Hopeless != "":
 		failure = check.CannotStart(t.seen)
+	case t.seen.ExitedAt.After(r.deadline): // it may have reported, but too late
+		failure = check.NoReport(t.seen)
 	}
 	return failure.Conclude(r.in.Ref)
 }

@@ -30,6 +30,19 @@ var reportingCases = []runCase{
 		notes: []string{ignored + "it came after the deadline: OK=true, 0 errors"},
 	},
 	{
+		name: "pod that reports and ends after the deadline, while nobody was there, has timed out",
+		setup: func(w *world) {
+			w.watch, w.watchTakes = running, time.Minute
+			exit := w.env.Now().Add(62 * time.Second)
+			w.look = func() (check.Observation, error) {
+				return check.Observation{Started: true, Ended: true, ExitedAt: exit, Detail: "all containers exited with code 0"}, nil
+			}
+			w.env.RegisterDelayedCallback(func() { w.report() }, time.Minute+500*time.Millisecond)
+		},
+		want: check.TimedOut, recorded: [][]string{{noReport, "all containers exited with code 0"}},
+		notes: []string{ignored + "it came after the deadline: OK=true, 0 errors"},
+	},
+	{
 		name: "report that was received before the deadline and stored after it decides",
 		setup: func(w *world) {
 			w.watch, w.watchTakes = running, time.Minute

@@ -20,7 +20,7 @@ const (
 	Crash Role = "crash"
 	// Hang never reports and never ends.
 	Hang Role = "hang"
-	// Twice reports success, and then an error, which must not count.
+	// Twice reports success, and then an error, which makes the run fail.
 	Twice Role = "twice"
 	// Linger reports success and ends some seconds later.
 	Linger Role = "linger"

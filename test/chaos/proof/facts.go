@@ -112,7 +112,7 @@ const (
 	TwoPods Rule = "two-pods"
 	// StrangerPod: each pod belongs to a run.
 	StrangerPod Rule = "stranger-pod"
-	// LostReport: a report that was answered 200 is the outcome.
+	// LostReport: a report that was answered 200 before the deadline is the outcome, or a part of it. One that came after it is noted.
 	LostReport Rule = "lost-report"
 	// Guessed: no outcome of a check that no pod gave.
 	Guessed Rule = "guessed"

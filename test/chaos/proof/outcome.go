@@ -3,6 +3,7 @@ package proof
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,16 +61,47 @@ func hear(journals [][]journal.Line) witness {
 	return w
 }
 
-// accepted returns the reports of which one must be the outcome. These are the first one that was answered 200, and those
-// before it, which may have been stored without an answer. ok is false when none was answered 200. Then any report that was
-// sent may be the outcome.
-func (w witness) accepted() (reports []report, ok bool) {
+// before is how exact the deadline is: journals have it in whole seconds, rounded down.
+const before = time.Second
+
+// inTime is true when a report may have been received before the deadline.
+func (w witness) inTime(r report) bool { return r.sent.Before(w.deadline.Add(before)) }
+
+// counts is true when a report was certainly received before the deadline: it was answered 200 by then.
+func (w witness) counts(r report) bool { return !r.stored.IsZero() && !r.stored.After(w.deadline) }
+
+// acceptable returns the outcomes of which a run must have one. The first report that counts decides, or one before it, which
+// may have been stored without an answer. certain is false when no report counts. Then any report that was sent in time may
+// be the outcome.
+func (w witness) acceptable() (outcomes []report, certain bool) {
 	for i, r := range w.reports {
-		if !r.stored.IsZero() {
-			return w.reports[:i+1], true
+		if !w.inTime(r) {
+			return outcomes, false
+		}
+		outcomes = append(outcomes, w.withFailures(r, w.reports[i+1:])...)
+		if w.counts(r) {
+			return outcomes, true
 		}
 	}
-	return w.reports, false
+	return outcomes, false
+}
+
+// withFailures returns the outcomes that a report may have with those after it. A further report of failure adds its errors.
+// It must do so if it counts.
+func (w witness) withFailures(first report, further []report) []report {
+	outcomes := []report{first}
+	for _, r := range further {
+		if r.ok || !w.inTime(r) {
+			continue
+		}
+		newest := outcomes[len(outcomes)-1]
+		newest.ok, newest.errors = false, append(slices.Clone(newest.errors), r.errors...)
+		if w.counts(r) {
+			outcomes = nil
+		}
+		outcomes = append(outcomes, newest)
+	}
+	return outcomes
 }
 
 // The texts by which a row says why it has no outcome of its check.
@@ -79,6 +111,7 @@ var (
 	unseen    = check.NotStarted(check.Observation{}).Text
 	silent    = strings.TrimSuffix(check.EndedSilently(check.Observation{}).Text, ": ")
 	hadBefore = "before the deadline the check reported: "
+	ignored   = "a report was ignored, because "
 )
 
 func says(row ledger.Record, text string) bool {
@@ -88,7 +121,8 @@ func says(row ledger.Record, text string) bool {
 // compareOutcome compares the outcome of a run with what its pods say.
 func (p *prover) compareOutcome(row ledger.Record, run Run) {
 	w := hear(p.pod[run.ID])
-	acceptable, stored := w.accepted()
+	p.lateReports(row, w)
+	acceptable, certain := w.acceptable()
 	for _, r := range acceptable {
 		if isOutcome(row, r) {
 			return
@@ -99,13 +133,26 @@ func (p *prover) compareOutcome(row ledger.Record, run Run) {
 		}
 	}
 	switch {
-	case stored:
-		p.violated(LostReport, "%s, but pod of it was told at %s that its report is stored: %s",
-			describe(row), at(acceptable[len(acceptable)-1].stored), acceptable[len(acceptable)-1])
+	case certain:
+		p.violated(LostReport, "%s, but its pod was told before the deadline at %s that its report is stored; it may be %v",
+			describe(row), at(w.deadline), acceptable)
 	case row.Outcome == check.Succeeded, row.Outcome == check.Failed && !row.Reported.IsZero():
 		p.violated(Guessed, "%s, but its pods reported nothing of the kind: %v", describe(row), w.reports)
 	default:
 		p.failure(row, run, w)
+	}
+}
+
+// lateReports looks whether the row notes a report that was stored and came after the deadline.
+func (p *prover) lateReports(row ledger.Record, w witness) {
+	for _, r := range w.reports {
+		if r.stored.IsZero() || w.inTime(r) || row.Outcome == check.Canceled {
+			continue
+		}
+		if !slices.ContainsFunc(row.Notes, func(note string) bool { return strings.HasPrefix(note, ignored) }) {
+			p.violated(LostReport, "%s, but its pod was told at %s that its report is stored, after the deadline at %s, and no note says so",
+				describe(row), at(r.stored), at(w.deadline))
+		}
 	}
 }
 
@@ -150,6 +197,8 @@ func (p *prover) failure(row ledger.Record, run Run, w witness) {
 	}
 	switch {
 	case w.did(row), p.undelivered(row, w):
+	case w.tooLate(row):
+		p.count[string(row.Outcome)+", as the report came with the deadline"]++
 	case ended && w.end == "" && w.last.After(row.Concluded):
 		p.violated(Unexplained, "%s, but its pod was alive until %s", describe(row), at(w.last))
 	case p.explains(string(row.Outcome)+" by the platform", platform, from, row.Concluded):
@@ -158,6 +207,12 @@ func (p *prover) failure(row ledger.Record, run Run, w witness) {
 	default:
 		p.violated(Unexplained, "%s; its pods: %s; run from %s to %s", describe(row), w, at(run.Started), at(run.Closed))
 	}
+}
+
+// tooLate is true when a report was sent at the very deadline and is noted as late.
+func (w witness) tooLate(row ledger.Record) bool {
+	noted := slices.ContainsFunc(row.Notes, func(note string) bool { return strings.HasPrefix(note, ignored) })
+	return noted && len(w.reports) > 0 && w.reports[0].sent.Sub(w.deadline).Abs() < before
 }
 
 // did is true when the failure is what the check is made for. Of a crash just before the deadline, the deadline may come first.

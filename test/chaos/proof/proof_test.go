@@ -229,12 +229,26 @@ func TestHonestFacts(t *testing.T) {
 			(*last)[2].Kind, (*last)[2].Status = journal.Unanswered, 0
 			*last = append(*last, journal.Line{At: tick(5).Add(5 * time.Second), Kind: journal.Sending, Report: 2, Errors: []string{"second"}},
 				journal.Line{At: tick(5).Add(5 * time.Second), Kind: journal.Answered, Report: 2, Status: 200})
-			s.grow(5)
+			s.becomes(5, "first", "second")
 		},
-		"a further report did not count": func(s *scene) {
-			last := &s.Journals[len(s.Journals)-1]
-			*last = append(*last, journal.Line{At: tick(4).Add(6 * time.Second), Kind: journal.Sending, Report: 2, Errors: []string{"second"}},
-				journal.Line{At: tick(4).Add(6 * time.Second), Kind: journal.Answered, Report: 2, Status: 200})
+		"a further report of failure counts": func(s *scene) {
+			s.reportsAgain(6*time.Second, false)
+			s.becomes(4, "second")
+		},
+		"a further report of success does not count": func(s *scene) { s.reportsAgain(6*time.Second, true) },
+		"a further report of failure came with the deadline": func(s *scene) {
+			s.reportsAgain(timeout, false)
+			s.becomes(4, "second")
+		},
+		"a further report of failure came with the deadline, and was late": func(s *scene) { s.reportsAgain(timeout, false) },
+		"a report came after the deadline": func(s *scene) {
+			s.late(timeout + 4*time.Second)
+			s.row(5).Notes = []string{lateNote}
+		},
+		"a report came with the deadline": func(s *scene) {
+			s.late(timeout - 5*millisecond)
+			s.row(5).Notes = []string{lateNote}
+			s.row(5).PodCreated = time.Time{}
 		},
 		"a pod stayed": func(s *scene) { s.stayed(timeout) },
 		"the end of a pod was not seen": func(s *scene) {
@@ -272,7 +286,7 @@ func TestHonestFacts(t *testing.T) {
 		},
 		"the kubelet started a pod twice, one after the other": func(s *scene) {
 			began := tick(4).Add(100 * millisecond)
-			s.Journals = append(s.Journals, []journal.Line{{At: began, Kind: journal.Start, Pod: "pod of run-4", Run: "run-4"}, {At: began.Add(time.Millisecond), Kind: journal.Told}})
+			s.Journals = append(s.Journals, []journal.Line{{At: began, Kind: journal.Start, Pod: "pod of run-4", Run: "run-4", Deadline: tick(4).Add(timeout)}, {At: began.Add(time.Millisecond), Kind: journal.Told}})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -283,6 +297,38 @@ func TestHonestFacts(t *testing.T) {
 			}
 		})
 	}
+}
+
+const lateNote = "a report was ignored, because it came after the deadline: OK=true, 0 errors"
+
+// reportsAgain lets the last pod send a second report, at a time after its tick.
+func (s *scene) reportsAgain(after time.Duration, ok bool) {
+	second := journal.Line{At: tick(4).Add(after), Kind: journal.Sending, Report: 2, OK: ok}
+	if !ok {
+		second.Errors = []string{"second"}
+	}
+	last := &s.Journals[len(s.Journals)-1]
+	*last = append(*last, second, journal.Line{At: second.At.Add(10 * millisecond), Kind: journal.Answered, Report: 2, Status: 200})
+}
+
+// becomes makes the last run fail with these errors.
+func (s *scene) becomes(n int, errs ...string) {
+	row, run := s.row(n), &s.Runs[len(s.Runs)-1]
+	row.Outcome, row.Errors = check.Failed, errs
+	run.Conclusion.Outcome, run.Conclusion.Errors = row.Outcome, row.Errors
+	s.grow(n)
+}
+
+// late adds a run that timed out because the cluster started its pod late. The pod reported at a time after its tick.
+func (s *scene) late(at time.Duration) {
+	sending := after(at, journal.Sending)
+	sending.OK = true
+	answered := after(at+10*millisecond, journal.Answered)
+	answered.Status = 200
+	s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("pass after 1s"), sending, answered, after(at+time.Second, journal.Told))
+	s.Journals[4][0].At = tick(5).Add(8 * time.Second)
+	s.row(5).PodCreated = tick(5).Add(time.Second)
+	s.grow(5)
 }
 
 // stayed adds a run whose pod reported and lived until a time after it was due.
@@ -344,11 +390,11 @@ func TestEachRuleIsProved(t *testing.T) {
 		{"other texts", func(s *scene) { s.Runs[1].Conclusion.Errors = []string{"bent"} }, proof.OtherResult, nil},
 		{"another tick", func(s *scene) { s.Runs[3].Tick = tick(3) }, proof.OtherResult, []proof.Rule{proof.Undone}},
 		{"two pods at a time", func(s *scene) {
-			s.Journals = append(s.Journals, []journal.Line{{At: tick(4).Add(2 * time.Second), Kind: journal.Start, Pod: "second", Run: "run-4"}})
+			s.Journals = append(s.Journals, []journal.Line{{At: tick(4).Add(2 * time.Second), Kind: journal.Start, Pod: "second", Run: "run-4", Deadline: tick(4).Add(timeout)}})
 		}, proof.TwoPods, nil},
 		{"one pod twice at a time", func(s *scene) {
 			s.Journals = append(s.Journals, []journal.Line{
-				{At: tick(4), Kind: journal.Start, Pod: "pod of run-4", Run: "run-4"}, {At: tick(4).Add(1100 * millisecond), Kind: journal.Alive},
+				{At: tick(4), Kind: journal.Start, Pod: "pod of run-4", Run: "run-4", Deadline: tick(4).Add(timeout)}, {At: tick(4).Add(1100 * millisecond), Kind: journal.Alive},
 			})
 		}, proof.TwoPods, nil},
 		{"a pod of no run", func(s *scene) {
@@ -372,6 +418,15 @@ func TestEachRuleIsProved(t *testing.T) {
 				journal.Line{At: tick(4).Add(6 * time.Second), Kind: journal.Sending, Report: 2, OK: true},
 				journal.Line{At: tick(4).Add(6 * time.Second), Kind: journal.Answered, Report: 2, Status: 200})
 		}, proof.LostReport, nil},
+		{"a further report of failure that is not recorded", func(s *scene) { s.reportsAgain(6*time.Second, false) }, proof.LostReport, nil},
+		{"a report after the deadline that no note names", func(s *scene) { s.late(timeout + 4*time.Second) }, proof.LostReport, nil},
+		{"a report after the deadline that is recorded as the outcome", func(s *scene) {
+			s.late(timeout + 4*time.Second)
+			row, run := s.row(5), &s.Runs[len(s.Runs)-1]
+			row.Outcome, row.Errors, row.Notes = check.Succeeded, nil, []string{lateNote}
+			run.Conclusion.Outcome, run.Conclusion.Errors = row.Outcome, row.Errors
+			s.grow(5)
+		}, proof.Guessed, nil},
 		{"a success that nobody reported", func(s *scene) { s.Journals[3] = s.Journals[3][:1] }, proof.Guessed, nil},
 		{"a success of a run without a pod", func(s *scene) { s.Journals = s.Journals[:3] }, proof.Guessed, nil},
 		{"an outcome that nobody gave", func(s *scene) { s.Journals[1] = s.Journals[1][:1] }, proof.Guessed, nil},
