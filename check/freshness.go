@@ -48,30 +48,6 @@ func (a Awaited) Text() string {
 	return fmt.Sprintf("unknown: %s: %s%s; one was due by %s", a.Ref, what, a.Since.UTC().Format(time.RFC3339), a.By.UTC().Format(time.RFC3339))
 }
 
-// AwaitedOfAll returns the next outcome of each check and job. isJob is true for the state of a job. ofCheck is
-// AwaitedOfCheck, or a function that remembers its results.
-func AwaitedOfAll(checks []*khv1.KuberhealthyCheck, jobs []*khv1.KuberhealthyJob, states []*khv1.KuberhealthyState,
-	isJob func(*khv1.KuberhealthyState) bool, ofCheck func(*khv1.KuberhealthyCheck, *khv1.KuberhealthyState) Awaited,
-) []Awaited {
-	type name struct{ namespace, name string }
-	byName := make(map[name]*khv1.KuberhealthyState, len(states))
-	for _, state := range states {
-		byName[name{state.Namespace, state.Name}] = state
-	}
-	all := make([]Awaited, 0, len(checks)+len(jobs))
-	for _, c := range checks {
-		all = append(all, ofCheck(c, byName[name{c.Namespace, StateName(c.Name)}]))
-	}
-	for _, j := range jobs {
-		state := byName[name{j.Namespace, StateName(j.Name)}]
-		if state != nil && !isJob(state) { // this state belongs to a check of the same name
-			state = nil
-		}
-		all = append(all, AwaitedOfJob(j, state))
-	}
-	return all
-}
-
 // AwaitedOfCheck returns the next outcome of a check, from its spec and its state (nil if there is none). That is the
 // outcome of the first tick after the end of the last run. When no run has ended, it is the outcome of the run that a new
 // check gets at once. The last run ended when its outcome was recorded, and no later than its timeout: recording it late

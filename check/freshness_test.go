@@ -3,7 +3,6 @@ package check_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -248,32 +247,6 @@ func TestEditedCheckIsUnknownUntilItsFirstRunHasEnded(t *testing.T) {
 	}
 }
 
-// A check and a job of the same name share a state. A state of the job counts for the check too. A state of the check does not count for the job.
-func TestAwaitedOfAll(t *testing.T) {
-	c := checkSince(t, created, nil)
-	other := checkSince(t, created, func(s *khv1.CheckConfig) { s.Suspend = true })
-	other.Namespace = "other"
-	job := &khv1.KuberhealthyJob{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "dns", CreationTimestamp: c.CreationTimestamp},
-		Spec:       khv1.JobConfig{Timeout: "5m", PodSpec: runnable()},
-	}
-	state := ran(t, "", "2026-11-22T12:00:10Z")
-	orphan := ran(t, "", created)
-	orphan.Name = "gone"
-	for _, ofJob := range []bool{false, true} {
-		got := check.AwaitedOfAll([]*khv1.KuberhealthyCheck{other, c}, []*khv1.KuberhealthyJob{job}, []*khv1.KuberhealthyState{orphan, state},
-			func(*khv1.KuberhealthyState) bool { return ofJob }, check.AwaitedOfCheck)
-		jobs := state
-		if !ofJob {
-			jobs = nil
-		}
-		want := []check.Awaited{check.AwaitedOfCheck(other, nil), check.AwaitedOfCheck(c, state), check.AwaitedOfJob(job, jobs)}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("state of a job: %t: differs (-want +got):\n%s", ofJob, diff)
-		}
-	}
-}
-
 // engine is a model of what Khronicle does with one check while it works. Ticks follow a schedule, start seconds late, and
 // are skipped while a run is open. A run takes any time up to the timeout, and its pod takes some time to end.
 type engine struct {
@@ -345,26 +318,4 @@ func (e engine) longest() time.Duration {
 		interval = max(interval, 65*time.Hour) // from Friday evening to Monday morning when summer time ends
 	}
 	return interval + e.timeout + 30*time.Second + min(max(interval/10, 30*time.Second), 10*time.Minute)
-}
-
-// A page or a scrape computes this for each check.
-func BenchmarkAwaitedOfAll(b *testing.B) {
-	for name, spec := range map[string]khv1.CheckConfig{
-		"interval": {RunInterval: "1m", Timeout: "5m", PodSpec: runnable()},
-		"cron":     {Schedule: "*/5 * * * *", TimeZone: "Europe/Berlin", Timeout: "5m", PodSpec: runnable()},
-	} {
-		checks, states := []*khv1.KuberhealthyCheck{}, []*khv1.KuberhealthyState{}
-		for i := range 1000 {
-			name := fmt.Sprintf("check-%d", i)
-			checks = append(checks, &khv1.KuberhealthyCheck{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}, Spec: spec})
-			states = append(states, stateOf("ns", name, nil))
-		}
-		b.Run(name+"/1000", func(b *testing.B) {
-			for b.Loop() {
-				if got := check.AwaitedOfAll(checks, nil, states, isJob, check.AwaitedOfCheck); slices.ContainsFunc(got, func(a check.Awaited) bool { return a.By.IsZero() }) {
-					b.Fatal("no outcome is expected")
-				}
-			}
-		})
-	}
 }

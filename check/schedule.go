@@ -123,6 +123,9 @@ func locationOf(zone string) (*time.Location, error) {
 	return location, nil
 }
 
+// FollowsCalendar is true for a cron expression, whose ticks do not depend on a start.
+func (s Schedule) FollowsCalendar() bool { return s.calendar != nil }
+
 // CronSpec returns the schedule as Temporal's CronSchedule reads it. A cron expression is in UTC, and names each tick from a
 // time on. It may name more times than the schedule has, so whoever is started by it asks Tick.
 func (s Schedule) CronSpec(from time.Time) string {

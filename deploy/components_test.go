@@ -168,8 +168,8 @@ var secretCommand = regexp.MustCompile(`(?m)^kubectl create secret generic (\S+)
 // literal matches a value of that Secret.
 var literal = regexp.MustCompile(`--from-literal=([A-Z_]+)='?([^'\s]+)`)
 
-// Workers read their environment from the Secret that docs/install.md creates, if it is there.
-func TestWorkersReadTheSecretOfTheLedger(t *testing.T) {
+// Workers and the report API read their environment from the Secret that docs/install.md creates, if it is there.
+func TestWorkersAndReadersHaveTheSecretOfTheLedger(t *testing.T) {
 	commands := secretCommand.FindAllStringSubmatch(read(t, "../docs/install.md"), -1)
 	if len(commands) != 1 {
 		t.Fatalf("docs/install.md creates %d Secrets, want 1", len(commands))
@@ -178,7 +178,7 @@ func TestWorkersReadTheSecretOfTheLedger(t *testing.T) {
 	for _, d := range of[*appsv1.Deployment](manifests(t)) {
 		sources := d.Spec.Template.Spec.Containers[0].EnvFrom
 		i := slices.IndexFunc(sources, func(s corev1.EnvFromSource) bool { return s.SecretRef != nil && s.SecretRef.Name == name })
-		if (i >= 0) != (d.Name == "khronicle-worker") || i >= 0 && !*sources[i].SecretRef.Optional {
+		if (i >= 0) != (d.Name != "khronicle-starter") || i >= 0 && !*sources[i].SecretRef.Optional {
 			t.Errorf("%s: environment is from %+v", d.Name, sources)
 		}
 		if d.Namespace != namespace {

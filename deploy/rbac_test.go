@@ -23,6 +23,7 @@ import (
 	"github.com/khronicle/khronicle/kube"
 	"github.com/khronicle/khronicle/reportapi"
 	"github.com/khronicle/khronicle/starter"
+	"github.com/khronicle/khronicle/view"
 )
 
 // calls makes each method of kube.Cluster that asks the API server do all that it can ask for. The answers, which are
@@ -119,11 +120,11 @@ func TestRolesMayDoWhatTheyAskFor(t *testing.T) {
 			calls: append(methods[activities.Cluster](), "DeleteJob", "DeleteState", "Lives"), // the reaper's
 		},
 		{role: "starter", watch: kube.Options{Checks: true, Jobs: true, States: true, Events: true}, calls: methods[starter.Cluster]()},
-		{role: "reportapi", watch: kube.Options{Checks: true, Jobs: true, States: true}, calls: methods[reportapi.States]()},
+		{role: "reportapi", watch: kube.Options{Checks: true, Jobs: true, States: true}, calls: methods[view.Cluster]()},
 		{
 			role: "reportapi", further: "khronicle-reportapi-source-ip",
 			watch: kube.Options{Checks: true, Jobs: true, States: true, Pods: true},
-			calls: append(methods[reportapi.States](), methods[reportapi.PodFinder]()...),
+			calls: append(methods[view.Cluster](), methods[reportapi.PodFinder]()...),
 		},
 	}
 	for _, test := range tests {

@@ -16,6 +16,7 @@
 //
 //   - api/v1: the types of KuberhealthyCheck, KuberhealthyJob and KuberhealthyState
 //   - external/checkclient: reports the outcome of a check. Authors of checks need this package alone.
+//   - external/apiclient: reads checks, runs and evidence from the REST API
 //   - external/status: the body of a report
 //   - external/health, khcheckcrd, khjobcrd, khstatecrd: types and clients with the names of Kuberhealthy v2.4
 package external

@@ -25,15 +25,22 @@ func OpenToRead(ctx context.Context, dsn string) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openStoreToRead(ctx, dsn, l.options)
+	if err := l.openToRead(ctx); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *Ledger) openToRead(ctx context.Context) error {
+	s, err := openStoreToRead(ctx, l.dsn, l.options)
 	if err != nil {
-		return nil, fmt.Errorf("open ledger: %w", err)
+		return fmt.Errorf("open ledger: %w", err)
 	}
 	if err := checkVersion(ctx, s); err != nil {
-		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
+		return fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
 	}
 	l.use(readOnly{s})
-	return l, nil
+	return nil
 }
 
 func openStoreToRead(ctx context.Context, dsn string, options Options) (store, error) {

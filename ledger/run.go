@@ -7,6 +7,8 @@ import (
 
 const (
 	openPause = 2 * time.Second
+	// readPause is longer: nothing waits for a reader.
+	readPause = 5 * time.Second
 	// firstPrune is soon enough for a worker that never lives for long.
 	firstPrune = 5 * time.Minute
 	pruneEvery = time.Hour
@@ -30,6 +32,21 @@ func (l *Ledger) Run(ctx context.Context) {
 			l.options.Logger.Warn("prune ledger", "error", err)
 		}
 	}
+	if err := l.Close(); err != nil {
+		l.options.Logger.Warn("close ledger", "error", err)
+	}
+}
+
+// RunToRead opens the ledger of New, only to read it, and tries again until that succeeds; see OpenToRead. It closes the
+// ledger when ctx ends. A worker may create or update the database meanwhile.
+func (l *Ledger) RunToRead(ctx context.Context) {
+	for err := l.openToRead(ctx); err != nil; err = l.openToRead(ctx) {
+		l.options.Logger.Warn("ledger cannot be read; what it has is not shown", "error", err)
+		if !sleep(ctx, readPause) {
+			return
+		}
+	}
+	<-ctx.Done()
 	if err := l.Close(); err != nil {
 		l.options.Logger.Warn("close ledger", "error", err)
 	}

@@ -48,7 +48,7 @@ func benchmarkGet(b *testing.B, path string) {
 	for name, changed := range map[string]bool{"same": false, "a-tenth-changed": true} {
 		b.Run(name, func(b *testing.B) {
 			o, states := options(&fakeTemporal{}, nil), large(3000)
-			o.States = states
+			o.View = showing(states, noon.Add(30*time.Second))
 			server, err := reportapi.New(o)
 			if err != nil {
 				b.Fatal(err)

@@ -10,13 +10,14 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/view"
 )
 
 // statusCollector shows the state of the cluster under Kuberhealthy's metric names. It reads the cached states at each
 // scrape and sends the API server no request.
 type statusCollector struct {
-	*viewer
-	gauges *memory[series, prometheus.Metric]
+	Options
+	gauges *view.Memory[series, prometheus.Metric]
 }
 
 // series is one gauge and its value. Most are the same at the next scrape, and making them is expensive.
@@ -30,13 +31,13 @@ type series struct {
 // gauges makes the gauges of one scrape.
 type gauges struct {
 	metrics    chan<- prometheus.Metric
-	remembered pass[series, prometheus.Metric]
+	remembered view.Pass[series, prometheus.Metric]
 }
 
 func (g gauges) add(desc *prometheus.Desc, value float64, labels ...string) {
 	key := series{desc: desc, value: value, n: len(labels)}
 	copy(key.labels[:], labels)
-	g.metrics <- g.remembered.get(key, func() prometheus.Metric {
+	g.metrics <- g.remembered.Get(key, func() prometheus.Metric {
 		return prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, key.labels[:key.n]...)
 	})
 }
@@ -70,33 +71,30 @@ func (c statusCollector) Collect(metrics chan<- prometheus.Metric) {
 	if c.Synced(context.Background()) != nil {
 		return // no status is better than a guess
 	}
-	view := c.view(nil) // with one presentation, so that all series of a scrape have the same labels
-	g := gauges{metrics, c.gauges.begin()}
+	shown := c.presentation() // one for all, so that all series of a scrape have the same labels
+	snapshot := c.View.Snapshot()
+	status := snapshot.Status(nil, shown.IgnoreUnknown)
+	g := gauges{metrics, c.gauges.Begin()}
 	g.add(runningDesc, 1, c.Name)
-	g.add(clusterDesc, boolValue(view.summary.OK))
-	collectDetails(g, descsOf[khv1.KHCheck], view.Presentation, view.summary.CheckDetails)
-	collectDetails(g, descsOf[khv1.KHJob], view.Presentation, view.summary.JobDetails)
-	collectFreshness(g, view)
-	c.collectStartDelays(g, view)
-	c.gauges.end(g.remembered)
+	g.add(clusterDesc, boolValue(status.OK))
+	collectDetails(g, descsOf[khv1.KHCheck], shown, status.CheckDetails)
+	collectDetails(g, descsOf[khv1.KHJob], shown, status.JobDetails)
+	collectFreshness(g, snapshot, status)
+	collectStartDelays(g, snapshot)
+	c.gauges.End(g.remembered)
 }
 
-func (c statusCollector) collectStartDelays(g gauges, v view) {
-	for i, last := range c.startDelays(v) {
-		if !last.known {
-			continue
+func collectStartDelays(g gauges, snapshot *view.Snapshot) {
+	for _, state := range snapshot.Recorded {
+		if delay, known := state.StartDelay(); known {
+			g.add(startDelayDesc, delay.Seconds(), state.Namespace+"/"+state.Name, state.Namespace, string(state.Kind))
 		}
-		state, kind := v.states[i], khv1.KHCheck
-		if c.States.IsJob(state) {
-			kind = khv1.KHJob
-		}
-		g.add(startDelayDesc, last.delay.Seconds(), state.Namespace+"/"+state.Name, state.Namespace, string(kind))
 	}
 }
 
-func collectFreshness(g gauges, v view) {
-	for _, a := range v.awaited {
-		g.add(unknownDesc, boolValue(a.Unknown(v.now)), a.String(), a.Namespace, string(a.Kind))
+func collectFreshness(g gauges, snapshot *view.Snapshot, status check.Summary) {
+	for _, c := range snapshot.Checks {
+		g.add(unknownDesc, boolValue(c.Overdue(snapshot.At)), c.String(), c.Namespace, string(c.Kind))
 	}
 	lastOutcomes := func(kind khv1.KHWorkload, details map[string]khv1.WorkloadDetails) {
 		for _, name := range slices.Sorted(maps.Keys(details)) {
@@ -106,8 +104,8 @@ func collectFreshness(g gauges, v view) {
 			}
 		}
 	}
-	lastOutcomes(khv1.KHCheck, v.summary.CheckDetails)
-	lastOutcomes(khv1.KHJob, v.summary.JobDetails)
+	lastOutcomes(khv1.KHCheck, status.CheckDetails)
+	lastOutcomes(khv1.KHJob, status.JobDetails)
 }
 
 // workloadDescs are the metrics of checks, or of jobs: the state with the label error and without it, and the duration.

@@ -53,7 +53,7 @@ func TestStatesOfKuberhealthyAreShownUntilTheyAreOverdue(t *testing.T) {
 	}
 	for name, after := range map[string]time.Duration{"migrated": 30 * time.Second, "migrated-unknown": time.Hour} {
 		o := options(&fakeTemporal{}, nil)
-		o.States, o.Synced, o.Now = cluster, cluster.Synced, func() time.Time { return noon.Add(after) }
+		o.View, o.Synced = showing(cluster, noon.Add(after)), cluster.Synced
 		golden.Equal(t, name+".golden", shown(t, start(t, o)))
 	}
 }

@@ -1,5 +1,5 @@
 // Package reportapi is the HTTP edge of Khronicle. Reports of checks come in and become signals to their runs. It serves
-// the status page, the metrics and the health of the process. It stores nothing, so any number of replicas may serve.
+// the status page, the metrics, the REST API and the health of the process. It stores nothing, so any number of replicas may serve.
 package reportapi
 
 import (
@@ -15,22 +15,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
-	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/internal/operations"
 	"github.com/khronicle/khronicle/internal/protocol"
+	"github.com/khronicle/khronicle/reportapi/rest"
+	"github.com/khronicle/khronicle/view"
 )
 
 // Signaler is what the report endpoint needs from Temporal's client.
 type Signaler interface {
 	SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error
-}
-
-// States is what the status page and the metrics need from Kubernetes; package kube implements it.
-type States interface {
-	Checks() []*khv1.KuberhealthyCheck
-	Jobs() []*khv1.KuberhealthyJob
-	States() []*khv1.KuberhealthyState
-	IsJob(state *khv1.KuberhealthyState) bool
 }
 
 // Options are the clients and settings of the server.
@@ -40,8 +33,9 @@ type Options struct {
 	Signaler Signaler
 	// Runs, if set, stores the first report that comes soon after the end of a run as evidence. That is done only for a run
 	// without a report.
-	Runs   Runs
-	States States
+	Runs Runs
+	// View is what the status page and the metrics show.
+	View *view.View
 	// Pods, if set, finds the run of a report without a run UUID, by the address that it comes from. See PodFinder.
 	Pods PodFinder
 	// Synced returns nil once the states have been read. Until then there is no status to show.
@@ -50,8 +44,6 @@ type Options struct {
 	Name string
 	// Presentation says how the state is shown. It is called for each request. Nil means the zero value.
 	Presentation func() Presentation
-	// Now is the clock that decides whether an outcome is overdue. Nil means time.Now.
-	Now func() time.Time
 	// Registry holds the metrics; the server adds its own.
 	Registry *prometheus.Registry
 	Ready    *operations.Readiness
@@ -66,7 +58,8 @@ type Server struct {
 	// unnamed counts the accepted reports that had no run UUID.
 	unnamed *prometheus.CounterVec
 	late    *lateReports
-	viewer  *viewer
+	// api is the REST API. It shares no limit with reports.
+	api *rest.API
 	// admission protects Temporal from floods of reports.
 	admission *admission
 	// held counts the reports that wait for Temporal. When holdUntil ends, they are answered.
@@ -88,11 +81,14 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for reports: %w", err)
 	}
 	s := &Server{
-		Options: o, listener: listener, reports: newReportCounter(), unnamed: newUnnamedCounter(), late: newLateReports(o), viewer: &viewer{Options: o},
+		Options: o, listener: listener, reports: newReportCounter(), unnamed: newUnnamedCounter(), late: newLateReports(o),
 		admission: newAdmission(), waiting: make(chan struct{}, maxWaiting), warnings: rate.Sometimes{Interval: time.Second},
 	}
+	if s.api, err = rest.New(rest.Options{View: o.View, Synced: o.Synced, Logger: o.Logger}); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	s.holdUntil, s.endHold = context.WithCancel(context.Background())
-	collectors := []prometheus.Collector{s.reports, s.unnamed, statusCollector{s.viewer, &memory[series, prometheus.Metric]{}}}
+	collectors := []prometheus.Collector{s.reports, s.unnamed, statusCollector{o, &view.Memory[series, prometheus.Metric]{}}}
 	if o.Runs != nil {
 		collectors = append(collectors, s.late.results)
 	}
@@ -111,6 +107,7 @@ func (s *Server) routes() http.Handler {
 	e.POST(protocol.PathReportAlias, s.handleReport)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", s.handleStatus)
 	operator := echo.WrapHandler(operations.Handler(s.Ready, s.Registry, s.Logger))
+	s.api.Register(e)
 	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 		e.Match([]string{http.MethodGet, http.MethodHead}, path, operator) // load balancers ask with HEAD
 	}
@@ -123,6 +120,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Serve answers until ctx ends. Then it finishes the open requests, for a bounded time.
 func (s *Server) Serve(ctx context.Context) error {
 	s.stopping = ctx.Done()
+	s.api.Stopping = ctx.Done()
 	defer s.endHold()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(holdGrace, s.endHold) })()
 	finish := s.late.sendAll(context.WithoutCancel(ctx))

@@ -21,6 +21,7 @@ import (
 	"github.com/khronicle/khronicle/external/status"
 	"github.com/khronicle/khronicle/internal/operations"
 	"github.com/khronicle/khronicle/reportapi"
+	"github.com/khronicle/khronicle/view"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -110,10 +111,14 @@ func synced(context.Context) error { return nil }
 
 func options(temporal reportapi.Signaler, states fakeStates) reportapi.Options {
 	return reportapi.Options{
-		Address: "127.0.0.1:0", Signaler: temporal, States: states, Synced: synced, Name: "khronicle-0",
+		Address: "127.0.0.1:0", Signaler: temporal, View: showing(states, noon.Add(30*time.Second)), Synced: synced, Name: "khronicle-0",
 		Registry: prometheus.NewRegistry(), Ready: &operations.Readiness{}, Logger: slog.New(slog.DiscardHandler),
-		Now: func() time.Time { return noon.Add(30 * time.Second) },
 	}
+}
+
+// showing is a view of a cluster at one time.
+func showing(cluster view.Cluster, at time.Time) *view.View {
+	return view.New(view.Options{Cluster: cluster, Now: func() time.Time { return at }})
 }
 
 // running is a server that answers until the test ends, or stop is called.

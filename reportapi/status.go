@@ -33,16 +33,24 @@ func (s *Server) handleStatus(c echo.Context) error {
 	if err := s.Synced(c.Request().Context()); err != nil {
 		return c.String(http.StatusServiceUnavailable, err.Error()+"\n")
 	}
-	view := s.viewer.view(namespaces(c.QueryParam("namespace")))
-	view.summary.CurrentMaster = s.Name
-	if view.Metadata != nil {
-		view.summary.Metadata = view.Metadata
+	shown := s.presentation()
+	summary := s.View.Snapshot().Status(namespaces(c.QueryParam("namespace")), shown.IgnoreUnknown)
+	summary.CurrentMaster = s.Name
+	if shown.Metadata != nil {
+		summary.Metadata = shown.Metadata
 	}
-	page, err := json.MarshalIndent(view.summary, "", "  ")
+	page, err := json.MarshalIndent(summary, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode status page: %w", err)
 	}
 	return c.JSONBlob(http.StatusOK, page)
+}
+
+func (o Options) presentation() Presentation {
+	if o.Presentation == nil {
+		return Presentation{}
+	}
+	return o.Presentation()
 }
 
 func namespaces(query string) []string {

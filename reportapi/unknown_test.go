@@ -12,6 +12,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/reportapi"
 	"github.com/khronicle/khronicle/test/golden"
+	"github.com/khronicle/khronicle/view"
 )
 
 // fakeCluster has the checks and jobs of its states too.
@@ -73,7 +74,7 @@ func TestWhatIsUnknown(t *testing.T) {
 	for name, ignore := range map[string]bool{"unknown": false, "unknown-ignored": true} {
 		t.Run(name, func(t *testing.T) {
 			o := options(&fakeTemporal{}, nil)
-			o.States, o.Now = hourLater(), func() time.Time { return noon.Add(time.Hour) }
+			o.View = showing(hourLater(), noon.Add(time.Hour))
 			o.Presentation = func() reportapi.Presentation { return reportapi.Presentation{IgnoreUnknown: ignore} }
 			golden.Equal(t, name+".golden", shown(t, start(t, o), "/?namespace=other"))
 		})
@@ -83,7 +84,7 @@ func TestWhatIsUnknown(t *testing.T) {
 // A check and a job of the same name have two series, or Prometheus could read none.
 func TestCheckAndJobOfOneNameAreUnknown(t *testing.T) {
 	o := options(&fakeTemporal{}, nil)
-	o.States = fakeCluster{checks: []*khv1.KuberhealthyCheck{every("twin", "1m")}, jobs: []*khv1.KuberhealthyJob{job("twin", "")}}
+	o.View = showing(fakeCluster{checks: []*khv1.KuberhealthyCheck{every("twin", "1m")}, jobs: []*khv1.KuberhealthyJob{job("twin", "")}}, noon.Add(30*time.Second))
 	golden.Equal(t, "unknown-twins.golden", shown(t, start(t, o)))
 }
 
@@ -92,9 +93,10 @@ func TestCheckBecomesUnknownAndIsKnownAgain(t *testing.T) {
 	last := state("ns", "dns", khv1.KHCheck)
 	o := options(&fakeTemporal{}, nil)
 	var sinceNoon atomic.Int64
-	o.States, o.Now = fakeCluster{fakeStates: fakeStates{last}, checks: []*khv1.KuberhealthyCheck{every("dns", "5m")}}, func() time.Time {
-		return noon.Add(time.Duration(sinceNoon.Load()))
-	}
+	o.View = view.New(view.Options{
+		Cluster: fakeCluster{fakeStates: fakeStates{last}, checks: []*khv1.KuberhealthyCheck{every("dns", "5m")}},
+		Now:     func() time.Time { return noon.Add(time.Duration(sinceNoon.Load())) },
+	})
 	r := start(t, o)
 	// Half a minute for the end of the pod, the interval, the timeout, and the least grace.
 	const due = 30*time.Second + 5*time.Minute + time.Minute + 30*time.Second
@@ -144,16 +146,15 @@ func TestCheckBecomesUnknownAndIsKnownAgain(t *testing.T) {
 	}
 }
 
-// Without a clock in its options, the server uses the real time. One check ended its last run an hour ago and is overdue,
+// Without a clock in its options, a view uses the real time. One check ended its last run an hour ago and is overdue,
 // the other one was created just now and is not.
 func TestTheClockIsThePresentByDefault(t *testing.T) {
 	last := state("ns", "dns", khv1.KHCheck)
 	last.Spec.LastRun = &metav1.Time{Time: time.Now().Add(-time.Hour)}
 	o := options(&fakeTemporal{}, nil)
-	o.Now = nil
-	o.States = fakeCluster{fakeStates: fakeStates{last}, checks: []*khv1.KuberhealthyCheck{every("dns", "1m"), every("rare", "1h", func(c *khv1.KuberhealthyCheck) {
+	o.View = view.New(view.Options{Cluster: fakeCluster{fakeStates: fakeStates{last}, checks: []*khv1.KuberhealthyCheck{every("dns", "1m"), every("rare", "1h", func(c *khv1.KuberhealthyCheck) {
 		c.CreationTimestamp = metav1.NewTime(time.Now())
-	})}}
+	})}}})
 	got := map[string]float64{}
 	for _, s := range seriesOf(scrape(t, start(t, o))["khronicle_check_unknown"]) {
 		got[s.Labels["check"]] = s.Value

@@ -10,6 +10,7 @@ module() {
     controller-gen) echo sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 ;;
     golangci-lint) echo github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 ;;
     govulncheck) echo golang.org/x/vuln/cmd/govulncheck@v1.1.4 ;;
+    oapi-codegen) echo github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 ;;
     workflowcheck) echo go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0 ;;
     *) echo "gotool.sh: unknown tool $1; add it to tools/gotool.sh" >&2; exit 2 ;;
   esac

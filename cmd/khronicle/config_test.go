@@ -178,7 +178,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	tests := map[string][]string{
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
 		"starter":   slices.Concat(roles, []string{"operations-listen", "start-burst"}),
-		"reportapi": slices.Concat(roles, []string{"accept-reports-by-source-ip", "listen", "unknown-is-healthy"}),
+		"reportapi": slices.Concat(roles, []string{"accept-reports-by-source-ip", "ledger", "listen", "unknown-is-healthy"}),
 		"dev": slices.Concat(roles, runs, []string{
 			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
 			"unknown-is-healthy",

@@ -32,7 +32,7 @@ const (
 
 // addLedgerFlag adds the flag of the commands that read or write the ledger.
 func (c *config) addLedgerFlag(f *pflag.FlagSet) {
-	f.StringVar(&c.ledger, flagLedger, c.ledger, "database with the record of each tick and run, sqlite:PATH or postgres://…; without it nothing is recorded ["+envLedger+"]")
+	f.StringVar(&c.ledger, flagLedger, c.ledger, "database with the record of each tick and run, sqlite:PATH or postgres://…; without it the records are neither written nor shown ["+envLedger+"]")
 	hideDefault(f, flagLedger)
 }
 

@@ -23,6 +23,18 @@ func (p *process) openLedger() (*ledger.Ledger, error) {
 	return opened, nil
 }
 
+// ledgerToRead returns the ledger that the flags name, or nil. RunToRead opens it, which a process is ready without.
+func (p *process) ledgerToRead() (*ledger.Ledger, error) {
+	if p.ledger == "" {
+		return nil, nil
+	}
+	opened, err := ledger.New(p.ledger, ledger.Options{Logger: p.logger})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.source(flagLedger, envLedger), err)
+	}
+	return opened, nil
+}
+
 // openToRead opens a ledger that exists, and does not change it.
 func (c *config) openToRead(ctx context.Context) (*ledger.Ledger, error) {
 	if c.ledger == "" {

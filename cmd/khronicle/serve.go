@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
+	"time"
 
 	"github.com/khronicle/khronicle/internal/operations"
 	"github.com/khronicle/khronicle/reportapi"
+	"github.com/khronicle/khronicle/view"
 )
 
 // serve answers HTTP: the report API if that role runs in this process, else /healthz, /readyz and /metrics alone.
@@ -23,9 +26,25 @@ func (p *process) serve(ctx context.Context, roles []role) error {
 	return operations.Serve(ctx, listener, operations.Handler(p.ready, p.metrics.Registry, p.logger), p.logger)
 }
 
+// snapshotFor is how long one snapshot of all checks is shown. Making it costs milliseconds with thousands of checks.
+const snapshotFor = 250 * time.Millisecond
+
 func (p *process) serveReports(ctx context.Context) error {
+	records, err := p.ledgerToRead()
+	if err != nil {
+		return err
+	}
+	shown := view.Options{Cluster: p.cluster, FreshFor: snapshotFor, Logger: p.logger}
+	reading, stop := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	defer ended.Wait()
+	defer stop()
+	if records != nil {
+		shown.Ledger = records
+		ended.Go(func() { records.RunToRead(reading) })
+	}
 	options := reportapi.Options{
-		Address: p.live.ListenAddress(), Signaler: p.temporal, Runs: p.temporal, States: p.cluster, Name: p.podName,
+		Address: p.live.ListenAddress(), Signaler: p.temporal, Runs: p.temporal, View: view.New(shown), Name: p.podName,
 		Synced: p.cluster.Synced, Registry: p.metrics.Registry, Ready: p.ready, Presentation: p.presentation, Logger: p.logger,
 	}
 	if p.sourceIP {
@@ -35,6 +54,7 @@ func (p *process) serveReports(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ended.Go(func() { options.View.Run(reading) })
 	return server.Serve(ctx)
 }
 

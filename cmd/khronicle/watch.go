@@ -11,6 +11,7 @@ import (
 
 	"github.com/khronicle/khronicle/internal/cli"
 	"github.com/khronicle/khronicle/kube"
+	"github.com/khronicle/khronicle/view"
 )
 
 // firstReadTimeout bounds the first read of the cluster.
@@ -66,6 +67,6 @@ func runWatch(ctx context.Context, c *config, o watchFlags, out io.Writer) error
 		ctx, cancel = context.WithTimeout(ctx, o.duration)
 		defer cancel()
 	}
-	rows, err := cli.Watch(ctx, reading, p.cluster, p.temporal, o.WatchOptions, out)
+	rows, err := cli.Watch(ctx, reading, view.New(view.Options{Cluster: p.cluster}), p.temporal, o.WatchOptions, out)
 	return errors.Join(err, cli.Compare(expected, rows, since))
 }

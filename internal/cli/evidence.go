@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/view"
 )
 
 // EvidenceReader is the part of the ledger that the command evidence reads.
@@ -81,25 +81,17 @@ func ShowEvidence(ctx context.Context, records EvidenceReader, name string, choi
 	if err != nil {
 		return err
 	}
-	hideRun(&record)
+	record = view.Hidden(record)
 	pieces, err := records.Evidence(ctx, record.Key)
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(pieces, func(a, b ledger.Evidence) int {
-		return cmp.Compare(slices.Index(kindOrder, a.Kind), slices.Index(kindOrder, b.Kind))
-	})
+	view.SortEvidence(pieces)
 	if format == JSON {
 		return evidenceJSON(out, record, pieces)
 	}
 	evidenceText(out, record, pieces)
 	return nil
-}
-
-// kindOrder is the order in which evidence is shown. Other kinds come first.
-var kindOrder = []string{
-	check.EvidenceStatus, check.EvidenceEvents, check.EvidenceLog, check.EvidenceReport,
-	check.EvidenceFurther, check.EvidenceLate, check.EvidenceMissing, check.EvidenceSpec,
 }
 
 // shownPiece is a piece of evidence in JSON.

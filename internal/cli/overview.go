@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -13,16 +11,9 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
-	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/view"
 	"github.com/khronicle/khronicle/workflows"
 )
-
-// Cluster is the part of package kube that the table of checks reads.
-type Cluster interface {
-	Checks() []*khv1.KuberhealthyCheck
-	Jobs() []*khv1.KuberhealthyJob
-	States() []*khv1.KuberhealthyState
-}
 
 // Temporal is the part of Temporal's client that the table of checks uses.
 type Temporal interface {
@@ -53,54 +44,42 @@ const (
 	StateUnknown = "unknown"
 )
 
-// Rows returns the checks and then the jobs of the cluster, both sorted by name. If Temporal does not answer, it returns the rows
+// Rows returns the checks and then the jobs of a snapshot, both sorted by name. If Temporal does not answer, it returns the rows
 // without the next runs, and the error.
-func Rows(ctx context.Context, cluster Cluster, temporal Temporal, now time.Time) ([]Row, error) {
+func Rows(ctx context.Context, snapshot *view.Snapshot, temporal Temporal) ([]Row, error) {
 	open, err := openWorkflows(ctx, temporal)
-	states := map[string]*khv1.KuberhealthyState{}
-	for _, state := range cluster.States() {
-		states[state.Namespace+"/"+state.Name] = state
-	}
 	var checks, jobs []Row
-	for _, c := range cluster.Checks() {
-		state := states[c.Namespace+"/"+check.StateName(c.Name)]
-		row := newRow(check.AwaitedOfCheck(c, state), state, now)
+	for _, c := range snapshot.Checks {
+		row := newRow(c)
+		if c.Kind == khv1.KHJob {
+			row.NextRun = "runs once: " + orDash(string(c.Phase))
+			jobs = append(jobs, row)
+			continue
+		}
 		if row.NextRun = "unknown"; err == nil {
-			row.NextRun = open.nextRun(c, now)
+			row.NextRun = open.nextRun(c, snapshot.At)
 		}
 		checks = append(checks, row)
 	}
-	for _, j := range cluster.Jobs() {
-		state := states[j.Namespace+"/"+check.StateName(j.Name)]
-		row := newRow(check.AwaitedOfJob(j, state), state, now)
-		row.NextRun = "runs once: " + orDash(string(j.Spec.Phase))
-		jobs = append(jobs, row)
-	}
-	byName := func(a, b Row) int { return strings.Compare(a.Name, b.Name) }
-	slices.SortFunc(checks, byName)
-	slices.SortFunc(jobs, byName)
 	return append(checks, jobs...), err
 }
 
-func newRow(awaited check.Awaited, state *khv1.KuberhealthyState, now time.Time) Row {
-	row := Row{Name: awaited.String(), State: StateWaiting}
-	if state != nil && state.Spec.LastRun != nil {
-		row.show(state.Spec)
+// newRow shows the last outcome of a paused check too.
+func newRow(c *view.Check) Row {
+	row := Row{Name: c.String(), State: StateWaiting, Errors: c.Errors()}
+	if last := c.LastRun; last != nil && !last.Concluded.IsZero() {
+		row.State, row.LastRun = StateFailed, last.Concluded
+		if last.OK() {
+			row.State = StateOK
+		}
+		if last.Duration > 0 {
+			row.Duration = last.Duration.Round(10 * time.Millisecond).String()
+		}
 	}
-	if awaited.Unknown(now) {
-		row.State, row.Errors = StateUnknown, append([]string{awaited.Text()}, row.Errors...)
+	if c.Reason == view.ReasonOverdue {
+		row.State = StateUnknown
 	}
 	return row
-}
-
-func (r *Row) show(last khv1.WorkloadDetails) {
-	r.State, r.LastRun, r.Errors = StateFailed, last.LastRun.Time, last.Errors
-	if last.OK {
-		r.State = StateOK
-	}
-	if duration, err := time.ParseDuration(last.RunDuration); err == nil {
-		r.Duration = duration.Round(10 * time.Millisecond).String()
-	}
 }
 
 // workflowsOfChecks are the open workflows of all checks, by namespace/name.
@@ -146,15 +125,14 @@ func (o workflowsOfChecks) add(info *workflowpb.WorkflowExecutionInfo) {
 }
 
 // nextRun says when a check runs next, such as "in 48s" or "suspended".
-func (o workflowsOfChecks) nextRun(c *khv1.KuberhealthyCheck, now time.Time) string {
-	name := c.Namespace + "/" + c.Name
-	next, scheduled := o.nextTick[name]
+func (o workflowsOfChecks) nextRun(c *view.Check, now time.Time) string {
+	next, scheduled := o.nextTick[c.String()]
 	switch {
-	case o.running[name]:
+	case o.running[c.String()]:
 		return "running"
-	case c.Spec.Suspend:
+	case c.Suspended:
 		return "suspended"
-	case check.FromCheck(c).Validate() != nil:
+	case c.Fault != "":
 		return "spec is not valid"
 	case !scheduled:
 		return "not scheduled"

@@ -24,6 +24,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/internal/cli"
+	"github.com/khronicle/khronicle/view"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -43,6 +44,14 @@ type world struct {
 func (w world) Checks() []*khv1.KuberhealthyCheck { return w.checks }
 func (w world) Jobs() []*khv1.KuberhealthyJob     { return w.jobs }
 func (w world) States() []*khv1.KuberhealthyState { return w.states }
+func (w world) IsJob(state *khv1.KuberhealthyState) bool {
+	return state.Name == "once"
+}
+
+// at is what the cluster shows at a time.
+func (w world) at(now time.Time) *view.Snapshot {
+	return view.New(view.Options{Cluster: w, Now: func() time.Time { return now }}).Snapshot()
+}
 
 // ListWorkflow returns one workflow a page.
 func (w world) ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
@@ -103,7 +112,7 @@ func runOf(t *testing.T, kind khv1.KHWorkload, name string) *workflowpb.Workflow
 // rows are those of a Temporal that answers.
 func (w world) rows(t *testing.T, now time.Time) []cli.Row {
 	t.Helper()
-	rows, err := cli.Rows(t.Context(), w, w, now)
+	rows, err := cli.Rows(t.Context(), w.at(now), w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +207,7 @@ func TestRowsAPausedScheduleIsScheduled(t *testing.T) {
 
 func TestRowsNextRunIsUnknownWhenTemporalDoesNotAnswer(t *testing.T) {
 	w := world{checks: []*khv1.KuberhealthyCheck{newCheck("cart")}, err: errors.New("connection refused")}
-	rows, err := cli.Rows(t.Context(), w, w, now)
+	rows, err := cli.Rows(t.Context(), w.at(now), w)
 	if err == nil || err.Error() != "list the open workflows: connection refused" || rows[0].NextRun != "unknown" {
 		t.Errorf("next run is %q, error %v", rows[0].NextRun, err)
 	}
@@ -212,7 +221,7 @@ func TestRowsWaitForTemporalOnlyOnce(t *testing.T) {
 		for i := range 100 {
 			w.checks = append(w.checks, newCheck("cart-"+strconv.Itoa(i)))
 		}
-		rows, err := cli.Rows(t.Context(), w, w, now)
+		rows, err := cli.Rows(t.Context(), w.at(now), w)
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("took %s, want 5s at most", took)
 		}

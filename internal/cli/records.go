@@ -11,6 +11,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/view"
 )
 
 // Records is the part of the ledger that the command records reads.
@@ -58,7 +59,7 @@ func ShowRecords(ctx context.Context, records Records, name string, o RecordsOpt
 		return fmt.Errorf("the ledger has no record of a check or job %s", name)
 	}
 	for i := range found {
-		hideRun(&found[i])
+		found[i] = view.Hidden(found[i])
 	}
 	return writeList(out, o.Format, found, recordTable)
 }
@@ -74,13 +75,6 @@ func showUptime(ctx context.Context, records Records, ref check.Ref, out io.Writ
 		fmt.Fprintf(out, "%s %s: %.1f %% of %d runs in 30 days succeeded\n", ref.Kind, ref, 100*uptime, counts.Known())
 	}
 	return nil
-}
-
-// hideRun removes the run UUID of a run in flight, because a report with that UUID would be accepted.
-func hideRun(r *ledger.Record) {
-	if r.Outcome == check.Unfinished {
-		r.WorkflowID = ""
-	}
 }
 
 // refsOf returns the check and the job that NAMESPACE/NAME may mean.

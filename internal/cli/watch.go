@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/khronicle/khronicle/view"
 )
 
 // WatchOptions say how often the table of checks is drawn, and which lines stand below it.
@@ -17,14 +19,14 @@ type WatchOptions struct {
 
 // Watch draws the table of checks every o.Every until ctx ends, and once more then. It returns the last rows. On a terminal each
 // table replaces the one before. Elsewhere only the last table is written. reading is the context of requests; it outlives ctx.
-func Watch(ctx, reading context.Context, cluster Cluster, temporal Temporal, o WatchOptions, out io.Writer) ([]Row, error) {
+func Watch(ctx, reading context.Context, shown *view.View, temporal Temporal, o WatchOptions, out io.Writer) ([]Row, error) {
 	live := isTerminal(out)
 	for {
 		done := ctx.Err() != nil
-		now := time.Now()
-		rows, unknown := Rows(reading, cluster, temporal, now)
+		snapshot := shown.Snapshot()
+		rows, unknown := Rows(reading, snapshot, temporal)
 		var page bytes.Buffer
-		if err := WriteRows(&page, rows, now); err != nil {
+		if err := WriteRows(&page, rows, snapshot.At); err != nil {
 			return rows, err
 		}
 		if unknown != nil {

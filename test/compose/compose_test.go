@@ -192,8 +192,10 @@ func TestTheWorkersLedgerIsThere(t *testing.T) {
 		}
 		return ""
 	}
-	if got, want := variable("worker", "KHRONICLE_LEDGER"), "postgres://postgres:5432/"+variable("temporal-schema", "LEDGER_DBNAME"); got != want {
-		t.Errorf("the worker's ledger is %q, want %q", got, want)
+	for _, service := range []string{"worker", "reportapi"} {
+		if got, want := variable(service, "KHRONICLE_LEDGER"), "postgres://postgres:5432/"+variable("temporal-schema", "LEDGER_DBNAME"); got != want {
+			t.Errorf("the ledger of the %s is %q, want %q", service, got, want)
+		}
 	}
 	for name, of := range map[string]string{"PGUSER": "POSTGRES_USER", "PGPASSWORD": "POSTGRES_PASSWORD"} {
 		if got, want := variable("worker", name), variable("postgres", of); got != want || got == "" {

@@ -159,7 +159,7 @@ func (s *stack) command(name string) *exec.Cmd {
 	flags := map[string][]string{
 		"worker":    {"--operations-listen", "127.0.0.1:" + workerPort, "--reporting-url", reportURL, "--ledger", s.ledgerDSN()},
 		"starter":   {"--operations-listen", "127.0.0.1:" + starterPort, "--start-burst", strconv.Itoa(s.startBurst)},
-		"reportapi": {"--listen", "127.0.0.1:" + reportPort},
+		"reportapi": {"--listen", "127.0.0.1:" + reportPort, "--ledger", s.ledgerDSN()},
 	}
 	args := append([]string{name, "--kubeconfig", s.roleKubeconfig, "--pod-name", name, "--config", s.configFile()}, flags[name]...)
 	cmd := exec.Command(filepath.Join(s.bin, "khronicle"), args...)

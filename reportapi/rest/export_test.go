@@ -1,0 +1,8 @@
+package rest
+
+// Limits, for tests that reach them.
+const (
+	MaxReaders = maxReaders
+	MaxQueue   = maxQueue
+	MaxStreams = maxStreams
+)
