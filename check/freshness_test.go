@@ -22,7 +22,7 @@ func runnable() corev1.PodSpec {
 }
 
 // checkSince is the check ns/dns that appeared at a time. It runs every 10 minutes for at most 5, unless changed.
-func checkSince(t *testing.T, created string, change func(*khv1.CheckConfig)) *khv1.KuberhealthyCheck {
+func checkSince(t testing.TB, created string, change func(*khv1.CheckConfig)) *khv1.KuberhealthyCheck {
 	t.Helper()
 	c := &khv1.KuberhealthyCheck{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "dns", UID: "uid-1", CreationTimestamp: metav1.NewTime(at(t, created))},

@@ -23,7 +23,7 @@ func parseSchedule(t *testing.T, spec check.ScheduleSpec) check.Schedule {
 }
 
 // at reads a time such as 2026-03-29T01:59:59Z.
-func at(t *testing.T, text string) time.Time {
+func at(t testing.TB, text string) time.Time {
 	t.Helper()
 	parsed, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {

@@ -8,7 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
+	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
@@ -16,7 +19,7 @@ import (
 )
 
 // facts are those of the check ns/dns, of generation 3, five minutes after its creation. It is scheduled and has not run.
-func facts(t *testing.T, changes ...func(*check.StatusFacts)) check.StatusFacts {
+func facts(t testing.TB, changes ...func(*check.StatusFacts)) check.StatusFacts {
 	t.Helper()
 	c := checkSince(t, "2026-11-22T11:55:00Z", nil)
 	c.Generation = 3
@@ -390,39 +393,33 @@ func TestEventsOfAStatus(t *testing.T) {
 	}
 }
 
-// kstatus is how Flux, kpt and others decide whether a resource is ready. These are its documented rules for a resource that
-// it does not know.
+// kstatus is how Flux, kpt and others decide whether a resource is ready.
 func TestKstatusOfACheck(t *testing.T) {
-	kstatus := func(c *khv1.KuberhealthyCheck) string {
-		ready := meta.FindStatusCondition(c.Status.Conditions, khv1.ConditionReady)
-		switch {
-		case c.Status.ObservedGeneration != c.Generation, meta.IsStatusConditionTrue(c.Status.Conditions, "Reconciling"):
-			return "InProgress"
-		case meta.IsStatusConditionTrue(c.Status.Conditions, "Stalled"):
-			return "Failed"
-		case ready != nil && ready.Status != metav1.ConditionTrue:
-			return "InProgress"
-		}
-		return "Current"
-	}
 	fresh := facts(t).Check
 	fresh.Status.ObservedGeneration = -1 // the default of the definition
 	edited := after(facts(t), func(f *check.StatusFacts) { f.Check.Generation++ }).Check
 	for name, tt := range map[string]struct {
 		check *khv1.KuberhealthyCheck
-		want  string
+		want  kstatus.Status
 	}{
-		"before the first status": {fresh, "InProgress"},
-		"edited":                  {edited, "InProgress"},
-		"not scheduled":           {after(facts(t, notScheduled("x"))).Check, "InProgress"},
-		"scheduled":               {after(facts(t)).Check, "Current"},
-		"failing":                 {after(facts(t, runOf(3, failing(check.Failed, "x")))).Check, "Current"},
-		"unknown":                 {after(facts(t, runOf(3, passed()), later)).Check, "Current"},
-		"suspended":               {after(facts(t, suspend)).Check, "Current"},
-		"not valid":               {after(facts(t, timeout("abc"))).Check, "Failed"},
+		"before the first status": {fresh, kstatus.InProgressStatus},
+		"edited":                  {edited, kstatus.InProgressStatus},
+		"not scheduled":           {after(facts(t, notScheduled("x"))).Check, kstatus.InProgressStatus},
+		"scheduled":               {after(facts(t)).Check, kstatus.CurrentStatus},
+		"failing":                 {after(facts(t, runOf(3, failing(check.Failed, "x")))).Check, kstatus.CurrentStatus},
+		"unknown":                 {after(facts(t, runOf(3, passed()), later)).Check, kstatus.CurrentStatus},
+		"suspended":               {after(facts(t, suspend)).Check, kstatus.CurrentStatus},
+		"not valid":               {after(facts(t, timeout("abc"))).Check, kstatus.FailedStatus},
 	} {
-		if got := kstatus(tt.check); got != tt.want {
-			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(tt.check)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := &unstructured.Unstructured{Object: content}
+		u.SetGroupVersionKind(khv1.GroupVersion.WithKind(khv1.CheckKind))
+		got, err := kstatus.Compute(u)
+		if err != nil || got.Status != tt.want {
+			t.Errorf("%s: %v, error %v, want %s", name, got, err, tt.want)
 		}
 	}
 }

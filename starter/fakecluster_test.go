@@ -188,16 +188,16 @@ func (f *fakeCluster) Announce(about *khv1.KuberhealthyCheck, event check.Status
 	f.events = append(f.events, about.Name+": "+event.Reason)
 }
 
-// annotate sets an annotation of a check in namespace shop, and notifies. The generation stays.
-func (f *fakeCluster) annotate(name, annotation, value string) {
+// annotate sets an annotation of a check, and notifies. The generation stays.
+func (f *fakeCluster) annotate(namespace, name, annotation, value string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := f.checks["shop/"+name].DeepCopy()
+	c := f.checks[namespace+"/"+name].DeepCopy()
 	f.version++
 	c.ResourceVersion = strconv.Itoa(f.version)
 	c.Annotations = map[string]string{annotation: value}
-	f.checks["shop/"+name] = c
-	notify(f.onCheck, "shop", name)
+	f.checks[namespace+"/"+name] = c
+	notify(f.onCheck, namespace, name)
 }
 
 // record writes a state, and notifies.

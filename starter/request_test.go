@@ -21,7 +21,7 @@ func requestID(value string) string { return workflows.RequestedRunID(cartRef, v
 
 // ask sets the annotation of the check cart, as kubectl annotate does.
 func (w *world) ask(value string) {
-	w.cluster.annotate("cart", protocol.AnnotationRequestedAt, value)
+	w.cluster.annotate("shop", "cart", protocol.AnnotationRequestedAt, value)
 }
 
 // request returns the progress of a request that the status shows, after a time.

@@ -32,6 +32,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/internal/needs"
+	"github.com/khronicle/khronicle/internal/protocol"
 	"github.com/khronicle/khronicle/starter"
 	"github.com/khronicle/khronicle/workflows"
 )
@@ -76,6 +77,7 @@ func TestOnARealServer(t *testing.T) {
 	w := worker.New(temporal, workflows.TaskQueue, worker.Options{})
 	w.RegisterWorkflow(workflows.ScheduledCheck)
 	w.RegisterWorkflow(workflows.RecordTicks)
+	w.RegisterWorkflow(workflows.ManualRun)
 	w.RegisterWorkflowWithOptions(runUntilTold, workflow.RegisterOptions{Name: workflows.CheckRunType})
 	w.RegisterActivity(&activities.Activities{Cluster: askingNothing{}, Runs: runs{temporal: temporal}})
 	if err := w.Start(); err != nil {
@@ -92,6 +94,7 @@ func TestOnARealServer(t *testing.T) {
 		"ended by hand": testEndedByHand,
 		"job runs once": testJobRunsOnce,
 		"late start":    testLateStart,
+		"requested":     testRequested,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -127,12 +130,12 @@ func testLateStart(t *testing.T, w realWorld) {
 }
 
 // runUntilTold is a CheckRun that ends when the test says so, or when it is cancelled.
-func runUntilTold(ctx workflow.Context, _ workflows.CheckRunInput) error {
+func runUntilTold(ctx workflow.Context, _ workflows.CheckRunInput) (workflows.CheckRunResult, error) {
 	workflow.NewSelector(ctx).
 		AddReceive(workflow.GetSignalChannel(ctx, "end"), func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, nil) }).
 		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {}).
 		Select(ctx)
-	return ctx.Err()
+	return workflows.CheckRunResult{Conclusion: check.Conclusion{Outcome: check.Succeeded}}, ctx.Err()
 }
 
 // askingNothing is a cluster whose checks ask for no run.
@@ -523,4 +526,54 @@ func testJobRunsOnce(t *testing.T, w realWorld) {
 	if w.runID(t, id) != before {
 		t.Error("the job was started again")
 	}
+}
+
+// testRequested: a value starts one run, which waits for the open one. Its outcome is read back, also after the status was
+// lost.
+func testRequested(t *testing.T, w realWorld) {
+	c := w.check("cart", every("1h"))
+	w.cluster.apply(c)
+	stop := w.run(t, w.temporal)
+	before := w.startedBy(t, w.first(cartUID, 1))
+	w.await(t, w.id(), open)
+	id := workflows.RequestedRunID(check.FromCheck(c).Ref, "1")
+	w.cluster.annotate(w.namespace, "cart", protocol.AnnotationRequestedAt, "1")
+	w.awaitRequest(t, khv1.RequestWaiting)
+	w.end(t, before)
+	uuid := w.runID(t, id)
+	w.await(t, uuid, open)
+	if shown := w.awaitRequest(t, khv1.RequestRunning); shown.RunUUID != "" {
+		t.Error("the status shows the UUID of a run that is open")
+	}
+	stop()
+	w.run(t, w.temporal)
+	w.end(t, uuid)
+	for _, when := range []string{"at first", "after its status was lost"} {
+		if shown := w.awaitRequest(t, khv1.RequestEnded); shown.Outcome != string(check.Succeeded) || shown.RunUUID != uuid {
+			t.Errorf("%s: request %+v, want the outcome of %s", when, shown, uuid)
+		}
+		w.cluster.mu.Lock()
+		present := w.cluster.checks[w.namespace+"/cart"].DeepCopy()
+		present.Status, present.ResourceVersion = khv1.CheckStatus{}, "lost"
+		w.cluster.checks[w.namespace+"/cart"] = present
+		w.cluster.mu.Unlock()
+	}
+	if again := w.runID(t, id); again != uuid {
+		t.Errorf("the value has started another run, %s", again)
+	}
+}
+
+// awaitRequest waits until the status of cart shows a request in a phase.
+func (w realWorld) awaitRequest(t *testing.T, phase khv1.RunRequestPhase) (shown khv1.RunRequest) {
+	t.Helper()
+	eventually(t, "the request is "+string(phase), func() bool {
+		w.cluster.mu.Lock()
+		defer w.cluster.mu.Unlock()
+		last := w.cluster.checks[w.namespace+"/cart"].Status.LastRequest
+		if last != nil {
+			shown = *last
+		}
+		return last != nil && last.Phase == phase
+	})
+	return shown
 }
