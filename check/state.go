@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 )
@@ -88,6 +89,13 @@ func GenerationOf(state *khv1.KuberhealthyState) int64 {
 		return 0
 	}
 	return generation
+}
+
+// MayShowRunOf is true for a state that shows an outcome, unless that is one of another check or job than the one with this
+// UID. A state without an owner may be anyone's: Kuberhealthy wrote it.
+func MayShowRunOf(state *khv1.KuberhealthyState, uid types.UID) bool {
+	owner := metav1.GetControllerOfNoCopy(state)
+	return ShowsRun(state) && (owner == nil || owner.UID == uid)
 }
 
 // AnnotationRecentRuns is on a state and holds its last runs in JSON, as RecentRuns returns them.

@@ -158,39 +158,50 @@ func PausedText(c *khv1.KuberhealthyCheck) string {
 
 // healthy returns the condition Healthy.
 func (f StatusFacts) healthy() metav1.Condition {
-	condition := metav1.Condition{
-		Type: khv1.ConditionHealthy, Status: metav1.ConditionUnknown, ObservedGeneration: f.Check.Generation,
+	state, paused := f.state(), ""
+	if f.Check.Spec.Suspend {
+		paused = PausedText(f.Check)
 	}
-	state := f.state()
-	awaited := AwaitedOfCheck(f.Check, state)
-	switch {
-	case f.Check.Spec.Suspend:
-		condition.Reason, condition.Message = ReasonPaused, PausedText(f.Check)
-	case awaited.Unknown(f.Now):
-		condition.Reason, condition.Message = ReasonOverdue, awaited.Text()
-	case state == nil:
-		condition.Reason, condition.Message = ReasonNoRun, "no run has ended yet"
-	case state.Spec.OK:
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, ReasonSucceeded, "the last run succeeded"
-		condition.ObservedGeneration = f.generationOf(state)
-	default:
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, failureReason(state), oneLine(state.Spec.Errors)
+	health := HealthOf(paused, AwaitedOfCheck(f.Check, state), state, f.Now)
+	condition := metav1.Condition{
+		Type: khv1.ConditionHealthy, Status: health.Status, Reason: health.Reason, Message: health.Message,
+		ObservedGeneration: f.Check.Generation,
+	}
+	if health.Status != metav1.ConditionUnknown {
 		condition.ObservedGeneration = f.generationOf(state)
 	}
 	return condition
 }
 
+// Health is whether a check or job is healthy, and why, in the words of the condition Healthy.
+type Health struct {
+	Status          metav1.ConditionStatus
+	Reason, Message string
+}
+
+// HealthOf returns the health at a time. paused says that the check is suspended, and is empty for another. state is that of
+// its last run, and nil if no run has ended.
+func HealthOf(paused string, awaited Awaited, state *khv1.KuberhealthyState, now time.Time) Health {
+	switch {
+	case paused != "":
+		return Health{metav1.ConditionUnknown, ReasonPaused, paused}
+	case awaited.Unknown(now):
+		return Health{metav1.ConditionUnknown, ReasonOverdue, awaited.Text()}
+	case state == nil:
+		return Health{metav1.ConditionUnknown, ReasonNoRun, "no run has ended yet"}
+	case state.Spec.OK:
+		return Health{metav1.ConditionTrue, ReasonSucceeded, "the last run succeeded"}
+	}
+	return Health{metav1.ConditionFalse, failureReason(state), oneLine(state.Spec.Errors)}
+}
+
 // state returns the state of the check if it shows a run of this check. A state without an owner is one that Kuberhealthy
 // wrote.
 func (f StatusFacts) state() *khv1.KuberhealthyState {
-	state := f.State
-	if state == nil || !ShowsRun(state) || state.Spec.GetKHWorkload() == khv1.KHJob {
+	if f.State == nil || f.State.Spec.GetKHWorkload() == khv1.KHJob || !MayShowRunOf(f.State, f.Check.UID) {
 		return nil
 	}
-	if owner := metav1.GetControllerOfNoCopy(state); owner != nil && owner.UID != f.Check.UID {
-		return nil
-	}
-	return state
+	return f.State
 }
 
 // generationOf returns the generation of the run that a state shows. If it is not known, the one that was shown before stays.

@@ -1,6 +1,7 @@
 package reportapi_test
 
 import (
+	"bufio"
 	"context"
 	"net/http"
 	"sync"
@@ -18,6 +19,30 @@ type hangingLedger struct{ view.Ledger }
 func (hangingLedger) Runs(ctx context.Context, _ check.Ref, _ ledger.RunsQuery) ([]ledger.Record, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
+}
+
+// A stream lives longer than the time limits of other requests, and ends when the server stops.
+func TestAStreamOutlivesTheLimitsOfRequests(t *testing.T) {
+	t.Parallel()
+	r := start(t, options(&fakeTemporal{}, nil))
+	r.client.Timeout = 0
+	response, err := r.client.Do(r.request(t, http.MethodGet, "/api/v1/changes", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines, began := bufio.NewScanner(response.Body), time.Now()
+	for lines.Scan() && lines.Text() != ": still there" {
+	}
+	if took := time.Since(began); lines.Err() != nil || took < 11*time.Second { // a request may be read for 10s
+		t.Fatalf("the first comment came after %s, error %v", took, lines.Err())
+	}
+	r.stop()
+	for lines.Scan() {
+	}
+	if err := <-r.ended; err != nil || lines.Err() != nil {
+		t.Errorf("the server ended with %v, the stream with %v", err, lines.Err())
+	}
 }
 
 // Readers that hang, as many as there may be and more, do not delay a report.

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 )
@@ -52,11 +55,13 @@ type Check struct {
 
 	State  State
 	Reason Reason
-	// Message says in words why the check is unknown or its spec is not valid. Otherwise it is empty.
+	// Message says in words why the check is unknown, who paused it and why, or that its spec is not valid. Otherwise it is
+	// empty.
 	Message string
-	// Since is when the state began. It is zero where that is not known.
+	// Since is when the state began, as the last ten runs or the status of the KHCheck have it. It is zero where that is not
+	// known.
 	Since time.Time
-	// SinceOrEarlier is true when the state may have begun before Since: only the last ten runs are known.
+	// SinceOrEarlier is true when the state may have begun before Since.
 	SinceOrEarlier bool
 
 	// Schedule says when a check runs. A job has none.
@@ -141,6 +146,12 @@ type base struct {
 	earlier bool
 	// durations are those of the last runs that the state lists.
 	durations Durations
+	// paused says that the check is suspended, by whom and why. It is empty for another.
+	paused string
+	// own is the state if it shows a run of this check, and else nil.
+	own *khv1.KuberhealthyState
+	// condition is Healthy as the status of the check has it, and else zero.
+	condition metav1.Condition
 }
 
 func baseOfCheck(c *khv1.KuberhealthyCheck, state Recorded) *base {
@@ -148,7 +159,12 @@ func baseOfCheck(c *khv1.KuberhealthyCheck, state Recorded) *base {
 	b := newBase(w, c.Labels, c.CreationTimestamp.Time, state)
 	// A check and a job of one name write one state. What the job has written replaced an outcome of the check.
 	b.awaited = check.AwaitedOfCheck(c, state.KuberhealthyState)
-	b.Schedule, b.Suspended = *w.Schedule, c.Spec.Suspend
+	if b.Schedule, b.Suspended = *w.Schedule, c.Spec.Suspend; b.Suspended {
+		b.paused = check.PausedText(c)
+	}
+	if found := meta.FindStatusCondition(c.Status.Conditions, khv1.ConditionHealthy); found != nil {
+		b.condition = *found
+	}
 	var err error
 	if b.schedule, err = check.ParseSchedule(*w.Schedule); err == nil {
 		b.Interval = b.schedule.Interval(c.CreationTimestamp.Time)
@@ -176,8 +192,8 @@ func newBase(w check.Workload, labels map[string]string, created time.Time, stat
 	if err := w.Validate(); err != nil {
 		b.Fault = err.Error()
 	}
-	if state.KuberhealthyState != nil && state.Kind == w.Kind && check.ShowsRun(state.KuberhealthyState) {
-		b.LastRun = lastRun(state)
+	if state.KuberhealthyState != nil && state.Kind == w.Kind && check.MayShowRunOf(state.KuberhealthyState, w.UID) {
+		b.own, b.LastRun = state.KuberhealthyState, lastRun(state)
 		b.began, b.earlier = streak(state.Runs, b.LastRun)
 		b.durations = durationsOfRuns(state.Runs)
 		if n := len(state.Runs); n > 0 {
@@ -230,7 +246,7 @@ func searchText(c *Check) string {
 }
 
 // at returns the check as it is at a time.
-func (b *base) at(now time.Time, s Statistics, previous *Check) *Check {
+func (b *base) at(now time.Time, s Statistics, previous *Check) Check {
 	c := b.Check
 	c.from, c.Statistics, c.OutcomeBy = b, s, b.awaited.By
 	if s.Sample == 0 {
@@ -242,25 +258,40 @@ func (b *base) at(now time.Time, s Statistics, previous *Check) *Check {
 	} else {
 		c.NextRun = b.next(now, c.lastScheduled)
 	}
-	return &c
+	return c
 }
 
-// decide sets the state, and why and since when the check has it.
+// decide sets the state, and why and since when the check has it. The words are those of the condition Healthy.
 func (b *base) decide(c *Check, now time.Time) {
-	switch {
-	case b.Suspended:
-		c.State, c.Reason = Paused, ReasonSuspended
-	case b.awaited.Unknown(now):
-		c.State, c.Reason, c.Message, c.Since = Unknown, ReasonOverdue, b.awaited.Text(), b.awaited.By
-	case b.LastRun == nil:
-		c.State, c.Reason, c.Message, c.Since = Unknown, ReasonWaiting, "no run has ended yet", b.Created
-	case b.LastRun.OK():
+	health := check.HealthOf(b.paused, b.awaited, b.own, now)
+	switch health.Reason {
+	case check.ReasonPaused:
+		c.State, c.Reason, c.Message = Paused, ReasonSuspended, health.Message
+	case check.ReasonOverdue:
+		c.State, c.Reason, c.Message, c.Since = Unknown, ReasonOverdue, health.Message, b.awaited.By
+		return
+	case check.ReasonNoRun:
+		c.State, c.Reason, c.Message, c.Since = Unknown, ReasonWaiting, health.Message, b.Created
+		return
+	case check.ReasonSucceeded:
 		c.State, c.Reason, c.Since, c.SinceOrEarlier = Healthy, ReasonSucceeded, b.began, b.earlier
 	default:
 		c.State, c.Reason, c.Since, c.SinceOrEarlier = Failing, Reason(b.LastRun.Outcome), b.began, b.earlier
 		if b.Fault != "" {
 			c.Reason, c.Message = ReasonInvalid, b.Fault
 		}
+	}
+	b.improveSince(c, health)
+}
+
+// improveSince uses the status of the check where the last runs do not say when the state began.
+func (b *base) improveSince(c *Check, health check.Health) {
+	at := b.condition.LastTransitionTime.Time
+	same := b.condition.Status == health.Status && (health.Status != metav1.ConditionUnknown || b.condition.Reason == health.Reason)
+	switch {
+	case !same:
+	case c.Since.IsZero(), c.SinceOrEarlier && at.Before(c.Since):
+		c.Since, c.SinceOrEarlier = at.UTC(), false
 	}
 }
 

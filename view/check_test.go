@@ -11,6 +11,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/protocol"
 	"github.com/khronicle/khronicle/view"
 )
 
@@ -24,6 +25,16 @@ func TestACheckHasOneStateWithItsReason(t *testing.T) {
 	suspended := func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true }
 	broken := func(c *khv1.KuberhealthyCheck) { c.Spec.RunInterval = "often" }
 	appeared := func(c *khv1.KuberhealthyCheck) { c.CreationTimestamp = metav1.NewTime(noon.Add(-5 * time.Second)) }
+	byAnn := func(c *khv1.KuberhealthyCheck) {
+		c.Annotations = map[string]string{protocol.AnnotationPausedBy: "ann", protocol.AnnotationPauseReason: "new prices"}
+	}
+	status := func(status metav1.ConditionStatus, reason string) func(*khv1.KuberhealthyCheck) {
+		return func(c *khv1.KuberhealthyCheck) {
+			c.Status.Conditions = []metav1.Condition{{
+				Type: khv1.ConditionHealthy, Status: status, Reason: reason, LastTransitionTime: metav1.NewTime(noon.Add(-time.Hour)),
+			}}
+		}
+	}
 	ago := func(minutes int) time.Time { return noon.Add(-7*time.Second - time.Duration(minutes)*time.Minute) }
 	tests := []struct {
 		name     string
@@ -44,8 +55,12 @@ func TestACheckHasOneStateWithItsReason(t *testing.T) {
 		{"new", newCheck("c", appeared), nil, noon, view.Unknown, view.ReasonWaiting, noon.Add(-5 * time.Second), false, "no run has ended yet"},
 		{"without a first outcome", newCheck("c"), nil, noon, view.Unknown, view.ReasonOverdue, noon.Add(-24*time.Hour + 2*time.Minute), false, "unknown: shop/c: no outcome is known since"},
 		{"overdue", newCheck("c"), []check.Outcome{good}, noon.Add(time.Hour), view.Unknown, view.ReasonOverdue, noon.Add(2*time.Minute + 23*time.Second), false, "unknown: shop/c: no run has ended since"},
-		{"paused", newCheck("c", suspended), []check.Outcome{bad}, noon.Add(time.Hour), view.Paused, view.ReasonSuspended, time.Time{}, false, ""},
-		{"paused at birth", newCheck("c", suspended), nil, noon, view.Paused, view.ReasonSuspended, time.Time{}, false, ""},
+		{"paused", newCheck("c", suspended), []check.Outcome{bad}, noon.Add(time.Hour), view.Paused, view.ReasonSuspended, time.Time{}, false, "the check is paused"},
+		{"paused at birth", newCheck("c", suspended), nil, noon, view.Paused, view.ReasonSuspended, time.Time{}, false, "the check is paused"},
+		{"paused by somebody", newCheck("c", suspended, byAnn, status(metav1.ConditionUnknown, check.ReasonPaused)), nil, noon, view.Paused, view.ReasonSuspended, noon.Add(-time.Hour), false, "the check is paused by ann: new prices"},
+		{"healthy since its status says so", newCheck("c", status(metav1.ConditionTrue, "any")), []check.Outcome{good, good}, noon, view.Healthy, "succeeded", noon.Add(-time.Hour), false, ""},
+		{"failing, and its status is behind", newCheck("c", status(metav1.ConditionTrue, "any")), []check.Outcome{bad, bad}, noon, view.Failing, "failed", ago(1), true, ""},
+		{"failing since a run that is listed", newCheck("c", status(metav1.ConditionFalse, "any")), []check.Outcome{good, bad}, noon, view.Failing, "failed", ago(0), false, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -114,6 +129,17 @@ func TestACheckShowsItsSpecAndItsLastRun(t *testing.T) {
 	}
 	if want := (view.Durations{Median: 2 * time.Second, P95: 2 * time.Second, Sample: 2}); got.Durations != want {
 		t.Errorf("durations %+v, want those of the two runs, %+v", got.Durations, want)
+	}
+}
+
+// The state of a deleted check may still be there under the name of a new one.
+func TestTheRunOfAnotherCheckIsNotShown(t *testing.T) {
+	state := stateOf(khv1.KHCheck, "pay", bad)
+	state.OwnerReferences = check.OwnersOf(check.Ref{Kind: khv1.KHCheck, Namespace: "shop", Name: "pay", UID: "uid-of-another"})
+	c := newCheck("pay", func(c *khv1.KuberhealthyCheck) { c.CreationTimestamp = metav1.NewTime(noon.Add(-5 * time.Second)) })
+	v := view.New(view.Options{Cluster: &cluster{checks: []*khv1.KuberhealthyCheck{c}, states: []*khv1.KuberhealthyState{state}}, Now: at(noon)})
+	if got := shown(t, v, "pay"); got.State != view.Unknown || got.Reason != view.ReasonWaiting || got.LastRun != nil {
+		t.Errorf("is %s because %s, last run %+v", got.State, got.Reason, got.LastRun)
 	}
 }
 

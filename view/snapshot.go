@@ -100,9 +100,11 @@ func (m *maker) add(c *khv1.KuberhealthyCheck, j *khv1.KuberhealthyJob, state Re
 	})
 	key := keyOf(b.Ref)
 	previous := m.previous[key]
-	next := b.at(m.now, m.statistics.of(key), previous)
-	if previous != nil && previous.same(next) {
-		next = previous
+	present := b.at(m.now, m.statistics.of(key), previous)
+	if previous != nil && previous.same(&present) {
+		m.made = append(m.made, previous)
+		return
 	}
-	m.made = append(m.made, next)
+	next := present // only what is new is allocated
+	m.made = append(m.made, &next)
 }

@@ -226,7 +226,7 @@ type Check struct {
 	Labels          map[string]string `json:"labels"`
 	LastRun         *LastRun          `json:"lastRun,omitempty"`
 
-	// Message Why the check is unknown or its spec is not valid.
+	// Message Why the check is unknown, who paused it and why, or that its spec is not valid.
 	Message   *string `json:"message,omitempty"`
 	Name      string  `json:"name"`
 	Namespace string  `json:"namespace"`
