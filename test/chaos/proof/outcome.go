@@ -181,7 +181,7 @@ func (p *prover) noExit(row ledger.Record, run Run, w witness) {
 	}
 	switch {
 	case p.explains("end of the pod not seen", platform, w.last, run.Closed):
-	case row.Exited.IsZero() && w.last.After(w.deadline.Add(-veryLate)): // at the deadline the run looked, but the cluster did not know it yet
+	case toldTooLate(row, w):
 		p.count["timed-out, as the cluster told of the end of the pod too late"]++
 	default:
 		p.violated(Unexplained, "%s, but its pod wrote for the last time at %s, before the deadline at %s", describe(row), at(w.last), at(w.deadline))
@@ -202,6 +202,8 @@ func (p *prover) failure(row ledger.Record, run Run, w witness) {
 	case ended && w.end == "" && w.last.After(row.Concluded):
 		p.violated(Unexplained, "%s, but its pod was alive until %s", describe(row), at(w.last))
 	case p.explains(string(row.Outcome)+" by the platform", platform, from, row.Concluded):
+	case w.end == "crash" && toldTooLate(row, w):
+		p.count[string(row.Outcome)+", as the cluster told of the end of the pod too late"]++
 	case slow(row, w):
 		p.count[string(row.Outcome)+", as the cluster started the pod too late"]++
 	default:
@@ -229,6 +231,11 @@ const late = 4 * time.Second
 
 // veryLate is how long it may take on a machine that is overloaded, if the run's own last look did not see it either.
 const veryLate = 10 * time.Second
+
+// toldTooLate is true when the run looked at the deadline, but the cluster did not know the end of the pod yet.
+func toldTooLate(row ledger.Record, w witness) bool {
+	return row.Exited.IsZero() && w.last.After(w.deadline.Add(-veryLate))
+}
 
 // atOnce is how long a run may take to create its pod, when it may start one. Kubernetes gives the time of that in whole seconds.
 const atOnce = 3 * time.Second

@@ -255,6 +255,10 @@ func TestHonestFacts(t *testing.T) {
 			s.stayed(4 * time.Second)
 			s.fault(fault.Stop, fault.Kubelet, 5, 3*time.Second)
 		},
+		"a crash long before the deadline that the cluster did not know of": func(s *scene) {
+			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("crash after 1s"), ends(timeout-6*time.Second, "crash"))
+			s.grow(5)
+		},
 		"nobody was there": func(s *scene) {
 			s.nothing(5, check.Missed)
 			s.fault(fault.Kill, fault.Temporal, 5, -2*time.Second)
@@ -434,6 +438,11 @@ func TestEachRuleIsProved(t *testing.T) {
 			s.Journals[3][1].OK, s.Journals[3][1].Errors = false, []string{"broken"}
 			s.Journals[3] = s.Journals[3][:2]
 		}, proof.Guessed, nil},
+		{"a crash long before the deadline that the cluster knew of", func(s *scene) {
+			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("crash after 1s"), ends(timeout-6*time.Second, "crash"))
+			s.row(5).Exited = tick(5).Add(timeout - 6*time.Second)
+			s.grow(5)
+		}, proof.Unexplained, nil},
 		{"timed out, but no fault kept the report away", func(s *scene) {
 			s.failed("run-5", 5, timeout, check.TimedOut, noReport, acts("pass after 1s"), after(2*time.Second, journal.Sending), after(timeout, journal.Told))
 			s.grow(5)
