@@ -162,7 +162,7 @@ func (f StatusFacts) healthy() metav1.Condition {
 	if f.Check.Spec.Suspend {
 		paused = PausedText(f.Check)
 	}
-	health := HealthOf(paused, AwaitedOfCheck(f.Check, state), state, f.Now)
+	health := HealthOf(paused, AwaitedOfCheck(f.Check, state), HealthOfRun(state), f.Now)
 	condition := metav1.Condition{
 		Type: khv1.ConditionHealthy, Status: health.Status, Reason: health.Reason, Message: health.Message,
 		ObservedGeneration: f.Check.Generation,
@@ -179,14 +179,21 @@ type Health struct {
 	Reason, Message string
 }
 
-// HealthOf returns the health at a time. paused says that the check is suspended, and is empty for another. state is that of
-// its last run, and nil if no run has ended.
-func HealthOf(paused string, awaited Awaited, state *khv1.KuberhealthyState, now time.Time) Health {
+// HealthOf returns the health at a time. paused says that the check is suspended, and is empty for another. last is that of
+// the last run, as HealthOfRun returns it.
+func HealthOf(paused string, awaited Awaited, last Health, now time.Time) Health {
 	switch {
 	case paused != "":
 		return Health{metav1.ConditionUnknown, ReasonPaused, paused}
 	case awaited.Unknown(now):
 		return Health{metav1.ConditionUnknown, ReasonOverdue, awaited.Text()}
+	}
+	return last
+}
+
+// HealthOfRun returns the health that the last run alone shows. state is that of this run, and nil if no run has ended.
+func HealthOfRun(state *khv1.KuberhealthyState) Health {
+	switch {
 	case state == nil:
 		return Health{metav1.ConditionUnknown, ReasonNoRun, "no run has ended yet"}
 	case state.Spec.OK:

@@ -148,8 +148,8 @@ type base struct {
 	durations Durations
 	// paused says that the check is suspended, by whom and why. It is empty for another.
 	paused string
-	// own is the state if it shows a run of this check, and else nil.
-	own *khv1.KuberhealthyState
+	// last is the health that the last run shows.
+	last check.Health
 	// condition is Healthy as the status of the check has it, and else zero.
 	condition metav1.Condition
 }
@@ -185,7 +185,10 @@ func baseOfJob(j *khv1.KuberhealthyJob, state Recorded) *base {
 
 // newBase returns what a check and a job have in common.
 func newBase(w check.Workload, labels map[string]string, created time.Time, state Recorded) *base {
-	b := &base{Check: Check{Ref: w.Ref, Labels: labels, Created: created, Attempts: max(w.Attempts, 1), Timeout: check.DefaultTimeout}}
+	b := &base{
+		Check: Check{Ref: w.Ref, Labels: labels, Created: created, Attempts: max(w.Attempts, 1), Timeout: check.DefaultTimeout},
+		last:  check.HealthOfRun(nil),
+	}
 	if timeout, err := check.ParseTimeout(w.Timeout); err == nil {
 		b.Timeout = timeout
 	}
@@ -193,7 +196,7 @@ func newBase(w check.Workload, labels map[string]string, created time.Time, stat
 		b.Fault = err.Error()
 	}
 	if state.KuberhealthyState != nil && state.Kind == w.Kind && check.MayShowRunOf(state.KuberhealthyState, w.UID) {
-		b.own, b.LastRun = state.KuberhealthyState, lastRun(state)
+		b.last, b.LastRun = check.HealthOfRun(state.KuberhealthyState), lastRun(state)
 		b.began, b.earlier = streak(state.Runs, b.LastRun)
 		b.durations = durationsOfRuns(state.Runs)
 		if n := len(state.Runs); n > 0 {
@@ -263,7 +266,7 @@ func (b *base) at(now time.Time, s Statistics, previous *Check) Check {
 
 // decide sets the state, and why and since when the check has it. The words are those of the condition Healthy.
 func (b *base) decide(c *Check, now time.Time) {
-	health := check.HealthOf(b.paused, b.awaited, b.own, now)
+	health := check.HealthOf(b.paused, b.awaited, b.last, now)
 	switch health.Reason {
 	case check.ReasonPaused:
 		c.State, c.Reason, c.Message = Paused, ReasonSuspended, health.Message
