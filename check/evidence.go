@@ -116,6 +116,13 @@ func SpecEvidence(pod *corev1.Pod) []byte {
 	return HideRun(encode(node), pod.Labels[protocol.LabelRunID])
 }
 
+// SpecText returns the spec of a pod as JSON. Values of variables and of HTTP headers are replaced by their lengths.
+func SpecText(spec *corev1.PodSpec) []byte {
+	node := tree(spec)
+	redact(node)
+	return encode(node)
+}
+
 // StatusEvidence returns how a pod was last seen, as JSON: its phase, the exit codes, reasons and times of its containers.
 func StatusEvidence(pod *corev1.Pod) []byte {
 	kept := map[string]any{"status": tree(&pod.Status)}

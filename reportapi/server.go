@@ -1,5 +1,5 @@
 // Package reportapi is the HTTP edge of Khronicle. Reports of checks come in and become signals to their runs. It serves
-// the status page, the metrics, the REST API and the health of the process. It stores nothing, so any number of replicas may serve.
+// the pages, the status in JSON, the metrics, the REST API and the health of the process. It stores nothing, so any number of replicas may serve.
 package reportapi
 
 import (
@@ -19,6 +19,7 @@ import (
 	"github.com/khronicle/khronicle/internal/protocol"
 	"github.com/khronicle/khronicle/reportapi/rest"
 	"github.com/khronicle/khronicle/view"
+	"github.com/khronicle/khronicle/web"
 )
 
 // Signaler is what the report endpoint needs from Temporal's client.
@@ -60,6 +61,8 @@ type Server struct {
 	late    *lateReports
 	// api is the REST API. It shares no limit with reports.
 	api *rest.API
+	// pages shares no limit with reports and the REST API.
+	pages http.Handler
 	// admission protects Temporal from floods of reports.
 	admission *admission
 	// held counts the reports that wait for Temporal. When holdUntil ends, they are answered.
@@ -87,6 +90,11 @@ func New(o Options) (*Server, error) {
 	if s.api, err = rest.New(rest.Options{View: o.View, Synced: o.Synced, Logger: o.Logger}); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
+	pages, err := web.New(web.Options{View: o.View, Synced: o.Synced, Title: o.metadata, Logger: o.Logger})
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	s.pages = pages.Handler()
 	s.holdUntil, s.endHold = context.WithCancel(context.Background())
 	collectors := []prometheus.Collector{s.reports, s.unnamed, statusCollector{o, &view.Memory[series, prometheus.Metric]{}}}
 	if o.Runs != nil {
@@ -105,7 +113,10 @@ func (s *Server) routes() http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.POST(protocol.PathReport, s.handleReport)
 	e.POST(protocol.PathReportAlias, s.handleReport)
-	e.Match([]string{http.MethodGet, http.MethodHead}, "/", s.handleStatus)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/", s.handleRoot)
+	for _, path := range web.Paths {
+		e.Match([]string{http.MethodGet, http.MethodHead}, path, echo.WrapHandler(s.pages))
+	}
 	operator := echo.WrapHandler(operations.Handler(s.Ready, s.Registry, s.Logger))
 	s.api.Register(e)
 	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {

@@ -3,10 +3,15 @@ package reportapi
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/answer"
 )
 
 // Presentation is how the state of the cluster is shown. It may change while the server runs.
@@ -23,7 +28,17 @@ type Presentation struct {
 	IgnoreUnknown bool
 }
 
-// handleStatus serves GET /, optionally with ?namespace=a,b.
+// handleRoot serves GET /: the page of all checks if the client asks for HTML, as browsers do, and else handleStatus.
+func (s *Server) handleRoot(c echo.Context) error {
+	c.Response().Header().Set(echo.HeaderVary, echo.HeaderAccept)
+	if answer.PrefersHTML(c.Request().Header) {
+		s.pages.ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
+	return s.handleStatus(c)
+}
+
+// handleStatus serves GET / for programs, optionally with ?namespace=a,b.
 // 200: the state of the cluster in Kuberhealthy's JSON, also when it is not OK. 400: the request has a body. 503: the
 // states have not been read yet.
 func (s *Server) handleStatus(c echo.Context) error {
@@ -51,6 +66,19 @@ func (o Options) presentation() Presentation {
 		return Presentation{}
 	}
 	return o.Presentation()
+}
+
+// maxMetadata is the longest text of the metadata on a page, in bytes.
+const maxMetadata = 200
+
+// metadata returns the metadata in one line, such as "cluster: prod, region: eu", or an empty text.
+func (o Options) metadata() string {
+	values := o.presentation().Metadata
+	parts := make([]string, 0, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		parts = append(parts, name+": "+values[name])
+	}
+	return check.Cut(strings.Join(parts, ", "), maxMetadata)
 }
 
 func namespaces(query string) []string {

@@ -174,3 +174,26 @@ func TestStatusPageFollowsTheStates(t *testing.T) {
 		t.Errorf("first\n%s\nthen\n%s", first, second)
 	}
 }
+
+// Whoever asks for HTML gets the page of all checks. Everyone else gets Kuberhealthy's JSON at the same address.
+func TestBrowsersGetAPageAndProgramsJSON(t *testing.T) {
+	r := start(t, options(&fakeTemporal{}, cluster()))
+	for accept, want := range map[string]string{
+		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": "text/html; charset=utf-8",
+		"*/*": "application/json", "": "application/json", "application/json": "application/json", "text/html;q=0.1, application/json": "application/json",
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Accept", accept)
+		got, err := r.client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = got.Body.Close()
+		if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != want || !strings.HasPrefix(got.Header.Get("Vary"), "Accept") {
+			t.Errorf("Accept: %s: %d %v, want %s", accept, got.StatusCode, got.Header, want)
+		}
+	}
+}

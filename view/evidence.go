@@ -44,8 +44,8 @@ type Container struct {
 	State           string
 	ExitCode        int32
 	Reason, Message string
-	// Finished is when it ended, and else zero.
-	Finished time.Time
+	// Started is when it began to run, and Finished when it ended. Each is zero where it is not known.
+	Started, Finished time.Time
 }
 
 // kindOrder is the order in which evidence is shown. Other kinds come first.
@@ -116,8 +116,9 @@ func containerOf(attempt int, c corev1.ContainerStatus) Container {
 	case state.Terminated != nil:
 		t := state.Terminated
 		one.State, one.ExitCode, one.Reason, one.Message, one.Finished = "terminated", t.ExitCode, t.Reason, t.Message, t.FinishedAt.UTC()
+		one.Started = t.StartedAt.UTC()
 	case state.Running != nil:
-		one.State = "running"
+		one.State, one.Started = "running", state.Running.StartedAt.UTC()
 	case state.Waiting != nil:
 		one.Reason, one.Message = state.Waiting.Reason, state.Waiting.Message
 	}
