@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -43,6 +44,10 @@ type Options struct {
 	Synced func(context.Context) error
 	// Name is the name of this process, shown where Kuberhealthy shows its master.
 	Name string
+	// TemporalUI is the address of Temporal's web UI, to which pages of runs link, and TemporalNamespace the namespace there.
+	// Nil means no links.
+	TemporalUI        *url.URL
+	TemporalNamespace string
 	// Presentation says how the state is shown. It is called for each request. Nil means the zero value.
 	Presentation func() Presentation
 	// Registry holds the metrics; the server adds its own.
@@ -90,7 +95,9 @@ func New(o Options) (*Server, error) {
 	if s.api, err = rest.New(rest.Options{View: o.View, Synced: o.Synced, Logger: o.Logger}); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	pages, err := web.New(web.Options{View: o.View, Synced: o.Synced, Title: o.metadata, Logger: o.Logger})
+	pages, err := web.New(web.Options{
+		View: o.View, Synced: o.Synced, Title: o.metadata, Temporal: o.TemporalUI, TemporalNamespace: o.TemporalNamespace, Logger: o.Logger,
+	})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}

@@ -172,6 +172,10 @@ func (downLedger) Runs(context.Context, check.Ref, ledger.RunsQuery) ([]ledger.R
 	return nil, errDown
 }
 
+func (downLedger) RunOfTick(context.Context, check.Ref, time.Time, check.Trigger) (ledger.Record, bool, error) {
+	return ledger.Record{}, false, errDown
+}
+
 func TestOverviewIsShownWhileTheLedgerIsDown(t *testing.T) {
 	got := get(t, serving(t, shop(), downLedger{}), "/")
 	if got.StatusCode != http.StatusOK || len(got.keys()) != 6 || !strings.Contains(got.text(t, "notice"), "The ledger does not answer") {

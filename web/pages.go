@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -34,8 +35,11 @@ type Options struct {
 	// Synced returns nil once the cluster has been read. Until then there is nothing to show.
 	Synced func(context.Context) error
 	// Title returns the name of the cluster, or an empty text. Nil means that there is none.
-	Title  func() string
-	Logger *slog.Logger
+	Title func() string
+	// Temporal is the address of Temporal's web UI, and TemporalNamespace the namespace there. Nil means no links to it.
+	Temporal          *url.URL
+	TemporalNamespace string
+	Logger            *slog.Logger
 }
 
 // Pages has the pages. See New.
@@ -72,7 +76,7 @@ func New(o Options) (*Pages, error) {
 }
 
 // pageNames are the templates that are pages.
-var pageNames = []string{"overview", "check", "status", "problem"}
+var pageNames = []string{"overview", "check", "run", "status", "problem"}
 
 // Paths are the paths below which the pages are, as patterns of echo.
 var Paths = []string{"/checks/*", "/status", "/assets/*"}
@@ -83,6 +87,7 @@ func (p *Pages) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.page(p.overview))
 	mux.HandleFunc("GET /checks/{namespace}/{name}", p.page(p.check))
+	mux.HandleFunc("GET /checks/{namespace}/{name}/runs/{run}", p.page(p.run))
 	mux.HandleFunc("GET /status", p.page(p.status))
 	mux.HandleFunc("GET /assets/{file}", p.asset)
 	mux.HandleFunc("GET /", p.page(func(*http.Request) (answered, error) { return answered{}, errNoPage }))

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -52,11 +53,15 @@ func (p *Pages) status(r *http.Request) (answered, error) {
 	return answered{template: "status", Title: "Status", Live: byPolling, Public: true, At: s.At, Body: body}, nil
 }
 
-// runPath is the address of a run in the REST API.
+// runPath is the path of the page of a run. That of a run that is open, or of a tick without a run, has the ID of the tick.
 func runPath(run view.Run) string {
-	path, kind, _ := strings.Cut(pathOf(run.Ref), "?")
-	path = "/api/v1" + path + "/runs/" + run.RunID.ID()
-	if kind != "" {
+	id := run.UUID
+	if id == "" {
+		id = run.RunID.ID()
+	}
+	path, kind, asked := strings.Cut(pathOf(run.Ref), "?")
+	path += "/runs/" + url.PathEscape(id)
+	if asked {
 		path += "?" + kind
 	}
 	return path

@@ -25,13 +25,15 @@ type config struct {
 	listen, operations  string
 	sourceIP            bool
 	unknownIsHealthy    bool
-	startBurst          int
-	ledger              string
-	deadmanURL          string
-	reportingURL        string
-	logLevel            string
-	debug, logJSON      bool
-	forceMaster         bool
+	// temporalUI is the address of Temporal's web UI, or empty.
+	temporalUI     string
+	startBurst     int
+	ledger         string
+	deadmanURL     string
+	reportingURL   string
+	logLevel       string
+	debug, logJSON bool
+	forceMaster    bool
 	// devServer is the address of the Temporal server that khronicle dev has started, else empty.
 	devServer    string
 	reapInterval time.Duration

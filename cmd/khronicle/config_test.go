@@ -178,9 +178,9 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	tests := map[string][]string{
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
 		"starter":   slices.Concat(roles, []string{"operations-listen", "start-burst"}),
-		"reportapi": slices.Concat(roles, []string{"accept-reports-by-source-ip", "ledger", "listen", "unknown-is-healthy"}),
+		"reportapi": slices.Concat(roles, []string{"accept-reports-by-source-ip", "ledger", "listen", "temporal-ui-url", "unknown-is-healthy"}),
 		"dev": slices.Concat(roles, runs, []string{
-			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port",
+			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port", "temporal-ui-url",
 			"unknown-is-healthy",
 		}),
 		"records":  {"ledger", "limit", "output"},
@@ -305,6 +305,16 @@ func TestWrongValuesAreRefusedWhereverTheyComeFrom(t *testing.T) {
 				t.Errorf("error %v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// The address goes into links, so it is one that a browser follows.
+func TestAddressOfTheTemporalUIIsOneOfTheWeb(t *testing.T) {
+	for _, address := range []string{"temporal:8080", "javascript:alert(1)", "https://", "https://user:password@temporal", "https://temporal/?a=b"} {
+		isolate(t)
+		if _, err := execute(t, "reportapi", "--temporal-ui-url", address); !strings.HasPrefix(errorText(err), "--temporal-ui-url: ") {
+			t.Errorf("%s: error %v, want one of the flag", address, err)
+		}
 	}
 }
 

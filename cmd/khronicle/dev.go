@@ -43,6 +43,9 @@ func runDev(ctx context.Context, c *config, server devserver.Options) error {
 		}
 		server.Binary = found
 	}
+	if c.temporalUI == "" {
+		c.temporalUI = fmt.Sprintf("http://127.0.0.1:%d", server.UIPort)
+	}
 	c.devServer = fmt.Sprintf("127.0.0.1:%d", server.Port)
 	// Temporal ends after the roles, because they still write to it while they stop.
 	serverCtx, stopServer := context.WithCancel(context.WithoutCancel(ctx))

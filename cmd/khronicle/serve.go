@@ -43,9 +43,14 @@ func (p *process) serveReports(ctx context.Context) error {
 		shown.Ledger = records
 		ended.Go(func() { records.RunToRead(reading) })
 	}
+	ui, err := p.temporalUIURL()
+	if err != nil {
+		return err
+	}
 	options := reportapi.Options{
 		Address: p.live.ListenAddress(), Signaler: p.temporal, Runs: p.temporal, View: view.New(shown), Name: p.podName,
 		Synced: p.cluster.Synced, Registry: p.metrics.Registry, Ready: p.ready, Presentation: p.presentation, Logger: p.logger,
+		TemporalUI: ui, TemporalNamespace: p.temporalNamespace,
 	}
 	if p.sourceIP {
 		options.Pods = p.cluster

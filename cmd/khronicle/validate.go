@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -12,7 +13,7 @@ import (
 // validate returns what is wrong with a flag or variable of this command. It names the one that the value comes from. Settings
 // that the configuration file may change are validated with the file; see loadSettings.
 func (c *config) validate() error {
-	for _, check := range []func() error{c.checkNamespaces, c.checkLimits, c.checkLedger, c.checkAddress} {
+	for _, check := range []func() error{c.checkNamespaces, c.checkLimits, c.checkLedger, c.checkAddress, c.checkTemporalUI} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -64,4 +65,21 @@ func (c *config) checkAddress() error {
 		return fmt.Errorf("--%s: %q is not an address such as \":8081\"", flagOperations, c.operations)
 	}
 	return nil
+}
+
+func (c *config) checkTemporalUI() error {
+	_, err := c.temporalUIURL()
+	return err
+}
+
+// temporalUIURL is the address of Temporal's web UI. Nil means that there is none.
+func (c *config) temporalUIURL() (*url.URL, error) {
+	if c.temporalUI == "" {
+		return nil, nil
+	}
+	address, err := url.Parse(c.temporalUI)
+	if err != nil || address.Scheme != "http" && address.Scheme != "https" || address.Host == "" || address.User != nil || address.RawQuery != "" {
+		return nil, fmt.Errorf("--%s: %q is not an address such as https://temporal.example.com", flagTemporalUI, c.temporalUI)
+	}
+	return address, nil
 }
