@@ -175,7 +175,19 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	runs := []string{
 		"deadman-url", "ledger", "ledger-max-records", "ledger-max-evidence-age", "ledger-max-evidence-bytes", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "max-pod-starts-per-second", "max-running-pods", "namespace", "reap-interval", "reporting-url",
 	}
+	kubectl := []string{
+		"as", "as-group", "as-uid", "certificate-authority", "client-certificate", "client-key", "cluster", "context", "disable-compression",
+		"insecure-skip-tls-verify", "kubeconfig", "namespace", "proxy-url", "request-timeout", "tls-server-name", "token", "user",
+	}
+	reads := slices.Concat(kubectl, []string{"server", "service-namespace"})
 	tests := map[string][]string{
+		"get":       slices.Concat(reads, []string{"all-namespaces", "limit", "output", "selector", "state", "watch"}),
+		"describe":  reads,
+		"history":   slices.Concat(reads, []string{"limit", "outcome", "output", "since", "until"}),
+		"run":       slices.Concat(reads, []string{"id", "timeout", "wait"}),
+		"pause":     slices.Concat(kubectl, []string{"by", "reason"}),
+		"resume":    kubectl,
+		"wait":      slices.Concat(reads, []string{"for", "timeout"}),
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
 		"starter":   slices.Concat(roles, []string{"operations-listen", "start-burst"}),
 		"reportapi": slices.Concat(roles, []string{"accept-reports-by-source-ip", "ledger", "listen", "temporal-ui-url", "unknown-is-healthy"}),

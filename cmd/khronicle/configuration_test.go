@@ -93,10 +93,10 @@ func documented(command string, f *pflag.Flag) documentedFlag {
 	return d
 }
 
-// documentedFlags returns the flags of all commands by name.
+// documentedFlags returns the flags of the commands that operate Khronicle, by name. docs/cli.md is about the others.
 func documentedFlags() []documentedFlag {
 	var all []documentedFlag
-	for _, command := range rootCommand().Commands() {
+	for _, command := range operationCommands() {
 		command.Flags().VisitAll(func(f *pflag.Flag) {
 			if f.Hidden || f.Name == "help" {
 				return

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/khronicle/khronicle/internal/duration"
+	"github.com/khronicle/khronicle/internal/verb"
 )
 
 func main() { os.Exit(run()) }
@@ -20,11 +23,13 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := rootCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "khronicle:", err)
-		return 1
+	root := rootCommand()
+	program := "khronicle"
+	if strings.HasPrefix(filepath.Base(os.Args[0]), "kubectl-") {
+		program = "kubectl khronicle"
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: program}
 	}
-	return 0
+	return verb.Exit(os.Stderr, program, root.ExecuteContext(ctx))
 }
 
 func rootCommand() *cobra.Command {
@@ -35,19 +40,12 @@ func rootCommand() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return withHint(err) })
-	root.AddCommand(
-		roleCommand("Run checks: poll Temporal and do what the runs need", workerRole,
-			(*config).addOperationsFlags, (*config).addRunFlags),
-		roleCommand("Keep the schedules in step with the KHChecks and KHJobs of the cluster", starterRole,
-			(*config).addOperationsFlags, (*config).addStartFlags),
-		roleCommand("Serve reports, the status page, the metrics and the API", reportRole,
-			(*config).addReportFlags, (*config).addLedgerFlag),
-		devCommand(),
-		watchCommand(),
-		recordsCommand(),
-		evidenceCommand(),
-		lintCommand(),
-	)
+	root.AddGroup(&cobra.Group{ID: verb.Group, Title: "Checks and their runs:"}, &cobra.Group{ID: groupOperate, Title: "Operation:"})
+	for _, command := range operationCommands() {
+		command.GroupID = groupOperate
+		root.AddCommand(verb.WithCode(verb.ExitFailed, command))
+	}
+	root.AddCommand(verb.Commands()...)
 	return root
 }
 
@@ -57,17 +55,4 @@ func withHint(err error) error {
 		return fmt.Errorf("%w%s", err, duration.Hint(wrong.GetValue()))
 	}
 	return err
-}
-
-func roleCommand(short string, r role, flags ...func(*config, *pflag.FlagSet)) *cobra.Command {
-	c := defaultConfig()
-	command := &cobra.Command{
-		Use: r.name, Short: short, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runRoles(cmd.Context(), c, r) },
-	}
-	c.addNameFlags(command.Flags())
-	for _, add := range flags {
-		add(c, command.Flags())
-	}
-	return command
 }

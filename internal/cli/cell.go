@@ -31,11 +31,11 @@ func firstLine(texts []string) string {
 		return "-"
 	}
 	line, _, _ := strings.Cut(texts[0], "\n")
-	return printable([]byte(strings.ReplaceAll(line, "\t", " ")))
+	return Printable([]byte(strings.ReplaceAll(line, "\t", " ")))
 }
 
-// printable escapes the characters that a terminal would obey or hide, such as \x1b and \u202e.
-func printable(content []byte) string {
+// Printable escapes the characters that a terminal would obey or hide, such as \x1b and \u202e.
+func Printable(content []byte) string {
 	var text strings.Builder
 	for len(content) > 0 {
 		r, n := utf8.DecodeRune(content)

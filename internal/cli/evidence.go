@@ -119,17 +119,17 @@ func evidenceText(out io.Writer, a ledger.Record, pieces []ledger.Evidence) {
 	fmt.Fprintf(out, "%s %s/%s, tick %s (%s): %s\n", a.Kind, a.Namespace, a.Name, a.Tick.Format(time.RFC3339), a.Trigger, cmp.Or(string(a.Outcome), "running"))
 	fmt.Fprintf(out, "run %s, node %s, attempts %d, took %s\n", cmp.Or(a.WorkflowID, "-"), cmp.Or(a.Node, "-"), a.Attempts, between(a.Started, a.Concluded))
 	for _, text := range a.Errors {
-		fmt.Fprintf(out, "error: %s\n", printable([]byte(text)))
+		fmt.Fprintf(out, "error: %s\n", Printable([]byte(text)))
 	}
 	for _, text := range a.Notes {
-		fmt.Fprintf(out, "note: %s\n", printable([]byte(text)))
+		fmt.Fprintf(out, "note: %s\n", Printable([]byte(text)))
 	}
 	if len(pieces) == 0 {
 		fmt.Fprintln(out, "\nThere is no evidence: the first attempt succeeded, or the run had no pod, or the evidence was pruned.")
 	}
 	for _, e := range pieces {
-		fmt.Fprintf(out, "\n=== %s %s (%s)\n", e.Kind, printable([]byte(e.Name)), sizeOf(e))
-		content := printable([]byte(e.Content))
+		fmt.Fprintf(out, "\n=== %s %s (%s)\n", e.Kind, Printable([]byte(e.Name)), sizeOf(e))
+		content := Printable([]byte(e.Content))
 		fmt.Fprint(out, content)
 		if !strings.HasSuffix(content, "\n") {
 			fmt.Fprintln(out)

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// groupOperate is the group of the commands that operate Khronicle.
+const groupOperate = "operate"
+
+// operationCommands returns the roles, and the commands that need more than a kubeconfig.
+func operationCommands() []*cobra.Command {
+	return []*cobra.Command{
+		roleCommand("Run checks: poll Temporal and do what the runs need", workerRole,
+			(*config).addOperationsFlags, (*config).addRunFlags),
+		roleCommand("Keep the schedules in step with the KHChecks and KHJobs of the cluster", starterRole,
+			(*config).addOperationsFlags, (*config).addStartFlags),
+		roleCommand("Serve reports, the status page, the metrics and the API", reportRole,
+			(*config).addReportFlags, (*config).addLedgerFlag),
+		devCommand(),
+		watchCommand(),
+		recordsCommand(),
+		evidenceCommand(),
+		lintCommand(),
+	}
+}
+
+func roleCommand(short string, r role, flags ...func(*config, *pflag.FlagSet)) *cobra.Command {
+	c := defaultConfig()
+	command := &cobra.Command{
+		Use: r.name, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runRoles(cmd.Context(), c, r) },
+	}
+	c.addNameFlags(command.Flags())
+	for _, add := range flags {
+		add(c, command.Flags())
+	}
+	return command
+}
