@@ -50,12 +50,12 @@ func TestEachChangeIsSeenByEachWatcher(t *testing.T) {
 		defer second.Close()
 		failed := stateOf(khv1.KHCheck, "pay", bad)
 		failed.ResourceVersion = "3"
-		c.states = append(c.states, failed)
+		c.change(func() { c.states = append(c.states, failed) })
 		wantNext(t, first, "shop/pay failing")
 		at := first.Position()
 		once := newJob("once", "")
 		once.ResourceVersion = "4"
-		c.checks, c.jobs = c.checks[1:], append(c.jobs, once)
+		c.change(func() { c.checks, c.jobs = c.checks[1:], append(c.jobs, once) })
 		wantNext(t, first, "shop/once unknown", "shop/cart deleted")
 		wantNext(t, second, "shop/pay failing", "shop/once unknown", "shop/cart deleted") // it was slow
 
@@ -95,7 +95,8 @@ func TestChangesWhileNobodyWatchesAreNotLost(t *testing.T) {
 		if looks != before {
 			t.Errorf("%d looks although nobody watches", looks-before)
 		}
-		c.checks[0] = newCheck("pay", func(c *khv1.KuberhealthyCheck) { c.ResourceVersion, c.Spec.Suspend = "2", true })
+		edited := newCheck("pay", func(c *khv1.KuberhealthyCheck) { c.ResourceVersion, c.Spec.Suspend = "2", true })
+		c.change(func() { c.checks[0] = edited })
 		w, complete := v.Watch(at)
 		defer w.Close()
 		if !complete {
@@ -114,17 +115,18 @@ func TestASlowWatcherStartsAgain(t *testing.T) {
 		defer w.Close()
 		at := w.Position()
 		for round := range 3 {
-			c.checks = nil
+			var checks []*khv1.KuberhealthyCheck
 			for i := range 2000 {
-				c.checks = append(c.checks, newCheck(fmt.Sprintf("check-%d-%d", round, i)))
+				checks = append(checks, newCheck(fmt.Sprintf("check-%d-%d", round, i)))
 			}
+			c.change(func() { c.checks = checks })
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
 		}
 		if got, complete, err := w.Next(t.Context()); complete || len(got) != 0 || err != nil {
 			t.Errorf("%d changes, complete %t, error %v, want none and incomplete", len(got), complete, err)
 		}
-		c.checks = c.checks[1:]
+		c.change(func() { c.checks = c.checks[1:] })
 		late, complete := v.Watch(at)
 		if late.Close(); complete {
 			t.Error("a position that was forgotten is complete")

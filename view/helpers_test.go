@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,16 +25,30 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func at(t time.Time) func() time.Time { return func() time.Time { return t } }
 
-// cluster has checks, jobs and states.
+// cluster has checks, jobs and states. They are changed by change while a view reads them.
 type cluster struct {
+	mu     sync.Mutex
 	checks []*khv1.KuberhealthyCheck
 	jobs   []*khv1.KuberhealthyJob
 	states []*khv1.KuberhealthyState
 }
 
-func (c *cluster) Checks() []*khv1.KuberhealthyCheck { return c.checks }
-func (c *cluster) Jobs() []*khv1.KuberhealthyJob     { return c.jobs }
-func (c *cluster) States() []*khv1.KuberhealthyState { return c.states }
+func (c *cluster) change(change func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change()
+}
+
+func (c *cluster) Checks() []*khv1.KuberhealthyCheck { return read(c, &c.checks) }
+func (c *cluster) Jobs() []*khv1.KuberhealthyJob     { return read(c, &c.jobs) }
+func (c *cluster) States() []*khv1.KuberhealthyState { return read(c, &c.states) }
+
+func read[T any](c *cluster, all *[]T) []T {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(*all)
+}
+
 func (c *cluster) IsJob(state *khv1.KuberhealthyState) bool {
 	return state.Spec.GetKHWorkload() == khv1.KHJob
 }

@@ -3,6 +3,7 @@ package view_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,13 +100,13 @@ func TestP95IsTheNearestRank(t *testing.T) {
 // unreliable is a ledger that fails while down is true, and counts what is asked of it.
 type unreliable struct {
 	view.Ledger
-	down      bool
-	overviews int
+	down      atomic.Bool
+	overviews atomic.Int32
 	durations int
 }
 
 func (u *unreliable) Overview(ctx context.Context, now time.Time) ([]ledger.Summary, error) {
-	if u.overviews++; u.down {
+	if u.overviews.Add(1); u.down.Load() {
 		return nil, ledger.ErrUnavailable
 	}
 	return u.Ledger.Overview(ctx, now)
@@ -120,7 +121,7 @@ func (u *unreliable) Durations(ctx context.Context, uids []string, records int) 
 func TestStatisticsOutliveAnOutageOfTheLedger(t *testing.T) {
 	l := openLedger(t)
 	fill(t, l, []ledger.Record{record("pay", noon.Add(-time.Minute), good, time.Second)})
-	u := &unreliable{Ledger: l, down: true}
+	u := &unreliable{Ledger: l}
 	v := view.New(view.Options{Cluster: &cluster{checks: []*khv1.KuberhealthyCheck{newCheck("pay")}}, Ledger: u, Now: at(noon)})
 	want := view.Statistics{
 		Day: view.Uptime{Succeeded: 1, Known: 1}, Week: view.Uptime{Succeeded: 1, Known: 1}, Month: view.Uptime{Succeeded: 1, Known: 1},
@@ -130,7 +131,7 @@ func TestStatisticsOutliveAnOutageOfTheLedger(t *testing.T) {
 		down bool
 		want view.Statistics
 	}{{true, view.Statistics{}}, {false, want}, {true, want}, {false, want}} {
-		u.down = step.down
+		u.down.Store(step.down)
 		if err := v.Refresh(t.Context()); errors.Is(err, ledger.ErrUnavailable) != step.down {
 			t.Errorf("down %t: error %v", step.down, err)
 		}
@@ -182,21 +183,22 @@ func (empty) Durations(context.Context, []string, int) (map[string][]time.Durati
 // Run asks every half minute. Until the ledger answers for the first time, it asks more often.
 func TestRunReadsFromTimeToTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := &unreliable{Ledger: empty{}, down: true}
+		u := &unreliable{Ledger: empty{}}
+		u.down.Store(true)
 		v := view.New(view.Options{Cluster: &cluster{}, Ledger: u})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { v.Run(ctx); close(ended) }()
 		time.Sleep(9 * time.Second)
 		synctest.Wait()
-		if u.overviews != 5 {
-			t.Errorf("asked %d times in the first 9s, want 5", u.overviews)
+		if asked := u.overviews.Swap(0); asked != 5 {
+			t.Errorf("asked %d times in the first 9s, want 5", asked)
 		}
-		u.down, u.overviews = false, 0
+		u.down.Store(false)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		if u.overviews != 10 {
-			t.Errorf("asked %d times in 5m, want 10", u.overviews)
+		if asked := u.overviews.Load(); asked != 10 {
+			t.Errorf("asked %d times in 5m, want 10", asked)
 		}
 		stop()
 		<-ended

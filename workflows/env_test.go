@@ -72,7 +72,7 @@ func newEnv(t *testing.T, metrics client.MetricsHandler) (env *testsuite.TestWor
 // workerOptions regard a workflow as hung only after some seconds. On a busy machine, it may not get the processor for one
 // second.
 func workerOptions(interceptors ...interceptor.WorkerInterceptor) worker.Options {
-	return worker.Options{Interceptors: interceptors, DeadlockDetectionTimeout: 5 * time.Second}
+	return worker.Options{Interceptors: interceptors, DeadlockDetectionTimeout: time.Minute}
 }
 
 // completing does what the test environment does not: it gives a workflow its OriginalRunID, and shows how children start.
