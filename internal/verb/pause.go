@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/internal/protocol"
 	"github.com/khronicle/khronicle/kube"
 )
@@ -71,7 +70,7 @@ func (c *connection) patchEach(cmd *cobra.Command, args []string, done string, p
 		if err != nil {
 			return err
 		}
-		if _, err := patchCheck(cmd.Context(), checks, name, patch); err != nil {
+		if err := patchCheck(cmd.Context(), checks, name, patch); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -81,15 +80,15 @@ func (c *connection) patchEach(cmd *cobra.Command, args []string, done string, p
 }
 
 // patchCheck sends a merge patch.
-func patchCheck(ctx context.Context, checks *kube.CheckClient, name ref, patch any) (*khv1.KuberhealthyCheck, error) {
+func patchCheck(ctx context.Context, checks *kube.CheckClient, name ref, patch any) error {
 	body, err := json.Marshal(patch)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	patched, err := checks.Patch(ctx, name.name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: fieldManager})
-	return patched, ofCheck(name, err)
+	_, err = checks.Patch(ctx, name.name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: fieldManager})
+	return ofCheck(name, err)
 }
 
 // ofCheck names the check in an error.

@@ -108,10 +108,9 @@ func (r *request) ask(ctx context.Context) error {
 	if last := found.Status.LastRequest; found.Annotations[protocol.AnnotationRequestedAt] == r.id || last != nil && last.Value == r.id {
 		return nil
 	}
-	_, err = patchCheck(ctx, r.client, r.name, map[string]any{
+	return patchCheck(ctx, r.client, r.name, map[string]any{
 		"metadata": map[string]any{"uid": found.UID, "annotations": map[string]any{protocol.AnnotationRequestedAt: r.id}},
 	})
-	return err
 }
 
 func (r *request) get(ctx context.Context) (*khv1.KuberhealthyCheck, error) {

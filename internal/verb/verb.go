@@ -29,7 +29,7 @@ func Commands() []*cobra.Command {
 const completionTimeout = 3 * time.Second
 
 // names completes the arguments of a command by the names of checks and jobs.
-func (c *connection) names(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func (c *connection) names(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
 	api, err := c.api()
