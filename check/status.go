@@ -269,7 +269,7 @@ func (f StatusFacts) shownNext() *metav1.Time {
 }
 
 // statusDiffers is true when a status must be written in place of the present one. The next tick, and the texts of failures,
-// change with each run. They are written with everything else, or with the time of the last run.
+// change with each run. They are written with everything else, with the time of the last run, or when no next tick is shown.
 func statusDiffers(present, next khv1.CheckStatus) bool {
 	if present.ObservedGeneration != next.ObservedGeneration || present.Schedule != next.Schedule ||
 		len(present.Conditions) != len(next.Conditions) {
@@ -281,7 +281,8 @@ func statusDiffers(present, next khv1.CheckStatus) bool {
 			return true
 		}
 	}
-	return lastRunDiffers(present.LastRunTime, next.LastRunTime) || requestDiffers(present.LastRequest, next.LastRequest)
+	unknown := present.NextRunTime == nil && next.NextRunTime != nil
+	return unknown || lastRunDiffers(present.LastRunTime, next.LastRunTime) || requestDiffers(present.LastRequest, next.LastRequest)
 }
 
 func conditionDiffers(shown, wanted metav1.Condition) bool {

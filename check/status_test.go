@@ -235,6 +235,9 @@ func TestStatusIsWrittenOnChange(t *testing.T) {
 		{"the schedule is not known any more", healthy, func(f *check.StatusFacts) { f.Scheduling = check.Scheduling{} }, false},
 		{"another process has not seen the schedule", healthy, notScheduled("not yet"), false},
 		{"the schedule begins", facts(t, notScheduled("not yet")), func(f *check.StatusFacts) { f.Scheduling = check.Scheduling{Known: true, Scheduled: true} }, true},
+		{"the next tick is known", healthy, func(f *check.StatusFacts) {
+			f.Check.Status.NextRunTime = nil
+		}, true},
 		{"scheduling fails in another way", facts(t, notScheduled("not yet")), notScheduled("still not"), false},
 		{"another pause reason", facts(t, suspend), func(f *check.StatusFacts) {
 			f.Check.Annotations = map[string]string{protocol.AnnotationPauseReason: "a holiday"}

@@ -65,9 +65,21 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 		return lookAgain, nil
 	case err == nil && after == 0:
 		s.spread.settled(k)
+		if todo == start {
+			found = s.begun(ctx, id)
+		}
 		s.noteSchedule(k, c, found)
 	}
 	return after, err
+}
+
+// begun returns what the status shows of a schedule that has just begun. If Temporal does not answer, that is not all.
+func (s *starter) begun(ctx context.Context, id string) check.Scheduling {
+	info, err := s.describe(ctx, id)
+	if err != nil || info == nil {
+		return check.Scheduling{Scheduled: true}
+	}
+	return scheduleOf(info).scheduling()
 }
 
 // begin begins a schedule anew. Each step may be repeated: if the process dies between two steps, any starter finds what

@@ -57,7 +57,7 @@ func (s *starter) noteSchedule(k key, c *khv1.KuberhealthyCheck, found check.Sch
 	now := scheduling{revision: revisionOf(c), Scheduling: found, begun: found.Scheduled && !s.spread.delays(k)}
 	now.Known = true
 	s.schedulings.Store(k, now)
-	if !ok || before.Scheduled != now.Scheduled || before.Problem != now.Problem || before.begun != now.begun {
+	if !ok || before.Next.IsZero() != now.Next.IsZero() || before.Scheduled != now.Scheduled || before.Problem != now.Problem || before.begun != now.begun {
 		s.touchStatus(k)
 	}
 }

@@ -111,6 +111,12 @@ func TestTheAPIShowsWhatHappens(t *testing.T) {
 	}
 	edit(t, namespace, "crash", func(c *khv1.KuberhealthyCheck) { c.Spec.Suspend = true })
 	awaitShown(apiclient.StatePaused)
+	inStream := func(want string) {
+		eventually(t, 10*time.Second, "the stream has "+want, func() (bool, string) {
+			return slices.Contains(seen(), want), strings.Join(seen(), ", ")
+		})
+	}
+	inStream("crash paused") // of several changes between two looks, the last is seen
 	if err := under.kube.checks(namespace).Delete(t.Context(), "crash", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -118,10 +124,8 @@ func TestTheAPIShowsWhatHappens(t *testing.T) {
 		_, err := apiclient.Decode[apiclient.Check](client.GetCheck(t.Context(), namespace, "crash", nil))
 		return apiclient.IsNotFound(err), fmt.Sprint(err)
 	})
-	for _, want := range []string{"crash unknown", "crash failing", "crash paused", "crash deleted"} {
-		eventually(t, 10*time.Second, "the stream has "+want, func() (bool, string) {
-			return slices.Contains(seen(), want), strings.Join(seen(), ", ")
-		})
+	for _, want := range []string{"crash unknown", "crash failing", "crash deleted"} {
+		inStream(want)
 	}
 	if runs, err := apiclient.Decode[apiclient.RunList](client.ListRuns(t.Context(), namespace, "crash", nil)); err != nil || len(runs.Items) == 0 {
 		t.Errorf("the runs of the deleted check are %+v, %v", runs, err)
