@@ -46,10 +46,8 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 			return later, nil
 		}
 	}
-	found := check.Scheduling{Scheduled: true}
 	switch todo {
 	case nothing:
-		found = last.scheduling()
 	case look:
 		return lookAgain, nil
 	case wait:
@@ -65,21 +63,23 @@ func (s *starter) reconcileCheck(ctx context.Context, k key) (after time.Duratio
 		return lookAgain, nil
 	case err == nil && after == 0:
 		s.spread.settled(k)
-		if todo == start {
-			found = s.begun(ctx, id)
-		}
-		s.noteSchedule(k, c, found)
+		s.noteSchedule(k, c, s.schedulingAfter(ctx, todo, id, last))
 	}
 	return after, err
 }
 
-// begun returns what the status shows of a schedule that has just begun. If Temporal does not answer, that is not all.
-func (s *starter) begun(ctx context.Context, id string) check.Scheduling {
-	info, err := s.describe(ctx, id)
-	if err != nil || info == nil {
-		return check.Scheduling{Scheduled: true}
+// schedulingAfter returns what the status shows of a schedule once the check is in step with it. The next tick of a schedule
+// that has just begun is read from Temporal. If Temporal does not answer, resync reads it later.
+func (s *starter) schedulingAfter(ctx context.Context, done action, id string, last schedule) check.Scheduling {
+	switch done {
+	case nothing:
+		return last.scheduling()
+	case start:
+		if info, err := s.describe(ctx, id); err == nil && info != nil {
+			return scheduleOf(info).scheduling()
+		}
 	}
-	return scheduleOf(info).scheduling()
+	return check.Scheduling{Scheduled: true}
 }
 
 // begin begins a schedule anew. Each step may be repeated: if the process dies between two steps, any starter finds what

@@ -8,6 +8,7 @@ package starter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -117,13 +118,13 @@ func Run(ctx context.Context, o Options) error {
 	var workers sync.WaitGroup
 	for range s.Workers {
 		workers.Go(func() {
-			for s.next(ctx) {
+			for s.next(ctx, s.queue, s.reconcile) {
 			}
 		})
 	}
 	for range statusWorkers {
 		workers.Go(func() {
-			for s.nextStatus(ctx) {
+			for s.next(ctx, s.statuses, s.reconcileStatus) {
 			}
 		})
 	}
@@ -157,24 +158,24 @@ func (s *starter) enqueue(kind khv1.KHWorkload) func(namespace, name string) {
 	return func(namespace, name string) { s.queue.Add(key{kind: kind, namespace: namespace, name: name}) }
 }
 
-// next reconciles one object; it returns false when the queue is shut down.
-func (s *starter) next(ctx context.Context) bool {
-	k, down := s.queue.Get()
+// next takes one object of a queue and reconciles it. It returns false when the queue is shut down.
+func (s *starter) next(ctx context.Context, queue workqueue.TypedRateLimitingInterface[key], reconcile func(context.Context, key) (time.Duration, error)) bool {
+	k, down := queue.Get()
 	if down {
 		return false
 	}
-	defer s.queue.Done(k)
-	after, err := s.reconcile(ctx, k)
+	defer queue.Done(k)
+	after, err := reconcile(ctx, k)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		s.logFailure(s.queue, k, err)
-		s.queue.AddRateLimited(k)
+		s.logFailure(queue, k, err)
+		queue.AddRateLimited(k)
 	case after > 0:
-		s.queue.Forget(k)
-		s.queue.AddAfter(k, after)
+		queue.Forget(k)
+		queue.AddAfter(k, after)
 	default:
-		s.queue.Forget(k)
+		queue.Forget(k)
 	}
 	return true
 }
@@ -185,6 +186,9 @@ const lastsFrom = 9
 // logFailure logs the first failure of several in a row, and again when they last. The error may name a workflow by the UUID of
 // an open run, which is hidden.
 func (s *starter) logFailure(queue workqueue.TypedRateLimitingInterface[key], k key, err error) {
+	if errors.Is(err, errBehind) { // the cache will know in a moment
+		return
+	}
 	level := slog.LevelDebug
 	switch queue.NumRequeues(k) {
 	case 0:

@@ -86,30 +86,6 @@ func (s *starter) schedulingOf(k key, c *khv1.KuberhealthyCheck) (scheduling, bo
 	return known, true
 }
 
-// nextStatus looks at one status. It returns false when the queue is shut down.
-func (s *starter) nextStatus(ctx context.Context) bool {
-	k, down := s.statuses.Get()
-	if down {
-		return false
-	}
-	defer s.statuses.Done(k)
-	after, err := s.reconcileStatus(ctx, k)
-	switch {
-	case ctx.Err() != nil:
-	case errors.Is(err, errBehind):
-		s.statuses.AddRateLimited(k)
-	case err != nil:
-		s.logFailure(s.statuses, k, err)
-		s.statuses.AddRateLimited(k)
-	case after > 0:
-		s.statuses.Forget(k)
-		s.statuses.AddAfter(k, after)
-	default:
-		s.statuses.Forget(k)
-	}
-	return true
-}
-
 // errBehind is the error of a status that another writer was faster to write: then the cache is behind.
 var errBehind = errors.New("the check has changed since it was read")
 

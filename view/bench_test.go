@@ -9,6 +9,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/ledger/ledgertest"
 	"github.com/khronicle/khronicle/view"
 )
 
@@ -46,7 +47,7 @@ func largeLedger(b *testing.B, n int) *ledger.Ledger {
 			}
 			records[i] = record(fmt.Sprintf("check-%04d", i), noon.Add(-time.Duration(run+1)*time.Minute), outcome, time.Duration(1000+i%977)*time.Millisecond)
 		}
-		fill(b, l, records)
+		ledgertest.Fill(b, l, records)
 	}
 	return l
 }

@@ -123,27 +123,6 @@ func record(name string, tick time.Time, outcome check.Outcome, took time.Durati
 	return r
 }
 
-// fill stores records, many at once, so that the ledger writes them in large batches.
-func fill(t testing.TB, l *ledger.Ledger, records []ledger.Record) {
-	t.Helper()
-	queue := make(chan ledger.Record)
-	var group sync.WaitGroup
-	for range 256 {
-		group.Go(func() {
-			for r := range queue {
-				if err := l.Finish(context.Background(), r); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	for _, r := range records {
-		queue <- r
-	}
-	close(queue)
-	group.Wait()
-}
-
 // shown is the check of a name in the present snapshot.
 func shown(t *testing.T, v *view.View, name string) *view.Check {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/ledger/ledgertest"
 	"github.com/khronicle/khronicle/view"
 )
 
@@ -25,7 +26,7 @@ func withRuns(t *testing.T) (v *view.View, l *ledger.Ledger, records []ledger.Re
 	for i, outcome := range []check.Outcome{good, bad, good, slow, good} {
 		records = append(records, record("pay", noon.Add(time.Duration(i-6)*time.Minute), outcome, time.Duration(i+1)*time.Second))
 	}
-	fill(t, l, records)
+	ledgertest.Fill(t, l, records)
 	missed := ledger.Record{Key: record("pay", noon.Add(-time.Minute), good, 0).Key, Kind: khv1.KHCheck, Namespace: "shop", Name: "pay", Outcome: check.Missed}
 	_, err := l.RecordTicks(t.Context(), []ledger.Record{missed})
 	must(t, err)

@@ -14,6 +14,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/ledger/ledgertest"
 	"github.com/khronicle/khronicle/view"
 )
 
@@ -38,7 +39,7 @@ func TestStatisticsAreThoseOfTheLedger(t *testing.T) {
 	}
 	again := record("pay", noon.Add(-5*time.Hour), bad, 3*time.Second) // of a check of this name that was deleted
 	again.CheckUID = "uid-earlier"
-	fill(t, l, append(records, again))
+	ledgertest.Fill(t, l, append(records, again))
 	open := record("pay", noon, good, 0)
 	must(t, l.Begin(t.Context(), open))
 	_, err := l.RecordTicks(t.Context(), []ledger.Record{{
@@ -88,7 +89,7 @@ func TestP95IsTheNearestRank(t *testing.T) {
 			}
 			records = append(records, record("pay", noon.Add(-time.Duration(i+1)*time.Minute), good, took))
 		}
-		fill(t, l, records)
+		ledgertest.Fill(t, l, records)
 		v := view.New(view.Options{Cluster: &cluster{checks: []*khv1.KuberhealthyCheck{newCheck("pay")}}, Ledger: l, Now: at(noon)})
 		must(t, v.Refresh(t.Context()))
 		if got := shown(t, v, "pay"); got.P95 != want || got.Median != time.Second || got.Sample != 20 {
@@ -120,7 +121,7 @@ func (u *unreliable) Durations(ctx context.Context, uids []string, records int) 
 // While the ledger does not answer, its last statistics are shown, and that it does not answer.
 func TestStatisticsOutliveAnOutageOfTheLedger(t *testing.T) {
 	l := openLedger(t)
-	fill(t, l, []ledger.Record{record("pay", noon.Add(-time.Minute), good, time.Second)})
+	ledgertest.Fill(t, l, []ledger.Record{record("pay", noon.Add(-time.Minute), good, time.Second)})
 	u := &unreliable{Ledger: l}
 	v := view.New(view.Options{Cluster: &cluster{checks: []*khv1.KuberhealthyCheck{newCheck("pay")}}, Ledger: u, Now: at(noon)})
 	want := view.Statistics{
@@ -145,13 +146,13 @@ func TestStatisticsOutliveAnOutageOfTheLedger(t *testing.T) {
 // The durations are the expensive part: they are read again only after five minutes, and only of checks that ran since.
 func TestDurationsAreReadOnlyOfWhatHasRun(t *testing.T) {
 	l := openLedger(t)
-	fill(t, l, []ledger.Record{record("pay", noon.Add(-time.Minute), good, time.Second), record("cart", noon.Add(-time.Minute), good, time.Second)})
+	ledgertest.Fill(t, l, []ledger.Record{record("pay", noon.Add(-time.Minute), good, time.Second), record("cart", noon.Add(-time.Minute), good, time.Second)})
 	u, now := &unreliable{Ledger: l}, noon
 	v := view.New(view.Options{
 		Cluster: &cluster{checks: []*khv1.KuberhealthyCheck{newCheck("pay"), newCheck("cart")}}, Ledger: u, Now: func() time.Time { return now },
 	})
 	must(t, v.Refresh(t.Context()))
-	fill(t, l, []ledger.Record{record("pay", noon, good, 3*time.Second)})
+	ledgertest.Fill(t, l, []ledger.Record{record("pay", noon, good, 3*time.Second)})
 	for _, step := range []struct {
 		after  time.Duration
 		asked  int

@@ -11,6 +11,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/ledger/ledgertest"
 )
 
 // large is a cluster of n checks in ten namespaces, with a number of runs each in the ledger. A tenth is failing.
@@ -35,7 +36,7 @@ func large(t testing.TB, n, runs int) (*cluster, *ledger.Ledger) {
 			records[i] = record(fmt.Sprintf("team-%d", i%10), named(i), noon.Add(-time.Duration(run+1)*time.Minute), outcome)
 			records[i].Reported = records[i].Started.Add(time.Duration(500+i*37%977+run*13%211) * time.Millisecond)
 		}
-		fill(t, l, records)
+		ledgertest.Fill(t, l, records)
 	}
 	return c, l
 }

@@ -13,6 +13,7 @@ import (
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/ledger/ledgertest"
 	"github.com/khronicle/khronicle/view"
 )
 
@@ -74,7 +75,7 @@ func TestRunsArePaged(t *testing.T) {
 	for i := range 120 {
 		records = append(records, record("shop", "cart", noon.Add(-time.Duration(i+1)*time.Minute), check.Succeeded))
 	}
-	fill(t, l, records)
+	ledgertest.Fill(t, l, records)
 	handler, address, seen := serving(t, c, l), "/checks/shop/cart?outcome=succeeded", []string{}
 	for range 5 {
 		got := get(t, handler, address)

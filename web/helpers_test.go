@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -144,27 +143,6 @@ func filled(t testing.TB) (l *ledger.Ledger, open []string) {
 		must(t, l.Begin(t.Context(), running))
 	}
 	return l, open
-}
-
-// fill stores records, many at once, so that the ledger writes them in large batches.
-func fill(t testing.TB, l *ledger.Ledger, records []ledger.Record) {
-	t.Helper()
-	queue := make(chan ledger.Record)
-	var group sync.WaitGroup
-	for range 256 {
-		group.Go(func() {
-			for r := range queue {
-				if err := l.Finish(context.Background(), r); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	for _, r := range records {
-		queue <- r
-	}
-	close(queue)
-	group.Wait()
 }
 
 // serving are the pages over a cluster and a ledger, which may be nil.

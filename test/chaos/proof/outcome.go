@@ -134,7 +134,7 @@ func (p *prover) compareOutcome(row ledger.Record, run Run) {
 	}
 	switch {
 	case certain:
-		p.violated(LostReport, "%s, but its pod was told before the deadline at %s that its report is stored; it may be %v",
+		p.violated(LostReport, "%s, but a report of its pod was answered 200 before the deadline at %s; the outcome may be %v",
 			describe(row), at(w.deadline), acceptable)
 	case row.Outcome == check.Succeeded, row.Outcome == check.Failed && !row.Reported.IsZero():
 		p.violated(Guessed, "%s, but its pods reported nothing of the kind: %v", describe(row), w.reports)
@@ -150,7 +150,7 @@ func (p *prover) lateReports(row ledger.Record, w witness) {
 			continue
 		}
 		if !slices.ContainsFunc(row.Notes, func(note string) bool { return strings.HasPrefix(note, ignored) }) {
-			p.violated(LostReport, "%s, but its pod was told at %s that its report is stored, after the deadline at %s, and no note says so",
+			p.violated(LostReport, "%s, but a report of its pod was answered 200 at %s, after the deadline at %s, and no note says so",
 				describe(row), at(r.stored), at(w.deadline))
 		}
 	}
