@@ -249,7 +249,7 @@ func (a *app) startCommand() *cobra.Command {
 func (a *app) loadImageCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "load-image REF TAR | load-image REF BINARY[:/PATH] [FILE[:/PATH]…]",
-		Short: "Put an image into the node: an archive of docker save, or a static binary packed into a scratch image",
+		Short: "Put an image into the node: an archive (OCI layout or docker save), or a static binary packed into a scratch image",
 		Args:  cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.cluster()

@@ -1,5 +1,5 @@
-// Package image makes image archives (the format of docker save) for the node. It packs static binaries into an image
-// without a base, or changes the name in an existing archive.
+// Package image makes image archives for the node. It packs static binaries into an image without a base, in the format of
+// docker save. It changes the name in an existing archive, which may be an OCI layout too.
 package image
 
 import (

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/khronicle/khronicle/tools/kubebox/internal/image"
@@ -140,6 +141,105 @@ func TestBuildRenamesAnArchive(t *testing.T) {
 	}
 	if _, ok := files[m[0].Layers[0]]; !ok {
 		t.Error("the layer was lost")
+	}
+}
+
+const (
+	ociLayout = `{"imageLayoutVersion":"1.0.0"}`
+	ociImage  = `{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:00","size":7,"annotations":{"io.containerd.image.name":"old:1"}}`
+	ociOne    = `{"schemaVersion":2,"manifests":[` + ociImage + `]}`
+	ociTwo    = `{"schemaVersion":2,"manifests":[` + ociImage + `,` + ociImage + `]}`
+	dockerOne = `[{"Config":"c.json","RepoTags":["old:1"],"Layers":["l.tar"]}]`
+	dockerTwo = `[{"Config":"c.json"},{"Config":"d.json"}]`
+)
+
+// archive writes a tar with these files, and one that no name is in.
+func archive(t *testing.T, files map[string]string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	files["blobs/sha256/00"] = "content"
+	for name, content := range files {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return write(t, "image.tar", b.String(), 0o600)
+}
+
+func TestBuildRenamesOneFormatOfAnArchive(t *testing.T) {
+	tests := []struct {
+		name  string
+		files map[string]string
+		want  map[string]string
+	}{
+		{
+			"an OCI layout",
+			map[string]string{"oci-layout": ociLayout, "index.json": ociOne},
+			map[string]string{"oci-layout": ociLayout, "index.json": "docker.io/team/new:2"},
+		},
+		{
+			"both formats",
+			map[string]string{"oci-layout": ociLayout, "index.json": ociOne, "manifest.json": dockerOne, "repositories": "{}"},
+			map[string]string{"oci-layout": ociLayout, "index.json": "docker.io/team/new:2"},
+		},
+		{
+			"both formats with one image under two names",
+			map[string]string{"oci-layout": ociLayout, "index.json": ociTwo, "manifest.json": dockerOne},
+			map[string]string{"manifest.json": "team/new:2"},
+		},
+		{
+			"an index that is of no layout",
+			map[string]string{"index.json": ociOne, "manifest.json": dockerOne},
+			map[string]string{"manifest.json": "team/new:2"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var b bytes.Buffer
+			source := archive(t, tt.files)
+			if err := image.Build(&b, "team/new:2", []image.File{{Source: source, Target: "/image.tar"}}); err != nil {
+				t.Fatal(err)
+			}
+			got := untar(t, b.Bytes())
+			if len(got) != len(tt.want)+1 || string(got["blobs/sha256/00"].data) != "content" {
+				t.Errorf("files %v, want the blob and %v", got, tt.want)
+			}
+			for name, text := range tt.want {
+				if data := string(got[name].data); !strings.Contains(data, text) || strings.Contains(data, "old:1") {
+					t.Errorf("%s = %s, want one with %s and without the old name", name, data, text)
+				}
+			}
+		})
+	}
+}
+
+func TestBuildRefusesArchivesOfOtherFormats(t *testing.T) {
+	tests := []struct {
+		name  string
+		files map[string]string
+		want  string
+	}{
+		{"no image", map[string]string{}, "neither oci-layout with index.json nor manifest.json"},
+		{"no list of images", map[string]string{"manifest.json": "{}"}, "decode manifest.json"},
+		{"an index that is no JSON", map[string]string{"oci-layout": ociLayout, "index.json": "x"}, "decode index.json"},
+		{"two images", map[string]string{"manifest.json": dockerTwo}, "holds 2 images, want 1"},
+		{"a layout of two images", map[string]string{"oci-layout": ociLayout, "index.json": ociTwo}, "holds 2 images, want 1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			source := archive(t, tt.files)
+			err := image.Build(io.Discard, "team/new:2", []image.File{{Source: source, Target: "/image.tar"}})
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), source) {
+				t.Errorf("Build() = %v, want an error with %q and the file", err, tt.want)
+			}
+		})
 	}
 }
 
