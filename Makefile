@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 GO ?= go
+comma := ,
 export GOFLAGS := -buildvcs=false
 export GOTOOLCHAIN ?= local
 PACKAGES := ./...
@@ -25,7 +26,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[A-Za-z0-9_.-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[A-Za-z0-9_.-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Use
 
@@ -47,8 +48,32 @@ clean: stop ## remove ./bin and all state; the cache of built tools is kept
 .PHONY: build
 build: ## build khronicle and khcheck, the checks that ship
 	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$$(git describe --always --dirty 2>/dev/null)" -o bin/khronicle ./cmd/khronicle
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/khronicle ./cmd/khronicle
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/khcheck ./cmd/khcheck
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+PLATFORMS ?= linux/amd64,linux/arm64
+IMAGES ?= khronicle,khcheck,temporal
+IMAGES_DIR ?= bin/images
+# What makes two builds of one commit equal.
+RELEASE = -root '$(CURDIR)' -version '$(VERSION)' -revision "$$(git rev-parse HEAD)" -created "$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}"
+.PHONY: image
+image: go ## make container images without Docker, in bin/images (VERSION, PLATFORMS, IMAGES, IMAGES_DIR, PUSH=REGISTRY/PREFIX)
+	@set -e; if [[ ,$(IMAGES), == *,temporal,* ]]; then \
+	  for platform in $(subst $(comma), ,$(PLATFORMS)); do tools/build.sh temporal-linux-$${platform#*/}; done; fi
+	@$(GO) -C tools/image run . images $(RELEASE) -out '$(CURDIR)/$(IMAGES_DIR)' -platform '$(PLATFORMS)' -only '$(IMAGES)' $(if $(PUSH),-push '$(PUSH)')
+
+.PHONY: release-binaries
+release-binaries: go ## pack the programs for Linux, macOS and Windows, with SBOMs and checksums, in bin/release (VERSION)
+	@$(GO) -C tools/image run . binaries $(RELEASE) -out '$(CURDIR)/bin/release'
+
+.PHONY: reproducible
+reproducible: ## build images and archives twice, here and in a clone, and compare all files
+	@[ -z "$$(git status --porcelain)" ] || { echo "make reproducible compares two builds of a commit: commit first" >&2; exit 1; }
+	@$(MAKE) --no-print-directory image release-binaries
+	@rm -rf .state/again && git clone -q . .state/again
+	@$(MAKE) --no-print-directory -C .state/again image release-binaries VERSION='$(VERSION)' PUSH= >/dev/null
+	@diff -r bin/images .state/again/bin/images && diff -r bin/release .state/again/bin/release && echo "all files are equal" && rm -rf .state/again
 
 .PHONY: environment
 environment: go packages ## install and build what kubebox and Temporal need, both side by side
@@ -117,6 +142,10 @@ formatted: ## fail if a Go file is not formatted (make format does it)
 prose: ## fail on sentences of more than 25 words and on words that this project does not use
 	@$(GO) run ./tools/prose
 
+.PHONY: workflow-files
+workflow-files: go ## check the files in .github/workflows with actionlint
+	@tools/gotool.sh actionlint
+
 .PHONY: vet
 vet: ## go vet in all modules
 	$(GO) vet $(PACKAGES)
@@ -151,11 +180,11 @@ calendar-proof: go ## compare the ticks in all time zones with a walk through ea
 	@set -o pipefail; $(GO) test -count=1 -timeout 3h -v -run '^TestTicksAreThoseOfACalendar$$' ./check -args -calendar.all -calendar.year $(FROM) -calendar.years $(YEARS) \
 	  | grep -v -e '--- PASS' -e '^=== '
 
-PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
+OTHER_PLATFORMS := linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 .PHONY: builds
-builds: ## compile all packages for Linux, macOS and Windows (what needs Linux says so when it is run)
-	@set -e; for platform in $(PLATFORMS); do echo "build for $$platform"; \
-	  CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build $(PACKAGES); done
+builds: ## compile and vet all packages for Linux, macOS and Windows (what needs Linux says so when it is run)
+	@set -e; for platform in $(OTHER_PLATFORMS); do echo "build and vet for $$platform"; \
+	  export CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/}; $(GO) build $(PACKAGES); $(GO) vet $(PACKAGES); done
 
 .PHONY: alerts
 alerts: go ## check the alert rules and run their tests with promtool
@@ -165,6 +194,7 @@ alerts: go ## check the alert rules and run their tests with promtool
 
 .PHONY: e2e
 e2e: environment python3 build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)
+	@$(MAKE) --no-print-directory image IMAGES_DIR=.state/images PLATFORMS=linux/$$($(GO) env GOARCH) VERSION=e2e PUSH=
 	$(HERMETIC) $(GO) test $(UNIT) -count=1 ./starter ./cmd/khronicle # their tests against a real Temporal server are skipped while that is being built
 	$(HERMETIC) $(GO) test -tags e2e -count=1 -parallel 4 -timeout 60m ./test/e2e $(E2E)
 

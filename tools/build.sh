@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh kubebox|temporal|temporal-server|kwok|promtool: puts a heavy tool into ./bin, built once for each version of its sources
+# build.sh kubebox|temporal|temporal-linux-ARCH|temporal-server|kwok|promtool: puts a heavy tool into ./bin, built once for each version of its sources
 # and of Go, and kept in the user's cache for other clones. Shows its progress.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,8 +36,20 @@ build_temporal() {
     ln -sf "$found" "$1/temporal"
     return
   fi
-  GOBIN=$1 go install -v -ldflags '-s -w' "github.com/temporalio/cli/cmd/temporal@$temporal_version" 2> >(progress)
+  CGO_ENABLED=0 GOBIN=$1 go install -v -trimpath -ldflags '-s -w' "github.com/temporalio/cli/cmd/temporal@$temporal_version" 2> >(progress)
 }
+
+# The CLI for an image. `go install` refuses GOBIN for another platform, so GOPATH says where it goes.
+build_temporal-linux() {
+  local gopath=$1/gopath modules
+  modules=$(go env GOMODCACHE)
+  CGO_ENABLED=0 GOOS=linux GOARCH=${tool##*-} GOPATH=$gopath GOMODCACHE=$modules go install -v -trimpath -ldflags '-s -w' \
+    "github.com/temporalio/cli/cmd/temporal@$temporal_version" 2> >(progress)
+  find "$gopath/bin" -name temporal -type f -exec mv {} "$1/$tool" \;
+  rm -rf "$gopath"
+}
+build_temporal-linux-amd64() { build_temporal-linux "$1"; }
+build_temporal-linux-arm64() { build_temporal-linux "$1"; }
 
 # The stock server, and what makes its databases.
 build_temporal-server() {
@@ -62,10 +74,11 @@ minutes=4
 case $tool in
   kubebox) minutes=15 sources=$(find tools/kubebox \( -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum \) -print0 | sort -z | xargs -0 sha256sum) ;;
   temporal) minutes=6 sources="$temporal_version $(command -v temporal || true)" ;;
+  temporal-linux-amd64 | temporal-linux-arm64) minutes=6 sources="$temporal_version $(declare -f build_temporal-linux)" ;;
   temporal-server) minutes=8 sources=$temporal_server_version ;;
   kwok) sources=$kwok_version ;;
   promtool) sources=$promtool_version ;;
-  *) echo "usage: build.sh kubebox|temporal|temporal-server|kwok|promtool" >&2; exit 2 ;;
+  *) echo "usage: build.sh kubebox|temporal|temporal-linux-amd64|temporal-linux-arm64|temporal-server|kwok|promtool" >&2; exit 2 ;;
 esac
 # How one tool is built changes no other: its own function is in the key, not this file.
 key=$( { go version; declare -f "build_$tool"; echo "$sources"; } | sha256sum | cut -c1-16)

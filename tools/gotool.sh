@@ -7,6 +7,7 @@ shopt -s inherit_errexit
 # module prints what `go install` takes: each version stands here and nowhere else.
 module() {
   case $1 in
+    actionlint) echo github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 ;;
     controller-gen) echo sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 ;;
     golangci-lint) echo github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 ;;
     govulncheck) echo golang.org/x/vuln/cmd/govulncheck@v1.1.4 ;;

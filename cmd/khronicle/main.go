@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // the zones of cron schedules, where the machine has none: Windows, and images without a base
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
