@@ -59,6 +59,27 @@ func TestHelpListsEachTargetWithAText(t *testing.T) {
 	}
 }
 
+// Equal digests need an equal compiler.
+func TestImagesAndWorkflowsNameOneVersionOfGo(t *testing.T) {
+	versions := map[string][]string{}
+	for _, file := range []string{"deploy/Dockerfile", ".github/workflows/ci.yml", ".github/workflows/release.yml"} {
+		content, err := os.ReadFile("../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(`golang:([0-9.]+)-|go-version: ([0-9.]+)`).FindAllStringSubmatch(string(content), -1)
+		if len(found) == 0 {
+			t.Errorf("%s names no version of Go", file)
+		}
+		for _, one := range found {
+			versions[one[1]+one[2]] = append(versions[one[1]+one[2]], file)
+		}
+	}
+	if len(versions) > 1 {
+		t.Errorf("several versions of Go: %v", versions)
+	}
+}
+
 func TestGotoolNamesAToolItDoesNotKnow(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "./gotool.sh", "nonesuch").CombinedOutput()
 	const want = "gotool.sh: unknown tool nonesuch; add it to tools/gotool.sh\n"
