@@ -96,6 +96,10 @@ python3: packages # what tests of the examples need besides
 postgresql: python3 # what tests of the ledger and the race detector need besides
 	@tools/packages.sh postgresql gcc libc6-dev
 
+.PHONY: browser
+browser: packages ## install what tests in a browser need: Chromium, and modules from npm (Node.js 20 must be there)
+	@test/browser/ready.sh || { [ "$$KHRONICLE_REQUIRE_ALL" != 1 ] && echo "the tests in a browser are skipped" >&2; }
+
 .PHONY: kubebox
 kubebox: ## build the one-node Kubernetes (cached)
 	@tools/build.sh kubebox
@@ -119,7 +123,7 @@ RACE := -race -shuffle=on -timeout 30m
 # Nothing may be skipped because a tool is missing. Heavy tools are built beside the fast part: what needs them comes after it.
 .PHONY: test
 test: export KHRONICLE_REQUIRE_ALL := 1
-test: go python3 postgresql ## all there is: check, with the race detector; builds for each platform; then end to end
+test: go python3 postgresql browser ## all there is: check, with the race detector; builds for each platform; then end to end
 	@$(MAKE) --no-print-directory -j2 environment fast
 	@$(MAKE) --no-print-directory lint KUBEBOX_PACKAGES=./...
 	@$(MAKE) --no-print-directory e2e UNIT='$(RACE)'
@@ -237,6 +241,11 @@ bench: environment build bench-ledger ## measure Khronicle's own overhead on kub
 .PHONY: bench-ledger
 bench-ledger: ## measure the ledger in SQLite and PostgreSQL (SIZE='-ledger.checks 1000 -ledger.days 3' is large)
 	$(HERMETIC) $(GO) test -count=1 -timeout 3h -run '^$$' -bench . -benchtime 200x ./ledger -args $(SIZE)
+
+.PHONY: bench-pages
+bench-pages: browser ## measure the pages of 1,000 checks, on the server and in a browser
+	$(HERMETIC) $(GO) test -count=1 -timeout 30m -run '^$$' -bench Pages ./web
+	$(HERMETIC) $(GO) test -count=1 -timeout 30m -run '^$$' -bench FirstPaint -benchtime 1x ./test/browser
 
 ##@ Develop
 

@@ -58,7 +58,7 @@ func readTree(root string, words []word) ([]finding, error) {
 // skipped is true for folders whose texts nobody wrote here: state, programs, inputs of tests, generated files.
 func skipped(path string) bool {
 	name := filepath.Base(path)
-	return path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "bin" || path == "deploy/crds")
+	return path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "bin" || name == "node_modules" || path == "deploy/crds")
 }
 
 // blocksOf returns the text of a file that people read.
