@@ -230,7 +230,7 @@ func (b *batch) putRecords(ctx context.Context, tx transaction) error {
 	return nil
 }
 
-// count stores the number of records. A batch without requests commits nothing else.
+// count stores the number of records, and that this ledger is no copy of another one any more. A batch without requests commits nothing else.
 func (b *batch) count(ctx context.Context, tx transaction) error {
 	var added int64
 	for e := range b.changed() {
@@ -241,7 +241,7 @@ func (b *batch) count(ctx context.Context, tx transaction) error {
 	if added == 0 && len(b.entries) > 0 {
 		return nil
 	}
-	return one(ctx, tx, `UPDATE totals SET records = records + $1`, nil, added)
+	return one(ctx, tx, `UPDATE totals SET records = records + $1, copy_of = NULL`, nil, added)
 }
 
 // upsert returns a statement that inserts a row, or sets its values where the key has one.

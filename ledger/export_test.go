@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/khronicle/khronicle/check"
@@ -178,4 +179,22 @@ func (s slowStore) write(ctx context.Context, do func(transaction) error) error 
 // Total returns the number of closed records.
 func (c Counts) Total() int64 {
 	return c.Succeeded + c.Failed + c.InfraFailed + c.TimedOut + c.Skipped + c.Paused + c.Missed + c.Canceled
+}
+
+// Contents returns every row of every table as text, in the order of the bytes. The identities of copies are left out.
+func Contents(ctx context.Context, l *Ledger) (map[string][]string, error) {
+	all := map[string][]string{}
+	tables := append(slices.Clone(copied), copiedTable{name: "totals", order: []string{"id"}, values: []string{"records", "pruned"}})
+	for _, t := range tables {
+		err := queryRows(ctx, l.reader(), t.selectAll(""), func(scan scanner) error {
+			r, err := t.scan(scan)
+			all[t.name] = append(all[t.name], fmt.Sprintf("%q", r))
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		slices.Sort(all[t.name])
+	}
+	return all, nil
 }

@@ -111,7 +111,11 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open ledger: %w", err)
 	}
-	if err := migrate(ctx, s); err != nil {
+	err = migrate(ctx, s)
+	if err == nil {
+		err = adopt(ctx, s)
+	}
+	if err != nil {
 		return fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
 	}
 	l.use(withTimeout{s, l.options.WriteTimeout})

@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("LEDGER_TEST_LOCK"); path != "" {
 		os.Exit(lockUntilTold(path))
 	}
+	if from := os.Getenv("LEDGER_TEST_COPY_FROM"); from != "" {
+		os.Exit(copyUntilKilled(from, os.Getenv("LEDGER_TEST_COPY_TO")))
+	}
 	code := m.Run()
 	if p, err := startPostgres(); err == nil {
 		if err := p.Close(); err != nil {

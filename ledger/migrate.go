@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // ErrNewerSchema is the error of a database that a newer Khronicle has migrated.
@@ -79,7 +81,8 @@ func apply(ctx context.Context, tx transaction, file string, keywords *strings.R
 	if err != nil {
 		return err
 	}
-	if err := tx.script(ctx, keywords.Replace(string(text))); err != nil {
+	script := strings.ReplaceAll(keywords.Replace(string(text)), "{{new identity}}", "'"+uuid.NewString()+"'")
+	if err := tx.script(ctx, script); err != nil {
 		return err
 	}
 	return one(ctx, tx, `INSERT INTO schema_version (version) VALUES ($1)`, nil, version)

@@ -181,7 +181,7 @@ func (p *pruner) remove(class string, work [][]any, done *int64) error {
 		for _, list := range work {
 			end = max(end, ceil(list[1].(int64), hour))
 		}
-		return one(p.ctx, tx, `UPDATE totals SET records = records - $1,
+		return one(p.ctx, tx, `UPDATE totals SET records = records - $1, copy_of = NULL,
 pruned = CASE WHEN pruned < $2 THEN $2 ELSE pruned END`, nil, removed, end)
 	})
 	if err == nil {

@@ -36,7 +36,11 @@ func (l *Ledger) openToRead(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open ledger: %w", err)
 	}
-	if err := checkVersion(ctx, s); err != nil {
+	err = checkVersion(ctx, s)
+	if err == nil {
+		_, err = completeLineage(ctx, s)
+	}
+	if err != nil {
 		return fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
 	}
 	l.use(readOnly{s})

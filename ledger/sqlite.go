@@ -35,10 +35,11 @@ var sqlitePragmas = []string{
 	"journal_size_limit(67108864)", // bytes: the WAL shrinks again after a burst
 }
 
-func openSQLite(ctx context.Context, path string, conns int) (*sqliteStore, error) {
+// openSQLite opens a file, or makes it. The further pragmas are of the connection that writes, and come before the usual ones.
+func openSQLite(ctx context.Context, path string, conns int, further ...string) (*sqliteStore, error) {
 	s := &sqliteStore{turn: make(chan struct{}, 1), ready: map[string]*sql.Stmt{}}
 	var err error
-	if s.db, err = sql.Open("sqlite", sqliteURI(path, sqlitePragmas...)); err != nil {
+	if s.db, err = sql.Open("sqlite", sqliteURI(path, append(further, sqlitePragmas...)...)); err != nil {
 		return nil, err
 	}
 	if s.read, err = sql.Open("sqlite", sqliteURI(path, append(sqlitePragmas, "query_only(1)")...)); err != nil {
