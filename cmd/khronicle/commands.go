@@ -21,6 +21,7 @@ func operationCommands() []*cobra.Command {
 		watchCommand(),
 		recordsCommand(),
 		evidenceCommand(),
+		ledgerCommand(),
 		lintCommand(),
 	}
 }

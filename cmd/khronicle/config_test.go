@@ -158,8 +158,8 @@ func TestTheNameOfTheLedgerIsNotShown(t *testing.T) {
 	isolate(t)
 	const secret = "5c0d6f7e-password"
 	t.Setenv("KHRONICLE_LEDGER", "postgres://khronicle:"+secret+"@host:port/db") // not an address
-	for _, command := range []string{"worker", "dev", "records", "evidence"} {
-		if help, err := execute(t, command, "--help"); err != nil || strings.Contains(help, secret) || !strings.Contains(help, "--ledger ") {
+	for _, command := range []string{"worker", "dev", "records", "evidence", "ledger backup"} {
+		if help, err := execute(t, append(strings.Fields(command), "--help")...); err != nil || strings.Contains(help, secret) || !strings.Contains(help, "--ledger ") {
 			t.Errorf("%s --help: error %v\n%s", command, err, help)
 		}
 	}
@@ -195,6 +195,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port", "temporal-ui-url",
 			"unknown-is-healthy",
 		}),
+		"ledger":   {},
 		"records":  {"ledger", "limit", "output"},
 		"evidence": {"at", "ledger", "output", "run"},
 		"watch":    slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
@@ -210,7 +211,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
 			isolate(t)
-			var got []string
+			got := []string{}
 			command(t, name).LocalFlags().VisitAll(func(f *pflag.Flag) {
 				if !f.Hidden {
 					got = append(got, f.Name)
