@@ -26,7 +26,7 @@ type component struct {
 	APIVersion, Kind string
 	Resources        []string
 	Patches          []struct {
-		Target struct{ Group, Version, Kind, Name string }
+		Target struct{ Group, Version, Kind, Name, LabelSelector string }
 		Patch  string
 	}
 }

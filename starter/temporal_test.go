@@ -70,6 +70,7 @@ func devServer(t *testing.T) client.Client {
 // A real server behaves as the fake of these tests does, and accepts the requests of the starter.
 func TestOnARealServer(t *testing.T) {
 	temporal := devServer(t)
+	t.Run("namespace", func(t *testing.T) { testNamespace(t, temporal) })
 	t.Run("search attributes", func(t *testing.T) { testSearchAttributes(t, temporal) })
 	if t.Failed() {
 		return
@@ -576,4 +577,30 @@ func (w realWorld) awaitRequest(t *testing.T, phase khv1.RunRequestPhase) (shown
 		return last != nil && last.Phase == phase
 	})
 	return shown
+}
+
+// A namespace that is missing is made, one that exists is left as it is, and several may ask at once.
+func testNamespace(t *testing.T, temporal client.Client) {
+	t.Helper()
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			end := time.Now().Add(patience)
+			err := starter.EnsureNamespace(t.Context(), temporal, "made-here", 72*time.Hour)
+			for ; err != nil && time.Now().Before(end); err = starter.EnsureNamespace(t.Context(), temporal, "made-here", 72*time.Hour) {
+				time.Sleep(50 * time.Millisecond)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+	if err := starter.EnsureNamespace(t.Context(), temporal, "made-here", 24*time.Hour); err != nil {
+		t.Error(err)
+	}
+	described, err := temporal.WorkflowService().DescribeNamespace(t.Context(), &workflowservice.DescribeNamespaceRequest{Namespace: "made-here"})
+	if kept := described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); err != nil || kept != 72*time.Hour {
+		t.Errorf("the namespace has a retention of %s, error %v, want 72h", kept, err)
+	}
 }

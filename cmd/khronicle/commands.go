@@ -17,6 +17,7 @@ func operationCommands() []*cobra.Command {
 			(*config).addOperationsFlags, (*config).addStartFlags),
 		roleCommand("Serve reports, the status page, the metrics and the API", reportRole,
 			(*config).addReportFlags, (*config).addLedgerFlag),
+		standaloneCommand(),
 		devCommand(),
 		watchCommand(),
 		recordsCommand(),
@@ -37,4 +38,12 @@ func roleCommand(short string, r role, flags ...func(*config, *pflag.FlagSet)) *
 		add(c, command.Flags())
 	}
 	return command
+}
+
+// addFlagsOfAllRoles adds the flags of a process with all roles. Its report API serves /healthz, /readyz and /metrics.
+func (c *config) addFlagsOfAllRoles(f *pflag.FlagSet) {
+	c.addNameFlags(f)
+	c.addReportFlags(f)
+	c.addRunFlags(f)
+	c.addStartFlags(f)
 }

@@ -23,8 +23,10 @@ type config struct {
 	podName, namespace  string
 	targetNamespaces    []string
 	listen, operations  string
-	sourceIP            bool
-	unknownIsHealthy    bool
+	// pprof is the loopback address of profiles, or empty.
+	pprof            string
+	sourceIP         bool
+	unknownIsHealthy bool
 	// temporalUI is the address of Temporal's web UI, or empty.
 	temporalUI     string
 	startBurst     int
@@ -35,8 +37,12 @@ type config struct {
 	debug, logJSON bool
 	forceMaster    bool
 	// devServer is the address of the Temporal server that khronicle dev has started, else empty.
-	devServer    string
-	reapInterval time.Duration
+	devServer string
+	// temporalAddress is the address of Temporal's frontend, or empty for that of the TEMPORAL_* settings.
+	temporalAddress string
+	// makesNamespace is true if the process makes its Temporal namespace when there is none.
+	makesNamespace bool
+	reapInterval   time.Duration
 	// reapFault says what is wrong with envReapInterval.
 	reapFault string
 	retention check.Retention

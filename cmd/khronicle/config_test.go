@@ -158,7 +158,7 @@ func TestTheNameOfTheLedgerIsNotShown(t *testing.T) {
 	isolate(t)
 	const secret = "5c0d6f7e-password"
 	t.Setenv("KHRONICLE_LEDGER", "postgres://khronicle:"+secret+"@host:port/db") // not an address
-	for _, command := range []string{"worker", "dev", "records", "evidence", "ledger backup"} {
+	for _, command := range []string{"worker", "standalone", "dev", "records", "evidence", "ledger backup"} {
 		if help, err := execute(t, append(strings.Fields(command), "--help")...); err != nil || strings.Contains(help, secret) || !strings.Contains(help, "--ledger ") {
 			t.Errorf("%s --help: error %v\n%s", command, err, help)
 		}
@@ -171,7 +171,7 @@ func TestTheNameOfTheLedgerIsNotShown(t *testing.T) {
 // The commands and their flags are what manifests and scripts rely on.
 func TestCommandsAndTheirFlags(t *testing.T) {
 	cluster := []string{"context", "debug", "kubeconfig", "log-json", "log-level", "target-namespaces"}
-	roles := slices.Concat(cluster, []string{"config", "pod-name"})
+	roles := slices.Concat(cluster, []string{"config", "pod-name", "pprof-address"})
 	runs := []string{
 		"deadman-url", "ledger", "ledger-max-records", "ledger-max-evidence-age", "ledger-max-evidence-bytes", "ledger-max-failure-age", "ledger-max-pass-age", "max-check-pod-age", "max-completed-pods", "max-error-pods", "max-job-age", "max-pod-starts-per-second", "max-running-pods", "namespace", "reap-interval", "reporting-url",
 	}
@@ -194,6 +194,9 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 		"dev": slices.Concat(roles, runs, []string{
 			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port", "temporal-ui-url",
 			"unknown-is-healthy",
+		}),
+		"standalone": slices.Concat(roles, runs, []string{
+			"accept-reports-by-source-ip", "listen", "start-burst", "temporal-address", "temporal-ui-url", "unknown-is-healthy",
 		}),
 		"ledger":   {},
 		"records":  {"ledger", "limit", "output"},
@@ -239,7 +242,7 @@ func TestHelpNamesTheCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"worker", "starter", "reportapi", "dev", "watch"} {
+	for _, name := range []string{"worker", "starter", "reportapi", "standalone", "dev", "watch", "ledger"} {
 		if !strings.Contains(help, "\n  "+name+" ") {
 			t.Errorf("the help does not name %s:\n%s", name, help)
 		}
@@ -302,6 +305,7 @@ func TestWrongValuesAreRefusedWhereverTheyComeFrom(t *testing.T) {
 		{"KHRONICLE_LEDGER: ", map[string]string{"KHRONICLE_LEDGER": "mysql://a"}, nil},
 		{"--ledger: ", nil, []string{"--ledger", "mysql://a"}},
 		{`--operations-listen: "8081" is not an address such as ":8081"`, nil, []string{"--operations-listen", "8081"}},
+		{`--pprof-address: ":6060" is not an address of this machine alone, such as "127.0.0.1:6060"`, nil, []string{"--pprof-address", ":6060"}},
 		{"--max-completed-pods: -1 is less than 0, which already means no pods", nil, []string{"--max-completed-pods", "-1"}},
 		{"--max-job-age: -1h0m0s is less than 0", nil, []string{"--max-job-age", "-1h"}},
 		{"--max-pod-starts-per-second: NaN is not at least 0", nil, []string{"--max-pod-starts-per-second", "NaN"}},

@@ -13,7 +13,7 @@ import (
 	"github.com/khronicle/khronicle/internal/devserver"
 )
 
-// devCommand runs everything in one process, with Temporal as a child process.
+// devCommand is the command standalone with Temporal as a child process.
 func devCommand() *cobra.Command {
 	c, server := defaultConfig(), devserver.Options{}
 	command := &cobra.Command{
@@ -21,10 +21,7 @@ func devCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDev(cmd.Context(), c, server) },
 	}
 	f := command.Flags()
-	c.addNameFlags(f)
-	c.addReportFlags(f)
-	c.addRunFlags(f)
-	c.addStartFlags(f)
+	c.addFlagsOfAllRoles(f)
 	f.StringVar(&server.Binary, "temporal", "", "Temporal CLI (default: temporal beside this program, else on PATH)")
 	f.StringVar(&server.StateDir, "state-dir", ".state/temporal", "directory of Temporal's database and log")
 	f.IntVar(&server.Port, "temporal-port", 7233, "port of Temporal on 127.0.0.1")
@@ -53,7 +50,7 @@ func runDev(ctx context.Context, c *config, server devserver.Options) error {
 	group.Go(func() error { return devserver.Run(serverCtx, server) })
 	group.Go(func() error {
 		defer stopServer()
-		return runRoles(ctx, c, workerRole, starterRole, reportRole)
+		return runRoles(ctx, c, allRoles...)
 	})
 	return group.Wait()
 }

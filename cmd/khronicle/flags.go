@@ -12,8 +12,10 @@ const (
 	flagTargetNamespaces = "target-namespaces"
 	envTargetNamespaces  = "TARGET_NAMESPACE"
 	flagOperations       = "operations-listen"
+	flagPprof            = "pprof-address"
 	flagStartBurst       = "start-burst"
 	flagTemporalUI       = "temporal-ui-url"
+	flagTemporalAddress  = "temporal-address"
 )
 
 // has is true if the command has a flag.
@@ -55,6 +57,7 @@ func (c *config) addNameFlags(f *pflag.FlagSet) {
 	f.BoolVar(&c.forceMaster, "forceMaster", false, "has no effect: there is no master")
 	_ = f.MarkHidden("forceMaster") // the flag was added in the line above
 	f.StringVar(&c.podName, "pod-name", c.podName, "name of this process [POD_NAME]")
+	f.StringVar(&c.pprof, flagPprof, "", "address of Go profiles under /debug/pprof/, such as 127.0.0.1:6060; a loopback address; empty means none")
 }
 
 // addReportFlags adds the flags of the report API.

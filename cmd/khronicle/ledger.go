@@ -2,43 +2,50 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/khronicle/khronicle/ledger"
 )
 
-// openLedger returns the ledger that the flags name, or nil. Run opens its database. While the database does not answer, the process
-// is not ready, but its runs go on.
-func (p *process) openLedger() (*ledger.Ledger, error) {
-	if p.ledger == "" {
-		return nil, nil
-	}
-	opened, err := ledger.New(p.ledger, ledger.Options{Retention: p.records, Logger: p.logger})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.source(flagLedger, envLedger), err)
-	}
-	p.ready.Add("ledger", opened.Ping)
-	p.metrics.Registry.MustRegister(ledger.NewCollector(opened))
-	return opened, nil
-}
+// ledgerUse is what a role does with the ledger.
+type ledgerUse int
 
-// ledgerToRead returns the ledger that the flags name, or nil. RunToRead opens it, which a process is ready without.
-func (p *process) ledgerToRead() (*ledger.Ledger, error) {
-	if p.ledger == "" {
-		return nil, nil
+const (
+	noLedger ledgerUse = iota
+	readsLedger
+	writesLedger
+)
+
+// openLedger sets p.stored to the ledger that the flags name, if a role needs one. The roles of one process share it. Its database
+// is opened in the background. While that does not answer, a process that writes is not ready, but its runs go on.
+func (p *process) openLedger(ctx context.Context, roles []role) (closeLedger func(), err error) {
+	use := noLedger
+	for _, r := range roles {
+		use = max(use, r.ledger)
 	}
-	opened, err := ledger.New(p.ledger, ledger.Options{Logger: p.logger})
-	if err != nil {
+	if p.ledger == "" || use == noLedger {
+		return func() {}, nil
+	}
+	if p.stored, err = ledger.New(p.ledger, ledger.Options{Retention: p.records, Logger: p.logger}); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.source(flagLedger, envLedger), err)
 	}
-	return opened, nil
+	run := p.stored.RunToRead
+	if use == writesLedger {
+		run = p.stored.Run
+		p.ready.Add("ledger", p.stored.Ping)
+		p.metrics.Registry.MustRegister(ledger.NewCollector(p.stored))
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var ended sync.WaitGroup
+	ended.Go(func() { run(running) })
+	return func() { stop(); ended.Wait() }, nil
 }
 
 // openToRead opens a ledger that exists, and does not change it.
 func (c *config) openToRead(ctx context.Context) (*ledger.Ledger, error) {
 	if c.ledger == "" {
-		return nil, errors.New("--ledger: is empty; name the ledger, such as sqlite:.state/temporal/ledger.db [KHRONICLE_LEDGER]")
+		return nil, errNoLedger
 	}
 	opened, err := ledger.OpenToRead(ctx, c.ledger)
 	if err != nil {

@@ -13,16 +13,19 @@ import (
 	"github.com/khronicle/khronicle/internal/operations"
 	"github.com/khronicle/khronicle/internal/telemetry"
 	"github.com/khronicle/khronicle/kube"
+	"github.com/khronicle/khronicle/ledger"
 )
 
 // process is what the roles of one process share.
 type process struct {
 	*config
-	live              *settings.Live
-	logger            *slog.Logger
-	metrics           telemetry.Metrics
-	ready             *operations.Readiness
-	cluster           *kube.Cluster
+	live    *settings.Live
+	logger  *slog.Logger
+	metrics telemetry.Metrics
+	ready   *operations.Readiness
+	cluster *kube.Cluster
+	// stored is the ledger of the roles, or nil.
+	stored            *ledger.Ledger
 	temporal          client.Client
 	temporalNamespace string
 }

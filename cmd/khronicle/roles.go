@@ -13,16 +13,19 @@ import (
 type role struct {
 	name string
 	kube.Options
+	ledger ledgerUse
 	// run works until ctx ends, once the cluster has been read and Temporal answers.
 	run func(ctx context.Context, p *process) error
 }
 
 var (
-	workerRole = role{"worker", kube.Options{Checks: true, Jobs: true, States: true, Pods: true}, runWorker}
+	workerRole = role{"worker", kube.Options{Checks: true, Jobs: true, States: true, Pods: true}, writesLedger, runWorker}
 	// starterRole is ready only when it has read the checks, jobs and states. It writes the status of checks, and events.
-	starterRole = role{"starter", kube.Options{Checks: true, Jobs: true, States: true, Events: true}, runStarter}
+	starterRole = role{"starter", kube.Options{Checks: true, Jobs: true, States: true, Events: true}, noLedger, runStarter}
 	// reportRole serves from the start, so that /readyz can say what is missing.
-	reportRole = role{"reportapi", kube.Options{Checks: true, Jobs: true, States: true}, nil}
+	reportRole = role{"reportapi", kube.Options{Checks: true, Jobs: true, States: true}, readsLedger, nil}
+
+	allRoles = []role{workerRole, starterRole, reportRole}
 )
 
 // runRoles runs one or more roles in this process until ctx ends or a role fails.
@@ -40,9 +43,15 @@ func runRoles(ctx context.Context, c *config, roles ...role) error {
 		return err
 	}
 	defer p.temporal.Close()
+	closeLedger, err := p.openLedger(ctx, roles)
+	if err != nil {
+		return err
+	}
+	defer closeLedger() // after the roles, which may write records until their end
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { p.live.Run(ctx); return nil })
 	group.Go(func() error { return p.serve(ctx, roles) })
+	group.Go(func() error { return p.serveProfiles(ctx) })
 	group.Go(func() error {
 		if err := p.awaitBackends(ctx); err != nil {
 			return err

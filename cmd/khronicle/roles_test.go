@@ -3,26 +3,25 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/internal/apitest"
-	"github.com/khronicle/khronicle/internal/needs"
 	"github.com/khronicle/khronicle/workflows"
 )
 
@@ -198,23 +197,17 @@ func TestWatchShowsATableAndFailsOnAnotherOutcome(t *testing.T) {
 
 // All roles and a Temporal server in one process: it is ready as soon as that server is, and takes it along at its end.
 func TestDev(t *testing.T) {
-	binary, err := filepath.Abs("../../bin/temporal")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(binary); err != nil {
-		needs.Missing(t, "this test needs a real Temporal server: %v (make temporal builds it)", err)
-	}
+	binary := temporalBinary(t)
 	isolate(t)
 	address, temporal, ui := free(t), free(t), free(t)
 	port := func(address string) string { return address[strings.LastIndex(address, ":")+1:] }
 	stop := launch(t, "dev", "--kubeconfig", apitest.New().Kubeconfig(t), "--listen", address, "--log-level", "error",
 		"--temporal", binary, "--state-dir", t.TempDir(), "--temporal-port", port(temporal), "--temporal-ui-port", port(ui))
 	ready := get(t, "http://"+address+"/readyz", http.StatusOK)
-	if want := `{"informers":"ok","kubernetes":"ok","temporal":"ok"}`; strings.TrimSpace(ready) != want {
+	if want := `{"informers":"ok","kubernetes":"ok","ledger":"ok","temporal":"ok"}`; strings.TrimSpace(ready) != want {
 		t.Errorf("ready with %s, want %s", ready, want)
 	}
-	awaitWorker(t, temporal)
+	awaitWorkerOf(t, temporal, client.DefaultNamespace)
 	if err := stop(); err != nil {
 		t.Errorf("ended with %v, want an orderly end", err)
 	}
@@ -224,10 +217,10 @@ func TestDev(t *testing.T) {
 	}
 }
 
-// awaitWorker waits until a worker asks Temporal for work.
-func awaitWorker(t *testing.T, address string) {
+// awaitWorkerOf waits until a worker asks Temporal for work in a namespace.
+func awaitWorkerOf(t *testing.T, address, namespace string) {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	c, err := client.Dial(client.Options{HostPort: address, Namespace: namespace, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +230,7 @@ func awaitWorker(t *testing.T, address string) {
 	deadline := time.After(time.Minute)
 	for {
 		queue, err := c.DescribeTaskQueue(t.Context(), workflows.TaskQueue, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
-		if err != nil {
+		if missing := (*serviceerror.NamespaceNotFound)(nil); err != nil && !errors.As(err, &missing) {
 			t.Fatal(err)
 		}
 		if len(queue.GetPollers()) > 0 {

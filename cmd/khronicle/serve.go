@@ -26,22 +26,29 @@ func (p *process) serve(ctx context.Context, roles []role) error {
 	return operations.Serve(ctx, listener, operations.Handler(p.ready, p.metrics.Registry, p.logger), p.logger)
 }
 
+// serveProfiles answers requests for profiles, if --pprof-address asks for that.
+func (p *process) serveProfiles(ctx context.Context) error {
+	if p.pprof == "" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", p.pprof)
+	if err != nil {
+		return fmt.Errorf("--%s: %w", flagPprof, err)
+	}
+	return operations.ServeProfiles(ctx, listener, p.logger)
+}
+
 // snapshotFor is how long one snapshot of all checks is shown. Making it costs milliseconds with thousands of checks.
 const snapshotFor = 250 * time.Millisecond
 
 func (p *process) serveReports(ctx context.Context) error {
-	records, err := p.ledgerToRead()
-	if err != nil {
-		return err
-	}
 	shown := view.Options{Cluster: p.cluster, FreshFor: snapshotFor, Logger: p.logger}
 	reading, stop := context.WithCancel(ctx)
 	var ended sync.WaitGroup
 	defer ended.Wait()
 	defer stop()
-	if records != nil {
-		shown.Ledger = records
-		ended.Go(func() { records.RunToRead(reading) })
+	if p.stored != nil {
+		shown.Ledger = p.stored
 	}
 	ui, err := p.temporalUIURL()
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -11,9 +12,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 )
-
-// dialPause is the time between two tries to reach Temporal at the start.
-const dialPause = time.Second
 
 // reconnect bounds the pauses between two tries to reach a Temporal that was away. The report API holds reports meanwhile, and
 // the SDK's pauses of ten seconds would take half of the time for which it does.
@@ -56,6 +54,7 @@ func (p *process) temporalOptions() (client.Options, error) {
 	if err != nil {
 		return options, fmt.Errorf("read the TEMPORAL_* settings: %w", err)
 	}
+	options.HostPort = cmp.Or(p.temporalAddress, options.HostPort)
 	return options, nil
 }
 
@@ -63,26 +62,4 @@ func (p *process) temporalOptions() (client.Options, error) {
 func (p *process) temporalReady(ctx context.Context) error {
 	_, err := p.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 	return err
-}
-
-// awaitBackends returns once the cluster has been read and Temporal answers.
-func (p *process) awaitBackends(ctx context.Context) error {
-	p.cluster.Start(ctx)
-	if err := p.cluster.WaitForSync(ctx); err != nil {
-		return err
-	}
-	for {
-		probe, cancel := context.WithTimeout(ctx, dialPause*2)
-		err := p.temporalReady(probe)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		p.logger.Warn("waiting for Temporal", "error", err)
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(dialPause):
-		}
-	}
 }

@@ -2,18 +2,16 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	settings "github.com/khronicle/khronicle/internal/config"
 	"github.com/khronicle/khronicle/internal/deadman"
 )
 
 // validate returns what is wrong with a flag or variable of this command. It names the one that the value comes from. Settings
 // that the configuration file may change are validated with the file; see loadSettings.
 func (c *config) validate() error {
-	for _, check := range []func() error{c.checkNamespaces, c.checkLimits, c.checkLedger, c.checkAddress, c.checkTemporalUI} {
+	for _, check := range []func() error{c.checkNamespaces, c.checkLimits, c.checkLedger, c.checkAddresses, c.checkTemporalUI} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -58,28 +56,4 @@ func (c *config) checkLimits() error {
 		return fmt.Errorf("--%s: %s is not more than 0", flagReapInterval, c.reapInterval)
 	}
 	return nil
-}
-
-func (c *config) checkAddress() error {
-	if c.has(flagOperations) && !settings.IsAddress(c.operations) {
-		return fmt.Errorf("--%s: %q is not an address such as \":8081\"", flagOperations, c.operations)
-	}
-	return nil
-}
-
-func (c *config) checkTemporalUI() error {
-	_, err := c.temporalUIURL()
-	return err
-}
-
-// temporalUIURL is the address of Temporal's web UI. Nil means that there is none.
-func (c *config) temporalUIURL() (*url.URL, error) {
-	if c.temporalUI == "" {
-		return nil, nil
-	}
-	address, err := url.Parse(c.temporalUI)
-	if err != nil || address.Scheme != "http" && address.Scheme != "https" || address.Host == "" || address.User != nil || address.RawQuery != "" {
-		return nil, fmt.Errorf("--%s: %q is not an address such as https://temporal.example.com", flagTemporalUI, c.temporalUI)
-	}
-	return address, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/khronicle/khronicle/activities"
 	"github.com/khronicle/khronicle/internal/deadman"
@@ -17,18 +16,8 @@ func runWorker(ctx context.Context, p *process) error {
 		Retention: p.live.Retention, ReapInterval: p.reapInterval, Logger: p.logger, Build: buildVersion(),
 		Limiter: activities.NewLimiter(p.podStarts, p.runningPods, p.cluster),
 	}
-	var ended sync.WaitGroup
-	defer ended.Wait()
-	records, err := p.openLedger()
-	if err != nil {
-		return err
-	}
-	if records != nil {
-		options.Ledger = records
-		// The ledger closes after the worker, because the worker may write records until its end.
-		ledgerCtx, closeLedger := context.WithCancel(context.WithoutCancel(ctx))
-		defer closeLedger()
-		ended.Go(func() { records.Run(ledgerCtx) })
+	if p.stored != nil {
+		options.Ledger = p.stored
 	}
 	deadmanSwitch, err := deadman.New(p.deadmanURL, p.logger)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package operations serves /healthz, /readyz and /metrics, with time limits and a graceful stop. Every role of Khronicle has
-// these paths. It never decides what a role needs: roles add their own checks and metrics.
+// these paths. It serves Go profiles too, on loopback addresses alone. It never decides what a role needs: roles add their own checks and metrics.
 package operations
 
 import (

@@ -160,6 +160,9 @@ func (s *stack) command(name string) *exec.Cmd {
 		"worker":    {"--operations-listen", "127.0.0.1:" + workerPort, "--reporting-url", reportURL, "--ledger", s.ledgerDSN()},
 		"starter":   {"--operations-listen", "127.0.0.1:" + starterPort, "--start-burst", strconv.Itoa(s.startBurst)},
 		"reportapi": {"--listen", "127.0.0.1:" + reportPort, "--ledger", s.ledgerDSN()},
+		"standalone": {
+			"--listen", "127.0.0.1:" + reportPort, "--reporting-url", reportURL, "--ledger", s.ledgerDSN(), "--start-burst", strconv.Itoa(s.startBurst),
+		},
 	}
 	args := append([]string{name, "--kubeconfig", s.roleKubeconfig, "--pod-name", name, "--config", s.configFile()}, flags[name]...)
 	cmd := exec.Command(filepath.Join(s.bin, "khronicle"), args...)
@@ -220,7 +223,7 @@ func (s *stack) ready(within time.Duration, roles ...string) error {
 }
 
 func (s *stack) down() {
-	for _, name := range []string{"reportapi", "starter", "worker", "temporal"} {
+	for _, name := range []string{"standalone", "reportapi", "starter", "worker", "temporal"} {
 		s.stop(name)
 	}
 	if *keep {
