@@ -257,6 +257,8 @@ generate: ## make deepcopy code, CRDs and internal/lint/schema.json from api/v1,
 	@# Kubernetes keys some lists of a pod since Kuberhealthy: as there, a check may have two variables of one name.
 	sed -i '/x-kubernetes-list-map-keys:/,/x-kubernetes-list-type: map/d' deploy/crds/comcast.github.io_kh*.yaml
 	$(HERMETIC) $(GO) test ./internal/lint -run TestSchemaIsThatOfTheDefinitions -update
+	$(HERMETIC) $(GO) test ./deploy -run TestBundledTemporalHasTheSettingsOfDev -update
+	tools/manifests.sh
 
 .PHONY: format
 format: ## format all Go files

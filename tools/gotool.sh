@@ -9,6 +9,8 @@ module() {
   case $1 in
     actionlint) echo github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 ;;
     controller-gen) echo sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 ;;
+    helm) echo helm.sh/helm/v3/cmd/helm@v3.22.0 ;;
+    kubectl-validate) echo sigs.k8s.io/kubectl-validate@v0.0.4 ;;
     golangci-lint) echo github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 ;;
     govulncheck) echo golang.org/x/vuln/cmd/govulncheck@v1.1.4 ;;
     oapi-codegen) echo github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 ;;
