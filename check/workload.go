@@ -34,8 +34,8 @@ type Ref struct {
 // String returns namespace/name, the form in which errors, the status page and the metrics name a check.
 func (r Ref) String() string { return r.Namespace + "/" + r.Name }
 
-// CounterLabel returns the value of the label check of counters: namespace/name of a check, namespace/ of a job. A counter
-// keeps its series while the process lives, and jobs often have a new name each time.
+// CounterLabel returns the value of the label check of counters: namespace/name of a check, namespace/ of a job.
+// Jobs often have a new name each time, and a counter keeps its series long after its last event.
 func (r Ref) CounterLabel() string {
 	if r.Kind == khv1.KHJob {
 		r.Name = ""

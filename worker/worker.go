@@ -50,7 +50,9 @@ type Options struct {
 	Exporter activities.Exporter
 	// Deadman, if any, receives a heartbeat while Temporal and a worker work.
 	Deadman activities.Deadman
-	Logger  *slog.Logger
+	// Series are the counters of this process, from which those of deleted checks are removed. Nil means that they stay.
+	Series Series
+	Logger *slog.Logger
 }
 
 // Run polls until ctx ends, or until Temporal permanently refuses the worker. Call it only when the cluster is synced.
@@ -78,6 +80,10 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("start worker: %w", err)
 	}
 	defer w.Stop()
+	if o.Series != nil {
+		f := forgetter{cluster: o.Cluster, series: o.Series, logger: o.Logger}
+		go f.run(ctx)
+	}
 	r := reaper{cluster: o.Cluster, retention: o.Retention, logger: o.Logger}
 	r.run(ctx, o.ReapInterval)
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {

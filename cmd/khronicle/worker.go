@@ -14,6 +14,7 @@ func runWorker(ctx context.Context, p *process) error {
 	options := worker.Options{
 		Temporal: p.temporal, Cluster: p.cluster, ReportingURL: p.live.ReportingURL, Name: p.podName,
 		Retention: p.live.Retention, ReapInterval: p.reapInterval, Logger: p.logger, Build: buildVersion(),
+		Series:  p.metrics,
 		Limiter: activities.NewLimiter(p.podStarts, p.runningPods, p.cluster),
 	}
 	if p.stored != nil {

@@ -81,7 +81,7 @@ func (t timer) Record(d time.Duration) { t.Observe(d.Seconds()) }
 // emitted has every series that a handler has written. It is a collector without descriptions, because the series of a metric
 // may differ in their labels.
 type emitted struct {
-	series sync.Map // of seriesID to prometheus.Metric
+	series sync.Map // of seriesID to one
 }
 
 type seriesID struct{ name, labels string }
@@ -90,7 +90,21 @@ func (e *emitted) Describe(chan<- *prometheus.Desc) {}
 
 func (e *emitted) Collect(metrics chan<- prometheus.Metric) {
 	e.series.Range(func(_, series any) bool {
-		metrics <- series.(prometheus.Metric)
+		metrics <- series.(one).Metric
+		return true
+	})
+}
+
+// one is a series and its labels.
+type one struct {
+	prometheus.Metric
+	labels prometheus.Labels
+}
+
+// each calls found for each series. It may remove some.
+func (e *emitted) each(found func(seriesID, prometheus.Labels)) {
+	e.series.Range(func(id, series any) bool {
+		found(id.(seriesID), series.(one).labels)
 		return true
 	})
 }
@@ -100,7 +114,7 @@ func find[M prometheus.Metric](h handler, name string, create func() M) M {
 	id := seriesID{name, h.key}
 	series, ok := h.emitted.series.Load(id)
 	if !ok {
-		series, _ = h.emitted.series.LoadOrStore(id, create())
+		series, _ = h.emitted.series.LoadOrStore(id, one{create(), h.labels})
 	}
-	return series.(M)
+	return series.(one).Metric.(M)
 }
