@@ -98,6 +98,17 @@ var questions = []question{
 		runs, err := l.LastRuns(ctx, ref(checkName(number)), 50)
 		return wantOf("runs", len(runs), 50, err)
 	}},
+	{"Recent40Of50Checks", func(ctx context.Context, l *ledger.Ledger, number int) error {
+		refs := make([]check.Ref, 50)
+		for i := range refs {
+			refs[i] = ref(checkName((number + i) % *checks))
+		}
+		lists, err := l.Recent(ctx, refs, 40)
+		if err != nil {
+			return err
+		}
+		return wantOf("runs", len(lists[49]), 40, nil)
+	}},
 	{"LastTick", func(ctx context.Context, l *ledger.Ledger, number int) error {
 		_, ok, err := l.Last(ctx, checkUID(number), check.TriggerSchedule, time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC))
 		if err == nil && !ok {

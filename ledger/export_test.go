@@ -25,16 +25,38 @@ var (
 	NewestQuery = selectNewest
 )
 
-// Plan returns how SQLite would answer a query.
-func Plan(ctx context.Context, l *Ledger, query string) (plan string, err error) {
+// RecentQuery is the statement of Recent for a number of checks.
+func RecentQuery(checks int) string { return selectRecent(checks) }
+
+// Explain returns how the database would answer a query, as its EXPLAIN says.
+func Explain(ctx context.Context, l *Ledger, query string, args ...any) (plan string, err error) {
+	if sqliteOf(l) == nil {
+		err = queryRows(ctx, l.reader(), "EXPLAIN "+query, func(scan scanner) error {
+			var line string
+			err := scan(&line)
+			plan += line + "\n"
+			return err
+		}, args...)
+		return plan, err
+	}
 	err = queryRows(ctx, l.reader(), "EXPLAIN QUERY PLAN "+query, func(scan scanner) error {
 		var id, parent, unused int64
 		var detail string
 		err := scan(&id, &parent, &unused, &detail)
 		plan += detail + "\n"
 		return err
-	}, 1, 2, 3)
+	}, args...)
 	return plan, err
+}
+
+// sqliteOf returns the SQLite store of a ledger, and nil if it has another.
+func sqliteOf(l *Ledger) *sqliteStore {
+	s := l.store()
+	if bounded, ok := s.(withTimeout); ok {
+		s = bounded.store
+	}
+	found, _ := s.(*sqliteStore)
+	return found
 }
 
 // Exec runs statements in a write transaction, without any check.
@@ -128,7 +150,7 @@ func QueryWriter(ctx context.Context, l *Ledger, query string) (lines []string, 
 // Settle brings the main file and the statistics of the database up to date. The databases would do that themselves after
 // some time.
 func Settle(ctx context.Context, l *Ledger) error {
-	if s, ok := l.store().(*sqliteStore); ok {
+	if s := sqliteOf(l); s != nil {
 		_, err := s.conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
 		return err
 	}

@@ -179,7 +179,7 @@ func TestLastReturnsTheNewestRecordBeforeATime(t *testing.T) {
 
 // The query must use the key, however many records there are.
 func TestLastGoesByTheKey(t *testing.T) {
-	plan, err := ledger.Plan(t.Context(), open(t, sqliteDSN(t)), ledger.NewestQuery)
+	plan, err := ledger.Explain(t.Context(), open(t, sqliteDSN(t)), ledger.NewestQuery, 1, 2, 3)
 	must(t, err)
 	if !strings.Contains(plan, "SEARCH r USING PRIMARY KEY") || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
 		t.Errorf("plan:\n%s", plan)

@@ -17,6 +17,7 @@ type Ledger interface {
 	CountsSince(ctx context.Context, from time.Time) (map[string]ledger.Counts, error)
 	Durations(ctx context.Context, checkUIDs []string, records int) (map[string][]time.Duration, error)
 	Runs(ctx context.Context, ref check.Ref, q ledger.RunsQuery) ([]ledger.Record, error)
+	Recent(ctx context.Context, refs []check.Ref, limit int) ([][]ledger.RecentRun, error)
 	RunOfTick(ctx context.Context, ref check.Ref, tick time.Time, trigger check.Trigger) (ledger.Record, bool, error)
 	RunOf(ctx context.Context, ref check.Ref, workflowID string) (ledger.Record, bool, error)
 	Evidence(ctx context.Context, key ledger.Key) ([]ledger.Evidence, error)
@@ -84,18 +85,24 @@ func (v *View) runsOfState(ref check.Ref, q RunsQuery, limit int) (runs []Run) {
 }
 
 // listed returns the runs that the KHState of a check lists, in the order of their ticks.
-func (v *View) listed(ref check.Ref) (runs []Run) {
+func (v *View) listed(ref check.Ref) []Run {
 	for _, state := range v.Snapshot().Recorded {
-		if state.Kind != ref.Kind || state.Namespace != ref.Namespace || state.Name != check.StateName(ref.Name) {
-			continue
+		if state.Kind == ref.Kind && state.Namespace == ref.Namespace && state.Name == check.StateName(ref.Name) {
+			return runsOf(ref, state)
 		}
-		for i, r := range state.Runs {
-			var last *LastRun
-			if i == len(state.Runs)-1 {
-				last = lastRun(state)
-			}
-			runs = append(runs, runOfState(ref, r, last))
+	}
+	return nil
+}
+
+// runsOf returns the runs of a check that its KHState lists, in the order of their ticks.
+func runsOf(ref check.Ref, state Recorded) []Run {
+	runs := make([]Run, len(state.Runs))
+	for i, r := range state.Runs {
+		var last *LastRun
+		if i == len(state.Runs)-1 {
+			last = lastRun(state)
 		}
+		runs[i] = runOfState(ref, r, last)
 	}
 	slices.SortStableFunc(runs, func(a, b Run) int { return a.Tick.Compare(b.Tick) })
 	return runs
