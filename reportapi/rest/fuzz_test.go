@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/khronicle/khronicle/internal/described"
 	"github.com/khronicle/khronicle/view"
 )
 
@@ -37,7 +37,7 @@ type asked struct {
 // random makes a request with random parameters: right ones, odd ones, too many, and unknown ones.
 func random(t testing.TB, r *rand.Rand) asked {
 	t.Helper()
-	doc, err := described()
+	doc, err := described.Document()
 	must(t, err)
 	operation := operations(t)[r.IntN(len(operations(t)))]
 	if operation == "/changes" { // stream_test.go: its answers have no end
@@ -131,41 +131,6 @@ func TestNoParametersBreakTheAPI(t *testing.T) {
 				t.Errorf("answers by status are %v: the parameters are too uniform", statuses)
 			}
 		})
-	}
-}
-
-// judge is a test that records whether it fails.
-type judge struct {
-	testing.TB
-	failed bool
-}
-
-func (j *judge) Errorf(string, ...any) { j.failed = true }
-
-// The tests rely on asDescribed. It finds fields and values that are not described, and a status that an operation has not.
-func TestAnswersThatAreNotDescribedAreFound(t *testing.T) {
-	sum := `{"ok":true,"ledger":"none","checks":{"total":0,"healthy":0,"failing":0,"unknown":0,"paused":0},"jobs":{"total":0,"healthy":0,"failing":0,"unknown":0,"paused":0}}`
-	for name, tt := range map[string]struct {
-		status int
-		kind   string
-		body   string
-		wrong  bool
-	}{
-		"as described":    {http.StatusOK, "application/json", sum, false},
-		"a further field": {http.StatusOK, "application/json", strings.Replace(sum, `"ok"`, `"further":1,"ok"`, 1), true},
-		"a missing field": {http.StatusOK, "application/json", strings.Replace(sum, `"ok":true,`, "", 1), true},
-		"another value":   {http.StatusOK, "application/json", strings.Replace(sum, "none", "fine", 1), true},
-		"another type":    {http.StatusOK, "application/json", strings.Replace(sum, "true", `"yes"`, 1), true},
-		"deep inside":     {http.StatusOK, "application/json", strings.Replace(sum, `"total":0`, `"total":-1`, 1), true},
-		"another status":  {http.StatusTeapot, "application/json", sum, true},
-		"another kind":    {http.StatusOK, "text/html", "<html>", true},
-	} {
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/summary", nil)
-		response := &http.Response{StatusCode: tt.status, Header: http.Header{"Content-Type": {tt.kind}}}
-		j := &judge{TB: t}
-		if asDescribed(j, "/summary", request, answer{response, []byte(tt.body)}); j.failed != tt.wrong {
-			t.Errorf("%s: found wrong: %t, want %t", name, j.failed, tt.wrong)
-		}
 	}
 }
 

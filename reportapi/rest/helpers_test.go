@@ -1,7 +1,6 @@
 package rest_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -16,18 +15,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/khronicle/khronicle/api"
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
+	"github.com/khronicle/khronicle/internal/described"
 	"github.com/khronicle/khronicle/ledger"
 	"github.com/khronicle/khronicle/reportapi/rest"
 	"github.com/khronicle/khronicle/view"
@@ -43,34 +39,11 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// described is the description of the API. Each object has only the fields that it describes, so that a test fails on
-// another one.
-var described = sync.OnceValues(func() (*openapi3.T, error) {
-	openapi3filter.RegisterBodyDecoder("image/svg+xml", openapi3filter.FileBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("application/openapi+yaml", openapi3filter.FileBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.FileBodyDecoder)
-	doc, err := openapi3.NewLoader().LoadFromData(api.OpenAPI)
-	if err != nil {
-		return nil, err
-	}
-	for _, schema := range doc.Components.Schemas {
-		if properties := schema.Value; properties.Type.Is("object") && properties.AdditionalProperties.Schema == nil {
-			properties.AdditionalProperties = openapi3.AdditionalProperties{Has: new(false)}
-		}
-	}
-	return doc, doc.Validate(context.Background())
-})
-
 // operations are the paths of the description, in their order.
 func operations(t testing.TB) []string {
 	t.Helper()
-	doc, err := described()
+	paths, err := described.Operations()
 	must(t, err)
-	paths := []string{}
-	for path := range doc.Paths.Map() {
-		paths = append(paths, path)
-	}
-	slices.Sort(paths)
 	return paths
 }
 
@@ -236,12 +209,10 @@ func filled(t testing.TB) (l *ledger.Ledger, open []string) {
 	return l, open
 }
 
-// serving is the API over a cluster and a ledger, which may be nil.
+// serving is the API over a cluster and a ledger, which may be nil. Each answer must be as the description says.
 func serving(t testing.TB, c view.Cluster, l view.Ledger, change ...func(*rest.Options)) http.Handler {
 	t.Helper()
-	shown := view.New(view.Options{Cluster: c, Ledger: l, Now: func() time.Time { return noon }})
-	_ = shown.Refresh(context.Background()) // the tests of outages have a ledger that fails
-	o := rest.Options{View: shown, Synced: func(context.Context) error { return nil }, Logger: slog.New(slog.DiscardHandler)}
+	o := rest.Options{View: shownBy(view.Options{Cluster: c, Ledger: l}), Synced: func(context.Context) error { return nil }, Logger: slog.New(slog.DiscardHandler)}
 	for _, apply := range change {
 		apply(&o)
 	}
@@ -249,7 +220,18 @@ func serving(t testing.TB, c view.Cluster, l view.Ledger, change ...func(*rest.O
 	must(t, err)
 	e := echo.New()
 	a.Register(e)
+	if test, ok := t.(*testing.T); ok { // a benchmark measures the API alone, and a fuzz test has a T for each input
+		return described.Handler(test, e)
+	}
 	return e
+}
+
+// shownBy is a view at noon that has read its ledger.
+func shownBy(o view.Options) *view.View {
+	o.Now = func() time.Time { return noon }
+	shown := view.New(o)
+	_ = shown.Refresh(context.Background()) // the tests of outages have a ledger that fails
+	return shown
 }
 
 // answer is what the API answered.
@@ -270,33 +252,19 @@ func ask(t testing.TB, handler http.Handler, operation string, path map[string]s
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
+	return send(t, handler, request)
+}
+
+// send sends a request.
+func send(t testing.TB, handler http.Handler, request *http.Request) answer {
+	t.Helper()
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, request)
 	got := answer{recorder.Result(), recorder.Body.Bytes()}
-	asDescribed(t, operation, request, got)
+	if _, checked := handler.(*described.Checked); !checked {
+		described.Check(t, request, got.StatusCode, got.Header, got.body)
+	}
 	return got
-}
-
-// asDescribed fails the test if an answer is not as the description says.
-func asDescribed(t testing.TB, operation string, request *http.Request, got answer) {
-	t.Helper()
-	doc, err := described()
-	must(t, err)
-	item := doc.Paths.Find(operation)
-	input := &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{
-			Request: request, Route: &routers.Route{Spec: doc, Path: operation, PathItem: item, Method: http.MethodGet, Operation: item.Get},
-		},
-		Status: got.StatusCode, Header: got.Header,
-		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
-	}
-	input.SetBodyBytes(got.body)
-	if err := openapi3filter.ValidateResponse(request.Context(), input); err != nil {
-		t.Errorf("%s?%s: %d is not as described: %v\n%s", request.URL.Path, request.URL.RawQuery, got.StatusCode, err, bytes.TrimSpace(got.body[:min(len(got.body), 2000)]))
-	}
-	if got.StatusCode == http.StatusNotModified && len(got.body) > 0 {
-		t.Errorf("%s: 304 with a body", request.URL.Path)
-	}
 }
 
 // named are the path parameters of a check.

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/external/apiclient"
+	"github.com/khronicle/khronicle/internal/described"
 	"github.com/khronicle/khronicle/internal/protocol"
 )
 
@@ -61,7 +63,7 @@ func TestTheAPIShowsWhatHappens(t *testing.T) {
 	t.Parallel()
 	openLedger(t) // the report API opens it when the worker has made it
 	namespace := newNamespace(t)
-	client, err := apiclient.NewClient(reportBase + "/api/v1")
+	client, err := apiclient.NewClient(reportBase+"/api/v1", apiclient.WithHTTPClient(&http.Client{Transport: described.Transport(t, nil)}))
 	if err != nil {
 		t.Fatal(err)
 	}
