@@ -45,7 +45,7 @@ step "applying the custom resources"
 "${kubectl[@]}" wait --for=condition=Established --timeout=30s crd/kh{checks,jobs,states}.comcast.github.io >/dev/null
 
 step "starting Temporal and Khronicle (log: ${log#"$PWD"/})"
-bin/khronicle dev "${flags[@]}" --listen "$listen" --reporting-url "$reporting_url" --state-dir "$state/temporal" \
+bin/khronicle dev "${flags[@]}" --listen "$listen" --show-evidence --reporting-url "$reporting_url" --state-dir "$state/temporal" \
   --temporal-port "$temporal_port" --temporal-ui-port "$ui_port" >"$log" 2>&1 &
 pid=$!
 echo "$pid" >"$state/run/khronicle.pid"

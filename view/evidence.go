@@ -22,6 +22,8 @@ type Evidence struct {
 	Containers []Container
 	// Pieces are in the order in which people read them.
 	Pieces []Piece
+	// Hidden is true when evidence is not shown to readers, whether there is some or not.
+	Hidden bool
 }
 
 // Piece is one piece of evidence. Its content is what somebody else wrote: never show it as markup or to a terminal as it is.
@@ -62,11 +64,11 @@ func SortEvidence(pieces []ledger.Evidence) {
 }
 
 // Evidence returns the evidence of a run; see FindRun. A run without evidence has no pieces: its first attempt succeeded, it had no
-// pod, the evidence was pruned, or there is no ledger.
+// pod, or the evidence was pruned. There is none either if it is hidden, or without a ledger.
 func (v *View) Evidence(ctx context.Context, ref check.Ref, id string) (Evidence, error) {
 	run, err := v.FindRun(ctx, ref, id)
-	if err != nil || v.Ledger == nil {
-		return Evidence{Run: run}, err
+	if err != nil || v.Ledger == nil || v.HideEvidence {
+		return Evidence{Run: run, Hidden: v.HideEvidence}, err
 	}
 	pieces, err := v.Ledger.Evidence(ctx, run.key)
 	if err != nil {

@@ -5,15 +5,12 @@ import (
 
 	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
-	"github.com/khronicle/khronicle/internal/protocol"
 )
 
 // Spec is what a check or job runs.
 type Spec struct {
 	// Pod is spec.podSpec as JSON. Values of variables and of HTTP headers are replaced by their lengths.
 	Pod string
-	// PausedBy and PauseReason are the annotations of a suspended check, which anyone may write.
-	PausedBy, PauseReason string
 }
 
 // Spec returns what a check or job runs. ok is false if the cluster does not have it.
@@ -22,21 +19,17 @@ func (v *View) Spec(ref check.Ref) (s Spec, ok bool) {
 	if ref.Kind == khv1.KHJob {
 		for _, j := range v.Cluster.Jobs() {
 			if is(j.Namespace, j.Name) {
-				return specOf(&j.Spec.PodSpec, nil), true
+				return specOf(&j.Spec.PodSpec), true
 			}
 		}
 		return Spec{}, false
 	}
 	for _, c := range v.Cluster.Checks() {
 		if is(c.Namespace, c.Name) {
-			return specOf(&c.Spec.PodSpec, c.Annotations), true
+			return specOf(&c.Spec.PodSpec), true
 		}
 	}
 	return Spec{}, false
 }
 
-func specOf(pod *corev1.PodSpec, annotations map[string]string) Spec {
-	return Spec{
-		Pod: string(check.SpecText(pod)), PausedBy: annotations[protocol.AnnotationPausedBy], PauseReason: annotations[protocol.AnnotationPauseReason],
-	}
-}
+func specOf(pod *corev1.PodSpec) Spec { return Spec{Pod: string(check.SpecText(pod))} }

@@ -24,6 +24,8 @@ type Options struct {
 	Cluster Cluster
 	// Ledger has the records of runs. Nil means that there is no ledger: the KHStates have the last ten runs of each check.
 	Ledger Ledger
+	// HideEvidence leaves out what the ledger stores of failed attempts, such as logs, for readers who may be anyone.
+	HideEvidence bool
 	// FreshFor is how long a snapshot is used before another one is made. 0 makes one for each reader.
 	FreshFor time.Duration
 	// Now is the clock. Nil means time.Now.

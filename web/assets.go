@@ -42,9 +42,9 @@ var contentTypes = map[string]string{
 	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
 
-// assetURL is the address of an asset. It changes with the content, so browsers may store it for ever.
-func (p *Pages) assetURL(name string) string {
-	return "/assets/" + name + "?v=" + p.assets[name].version
+// assetURL is the address of an asset as a page names it. It changes with the content, so browsers may store it for ever.
+func (p *Pages) assetURL(at root, name string) string {
+	return string(at) + "assets/" + name + "?v=" + p.assets[name].version
 }
 
 // asset serves GET /assets/{file}. 200, 304. 404: there is none.

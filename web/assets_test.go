@@ -13,8 +13,9 @@ import (
 func TestAssetsOfPagesAreStoredByBrowsers(t *testing.T) {
 	handler := serving(t, shop(), nil)
 	addresses := []string{}
-	for _, node := range get(t, handler, "/").all(func(n *html.Node) bool { return n.Data == "link" || n.Data == "script" }) {
-		addresses = append(addresses, attribute(node, "href")+attribute(node, "src"))
+	first := get(t, handler, "/")
+	for _, node := range first.all(func(n *html.Node) bool { return n.Data == "link" || n.Data == "script" }) {
+		addresses = append(addresses, first.link(t, attribute(node, "href")+attribute(node, "src")))
 	}
 	if len(addresses) != 3 {
 		t.Fatalf("the page loads %q, want an icon, a style and a script", addresses)

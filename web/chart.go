@@ -20,7 +20,7 @@ const (
 
 // chartOf is a chart of how long runs took and how they ended, of which the first is the newest. It stands at the right. Each
 // run links to its page. Without runs it is empty.
-func chartOf(runs []view.Run) chart {
+func chartOf(runs []view.Run, at root) chart {
 	if len(runs) == 0 {
 		return ""
 	}
@@ -34,16 +34,16 @@ func chartOf(runs []view.Run) chart {
 	p := &picture{}
 	p.add(`<svg class="bars chart" role="group" tabindex="0" viewBox="0 0 %d %d" aria-label="%s">`, width, chartHeight+chartGap+barHeight, escaped("Durations. "+sayRuns(runs)))
 	for i := len(runs) - 1; i >= 0; i-- {
-		p.addRun(runs[i], width-(i+1)*chartStep, longest)
+		p.addRun(runs[i], at, width-(i+1)*chartStep, longest)
 	}
 	p.add(`</svg>`)
 	return p.html()
 }
 
 // addRun adds the duration of a run, and the shape of its outcome below it.
-func (p *picture) addRun(run view.Run, x int, longest time.Duration) {
+func (p *picture) addRun(run view.Run, at root, x int, longest time.Duration) {
 	said := escaped(sayRun(run))
-	p.add(`<a class="bar o-%s" href="%s" tabindex="-1" aria-label="%s"><title>%s</title>`, escaped(outcomeWord(run.Outcome)), escaped(runPath(run)), said, said)
+	p.add(`<a class="bar o-%s" href="%s" tabindex="-1" aria-label="%s"><title>%s</title>`, escaped(outcomeWord(run.Outcome)), escaped(at.run(run)), said, said)
 	p.add(`<rect class="space" x="%d" y="0" width="%d" height="%d"/>`, x, chartStep, chartHeight+chartGap+barHeight)
 	if run.Timed && longest > 0 {
 		height := max(1, float64(run.Duration)/float64(longest)*chartHeight)

@@ -61,7 +61,7 @@ type runsFilter struct{ Outcome, Since, Until, after string }
 // check serves GET /checks/{namespace}/{name}. 200, 400: a parameter is wrong. 404: there is no such check, and no record of
 // one.
 func (p *Pages) check(r *http.Request) (answered, error) {
-	s := p.View.Snapshot()
+	s, at := p.View.Snapshot(), rootOf(r)
 	ref, found, err := p.refOf(r, s)
 	if err != nil {
 		return answered{}, err
@@ -71,7 +71,7 @@ func (p *Pages) check(r *http.Request) (answered, error) {
 		return answered{}, err
 	}
 	body := checkPage{
-		Ref: ref, Kind: kindWord(ref.Kind), Check: found, Filter: filter, NoLedger: sayLedger(s.Ledger), Legend: legends, Newest: pathOf(ref),
+		Ref: ref, Kind: kindWord(ref.Kind), Check: found, Filter: filter, NoLedger: sayLedger(s.Ledger), Legend: legends, Newest: at.check(ref),
 	}
 	for _, outcome := range outcomes {
 		body.Outcomes = append(body.Outcomes, outcomeWord(outcome))
@@ -86,7 +86,7 @@ func (p *Pages) check(r *http.Request) (answered, error) {
 	case found == nil && len(runs.Runs) == 0 && !p.recorded(r, ref):
 		return answered{}, &problem{http.StatusNotFound, fmt.Sprintf("There is no %s %s, and no record of one.", body.Kind, shorten(ref.String()))}
 	}
-	body.addRuns(runs)
+	body.addRuns(runs, at)
 	if found != nil {
 		body.addCheck(p.View, found)
 	}
@@ -106,19 +106,19 @@ func (p *Pages) recorded(r *http.Request, ref check.Ref) bool {
 // shorten returns a text of a client in at most 130 bytes.
 func shorten(text string) string { return check.Plain(clean(text), 130) }
 
-func (c *checkPage) addRuns(page view.RunsPage) {
+func (c *checkPage) addRuns(page view.RunsPage, at root) {
 	for _, run := range page.Runs {
-		one := runRow{Run: run, Path: runPath(run), Outcome: outcomeWord(run.Outcome), Shape: sampleOf(run)}
+		one := runRow{Run: run, Path: at.run(run), Outcome: outcomeWord(run.Outcome), Shape: sampleOf(run)}
 		if len(run.Errors) > 0 {
 			one.Error, one.Further = check.Plain(clean(run.Errors[0]), errorBytes), len(run.Errors)-1
 		}
 		c.Runs = append(c.Runs, one)
 	}
-	c.Chart = chartOf(page.Runs)
+	c.Chart = chartOf(page.Runs, at)
 	if page.Next != nil {
 		older := c.Filter
 		older.after = page.Next.ID()
-		c.Older = older.address(c.Ref)
+		c.Older = older.address(c.Ref, at)
 	}
 }
 
@@ -213,8 +213,8 @@ func (f runsFilter) Any() bool { return f.Outcome+f.Since+f.Until+f.after != "" 
 func (f runsFilter) Past() bool { return f.after != "" }
 
 // address is the path and query of the runs of a check with this filter.
-func (f runsFilter) address(ref check.Ref) string {
-	path, kind, _ := strings.Cut(pathOf(ref), "?")
+func (f runsFilter) address(ref check.Ref, at root) string {
+	path, kind, _ := strings.Cut(at.check(ref), "?")
 	query, _ := url.ParseQuery(kind) // it is our own
 	for name, value := range map[string]string{"outcome": f.Outcome, "since": f.Since, "until": f.Until, "after": f.after} {
 		if value != "" {

@@ -33,7 +33,7 @@ type changedFact struct {
 type line struct{ Sign, Text string }
 
 // sinceSuccess compares a run with the last success before it.
-func (p *Pages) sinceSuccess(ctx context.Context, ref check.Ref, e view.Evidence) (*comparison, error) {
+func (p *Pages) sinceSuccess(ctx context.Context, ref check.Ref, e view.Evidence, at root) (*comparison, error) {
 	page, err := p.View.Runs(ctx, ref, view.RunsQuery{Until: e.Run.Tick, Outcomes: []check.Outcome{check.Succeeded}, Limit: 1})
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (p *Pages) sinceSuccess(ctx context.Context, ref check.Ref, e view.Evidence
 		return &comparison{}, nil
 	}
 	before := page.Runs[0]
-	c := &comparison{Success: &before, Path: runPath(before)}
+	c := &comparison{Success: &before, Path: at.run(before)}
 	for _, one := range []struct{ name, before, now string }{
 		{"Node", before.Node, e.Run.Node}, {"Image", before.ImageDigest, e.Run.ImageDigest}, {"Hash of the spec", before.SpecHash, e.Run.SpecHash},
 	} {
@@ -59,6 +59,10 @@ func (p *Pages) sinceSuccess(ctx context.Context, ref check.Ref, e view.Evidence
 }
 
 func (c *comparison) compareSpecs(before, now view.Evidence) {
+	if now.Hidden {
+		c.NoSpec = "The pod specs are evidence, which is not shown here."
+		return
+	}
 	old, stored := specOf(before)
 	if !stored {
 		c.NoSpec = "The pod spec of that success was not stored: the ledger stores it of failed attempts alone."

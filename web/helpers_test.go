@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,9 +156,7 @@ func serving(t testing.TB, c view.Cluster, l view.Ledger, change ...func(*web.Op
 // servingAt are the pages at a time.
 func servingAt(t testing.TB, c view.Cluster, l view.Ledger, now time.Time, change ...func(*web.Options)) http.Handler {
 	t.Helper()
-	shown := view.New(view.Options{Cluster: c, Ledger: l, Now: func() time.Time { return now }})
-	_ = shown.Refresh(context.Background()) // the tests of outages have a ledger that fails
-	o := web.Options{View: shown, Synced: func(context.Context) error { return nil }, Logger: slog.New(slog.DiscardHandler)}
+	o := web.Options{View: shownBy(view.Options{Cluster: c, Ledger: l, Now: func() time.Time { return now }}), Synced: func(context.Context) error { return nil }, Logger: slog.New(slog.DiscardHandler)}
 	for _, apply := range change {
 		apply(&o)
 	}
@@ -165,24 +165,41 @@ func servingAt(t testing.TB, c view.Cluster, l view.Ledger, now time.Time, chang
 	return pages.Handler()
 }
 
+// shownBy is a view that has read its ledger.
+func shownBy(o view.Options) *view.View {
+	shown := view.New(o)
+	_ = shown.Refresh(context.Background()) // the tests of outages have a ledger that fails
+	return shown
+}
+
 // page is a page that was read.
 type page struct {
 	*http.Response
 	body string
 	root *html.Node
+	at   *url.URL
+}
+
+// link is where a link of the page leads, as a browser understands it. A link to another host is returned as it is.
+func (p page) link(t testing.TB, href string) string {
+	t.Helper()
+	to, err := p.at.Parse(href)
+	must(t, err)
+	return to.String()
 }
 
 // get reads a page. It fails the test if the page has what no page may have.
 func get(t testing.TB, handler http.Handler, path string) page {
 	t.Helper()
 	recorder := httptest.NewRecorder()
-	handler.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+	handler.ServeHTTP(recorder, request)
 	response := recorder.Result()
 	body, err := io.ReadAll(response.Body)
 	must(t, err)
 	root, err := html.Parse(strings.NewReader(string(body)))
 	must(t, err)
-	got := page{response, string(body), root}
+	got := page{response, string(body), root, request.URL}
 	if strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") {
 		got.sound(t, path)
 	}
@@ -246,6 +263,9 @@ func (p page) sound(t testing.TB, path string) {
 			if a.Key == "style" || strings.HasPrefix(a.Key, "on") {
 				t.Errorf("%s: <%s> has the attribute %s, which the policy forbids", path, node.Data, a.Key)
 			}
+			if slices.Contains([]string{"href", "src", "action", "data-root"}, a.Key) && strings.HasPrefix(a.Val, "/") {
+				t.Errorf("%s: <%s> has the address %s, which is another page below the path of a proxy", path, node.Data, a.Val)
+			}
 			if a.Key == "id" && ids[a.Val] {
 				t.Errorf("%s: two elements have the ID %q", path, a.Val)
 			}
@@ -257,7 +277,7 @@ func (p page) sound(t testing.TB, path string) {
 		case "style", "img", "iframe", "object":
 			t.Errorf("%s: the page has <%s>", path, node.Data)
 		case "script":
-			if !strings.HasPrefix(attribute(node, "src"), "/assets/script.js?v=") || node.FirstChild != nil {
+			if !strings.HasPrefix(p.link(t, attribute(node, "src")), "/assets/script.js?v=") || node.FirstChild != nil {
 				t.Errorf("%s: the page has a script of its own: %s", path, textOf(node))
 			}
 		case "svg":

@@ -67,17 +67,17 @@ func (p *Pages) overview(r *http.Request) (answered, error) {
 	if err != nil {
 		return answered{}, err
 	}
-	s := p.View.Snapshot()
+	s, at := p.View.Snapshot(), rootOf(r)
 	list := slices.Collect(s.Matching(chosen))
 	slices.SortStableFunc(list, func(a, b *view.Check) int { return rank(a.State) - rank(b.State) })
-	shown, pages := cut(list, f.page, pageSize, func(page int) string { return f.address("/", page) })
+	shown, pages := cut(list, f.page, pageSize, func(page int) string { return f.address(string(at), page) })
 	body := overview{
-		Counts: countsOf(s, f), Filters: f, Namespaces: namespacesOf(s), States: view.States, Pager: pages, Legend: legends,
+		Counts: countsOf(s, f, at), Filters: f, Namespaces: namespacesOf(s), States: view.States, Pager: pages, Legend: legends,
 		NoLedger: sayLedger(s.Ledger),
 	}
 	sum := s.Summary(chosen.Namespaces...)
 	body.Running, body.Uptime = sum.Running, percent(sum.Uptime)
-	rows, complete := p.rows(r.Context(), shown, s)
+	rows, complete := p.rows(r.Context(), shown, s, at)
 	if !complete && body.NoLedger == "" {
 		body.NoLedger = sayLedger(view.LedgerUnavailable)
 	}
@@ -97,7 +97,7 @@ func rank(state view.State) int {
 }
 
 // countsOf counts checks and jobs of the namespaces of a filter.
-func countsOf(s *view.Snapshot, f filters) []count {
+func countsOf(s *view.Snapshot, f filters, at root) []count {
 	sum := s.Summary(words(f.Namespace)...)
 	numbers := map[view.State]int{
 		view.Healthy: sum.Checks.Healthy + sum.Jobs.Healthy, view.Failing: sum.Checks.Failing + sum.Jobs.Failing,
@@ -107,7 +107,7 @@ func countsOf(s *view.Snapshot, f filters) []count {
 	for _, state := range view.States {
 		only := f
 		only.State = string(state)
-		all = append(all, count{state, numbers[state], only.address("/", 1), f.State == string(state)})
+		all = append(all, count{state, numbers[state], only.address(string(at), 1), f.State == string(state)})
 	}
 	return all
 }
@@ -133,24 +133,25 @@ func sayLedger(state view.LedgerState) string {
 }
 
 // rows returns what the overview shows of checks. complete is false if the ledger did not answer in time.
-func (p *Pages) rows(ctx context.Context, list []*view.Check, s *view.Snapshot) (rows []row, complete bool) {
+func (p *Pages) rows(ctx context.Context, list []*view.Check, s *view.Snapshot, at root) (rows []row, complete bool) {
 	ctx, cancel := context.WithTimeout(ctx, picturesWithin)
 	defer cancel()
-	complete = s.Ledger != view.LedgerUnavailable
-	for _, c := range list {
-		one := row{Check: c, Key: keyOf(c.Ref), Path: pathOf(c.Ref), Kind: kindWord(c.Kind), Uptimes: uptimesOf(c)}
+	made := make([]pictures, len(list))
+	if complete = s.Ledger != view.LedgerUnavailable; complete {
+		var err error
+		if made, err = p.recently(ctx, list, s); err != nil {
+			p.Logger.Warn("the ledger cannot be read for the overview", "error", err)
+			complete = false
+		}
+	}
+	for i, c := range list {
+		one := row{Check: c, pictures: made[i], Key: keyOf(c.Ref), Path: at.check(c.Ref), Kind: kindWord(c.Kind), Uptimes: uptimesOf(c)}
 		errors := c.Errors()
 		if len(errors) == 0 && c.State == view.Failing && c.Message != "" {
 			errors = []string{c.Message}
 		}
 		if len(errors) > 0 {
 			one.Error, one.Further = check.Plain(clean(errors[0]), errorBytes), len(errors)-1
-		}
-		if complete {
-			made, err := p.recently(ctx, c, s)
-			if one.pictures, complete = made, err == nil; err != nil {
-				p.Logger.Warn("the ledger cannot be read for the overview", "error", err)
-			}
 		}
 		rows = append(rows, one)
 	}

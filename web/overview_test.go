@@ -141,7 +141,7 @@ func TestPagesHaveEachCheckOnce(t *testing.T) {
 		if len(next) == 0 {
 			break
 		}
-		address = attribute(next[0], "href")
+		address = got.link(t, attribute(next[0], "href"))
 		if !strings.Contains(address, "text=c") {
 			t.Errorf("the next page %s has lost the filter", address)
 		}
@@ -169,6 +169,10 @@ func (downLedger) Overview(context.Context, time.Time) ([]ledger.Summary, error)
 }
 
 func (downLedger) Runs(context.Context, check.Ref, ledger.RunsQuery) ([]ledger.Record, error) {
+	return nil, errDown
+}
+
+func (downLedger) Recent(context.Context, []check.Ref, int) ([][]ledger.RecentRun, error) {
 	return nil, errDown
 }
 

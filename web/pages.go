@@ -10,10 +10,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
-	"github.com/khronicle/khronicle/internal/answer"
 	"github.com/khronicle/khronicle/view"
 )
 
@@ -48,12 +46,14 @@ type Pages struct {
 	templates map[string]*template.Template
 	assets    map[string]asset
 	recent    recentRuns
+	made      madePages
 	readers   chan struct{}
 }
 
 // New returns the pages. It fails only if a template or an asset is not valid.
 func New(o Options) (*Pages, error) {
 	p := &Pages{Options: o, templates: map[string]*template.Template{}, readers: make(chan struct{}, maxReaders)}
+	p.recent.reading = make(chan struct{}, 1)
 	var err error
 	if p.assets, err = readAssets(); err != nil {
 		return nil, err
@@ -121,6 +121,8 @@ type answered struct {
 	Only string
 	// Public is true for a page that links to no other.
 	Public bool
+	// Root is where the links of the page begin.
+	Root root
 	// At is how old the data is.
 	At   time.Time
 	Body any
@@ -137,65 +139,47 @@ const (
 // page serves a page that a function makes.
 func (p *Pages) page(build func(*http.Request) (answered, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		body, status, err := p.inTurn(r, build)
+		made, err := p.inTurn(r, build)
 		if err != nil {
 			p.Logger.Error("a page could not be made", "path", r.URL.Path, "error", err)
 			http.Error(w, "the page could not be made", http.StatusInternalServerError)
 			return
 		}
-		p.write(w, r, status, body)
+		made.write(w, r)
 	}
 }
 
 // inTurn makes a page, when its turn has come. A slow client does not take the turn of others.
-func (p *Pages) inTurn(r *http.Request, build func(*http.Request) (answered, error)) (body []byte, status int, err error) {
+func (p *Pages) inTurn(r *http.Request, build func(*http.Request) (answered, error)) (*rendered, error) {
 	waiting, stop := context.WithTimeout(r.Context(), queueWithin)
 	defer stop()
 	select {
 	case p.readers <- struct{}{}:
 		defer func() { <-p.readers }()
 	case <-waiting.Done():
-		return p.render(p.problemOf(errBusy))
+		return p.render(r, p.problemOf(errBusy))
 	}
 	reading, cancel := context.WithTimeout(r.Context(), readWithin)
 	defer cancel()
 	if err := p.Synced(reading); err != nil {
-		return p.render(p.problemOf(&problem{http.StatusServiceUnavailable, "The cluster has not been read yet: " + err.Error()}))
+		return p.render(r, p.problemOf(&problem{http.StatusServiceUnavailable, "The cluster has not been read yet: " + err.Error()}))
 	}
-	made, err := build(r.WithContext(reading))
-	if err != nil {
-		made = p.problemOf(err)
-	}
-	return p.render(made)
+	return p.made.get(reading, p.View.Snapshot(), r.URL.RequestURI(), func() (*rendered, error) {
+		made, err := build(r.WithContext(reading))
+		if err != nil {
+			made = p.problemOf(err)
+		}
+		return p.render(r, made)
+	})
 }
 
-func (p *Pages) render(made answered) ([]byte, int, error) {
+func (p *Pages) render(r *http.Request, made answered) (*rendered, error) {
+	made.Root = rootOf(r)
 	var text bytes.Buffer
 	if err := p.templates[made.template].Execute(&text, made); err != nil {
-		return nil, 0, fmt.Errorf("render %s: %w", made.template, err)
+		return nil, fmt.Errorf("render %s: %w", made.template, err)
 	}
-	return text.Bytes(), max(made.status, http.StatusOK), nil
-}
-
-// write sends a page. Nobody stores it, because errors and logs may hold secrets.
-func (p *Pages) write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	header := w.Header()
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	header.Set("Vary", "Accept, Accept-Encoding")
-	if status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", "2")
-	}
-	sent, packed, err := answer.Pack(r.Header, body)
-	if err != nil { // not possible: the writer is memory
-		sent = body
-	}
-	if packed {
-		header.Set("Content-Encoding", "gzip")
-	}
-	header.Set("Content-Length", strconv.Itoa(len(sent)))
-	w.WriteHeader(status)
-	_, _ = w.Write(sent) // the client may have left
+	return &rendered{status: max(made.status, http.StatusOK), body: text.Bytes()}, nil
 }
 
 // problem is a page that says what is wrong.

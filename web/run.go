@@ -55,12 +55,12 @@ func (p *Pages) run(r *http.Request) (answered, error) {
 	}
 	run := found.Run
 	body := runPage{
-		Run: run, Kind: kindWord(ref.Kind), CheckPath: pathOf(ref), Outcome: outcomeWord(run.Outcome), Shape: sampleOf(run),
+		Run: run, Kind: kindWord(ref.Kind), CheckPath: rootOf(r).check(ref), Outcome: outcomeWord(run.Outcome), Shape: sampleOf(run),
 		Facts: runFacts(run), Temporal: p.temporalURL(run), Containers: found.Containers, Pieces: piecesOf(found.Pieces),
 		Lanes: lanesOf(found, s.At), Phases: phasesOf(run), NoEvidence: sayEvidence(run, found, s.Ledger),
 	}
 	if run.Outcome != check.Succeeded {
-		if body.Since, err = p.sinceSuccess(r.Context(), ref, found); err != nil {
+		if body.Since, err = p.sinceSuccess(r.Context(), ref, found, rootOf(r)); err != nil {
 			return answered{}, err
 		}
 	}
@@ -128,8 +128,14 @@ func piecesOf(all []view.Piece) (pieces []piece) {
 	return pieces
 }
 
+// evidenceHidden says where evidence can be read that pages do not show.
+const evidenceHidden = "Evidence, such as logs, is not shown here, because anyone may read this page. " +
+	"khronicle evidence reads it from the ledger. With --show-evidence, the report API shows it."
+
 func sayEvidence(run view.Run, e view.Evidence, ledger view.LedgerState) string {
 	switch {
+	case e.Hidden:
+		return evidenceHidden
 	case len(e.Pieces) > 0:
 		return ""
 	case ledger == view.LedgerNone:

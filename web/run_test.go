@@ -11,6 +11,7 @@ import (
 
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
+	"github.com/khronicle/khronicle/view"
 	"github.com/khronicle/khronicle/web"
 )
 
@@ -72,11 +73,35 @@ func TestRunPageShowsTimelineEvidenceAndChanges(t *testing.T) {
 func TestRunPageSaysWhyPodSpecsCannotBeCompared(t *testing.T) {
 	l, _ := filled(t)
 	handler := serving(t, shop(), l)
-	address := get(t, handler, "/checks/shop/pay?outcome=failed").all(func(n *html.Node) bool { return strings.HasPrefix(attribute(n, "id"), "run-") })
-	got := get(t, handler, attribute(address[0], "href"))
+	list := get(t, handler, "/checks/shop/pay?outcome=failed")
+	address := list.all(func(n *html.Node) bool { return strings.HasPrefix(attribute(n, "id"), "run-") })
+	got := get(t, handler, list.link(t, attribute(address[0], "href")))
 	want := "The pod spec of that success was not stored: the ledger stores it of failed attempts alone. The hash says that the spec of the check is the same."
 	if text := got.text(t, "no-spec"); text != want {
 		t.Errorf("the page says %q, want %q", text, want)
+	}
+}
+
+// A reader who may be anyone sees the run and its errors, and where the evidence can be read.
+func TestEvidenceIsHiddenFromAnyone(t *testing.T) {
+	c, l := &cluster{}, openLedger(t)
+	c.add("shop", "cart", check.Failed)
+	_, failed := failure(t, l)
+	handler := serving(t, c, l, func(o *web.Options) {
+		o.View = shownBy(view.Options{Cluster: c, Ledger: l, HideEvidence: true, Now: func() time.Time { return noon }})
+	})
+	got := get(t, handler, "/checks/shop/cart/runs/"+failed.WorkflowID)
+	for _, part := range []string{"cart:1", "cart:2", "exit code 3", "evidence-1", `id="containers"`} {
+		if strings.Contains(got.body, part) {
+			t.Errorf("the page has evidence, %s:\n%s", part, got.body)
+		}
+	}
+	for id, want := range map[string]string{
+		"errors": "<script>alert(1)</script>", "no-evidence": "--show-evidence", "no-spec": "not shown here", "since": "Node: changed from node-1 to node-2",
+	} {
+		if text := got.text(t, id); !strings.Contains(text, want) {
+			t.Errorf("%s has no %q: %s", id, want, text)
+		}
 	}
 }
 
@@ -85,10 +110,11 @@ func TestOnlyEndedRunsLinkToTemporal(t *testing.T) {
 	ui, err := url.Parse("https://temporal.example.com/ui")
 	must(t, err)
 	handler := serving(t, shop(), l, func(o *web.Options) { o.Temporal, o.TemporalNamespace = ui, "prod" })
-	rows := get(t, handler, "/checks/shop/pay").all(func(n *html.Node) bool { return strings.HasPrefix(attribute(n, "id"), "run-") })
+	list := get(t, handler, "/checks/shop/pay")
+	rows := list.all(func(n *html.Node) bool { return strings.HasPrefix(attribute(n, "id"), "run-") })
 	links := map[string]string{}
 	for _, row := range rows {
-		page := get(t, handler, attribute(row, "href"))
+		page := get(t, handler, list.link(t, attribute(row, "href")))
 		for _, link := range page.all(func(n *html.Node) bool { return attribute(n, "id") == "temporal" }) {
 			links[attribute(row, "href")] = attribute(link, "href")
 		}

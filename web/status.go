@@ -2,9 +2,7 @@ package web
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/view"
@@ -42,29 +40,15 @@ func (p *Pages) status(r *http.Request) (answered, error) {
 	if err != nil {
 		return answered{}, err
 	}
-	s, only := p.View.Snapshot(), filters{Namespace: namespace}
+	s, only, at := p.View.Snapshot(), filters{Namespace: namespace}, rootOf(r)
 	list := slices.Collect(s.Matching(view.Filter{Namespaces: words(namespace)}))
 	slices.SortStableFunc(list, func(a, b *view.Check) int { return rank(a.State) - rank(b.State) })
-	shown, pages := cut(list, number, statusSize, func(page int) string { return only.address("/status", page) })
-	body := publicStatus{OK: s.Summary(words(namespace)...).OK, Counts: countsOf(s, only), Pager: pages, NoLedger: sayLedger(s.Ledger)}
+	shown, pages := cut(list, number, statusSize, func(page int) string { return only.address(string(at)+"status", page) })
+	body := publicStatus{OK: s.Summary(words(namespace)...).OK, Counts: countsOf(s, only, at), Pager: pages, NoLedger: sayLedger(s.Ledger)}
 	for _, c := range shown {
 		body.Rows = append(body.Rows, publicRow{keyOf(c.Ref), c.String(), kindWord(c.Kind), c.State, uptimesOf(c)})
 	}
 	return answered{template: "status", Title: "Status", Live: byPolling, Public: true, At: s.At, Body: body}, nil
-}
-
-// runPath is the path of the page of a run. That of a run that is open, or of a tick without a run, has the ID of the tick.
-func runPath(run view.Run) string {
-	id := run.UUID
-	if id == "" {
-		id = run.RunID.ID()
-	}
-	path, kind, asked := strings.Cut(pathOf(run.Ref), "?")
-	path += "/runs/" + url.PathEscape(id)
-	if asked {
-		path += "?" + kind
-	}
-	return path
 }
 
 // refOf returns the check or job of a request, and what the cluster knows of it. Nil means that it was deleted, or never was.

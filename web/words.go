@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html/template"
 	"math"
-	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -105,11 +104,6 @@ func outcomeWord(outcome check.Outcome) string {
 		return "running"
 	}
 	return string(outcome)
-}
-
-// pathOf is the path of the page of a check or job.
-func pathOf(ref check.Ref) string {
-	return "/checks/" + url.PathEscape(ref.Namespace) + "/" + url.PathEscape(ref.Name) + kindQuery(ref.Kind)
 }
 
 func kindQuery(kind khv1.KHWorkload) string {

@@ -27,6 +27,7 @@ type config struct {
 	pprof            string
 	sourceIP         bool
 	unknownIsHealthy bool
+	showEvidence     bool
 	// temporalUI is the address of Temporal's web UI, or empty.
 	temporalUI     string
 	startBurst     int

@@ -190,9 +190,9 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 		"wait":      slices.Concat(reads, []string{"for", "timeout"}),
 		"worker":    slices.Concat(roles, runs, []string{"operations-listen"}),
 		"starter":   slices.Concat(roles, []string{"operations-listen", "start-burst"}),
-		"reportapi": slices.Concat(roles, []string{"accept-reports-by-source-ip", "ledger", "listen", "temporal-ui-url", "unknown-is-healthy"}),
+		"reportapi": slices.Concat(roles, []string{"accept-reports-by-source-ip", "ledger", "listen", "show-evidence", "temporal-ui-url", "unknown-is-healthy"}),
 		"dev": slices.Concat(roles, runs, []string{
-			"accept-reports-by-source-ip", "listen", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port", "temporal-ui-url",
+			"accept-reports-by-source-ip", "listen", "show-evidence", "start-burst", "state-dir", "temporal", "temporal-port", "temporal-ui-port", "temporal-ui-url",
 			"unknown-is-healthy",
 		}),
 		"standalone": slices.Concat(roles, runs, []string{

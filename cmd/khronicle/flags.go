@@ -64,6 +64,7 @@ func (c *config) addNameFlags(f *pflag.FlagSet) {
 func (c *config) addReportFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", ":8080", "address of reports, status page, metrics and health")
 	f.BoolVar(&c.sourceIP, "accept-reports-by-source-ip", false, "accept reports without a run UUID, and find the run by the pod's address; less safe, for clients of Kuberhealthy before v2.5")
+	f.BoolVar(&c.showEvidence, "show-evidence", false, "show the evidence of failed runs, such as logs, on the pages and in the REST API, to whoever reaches the address")
 	f.StringVar(&c.temporalUI, flagTemporalUI, "", "address of Temporal's web UI, such as https://temporal.example.com; pages of ended runs link to it")
 	f.BoolVar(&c.unknownIsHealthy, "unknown-is-healthy", false, "show the last outcome of a check whose next outcome is overdue, as Kuberhealthy does")
 }

@@ -42,7 +42,7 @@ func (p *process) serveProfiles(ctx context.Context) error {
 const snapshotFor = 250 * time.Millisecond
 
 func (p *process) serveReports(ctx context.Context) error {
-	shown := view.Options{Cluster: p.cluster, FreshFor: snapshotFor, Logger: p.logger}
+	shown := view.Options{Cluster: p.cluster, FreshFor: snapshotFor, HideEvidence: !p.showEvidence, Logger: p.logger}
 	reading, stop := context.WithCancel(ctx)
 	var ended sync.WaitGroup
 	defer ended.Wait()

@@ -511,6 +511,9 @@ type RunOfCheck = string
 // BadRequest A problem as in RFC 9457.
 type BadRequest = Problem
 
+// Forbidden A problem as in RFC 9457.
+type Forbidden = Problem
+
 // NotFound A problem as in RFC 9457.
 type NotFound = Problem
 
@@ -749,7 +752,7 @@ type ClientInterface interface {
 	//
 	// What the ledger has of the attempts that did not succeed: logs, events, exit codes, reports and the pod.
 	// The values of variables are hidden.
-	// A run without evidence has empty lists.
+	// A run without evidence has empty lists. Without --show-evidence, the report API answers 403.
 	//
 	// Corresponds with GET /checks/{namespace}/{name}/runs/{run}/evidence (the `GetEvidence` operationId).
 	GetEvidence(ctx context.Context, namespace NamespaceOfCheck, name NameOfCheck, run RunOfCheck, params *GetEvidenceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -869,7 +872,7 @@ func (c *Client) GetRun(ctx context.Context, namespace NamespaceOfCheck, name Na
 //
 // What the ledger has of the attempts that did not succeed: logs, events, exit codes, reports and the pod.
 // The values of variables are hidden.
-// A run without evidence has empty lists.
+// A run without evidence has empty lists. Without --show-evidence, the report API answers 403.
 //
 // Corresponds with GET /checks/{namespace}/{name}/runs/{run}/evidence (the `GetEvidence` operationId).
 func (c *Client) GetEvidence(ctx context.Context, namespace NamespaceOfCheck, name NameOfCheck, run RunOfCheck, params *GetEvidenceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1836,7 +1839,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// What the ledger has of the attempts that did not succeed: logs, events, exit codes, reports and the pod.
 	// The values of variables are hidden.
-	// A run without evidence has empty lists.
+	// A run without evidence has empty lists. Without --show-evidence, the report API answers 403.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2296,6 +2299,8 @@ type GetEvidenceResponse struct {
 	JSON200 *Evidence
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2314,6 +2319,11 @@ func (r GetEvidenceResponse) GetJSON200() *Evidence {
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
 func (r GetEvidenceResponse) GetApplicationProblemJSON400() *BadRequest {
 	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetEvidenceResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
@@ -2578,7 +2588,7 @@ func (c *ClientWithResponses) GetRunWithResponse(ctx context.Context, namespace 
 //
 // What the ledger has of the attempts that did not succeed: logs, events, exit codes, reports and the pod.
 // The values of variables are hidden.
-// A run without evidence has empty lists.
+// A run without evidence has empty lists. Without --show-evidence, the report API answers 403.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3044,6 +3054,13 @@ func ParseGetEvidenceResponse(rsp *http.Response) (*GetEvidenceResponse, error) 
 			return nil, err
 		}
 		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
 		var dest NotFound

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/khronicle/khronicle/api"
+	khv1 "github.com/khronicle/khronicle/api/v1"
 	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/external/apiclient"
 	"github.com/khronicle/khronicle/ledger"
@@ -298,6 +300,55 @@ func TestWhatIsNotThereIsNamed(t *testing.T) {
 		handler.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), tt.method, tt.path, nil))
 		if got := problem(t, answer{recorder.Result(), recorder.Body.Bytes()}); got.Status != tt.status {
 			t.Errorf("%s %s: %d %s, want %d", tt.method, tt.path, got.Status, got.Detail, tt.status)
+		}
+	}
+}
+
+// A reader who may be anyone gets runs and errors, as in Kuberhealthy, and nothing of the evidence.
+func TestEvidenceIsHiddenFromAnyone(t *testing.T) {
+	l, _ := filled(t)
+	handler := serving(t, shop(), l, func(o *rest.Options) {
+		o.View = shownBy(view.Options{Cluster: shop(), Ledger: l, HideEvidence: true})
+	})
+	path := named("pay")
+	path["run"] = fmt.Sprintf("schedule-%d", noon.Add(-8*time.Minute).UnixMicro())
+	for _, operation := range operations(t) {
+		if operation == "/changes" {
+			continue
+		}
+		got := ask(t, handler, operation, path, "")
+		for _, part := range []string{"attempt 1\"", "exitCode", `{\"OK\":false}`} {
+			if operation != "/openapi.yaml" && bytes.Contains(got.body, []byte(part)) {
+				t.Errorf("%s has evidence, %s: %s", operation, part, got.body)
+			}
+		}
+		want := http.StatusOK
+		if strings.HasSuffix(operation, "/evidence") {
+			want = http.StatusForbidden
+		}
+		if got.StatusCode != want {
+			t.Errorf("%s: %d, want %d", operation, got.StatusCode, want)
+		}
+	}
+	refused := problem(t, ask(t, handler, "/checks/{namespace}/{name}/runs/{run}/evidence", path, ""))
+	if !strings.Contains(refused.Detail, "--show-evidence") {
+		t.Errorf("the problem is %q, want what would be right", refused.Detail)
+	}
+	if run := read[apiclient.Run](t, ask(t, handler, "/checks/{namespace}/{name}/runs/{run}", path, "")); len(run.Errors) == 0 {
+		t.Errorf("the run has no errors: %+v", run)
+	}
+}
+
+// Who resumes a check without the command line leaves the annotations of the pause there.
+func TestWhoPausedACheckIsShownWhileItIsPaused(t *testing.T) {
+	for _, paused := range []bool{true, false} {
+		c := &cluster{checks: []*khv1.KuberhealthyCheck{newCheck("cart", func(c *khv1.KuberhealthyCheck) {
+			c.Spec.Suspend = paused
+			c.Annotations = map[string]string{"khronicle.github.io/paused-by": "anna", "khronicle.github.io/pause-reason": "the shop moves"}
+		})}, states: []*khv1.KuberhealthyState{stateOf(khv1.KHCheck, "cart", check.Succeeded)}}
+		got := ask(t, serving(t, c, nil), "/checks/{namespace}/{name}", named("cart"), "")
+		if said := bytes.Contains(got.body, []byte("paused by anna: the shop moves")); said != paused || bytes.Contains(got.body, []byte("anna")) != paused {
+			t.Errorf("paused %t: the answer is %s", paused, got.body)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -97,8 +98,15 @@ func (a *API) GetRun(c echo.Context, namespace apiclient.NamespaceOfCheck, name 
 	return ok(c, runOf(found))
 }
 
-// GetEvidence serves GET /api/v1/checks/{namespace}/{name}/runs/{run}/evidence, with the status codes of GetRun.
+// evidenceHidden says why there is no evidence, and where it can be read.
+const evidenceHidden = "this report API does not show evidence, because it does not know who reads: " +
+	"start it with --show-evidence, or read the ledger with khronicle evidence"
+
+// GetEvidence serves GET /api/v1/checks/{namespace}/{name}/runs/{run}/evidence, with the status codes of GetRun. 403: evidence is not shown.
 func (a *API) GetEvidence(c echo.Context, namespace apiclient.NamespaceOfCheck, name apiclient.NameOfCheck, run apiclient.RunOfCheck, params apiclient.GetEvidenceParams) error {
+	if a.View.HideEvidence {
+		return &problem{status: http.StatusForbidden, detail: evidenceHidden}
+	}
 	ref, _ := a.refOf(params.Kind, namespace, name)
 	found, err := a.View.Evidence(c.Request().Context(), ref, run)
 	if err != nil {

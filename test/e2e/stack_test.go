@@ -159,9 +159,9 @@ func (s *stack) command(name string) *exec.Cmd {
 	flags := map[string][]string{
 		"worker":    {"--operations-listen", "127.0.0.1:" + workerPort, "--reporting-url", reportURL, "--ledger", s.ledgerDSN()},
 		"starter":   {"--operations-listen", "127.0.0.1:" + starterPort, "--start-burst", strconv.Itoa(s.startBurst)},
-		"reportapi": {"--listen", "127.0.0.1:" + reportPort, "--ledger", s.ledgerDSN()},
+		"reportapi": {"--listen", "127.0.0.1:" + reportPort, "--show-evidence", "--ledger", s.ledgerDSN()},
 		"standalone": {
-			"--listen", "127.0.0.1:" + reportPort, "--reporting-url", reportURL, "--ledger", s.ledgerDSN(), "--start-burst", strconv.Itoa(s.startBurst),
+			"--listen", "127.0.0.1:" + reportPort, "--show-evidence", "--reporting-url", reportURL, "--ledger", s.ledgerDSN(), "--start-burst", strconv.Itoa(s.startBurst),
 		},
 	}
 	args := append([]string{name, "--kubeconfig", s.roleKubeconfig, "--pod-name", name, "--config", s.configFile()}, flags[name]...)

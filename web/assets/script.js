@@ -117,7 +117,7 @@
 
   let first = true;
   function listen() {
-    const stream = new EventSource('/api/v1/changes');
+    const stream = new EventSource(body.dataset.root + 'api/v1/changes');
     const concerns = (event) => {
       const only = body.dataset.about;
       if (!only) return soon();
