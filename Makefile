@@ -250,9 +250,10 @@ bench-pages: browser ## measure the pages of 1,000 checks, on the server and in 
 ##@ Develop
 
 .PHONY: generate
-generate: ## make deepcopy code, CRDs and internal/lint/schema.json from api/v1, server and client from api/openapi.yaml
+generate: ## make deepcopy code, CRDs and internal/lint/schema.json from api/v1, server, client and docs/api-reference.md from api/openapi.yaml
 	tools/gotool.sh oapi-codegen --config api/client.oapi.yaml api/openapi.yaml
 	tools/gotool.sh oapi-codegen --config api/server.oapi.yaml api/openapi.yaml
+	$(GO) run ./tools/apiref api/openapi.yaml docs/api-reference.md
 	tools/gotool.sh controller-gen object paths=./api/... crd:maxDescLen=0 output:crd:dir=deploy/crds
 	@# Kubernetes keys some lists of a pod since Kuberhealthy: as there, a check may have two variables of one name.
 	sed -i '/x-kubernetes-list-map-keys:/,/x-kubernetes-list-type: map/d' deploy/crds/comcast.github.io_kh*.yaml
