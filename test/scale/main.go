@@ -78,8 +78,13 @@ func run(ctx context.Context, o options) (*measure.Result, error) {
 	if err := s.pass(ctx, "warming up", o.warm); err != nil {
 		return nil, err
 	}
+	closePages, err := s.openPages(ctx)
+	if err != nil {
+		return nil, err
+	}
 	mark, posts := player.mark()
 	window, hung, err := s.measureWindow(ctx)
+	pages := closePages()
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +93,9 @@ func run(ctx context.Context, o options) (*measure.Result, error) {
 		return nil, err
 	}
 	result, err := s.result(ctx, idle, window, did)
+	if err == nil && pages != nil {
+		result.SetPages(*pages, window.used(partReportAPI))
+	}
 	if err == nil && o.hangFor > 0 {
 		result.Hang, err = s.judgeHang(ctx, hung, window.before.at, window.after.at)
 	}

@@ -23,9 +23,11 @@ type options struct {
 	khronicle, bin, state string
 	out                   string
 	keepPods              int
-	temporalArgs          list
-	workerArgs            list
-	dynamicConfig         string
+	// pages is how many overview pages are open, and less than 0 where the report API shows none and reads no ledger.
+	pages         int
+	temporalArgs  list
+	workerArgs    list
+	dynamicConfig string
 	// hangFor is how long the database of the ledger hangs.
 	hangFor time.Duration
 }
@@ -55,6 +57,7 @@ func readOptions(args []string, usage io.Writer) (options, error) {
 	flags.StringVar(&o.state, "state", ".state/scale", "folder for logs and databases; it is emptied first")
 	flags.StringVar(&o.out, "out", "", "file for the result as JSON (default: .state/scale-results/STORE-N-INTERVAL.json)")
 	flags.IntVar(&o.keepPods, "keep-pods", 1, "finished pods of each check that the worker leaves")
+	flags.IntVar(&o.pages, "pages", -1, "overview pages that are open during the window, as in browsers, at most 64; the report API reads the ledger then, also with 0")
 	flags.Var(&o.temporalArgs, "temporal-arg", "further argument of the Temporal CLI's server; the last of two with the same name holds (may be repeated)")
 	flags.Var(&o.workerArgs, "worker-arg", "further argument of the worker (may be repeated)")
 	flags.StringVar(&o.dynamicConfig, "dynamic-config", "deploy/temporal/dynamicconfig.yaml", "dynamic configuration of the stock Temporal server")
@@ -79,6 +82,8 @@ func (o *options) validate() error {
 	switch {
 	case o.checks < 1 || o.namespaces < 1 || o.keepPods < 0:
 		return errors.New("-n and -namespaces must be at least 1, -keep-pods at least 0")
+	case o.pages < -1 || o.pages > 64:
+		return errors.New("-pages must be from 0 to 64; without it the report API reads no ledger")
 	case o.interval < time.Second || o.timeout < time.Second || o.window < time.Second:
 		return errors.New("-interval, -timeout and -for must be at least 1s")
 	case o.idle < 0 || o.warm < 0 || o.work < 0 || o.hangFor < 0:
@@ -93,6 +98,9 @@ func (o *options) validate() error {
 func (o *options) name(store string) string {
 	if o.hangFor > 0 {
 		return fmt.Sprintf("hang/%s-%d-%s.json", store, o.checks, o.interval)
+	}
+	if o.pages >= 0 {
+		return fmt.Sprintf("pages/%s-%d-%s-%d.json", store, o.checks, o.interval, o.pages)
 	}
 	return fmt.Sprintf("%s-%d-%s.json", store, o.checks, o.interval)
 }

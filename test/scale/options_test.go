@@ -66,6 +66,8 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		"interval below a second":               {"-interval", "10ms"},
 		"negative warm-up":                      {"-warm", "-1s"},
 		"negative hang":                         {"-hang-ledger", "-1s"},
+		"more pages than streams":               {"-pages", "65"},
+		"fewer pages than none":                 {"-pages", "-2"},
 		"arguments of the other kind of server": {"-store", "postgres", "-dynamic-config", config, "-temporal-arg", "--headless"},
 		"argument without a flag":               {"300"},
 		"program that is not there":             {"-khronicle", filepath.Join(bin, "missing")},

@@ -279,6 +279,9 @@ func (s *stack) roleCommand(role string) *exec.Cmd {
 		args = append(args, "--operations-listen", listen)
 	case partReportAPI:
 		args = append(args, "--listen", listen)
+		if s.pages >= 0 {
+			args = append(args, "--ledger", s.ledger())
+		}
 	}
 	cmd := exec.Command(s.khronicle, args...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("TEMPORAL_ADDRESS=127.0.0.1:%d", temporalPort))

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/khronicle/khronicle/test/browse"
 )
 
 // Result is the outcome of one measurement. It is written as JSON, and make scale-plot draws it.
@@ -45,6 +47,8 @@ type Result struct {
 	MachineIdle float64 `json:"machineIdleShare"`
 	Others      float64 `json:"otherProgramsCores"`
 	Player      any     `json:"player"`
+	// Pages is what open pages received and cost, where there were some.
+	Pages *Pages `json:"pages,omitempty"`
 	// Hang is what was seen while the database of the ledger hung, where it did.
 	Hang *Hang `json:"hang,omitempty"`
 }
@@ -74,6 +78,30 @@ func (r *Result) SetBytes(before, after map[string]int64) {
 	}
 }
 
+// Pages is what the pages that were open in the window received, and what the report API used.
+type Pages struct {
+	browse.Figures
+	// CPU is the CPU time of the report API, in milliseconds a second. Compare it with that of a measurement with 0 pages.
+	CPU float64 `json:"reportAPIMillisecondsPerSecond"`
+	// BytesPerSecond is what one page receives.
+	BytesPerSecond float64 `json:"bytesPerSecondOfAPage"`
+}
+
+// SetPages adds what open pages received, and what the report API used meanwhile.
+func (r *Result) SetPages(f browse.Figures, used Used) {
+	r.Pages = &Pages{Figures: f, CPU: milliseconds(used.CPU) / used.Span.Seconds()}
+	if f.Pages > 0 {
+		r.Pages.BytesPerSecond = float64(f.LoadBytes+f.EventBytes) / used.Span.Seconds() / float64(f.Pages)
+	}
+}
+
+func (p *Pages) write(row func(name, format string, args ...any)) {
+	row("pages", "%d open: %d loads (p50 %.0f ms, p99 %.0f ms, %d bytes each), %d events (%d bytes each), %d failures", p.Pages,
+		p.Loads, p.P50, p.P99, p.LoadBytes/max(int64(p.Loads), 1), p.Events, p.EventBytes/max(int64(p.Events), 1), p.Failures)
+	row("  of each", "%.0f bytes a second", p.BytesPerSecond)
+	row("report API", "%.1f ms of CPU a second", p.CPU)
+}
+
 // Write writes the result for people.
 func (r *Result) Write(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -95,6 +123,9 @@ func (r *Result) Write(w io.Writer) error {
 	}
 	if r.Hang != nil {
 		r.Hang.write(row)
+	}
+	if r.Pages != nil {
+		r.Pages.write(row)
 	}
 	fmt.Fprintf(table, "\npart\tms a run, net\tms a run, raw\tidle, ms/s\tRSS, MB\n")
 	for _, c := range r.Costs {

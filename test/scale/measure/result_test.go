@@ -3,9 +3,11 @@ package measure_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/khronicle/khronicle/test/browse"
 	"github.com/khronicle/khronicle/test/scale/measure"
 )
 
@@ -27,6 +29,21 @@ func TestResultWithoutRunsHasNoCosts(t *testing.T) {
 	r.SetBytes(map[string]int64{"ledger": 1}, map[string]int64{"ledger": 2})
 	if len(r.Requests) != 0 || r.RequestsPerRun != 0 || len(r.BytesPerRun) != 0 {
 		t.Errorf("got %+v, want no costs", r)
+	}
+}
+
+func TestOpenPagesAreInTheResult(t *testing.T) {
+	var r measure.Result
+	r.SetPages(browse.Figures{Pages: 2, Loads: 10, LoadBytes: 1000, Events: 4, EventBytes: 200, P99: 12}, measure.Used{CPU: 3 * time.Second, Span: time.Minute})
+	if r.Pages.CPU != 50 || r.Pages.BytesPerSecond != 10 {
+		t.Errorf("got %+v, want 50 ms of CPU a second, and 10 bytes a second for each page", r.Pages)
+	}
+	var text strings.Builder
+	if err := r.Write(&text); err != nil || !strings.Contains(text.String(), "2 open: 10 loads (p50 0 ms, p99 12 ms, 100 bytes each), 4 events (50 bytes each), 0 failures") {
+		t.Errorf("error %v, the result is\n%s", err, text.String())
+	}
+	if r.SetPages(browse.Figures{}, measure.Used{Span: time.Minute}); r.Pages.BytesPerSecond != 0 {
+		t.Errorf("without a page, each receives %v bytes a second", r.Pages.BytesPerSecond)
 	}
 }
 
