@@ -19,6 +19,8 @@ type RunsQuery struct {
 	Since, Until time.Time
 	// Outcomes are the outcomes to find. Empty means all. check.Unfinished finds records that are open.
 	Outcomes []check.Outcome
+	// WithEvidence is true to find only records with evidence.
+	WithEvidence bool
 	// After is the last record of the page before: only older records follow it. Its CheckUID does not matter. The zero Key
 	// begins with the newest record.
 	After Key
@@ -55,6 +57,10 @@ func (l *Ledger) Runs(ctx context.Context, ref check.Ref, q RunsQuery) ([]Record
 	return runs[:min(len(runs), q.Limit)], nil
 }
 
+// ofEvidence is the condition of a record with evidence. A check has many records, and few of them have any.
+const ofEvidence = ` AND (r.tick, r.trigger) IN (SELECT e.tick, e.trigger FROM evidence e
+WHERE e.check_uid = (SELECT uid FROM checks WHERE id = $1))`
+
 // condition returns the end of the statement, and its arguments from $2 on. $1 is the ID of the check.
 func (q RunsQuery) condition() (text string, args []any, err error) {
 	from, until, trigger := int64(math.MinInt64), int64(math.MaxInt64), len(triggers)
@@ -81,6 +87,9 @@ func (q RunsQuery) condition() (text string, args []any, err error) {
 	text = ` WHERE r.check_id = $1 AND r.tick >= $2 AND r.tick < $3 AND r.tick <= $4 AND (r.tick < $4 OR r.trigger < $5)`
 	if len(numbers) > 0 {
 		text += ` AND r.outcome IN (` + strings.Join(numbers, ", ") + `)`
+	}
+	if q.WithEvidence {
+		text += ofEvidence
 	}
 	return text + ` ORDER BY r.tick DESC, r.trigger DESC LIMIT $6`, []any{from, until, last, trigger, q.Limit}, nil
 }

@@ -118,6 +118,12 @@ func TestRunsAreChosen(t *testing.T) {
 			must(t, l.Finish(t.Context(), record("dns", time.Duration(i)*time.Minute, outcome)))
 		}
 		must(t, l.Begin(t.Context(), opened(record("dns", 4*time.Minute, check.Failed))))
+		for _, minute := range []time.Duration{1, 2} {
+			for _, kind := range []string{"log", "status"} {
+				must(t, l.PutEvidence(t.Context(), record("dns", minute*time.Minute, check.Failed).Key, ledger.Evidence{Kind: kind}))
+			}
+		}
+		must(t, l.PutEvidence(t.Context(), record("other", 3*time.Minute, check.Failed).Key, ledger.Evidence{Kind: "log"}))
 		at := func(minute int) time.Time { return noon.Add(time.Duration(minute) * time.Minute) }
 		tests := []struct {
 			name  string
@@ -132,6 +138,9 @@ func TestRunsAreChosen(t *testing.T) {
 			{"of an outcome", ledger.RunsQuery{Outcomes: []check.Outcome{check.Succeeded}, Limit: 10}, []int{3, 0}},
 			{"of two outcomes", ledger.RunsQuery{Outcomes: []check.Outcome{check.Failed, check.TimedOut}, Limit: 10}, []int{2, 1}},
 			{"open", ledger.RunsQuery{Outcomes: []check.Outcome{check.Unfinished}, Limit: 10}, []int{4}},
+			{"with evidence", ledger.RunsQuery{WithEvidence: true, Limit: 10}, []int{2, 1}},
+			{"the newest with evidence", ledger.RunsQuery{WithEvidence: true, Limit: 1}, []int{2}},
+			{"with evidence, of an outcome, before a time", ledger.RunsQuery{WithEvidence: true, Outcomes: outcomes[1:2], Until: at(3), Limit: 10}, []int{1}},
 			{"after another", ledger.RunsQuery{After: ledger.Key{Tick: at(2), Trigger: check.TriggerSchedule}, Limit: 10}, []int{1, 0}},
 		}
 		for _, tt := range tests {

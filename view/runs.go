@@ -32,6 +32,8 @@ type RunsQuery struct {
 	Since, Until time.Time
 	// Outcomes are the outcomes to find. Empty means all. check.Unfinished finds runs that are open.
 	Outcomes []check.Outcome
+	// WithEvidence is true to find only runs with evidence. Without a ledger there are none.
+	WithEvidence bool
 	// After is the last run of the page before. The zero value begins with the newest run.
 	After RunID
 	Limit int
@@ -53,7 +55,7 @@ func (v *View) Runs(ctx context.Context, ref check.Ref, q RunsQuery) (RunsPage, 
 		page.Runs = v.runsOfState(ref, q, limit+1)
 	} else {
 		records, err := v.Ledger.Runs(ctx, ref, ledger.RunsQuery{
-			Since: q.Since, Until: q.Until, Outcomes: q.Outcomes, Limit: limit + 1,
+			Since: q.Since, Until: q.Until, Outcomes: q.Outcomes, WithEvidence: q.WithEvidence, Limit: limit + 1,
 			After: ledger.Key{Tick: q.After.Tick, Trigger: q.After.Trigger},
 		})
 		if err != nil {
@@ -72,6 +74,9 @@ func (v *View) Runs(ctx context.Context, ref check.Ref, q RunsQuery) (RunsPage, 
 
 // runsOfState returns runs that the KHState of a check lists, the newest first.
 func (v *View) runsOfState(ref check.Ref, q RunsQuery, limit int) (runs []Run) {
+	if q.WithEvidence {
+		return nil
+	}
 	for _, run := range slices.Backward(v.listed(ref)) {
 		after := !q.After.Tick.IsZero() && !run.Tick.Before(q.After.Tick)
 		early := !q.Since.IsZero() && run.Tick.Before(q.Since)

@@ -591,6 +591,9 @@ type ListRunsParams struct {
 	// Outcome Only runs with one of these outcomes.
 	Outcome *[]Outcome `form:"outcome,omitempty" json:"outcome,omitempty"`
 
+	// Evidence With true, only runs with evidence.
+	Evidence *bool `form:"evidence,omitempty" json:"evidence,omitempty"`
+
 	// Limit The most items of a page. The default is 100.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1386,6 +1389,18 @@ func NewListRunsRequest(server string, namespace NamespaceOfCheck, name NameOfCh
 		if params.Outcome != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "outcome", *params.Outcome, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Evidence != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "evidence", *params.Evidence, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -198,6 +198,51 @@ func TestARunAndItsEvidenceAreShown(t *testing.T) {
 	}
 }
 
+func TestRunsWithEvidenceAreListed(t *testing.T) {
+	l, _ := filled(t)
+	const operation = "/checks/{namespace}/{name}/runs"
+	outcomes := func(records view.Ledger, name, query string) (all []string) {
+		for _, run := range read[apiclient.RunList](t, ask(t, serving(t, shop(), records), operation, named(name), query)).Items {
+			all = append(all, string(run.Outcome))
+		}
+		return all
+	}
+	for query, want := range map[string][]string{
+		"evidence=true": {"running", "failed"}, "evidence=true&outcome=failed": {"failed"}, "evidence=true&outcome=succeeded": nil,
+	} {
+		if got := outcomes(l, "pay", query); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
+	if all, same := outcomes(l, "pay", ""), outcomes(l, "pay", "evidence=false"); !slices.Equal(all, same) {
+		t.Errorf("with evidence=false: %q, without: %q", same, all)
+	}
+	if got := outcomes(nil, "pay", "evidence=true"); len(got) != 0 {
+		t.Errorf("without a ledger: %q", got)
+	}
+}
+
+// Nobody says of which kind a deleted check was.
+func TestRunsOfADeletedJobAreFoundByItsName(t *testing.T) {
+	l, _ := filled(t)
+	done := record("done", noon, check.Failed)
+	done.Kind, done.Trigger = khv1.KHJob, check.TriggerJob
+	must(t, l.Finish(t.Context(), done))
+	handler := serving(t, shop(), l)
+	list := read[apiclient.RunList](t, ask(t, handler, "/checks/{namespace}/{name}/runs", named("done"), ""))
+	if len(list.Items) != 1 || list.Items[0].Kind != apiclient.KindJob {
+		t.Fatalf("runs are %+v", list.Items)
+	}
+	path := named("done")
+	path["run"] = list.Items[0].ID
+	if e := read[apiclient.Evidence](t, ask(t, handler, "/checks/{namespace}/{name}/runs/{run}/evidence", path, "")); e.Run.Kind != apiclient.KindJob {
+		t.Errorf("evidence is of %+v", e.Run)
+	}
+	if got := ask(t, handler, "/checks/{namespace}/{name}/runs", named("done"), "kind=check"); got.StatusCode != http.StatusNotFound {
+		t.Errorf("as a check: %d", got.StatusCode)
+	}
+}
+
 // With the run UUID of an open run anyone could report.
 func TestNoAnswerHasTheUUIDOfAnOpenRun(t *testing.T) {
 	l, open := filled(t)
@@ -250,6 +295,7 @@ func TestWrongParametersAreNamed(t *testing.T) {
 		{runs, "since=yesterday", "since", `since: "yesterday" is not a time such as 2026-11-22T12:00:00Z`},
 		{runs, "until=2026-11-22", "until", `until: "2026-11-22" is not a time such as 2026-11-22T12:00:00Z`},
 		{runs, "outcome=ok", "outcome", `outcome: "ok" is not running, succeeded, failed, timed-out, infra-failed, canceled, skipped, missed or paused`},
+		{runs, "evidence=yes", "evidence", `evidence: "yes" is not true or false`},
 		{runs, "cursor=" + cursor, "cursor", `cursor: "` + cursor[:min(64, len(cursor))]},
 		{badge, "show=uptime", "show", `show: "uptime" is not state, uptime-24h, uptime-7d or uptime-30d`},
 		{"/openapi.yaml", "x=1", "x", `the operation has no parameter "x"`},

@@ -88,6 +88,8 @@ func valueOf(r *rand.Rand, s *openapi3.Schema) string {
 		return oddities[r.IntN(len(oddities))]
 	case len(s.Enum) > 0:
 		return s.Enum[r.IntN(len(s.Enum))].(string)
+	case s.Type.Is("boolean"):
+		return fmt.Sprint(r.IntN(2) == 0)
 	case s.Type.Is("integer"):
 		return fmt.Sprint(1 + r.IntN(500))
 	case s.Format == "date-time":

@@ -171,6 +171,8 @@ func (s schema) allows(value string) bool {
 	switch {
 	case len(s.Enum) > 0:
 		return slices.Contains(s.Enum, value)
+	case s.Type == "boolean":
+		return value == "true" || value == "false"
 	case s.Type == "integer":
 		n, err := strconv.Atoi(value)
 		return err == nil && n >= s.Minimum && n <= s.Maximum && strconv.Itoa(n) == value
@@ -187,6 +189,8 @@ func (s schema) want() string {
 	switch {
 	case len(s.Enum) > 0:
 		return enumeration(s.Enum)
+	case s.Type == "boolean":
+		return "true or false"
 	case s.Type == "integer":
 		return fmt.Sprintf("a whole number from %d to %d", s.Minimum, s.Maximum)
 	case s.Format == "date-time":

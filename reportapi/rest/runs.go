@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -13,15 +14,25 @@ import (
 )
 
 // refOf returns the check or job that is meant. present is false if the cluster does not have it; the ledger may.
-func (a *API) refOf(kind *apiclient.Kind, namespace, name string) (ref check.Ref, present bool) {
+func (a *API) refOf(ctx context.Context, kind *apiclient.Kind, namespace, name string) (ref check.Ref, present bool) {
 	if found, _, err := a.find(kind, namespace, name); err == nil {
 		return found.Ref, true
 	}
 	ref = check.Ref{Kind: workload(kind), Namespace: namespace, Name: name}
-	if kind == nil {
-		ref.Kind = khv1.KHCheck
+	if kind != nil {
+		return ref, false
+	}
+	ref.Kind = khv1.KHCheck
+	if job := (check.Ref{Kind: khv1.KHJob, Namespace: namespace, Name: name}); !a.recorded(ctx, ref) && a.recorded(ctx, job) {
+		ref = job
 	}
 	return ref, false
+}
+
+// recorded is true if the ledger has a record of a check or job. Whoever reads its runs notices a ledger that does not answer.
+func (a *API) recorded(ctx context.Context, ref check.Ref) bool {
+	newest, err := a.View.Runs(ctx, ref, view.RunsQuery{Limit: 1})
+	return err == nil && len(newest.Runs) > 0
 }
 
 // ListRuns serves GET /api/v1/checks/{namespace}/{name}/runs. 200, 304, 400: a parameter is wrong. 404: there is no such
@@ -31,7 +42,7 @@ func (a *API) ListRuns(c echo.Context, namespace apiclient.NamespaceOfCheck, nam
 	if err != nil {
 		return err
 	}
-	ref, present := a.refOf(params.Kind, namespace, name)
+	ref, present := a.refOf(c.Request().Context(), params.Kind, namespace, name)
 	page, err := a.View.Runs(c.Request().Context(), ref, query)
 	if err != nil {
 		return a.ofLedger(c, err)
@@ -69,6 +80,7 @@ func queryOf(params apiclient.ListRunsParams) (view.RunsQuery, error) {
 		return view.RunsQuery{}, err
 	}
 	query := view.RunsQuery{Since: timeOf(params.Since), Until: timeOf(params.Until), Limit: limitOf(params.Limit)}
+	query.WithEvidence = params.Evidence != nil && *params.Evidence
 	for _, outcome := range listOf(params.Outcome) {
 		if outcome == running {
 			query.Outcomes = append(query.Outcomes, check.Unfinished)
@@ -90,7 +102,7 @@ func timeOf(t *time.Time) time.Time {
 // GetRun serves GET /api/v1/checks/{namespace}/{name}/runs/{run}. 200, 304. 404: there is no such run, or the run UUID is
 // that of an open one. 503: the ledger does not answer.
 func (a *API) GetRun(c echo.Context, namespace apiclient.NamespaceOfCheck, name apiclient.NameOfCheck, run apiclient.RunOfCheck, params apiclient.GetRunParams) error {
-	ref, _ := a.refOf(params.Kind, namespace, name)
+	ref, _ := a.refOf(c.Request().Context(), params.Kind, namespace, name)
 	found, err := a.View.FindRun(c.Request().Context(), ref, run)
 	if err != nil {
 		return a.ofLedger(c, err)
@@ -107,7 +119,7 @@ func (a *API) GetEvidence(c echo.Context, namespace apiclient.NamespaceOfCheck, 
 	if a.View.HideEvidence {
 		return &problem{status: http.StatusForbidden, detail: evidenceHidden}
 	}
-	ref, _ := a.refOf(params.Kind, namespace, name)
+	ref, _ := a.refOf(c.Request().Context(), params.Kind, namespace, name)
 	found, err := a.View.Evidence(c.Request().Context(), ref, run)
 	if err != nil {
 		return a.ofLedger(c, err)
