@@ -29,9 +29,6 @@ func TestFind(t *testing.T) {
 			Key:  ledger.Key{CheckUID: flaky.CheckUID, Trigger: check.TriggerSchedule, Tick: noon.Add(5 * time.Minute)},
 			Kind: flaky.Kind, Namespace: flaky.Namespace, Name: flaky.Name, Outcome: check.Missed,
 		}))
-		at := func(after time.Duration) func() (ledger.Record, bool, error) {
-			return func() (ledger.Record, bool, error) { return l.RunAt(t.Context(), ref("dns"), noon.Add(after)) }
-		}
 		of := func(id string) func() (ledger.Record, bool, error) {
 			return func() (ledger.Record, bool, error) { return l.RunOf(t.Context(), ref("dns"), id) }
 		}
@@ -39,12 +36,6 @@ func TestFind(t *testing.T) {
 			find func() (ledger.Record, bool, error)
 			want time.Duration // after noon; below 0 for none
 		}{
-			"last fault":            {func() (ledger.Record, bool, error) { return l.LastFault(t.Context(), ref("dns")) }, 3 * time.Minute},
-			"last fault of none":    {func() (ledger.Record, bool, error) { return l.LastFault(t.Context(), ref("none")) }, -1},
-			"at its tick":           {at(2 * time.Minute), 2 * time.Minute},
-			"just before it":        {at(2*time.Minute - time.Microsecond), time.Minute},
-			"long after":            {at(time.Hour), 5 * time.Minute},
-			"before all":            {at(-1), -1},
 			"by its run UUID":       {of(infra.WorkflowID), time.Minute},
 			"by an unknown run":     {of("nobody"), -1},
 			"by no run":             {of(""), -1},
@@ -70,14 +61,14 @@ func TestFind(t *testing.T) {
 			t.Errorf("outcomes of nobody are %v, error %v", none, err)
 		}
 		must(t, l.Close())
-		if _, _, err := l.LastFault(t.Context(), ref("dns")); err == nil {
+		if _, _, err := l.RunOf(t.Context(), ref("dns"), infra.WorkflowID); err == nil {
 			t.Error("no error of a closed database")
 		}
 	})
 }
 
-// The record of a run that failed is found although newer runs succeeded. It has the retention of failures.
-func TestFaultsAreFoundAndKept(t *testing.T) {
+// The record of a run with a fault has the retention of failures, although newer runs succeeded.
+func TestFaultsAreKept(t *testing.T) {
 	const days = 24 * time.Hour
 	tests := []struct {
 		name   string
@@ -102,22 +93,17 @@ func TestFaultsAreFoundAndKept(t *testing.T) {
 			must(t, l.Finish(t.Context(), a))
 			must(t, l.Finish(t.Context(), record(tt.name, 0, check.Succeeded)))
 		}
-		found := func(when string) {
-			t.Helper()
-			for _, tt := range tests {
-				a, ok, err := l.LastFault(t.Context(), ref(tt.name))
-				must(t, err)
-				if ok != tt.fault || ok && !a.Tick.Equal(noon.Add(-100*days)) {
-					t.Errorf("%s, %s: %t, of %s, want %t", tt.name, when, ok, a.Tick, tt.fault)
-				}
-			}
-		}
-		found("before it is pruned")
 		done, err := l.Prune(t.Context(), ledger.Retention{}, noon)
 		if want := (ledger.Pruned{Passes: 3}); err != nil || done != want {
 			t.Errorf("pruned %+v, %v, want %+v", done, err, want)
 		}
-		found("after that")
+		for _, tt := range tests {
+			left, err := l.LastRuns(t.Context(), ref(tt.name), 3)
+			must(t, err)
+			if kept := len(left) == 2 && left[1].Tick.Equal(noon.Add(-100*days)); kept != tt.fault {
+				t.Errorf("%s: %d records are left; is kept: %t, want %t", tt.name, len(left), kept, tt.fault)
+			}
+		}
 	})
 }
 

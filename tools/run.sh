@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh: the demonstration. Starts kubebox (or uses the kubeconfig context CONTEXT), runs Khronicle with a Temporal
-# server of its own, applies the examples and shows the checks until Ctrl-C, or for RUN_FOR; then exits 0 only if every
-# example came out as expected. Everything that it started is ended again.
+# server of its own, applies the examples and shows the checks until Ctrl-C, or for RUN_FOR. After RUN_FOR it exits 0 only
+# if every example came out as expected. Everything that it started is ended again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 state=$PWD/.state
@@ -10,10 +10,12 @@ export KUBEBOX_NAME=dev
 mkdir -p "$state/run"
 log=$state/run/khronicle.log
 flags=()
-pid=
+pid= clock=
+export LC_ALL=C # times are compared as texts
 
 finish() {
   trap - EXIT INT TERM
+  [ -z "$clock" ] || kill "$clock" 2>/dev/null || true
   if [ -n "$pid" ] && kill -TERM "$pid" 2>/dev/null; then wait "$pid" || true; fi
   rm -f "$state/run/khronicle.pid"
   [ -n "${CONTEXT:-}" ] || bin/kubebox down >/dev/null 2>&1 || true
@@ -59,18 +61,48 @@ for ((i = 0; ; i++)); do
   sleep 0.2
 done
 
-expect=()
+# get prints what the REST API has.
+get() { bin/khronicle get --server "http://127.0.0.1:$port" "$@"; }
+
+# expect CHECK STATE [ERROR]: the check has an outcome since the start, this state, and this text in its errors.
+expect() {
+  local state ended errors
+  IFS='|' read -r state ended errors < <(get "$1" -o 'jsonpath={.items[0].state}|{.items[0].lastRun.concludedAt}|{.items[0].errors}{"\n"}') || true
+  if [ "$state" = "$2" ] && [[ ! "$ended" < "$started" && "$errors" == *"${3:-}"* ]]; then return; fi
+  echo "$1: expected $2${3:+ with the error \"$3\"} after $started, but it is ${state:-not there}, last run ${ended:--}, errors ${errors:--}" >&2
+  return 1
+}
+
+expected=()
 if [ -z "${CONTEXT:-}" ] || [ -n "${EXAMPLES:-}" ]; then
   step "applying the examples"
   "${kubectl[@]}" -n khronicle-examples delete khjob once --ignore-not-found >/dev/null
   "${kubectl[@]}" apply -k examples >/dev/null
-  for name in http dns pod-status once; do expect+=(--expect "khronicle-examples/$name=ok"); done
-  expect+=(--expect "khronicle-examples/failing=failed:this check fails on purpose")
+  expected=("http healthy" "dns healthy" "pod-status healthy" "once healthy" "failing failing this check fails on purpose")
 fi
-[ -n "${RUN_FOR:-}" ] || expect=()
+
+show() {
+  get -A
+  printf '\n%s\n%s\n' "status page  http://127.0.0.1:$port/    metrics  http://127.0.0.1:$port/metrics" \
+    "Temporal UI  http://127.0.0.1:$ui_port/namespaces/default/workflows"
+}
+
+# On a terminal, each table takes the place of the one before. Elsewhere only the last one is written.
+sleep "${RUN_FOR:-infinity}" &
+clock=$!
+if [ -t 1 ]; then
+  while kill -0 "$clock" 2>/dev/null; do
+    page=$(show 2>&1) || true
+    printf '\033[H\033[2J%s\n' "$page"
+    sleep 1
+  done
+else
+  wait "$clock"
+  show
+fi
 status=0
-TEMPORAL_ADDRESS=127.0.0.1:$temporal_port bin/khronicle watch "${flags[@]}" --log-level error --for "${RUN_FOR:-0s}" \
-  --since "$started" "${expect[@]}" \
-  --footer "" --footer "status page  http://127.0.0.1:$port/    metrics  http://127.0.0.1:$port/metrics" \
-  --footer "Temporal UI  http://127.0.0.1:$ui_port/namespaces/default/workflows" || status=$?
+for one in "${expected[@]}"; do
+  read -r name state error <<<"$one"
+  expect "khronicle-examples/$name" "$state" "$error" || status=1
+done
 exit "$status"

@@ -19,9 +19,6 @@ func operationCommands() []*cobra.Command {
 			(*config).addReportFlags, (*config).addLedgerFlag),
 		standaloneCommand(),
 		devCommand(),
-		watchCommand(),
-		recordsCommand(),
-		evidenceCommand(),
 		ledgerCommand(),
 		lintCommand(),
 	}

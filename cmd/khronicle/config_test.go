@@ -158,12 +158,12 @@ func TestTheNameOfTheLedgerIsNotShown(t *testing.T) {
 	isolate(t)
 	const secret = "5c0d6f7e-password"
 	t.Setenv("KHRONICLE_LEDGER", "postgres://khronicle:"+secret+"@host:port/db") // not an address
-	for _, command := range []string{"worker", "standalone", "dev", "records", "evidence", "ledger backup"} {
+	for _, command := range []string{"worker", "standalone", "dev", "history", "evidence", "ledger backup"} {
 		if help, err := execute(t, append(strings.Fields(command), "--help")...); err != nil || strings.Contains(help, secret) || !strings.Contains(help, "--ledger ") {
 			t.Errorf("%s --help: error %v\n%s", command, err, help)
 		}
 	}
-	if _, err := execute(t, "records"); err == nil || strings.Contains(err.Error(), secret) {
+	if _, err := execute(t, "history", "shop/cart"); err == nil || !strings.HasPrefix(err.Error(), "KHRONICLE_LEDGER: ") || strings.Contains(err.Error(), secret) {
 		t.Errorf("error %v, want one that does not show the name", err)
 	}
 }
@@ -180,10 +180,12 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 		"insecure-skip-tls-verify", "kubeconfig", "namespace", "proxy-url", "request-timeout", "tls-server-name", "token", "user",
 	}
 	reads := slices.Concat(kubectl, []string{"server", "service-namespace"})
+	records := slices.Concat(reads, []string{"ledger"})
 	tests := map[string][]string{
-		"get":       slices.Concat(reads, []string{"all-namespaces", "limit", "output", "selector", "state", "watch"}),
+		"get":       slices.Concat(records, []string{"all-namespaces", "limit", "output", "selector", "state", "watch"}),
 		"describe":  reads,
-		"history":   slices.Concat(reads, []string{"limit", "outcome", "output", "since", "until"}),
+		"history":   slices.Concat(records, []string{"limit", "outcome", "output", "since", "until"}),
+		"evidence":  slices.Concat(records, []string{"at", "output", "run"}),
 		"run":       slices.Concat(reads, []string{"id", "timeout", "wait"}),
 		"pause":     slices.Concat(kubectl, []string{"by", "reason"}),
 		"resume":    kubectl,
@@ -196,13 +198,10 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 			"unknown-is-healthy",
 		}),
 		"standalone": slices.Concat(roles, runs, []string{
-			"accept-reports-by-source-ip", "listen", "start-burst", "temporal-address", "temporal-ui-url", "unknown-is-healthy",
+			"accept-reports-by-source-ip", "listen", "show-evidence", "start-burst", "temporal-address", "temporal-ui-url", "unknown-is-healthy",
 		}),
-		"ledger":   {},
-		"records":  {"ledger", "limit", "output"},
-		"evidence": {"at", "ledger", "output", "run"},
-		"watch":    slices.Concat(cluster, []string{"every", "expect", "footer", "for", "since"}),
-		"lint":     {"context", "kubeconfig", "output", "reporting-url", "server", "strict"},
+		"ledger": {},
+		"lint":   {"context", "kubeconfig", "output", "reporting-url", "server", "strict"},
 	}
 	names := []string{}
 	for _, c := range rootCommand().Commands() {
@@ -242,7 +241,7 @@ func TestHelpNamesTheCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"worker", "starter", "reportapi", "standalone", "dev", "watch", "ledger"} {
+	for _, name := range []string{"worker", "starter", "reportapi", "standalone", "dev", "history", "ledger"} {
 		if !strings.Contains(help, "\n  "+name+" ") {
 			t.Errorf("the help does not name %s:\n%s", name, help)
 		}
@@ -268,7 +267,7 @@ func TestWrongCommandLinesAreRefused(t *testing.T) {
 		{"argument", []string{"moon"}, `unknown command "moon" for "khronicle `},
 	}
 	for _, tt := range tests {
-		for _, name := range []string{"worker", "starter", "reportapi", "watch", "dev"} {
+		for _, name := range []string{"worker", "starter", "reportapi", "dev"} {
 			t.Run(tt.name+"/"+name, func(t *testing.T) {
 				isolate(t)
 				args := append([]string{name}, tt.args...)
@@ -400,25 +399,6 @@ func TestWrongTemporalSettingsAreRefused(t *testing.T) {
 	t.Setenv("KUBECONFIG", apitest.Kubeconfig(t, "http://127.0.0.1:1"))
 	if _, err := execute(t, "worker"); err == nil || !strings.HasPrefix(err.Error(), "read the TEMPORAL_* settings: ") {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestWatchRefusesAnExpectationThatCannotBeRead(t *testing.T) {
-	tests := []struct {
-		name string
-		args []string
-		want string
-	}{
-		{"expectation", []string{"--expect", "shop/cart=fine"}, `--expect: "shop/cart=fine" is not NAMESPACE/NAME=ok`},
-		{"time", []string{"--since", "yesterday"}, `--since: parsing time "yesterday"`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			isolate(t)
-			if _, err := execute(t, append([]string{"watch"}, tt.args...)...); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
-				t.Errorf("error %v, want %s", err, tt.want)
-			}
-		})
 	}
 }
 

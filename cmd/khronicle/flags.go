@@ -7,7 +7,7 @@ import (
 	"github.com/khronicle/khronicle/starter"
 )
 
-// Flags of every command that reads the cluster, and of every role.
+// Flags of the roles that others name too.
 const (
 	flagTargetNamespaces = "target-namespaces"
 	envTargetNamespaces  = "TARGET_NAMESPACE"
@@ -34,7 +34,7 @@ func (c *config) source(flag, variable string) string {
 	return variable
 }
 
-// addClusterFlags adds the flags of every command that reads the cluster.
+// addClusterFlags adds the flags of a role that say what it reads and how it logs.
 func (c *config) addClusterFlags(f *pflag.FlagSet) {
 	c.addKubeconfigFlags(f)
 	f.StringSliceVar(&c.targetNamespaces, flagTargetNamespaces, c.targetNamespaces, "namespaces whose checks are run; empty means all ["+envTargetNamespaces+"]")

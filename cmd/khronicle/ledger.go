@@ -41,15 +41,3 @@ func (p *process) openLedger(ctx context.Context, roles []role) (closeLedger fun
 	ended.Go(func() { run(running) })
 	return func() { stop(); ended.Wait() }, nil
 }
-
-// openToRead opens a ledger that exists, and does not change it.
-func (c *config) openToRead(ctx context.Context) (*ledger.Ledger, error) {
-	if c.ledger == "" {
-		return nil, errNoLedger
-	}
-	opened, err := ledger.OpenToRead(ctx, c.ledger)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.source(flagLedger, envLedger), err)
-	}
-	return opened, nil
-}

@@ -46,7 +46,7 @@ func rootCommand() *cobra.Command {
 		command.GroupID = groupOperate
 		root.AddCommand(verb.WithCode(verb.ExitFailed, command))
 	}
-	root.AddCommand(verb.Commands()...)
+	root.AddCommand(verb.Commands(verb.Ledgers{Variable: envLedger, Open: openLedgerAPI})...)
 	return root
 }
 

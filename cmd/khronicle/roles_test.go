@@ -164,37 +164,6 @@ func TestRolesFailWhenTheirAddressIsTaken(t *testing.T) {
 	}
 }
 
-func TestWatchShowsATableAndFailsOnAnotherOutcome(t *testing.T) {
-	tests := []struct {
-		name   string
-		expect string
-		want   string
-	}{
-		{"as expected", "shop/cart=failed:empty", ""},
-		{"not as expected", "shop/cart=ok", `shop/cart: is failed, expected OK; errors: ["cart is empty"]`},
-		{"not there", "shop/till=ok", "shop/till: no such check or job"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			isolate(t)
-			out, err := execute(t, "watch", "--kubeconfig", shopKubeconfig(t), "--for", "1ms", "--every", "1ms",
-				"--expect", tt.expect, "--footer", "press ctrl-c", "--log-level", "error")
-			got := ""
-			if err != nil {
-				got = err.Error()
-			}
-			if got != tt.want {
-				t.Errorf("error %q, want %q", got, tt.want)
-			}
-			lines := strings.Split(out, "\n")
-			if len(lines) != 5 || !strings.HasPrefix(lines[0], "CHECK ") || !strings.HasPrefix(lines[1], "shop/cart  failed ") ||
-				!strings.HasPrefix(lines[2], "Temporal does not answer") || lines[3] != "press ctrl-c" {
-				t.Errorf("wrote, where no terminal is, not one table and its footer:\n%s", out)
-			}
-		})
-	}
-}
-
 // All roles and a Temporal server in one process: it is ready as soon as that server is, and takes it along at its end.
 func TestDev(t *testing.T) {
 	binary := temporalBinary(t)

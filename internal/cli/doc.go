@@ -1,3 +1,3 @@
-// Package cli is what the commands of khronicle print: records, evidence, findings in manifests, and the table of checks.
-// It reads and writes text. It never opens a client or a database: cmd/khronicle does, and passes them in.
+// Package cli is what commands of khronicle print: findings in manifests, and texts of others on a terminal. It reads and writes
+// text. It never opens a client: cmd/khronicle does, and passes it in.
 package cli

@@ -1,11 +1,6 @@
 package cli
 
-import (
-	"encoding/json"
-	"fmt"
-	"io"
-	"text/tabwriter"
-)
+import "fmt"
 
 // Format is the format of a command's output.
 type Format string
@@ -22,21 +17,4 @@ func ParseFormat(text string) (Format, error) {
 		return format, nil
 	}
 	return "", fmt.Errorf("--output: %q is not text or json", text)
-}
-
-// writeJSON writes a value as indented JSON.
-func writeJSON(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
-}
-
-// writeList writes a list as JSON, or as a table.
-func writeList[T any](out io.Writer, format Format, list []T, table func(io.Writer, []T)) error {
-	if format == JSON {
-		return writeJSON(out, append([]T{}, list...)) // an empty list is [], not null
-	}
-	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	table(columns, list)
-	return columns.Flush()
 }

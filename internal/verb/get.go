@@ -18,12 +18,13 @@ import (
 const getExample = `  khronicle get                                # the checks and jobs of the namespace
   khronicle get checks -A -o wide --state failing
   khronicle get runs shop/checkout --limit 5
+  khronicle get runs -A --ledger sqlite:.state/temporal/ledger.db
   khronicle get -A -o junit > checks.xml
   khronicle get -A -o 'jsonpath={.items[*].name}'`
 
 // getter lists checks or runs.
 type getter struct {
-	*connection
+	*source
 	output
 	client   *apiclient.Client
 	runs     bool
@@ -40,16 +41,17 @@ type getter struct {
 	headed bool
 }
 
-func getCommand() *cobra.Command {
-	g := &getter{connection: newConnection(), shown: map[string]string{}}
+func getCommand(ledgers Ledgers) *cobra.Command {
+	g := &getter{source: newSource(ledgers), shown: map[string]string{}}
 	command := &cobra.Command{
 		Use: "get [checks|runs] [CHECK…]", Short: "List checks, or their runs", Example: getExample,
 		Long: `List the checks and jobs of a namespace, or their newest runs. CHECK is NAME or NAMESPACE/NAME.
 The exit code is 0 also when checks are failing. To fail then, use wait.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := g.prepare(args); err != nil {
+			if err := g.prepare(cmd, args); err != nil {
 				return err
 			}
+			defer g.close()
 			if g.watch {
 				return g.follow(cmd.Context(), cmd.OutOrStdout())
 			}
@@ -57,14 +59,14 @@ The exit code is 0 also when checks are failing. To fail then, use wait.`,
 		},
 	}
 	command.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-		names, directive := g.connection.names(cmd, args, word)
+		names, directive := g.source.names(cmd, args, word)
 		if len(args) == 0 {
 			names = append([]string{"checks", "runs"}, names...)
 		}
 		return names, directive
 	}
+	g.addFlags(command)
 	f := command.Flags()
-	g.addAPIFlags(f)
 	g.output.addFlag(f)
 	f.BoolVarP(&g.all, "all-namespaces", "A", false, "list those of all namespaces")
 	f.StringVarP(&g.selector, "selector", "l", "", "list only checks with these labels, such as team=billing,tier!=test")
@@ -76,7 +78,7 @@ The exit code is 0 also when checks are failing. To fail then, use wait.`,
 	return command
 }
 
-func (g *getter) prepare(args []string) (err error) {
+func (g *getter) prepare(cmd *cobra.Command, args []string) (err error) {
 	if len(args) > 0 {
 		switch args[0] {
 		case "runs", "run":
@@ -105,7 +107,22 @@ func (g *getter) prepare(args []string) (err error) {
 	if g.names, err = g.refs(args); err != nil {
 		return err
 	}
-	g.client, err = g.api()
+	return g.choose(cmd)
+}
+
+// choose chooses where to read from. A ledger has runs, but no checks with states and labels.
+func (g *getter) choose(cmd *cobra.Command) (err error) {
+	named := cmd.Flags().Changed(flagLedger)
+	switch {
+	case named && !g.runs:
+		return usagef("--ledger: a ledger has runs, and no states of checks: use get runs, history or evidence")
+	case named && (g.watch || g.selector != "" || len(g.states) > 0):
+		return usagef("--ledger: excludes --watch, --selector and --state")
+	case !g.runs || g.watch || g.selector != "" || len(g.states) > 0:
+		g.client, err = g.api()
+	default:
+		g.client, err = g.connect(cmd)
+	}
 	return err
 }
 
@@ -127,6 +144,9 @@ func (g *getter) once(ctx context.Context, out io.Writer) error {
 
 // checks returns the checks that the arguments and flags choose.
 func (g *getter) checks(ctx context.Context) ([]apiclient.Check, error) {
+	if g.ledger != nil {
+		return g.recorded(ctx)
+	}
 	found := []apiclient.Check{}
 	for _, name := range g.names {
 		one, err := apiclient.Decode[apiclient.Check](g.client.GetCheck(ctx, name.namespace, name.name, nil))
@@ -149,6 +169,27 @@ func (g *getter) checks(ctx context.Context) ([]apiclient.Check, error) {
 		found = append(found, one)
 	}
 	return found, nil
+}
+
+// recorded returns the checks of the ledger that the arguments choose. Nothing but their names is known.
+func (g *getter) recorded(ctx context.Context) (found []apiclient.Check, err error) {
+	for _, name := range g.names {
+		found = append(found, apiclient.Check{Namespace: name.namespace, Name: name.name})
+	}
+	if len(g.names) > 0 {
+		return found, nil
+	}
+	namespace, err := g.namespace()
+	if err != nil && !g.all {
+		return nil, err
+	}
+	all, err := g.ledger.Recorded(ctx)
+	for _, one := range all {
+		if g.all || one.Namespace == namespace {
+			found = append(found, apiclient.Check{Kind: one.Kind, Namespace: one.Namespace, Name: one.Name})
+		}
+	}
+	return found, err
 }
 
 func (g *getter) params() (apiclient.ListChecksParams, error) {
@@ -178,7 +219,7 @@ func (g *getter) runsOf(ctx context.Context, checks []apiclient.Check) ([]apicli
 	runs := []apiclient.Run{}
 	for _, check := range checks {
 		page, err := apiclient.Decode[apiclient.RunList](g.client.ListRuns(ctx, check.Namespace, check.Name,
-			&apiclient.ListRunsParams{Kind: &check.Kind, Limit: new(min(g.limit, 500))}))
+			&apiclient.ListRunsParams{Kind: kindOf(check.Kind), Limit: new(min(g.limit, 500))}))
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,6 @@
 package verb
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -11,30 +10,31 @@ import (
 )
 
 type history struct {
-	*connection
+	*source
 	output
 	since, until string
 	outcomes     []string
 	limit        int
 }
 
-func historyCommand() *cobra.Command {
-	h := &history{connection: newConnection()}
+func historyCommand(ledgers Ledgers) *cobra.Command {
+	h := &history{source: newSource(ledgers)}
 	command := &cobra.Command{
 		Use: "history CHECK", Short: "List the ticks and runs of a check or job, the newest first", Args: cobra.ExactArgs(1),
 		Example: `  khronicle history shop/checkout --since 24h --outcome failed,timed-out
-  khronicle history shop/checkout --since 2026-11-22T00:00:00Z --until 2026-11-23T00:00:00Z -o json`,
+  khronicle history shop/checkout --since 2026-11-22T00:00:00Z --until 2026-11-23T00:00:00Z -o json
+  khronicle history shop/checkout --ledger sqlite:.state/temporal/ledger.db`,
 		ValidArgsFunction: h.names,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			runs, err := h.read(cmd.Context(), args[0], time.Now())
+			runs, err := h.read(cmd, args[0], time.Now())
 			if err != nil {
 				return err
 			}
 			return h.print(cmd.OutOrStdout(), runList(runs, false))
 		},
 	}
+	h.addFlags(command)
 	f := command.Flags()
-	h.addAPIFlags(f)
 	h.output.addFlag(f)
 	f.StringVar(&h.since, "since", "", "list only runs that were scheduled at this time or later: a time such as 2026-11-23T02:00:00Z, or how long ago, such as 24h")
 	f.StringVar(&h.until, "until", "", "list only runs that were scheduled before this time; see --since")
@@ -46,7 +46,7 @@ func historyCommand() *cobra.Command {
 }
 
 // read returns the runs that the flags choose.
-func (h *history) read(ctx context.Context, arg string, now time.Time) ([]apiclient.Run, error) {
+func (h *history) read(cmd *cobra.Command, arg string, now time.Time) ([]apiclient.Run, error) {
 	params, err := h.params(now)
 	if err != nil {
 		return nil, err
@@ -55,12 +55,13 @@ func (h *history) read(ctx context.Context, arg string, now time.Time) ([]apicli
 	if err != nil {
 		return nil, err
 	}
-	api, err := h.api()
+	client, err := h.connect(cmd)
 	if err != nil {
 		return nil, err
 	}
+	defer h.close()
 	runs := []apiclient.Run{}
-	for run, err := range api.Runs(ctx, name.namespace, name.name, params) {
+	for run, err := range client.Runs(cmd.Context(), name.namespace, name.name, params) {
 		if err != nil {
 			return nil, err
 		}

@@ -14,9 +14,10 @@ import (
 const Group = "checks"
 
 // Commands returns the commands. An error of theirs has an exit code; see Exit.
-func Commands() []*cobra.Command {
+func Commands(ledgers Ledgers) []*cobra.Command {
 	commands := []*cobra.Command{
-		getCommand(), describeCommand(), historyCommand(), runCommand(), pauseCommand(), resumeCommand(), waitCommand(),
+		getCommand(ledgers), describeCommand(), historyCommand(ledgers), evidenceCommand(ledgers),
+		runCommand(), pauseCommand(), resumeCommand(), waitCommand(),
 	}
 	for _, command := range commands {
 		command.GroupID = Group

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 	"github.com/khronicle/khronicle/reportapi/rest"
 	"github.com/khronicle/khronicle/view"
+	"github.com/khronicle/khronicle/web"
 )
 
 // programs is a directory with the program, under both of its names.
@@ -80,6 +82,7 @@ func TestVerbs(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "starter": starterDoes, "api": breakAPI, "field": field, "outcome": outcome,
+			"pod": putPod, "says": says, "phase": phase, "deny": deny, "fetch": fetch,
 		},
 	})
 }
@@ -92,13 +95,17 @@ type world struct {
 	// empty is true while the Service has no endpoints.
 	empty atomic.Bool
 	stop  context.Context
+	// logs are those of the containers, by POD/CONTAINER. denied are the verbs and resources that the user may not use.
+	mu     sync.Mutex
+	logs   map[string]string
+	denied map[string]bool
 }
 
 func newWorld(t *testing.T, env *testscript.Env) *world {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	now := time.Now().UTC().Truncate(time.Second)
-	w := &world{api: apitest.New(shop(now)...), stop: ctx}
+	w := &world{api: apitest.New(shop(now)...), stop: ctx, logs: map[string]string{}, denied: map[string]bool{}}
 	records, err := ledger.Open(ctx, "sqlite:"+filepath.Join(env.WorkDir, "ledger.db"), ledger.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +129,13 @@ func newWorld(t *testing.T, env *testscript.Env) *world {
 	}
 	e := echo.New()
 	api.Register(e)
+	pages, err := web.New(web.Options{View: shown, Synced: cluster.Synced, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append([]string{"/"}, web.Paths...) {
+		e.GET(path, echo.WrapHandler(pages.Handler()))
+	}
 	server, direct := httptest.NewServer(w.proxy(e)), httptest.NewServer(e)
 	env.Defer(func() {
 		cancel()
@@ -137,6 +151,7 @@ func newWorld(t *testing.T, env *testscript.Env) *world {
 	env.Setenv("KUBECONFIG", apitest.Kubeconfig(t, server.URL))
 	env.Setenv("SERVER", direct.URL)
 	env.Setenv("LEDGER", "sqlite:"+filepath.Join(env.WorkDir, "ledger.db"))
+	env.Setenv("PORT", freePort(t))
 	for name, value := range map[string]string{"HOME": env.WorkDir, "CART_RUN": cartRun, "PAY_RUN": payRun, "OPEN_RUN": openRun} {
 		env.Setenv(name, value)
 	}
@@ -154,7 +169,12 @@ func (w *world) proxy(report http.Handler) http.Handler {
 		_ = json.NewEncoder(rw).Encode(status)
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		refusal := w.refusal(r)
 		switch {
+		case refusal != nil:
+			refuse(rw, refusal)
+		case strings.HasSuffix(r.URL.Path, "/log"):
+			w.serveLog(rw, r)
 		case strings.HasPrefix(r.URL.Path, prefix) && w.empty.Load():
 			refuse(rw, apierrors.NewServiceUnavailable(`no endpoints available for service "kuberhealthy:80"`))
 		case strings.HasPrefix(r.URL.Path, prefix):

@@ -139,9 +139,9 @@ func TestEvidenceOfACrash(t *testing.T) {
 	for _, args := range [][]string{{"--run", a.WorkflowID}, {"--at", a.Tick.Format(time.RFC3339)}} {
 		out, err := exec.Command(show.Path, append(append(show.Args[1:], args...), "-o", "json")...).Output()
 		var shown struct {
-			Evidence []struct{ Kind, Content string }
+			Pieces []struct{ Kind, Content string }
 		}
-		if err != nil || json.Unmarshal(out, &shown) != nil || len(shown.Evidence) != len(found) {
+		if err != nil || json.Unmarshal(out, &shown) != nil || len(shown.Pieces) != len(found) {
 			t.Errorf("khronicle evidence %v: %v\n%.300s", args, err, out)
 		}
 	}

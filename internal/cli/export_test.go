@@ -1,8 +1,0 @@
-package cli
-
-// The functions that tests call.
-var (
-	OutcomeText = outcomeText
-	IsTerminal  = isTerminal
-	ErrorText   = errorText
-)
