@@ -186,6 +186,7 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 		"describe":  reads,
 		"history":   slices.Concat(records, []string{"limit", "outcome", "output", "since", "until"}),
 		"evidence":  slices.Concat(records, []string{"at", "output", "run"}),
+		"logs":      slices.Concat(records, []string{"container", "follow", "raw", "run", "tail"}),
 		"run":       slices.Concat(reads, []string{"id", "timeout", "wait"}),
 		"pause":     slices.Concat(kubectl, []string{"by", "reason"}),
 		"resume":    kubectl,
