@@ -21,6 +21,7 @@ func operationCommands() []*cobra.Command {
 		devCommand(),
 		ledgerCommand(),
 		lintCommand(),
+		versionCommand(),
 	}
 }
 

@@ -187,6 +187,8 @@ func TestCommandsAndTheirFlags(t *testing.T) {
 		"history":   slices.Concat(records, []string{"limit", "outcome", "output", "since", "until"}),
 		"evidence":  slices.Concat(records, []string{"at", "output", "run"}),
 		"logs":      slices.Concat(records, []string{"container", "follow", "raw", "run", "tail"}),
+		"open":      slices.Concat(reads, []string{"port", "print", "run"}),
+		"version":   nil,
 		"run":       slices.Concat(reads, []string{"id", "timeout", "wait"}),
 		"pause":     slices.Concat(kubectl, []string{"by", "reason"}),
 		"resume":    kubectl,

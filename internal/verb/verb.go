@@ -16,7 +16,7 @@ const Group = "checks"
 // Commands returns the commands. An error of theirs has an exit code; see Exit.
 func Commands(ledgers Ledgers) []*cobra.Command {
 	commands := []*cobra.Command{
-		getCommand(ledgers), describeCommand(), historyCommand(ledgers), evidenceCommand(ledgers), logsCommand(ledgers),
+		getCommand(ledgers), describeCommand(), historyCommand(ledgers), evidenceCommand(ledgers), logsCommand(ledgers), openCommand(),
 		runCommand(), pauseCommand(), resumeCommand(), waitCommand(),
 	}
 	for _, command := range commands {
