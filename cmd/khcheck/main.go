@@ -5,6 +5,7 @@
 //	pod-status  names pods that are not healthy                (package podstatus)
 //	demo        reports what its environment variables say     (package demo)
 //	serve       no check: a web server for the examples        (package target)
+//	reach URL   no check: can reports be sent to the URL? For khronicle doctor
 //
 // Each package documents the environment variables that configure it. A check looks once, reports once and exits. Its exit
 // code is 0 when its report was delivered, whatever the report says. A wrong configuration is reported as a failure.

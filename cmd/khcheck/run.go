@@ -18,6 +18,9 @@ import (
 
 // run runs the check that the arguments name and returns the exit code: 0 if the report was delivered, else 1.
 func run(ctx context.Context, args []string) int {
+	if len(args) == 2 && args[0] == "reach" {
+		return reach(ctx, args[1], terminationLog)
+	}
 	name := strings.Join(args, " ")
 	env := settings.New(os.Getenv)
 	switch name {

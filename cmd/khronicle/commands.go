@@ -3,6 +3,8 @@ package main
 import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/khronicle/khronicle/internal/verb"
 )
 
 // groupOperate is the group of the commands that operate Khronicle.
@@ -10,7 +12,7 @@ const groupOperate = "operate"
 
 // operationCommands returns the roles, and the commands that need more than a kubeconfig.
 func operationCommands() []*cobra.Command {
-	return []*cobra.Command{
+	return append([]*cobra.Command{
 		roleCommand("Run checks: poll Temporal and do what the runs need", workerRole,
 			(*config).addOperationsFlags, (*config).addRunFlags),
 		roleCommand("Keep the schedules in step with the KHChecks and KHJobs of the cluster", starterRole,
@@ -22,7 +24,7 @@ func operationCommands() []*cobra.Command {
 		ledgerCommand(),
 		lintCommand(),
 		versionCommand(),
-	}
+	}, verb.OperationCommands()...)
 }
 
 func roleCommand(short string, r role, flags ...func(*config, *pflag.FlagSet)) *cobra.Command {

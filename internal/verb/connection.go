@@ -1,6 +1,7 @@
 package verb
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -95,9 +96,9 @@ func (c *connection) checks(namespace string) (*kube.CheckClient, error) {
 // api returns the client of the REST API.
 func (c *connection) api() (*apiclient.Client, error) {
 	if c.server != "" {
-		address, err := url.Parse(c.server)
-		if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
-			return nil, usagef("--server: %q is not a URL such as http://localhost:8080", c.server)
+		address, err := c.serverURL()
+		if err != nil {
+			return nil, err
 		}
 		return apiclient.NewClient(address.JoinPath(apiPath).String(), apiclient.WithHTTPClient(&http.Client{}))
 	}
@@ -112,6 +113,15 @@ func (c *connection) api() (*apiclient.Client, error) {
 	return apiclient.NewClient(address+apiPath, apiclient.WithHTTPClient(proxied{client, c.serviceNamespace}))
 }
 
+// serverURL reads --server.
+func (c *connection) serverURL() (*url.URL, error) {
+	address, err := url.Parse(c.server)
+	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
+		return nil, usagef("--server: %q is not a URL such as http://localhost:8080", c.server)
+	}
+	return address, nil
+}
+
 // proxied sends requests through the API server. An answer of the API server itself becomes an error.
 type proxied struct {
 	client    *http.Client
@@ -120,21 +130,31 @@ type proxied struct {
 
 // Do sends a request.
 func (p proxied) Do(request *http.Request) (*http.Response, error) {
-	response, err := p.client.Do(request)
+	response, status, err := p.ask(request)
+	if err != nil || status == nil {
+		return response, err
+	}
+	return nil, fmt.Errorf("service %s/%s: %w", p.namespace, service, &apierrors.StatusError{ErrStatus: *status})
+}
+
+// ask sends a request. status is set when the API server answered, or something else that is not the REST API.
+func (p proxied) ask(request *http.Request) (response *http.Response, status *metav1.Status, err error) {
+	response, err = p.client.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if response.StatusCode < http.StatusBadRequest || kind == "application/problem+json" {
-		return response, nil
+		return response, nil, nil
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // what is cut is no Status
-	status := metav1.Status{}
-	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" {
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	status = &metav1.Status{}
+	if json.Unmarshal(body, status) != nil || status.Kind != "Status" {
 		status.Message, status.Code = fmt.Sprintf("%s: %s", response.Status, firstOf(string(body))), int32(response.StatusCode)
 	}
-	return nil, fmt.Errorf("service %s/%s: %w", p.namespace, service, &apierrors.StatusError{ErrStatus: status})
+	return response, status, nil
 }
 
 // namespace returns that of --namespace, or of the context.

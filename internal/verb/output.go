@@ -18,6 +18,7 @@ import (
 
 	"github.com/khronicle/khronicle/external/apiclient"
 	"github.com/khronicle/khronicle/internal/cli"
+	"github.com/khronicle/khronicle/internal/doctor"
 )
 
 const outputs = "table, wide, json, yaml, name, junit or jsonpath=TEMPLATE"
@@ -55,6 +56,8 @@ type list struct {
 	rows   [][]string
 	// states are those of the rows, for colors. state is their column.
 	state int
+	// whole says that the cells of the table are not cut.
+	whole bool
 	cases []testCase
 }
 
@@ -115,7 +118,9 @@ func (l list) table(out io.Writer, wide, header bool) error {
 		}
 		cells := make([]string, len(row))
 		for i, text := range row {
-			cells[i] = firstOf(text)
+			if cells[i] = firstOf(text); l.whole {
+				cells[i] = printable(strings.Join(strings.Fields(text), " "))
+			}
 			if i == l.state && color != "" {
 				cells[i] = "\x1b[" + color + "m" + cells[i] + "\x1b[0m"
 			}
@@ -135,14 +140,14 @@ func (l list) table(out io.Writer, wide, header bool) error {
 	return table.Flush()
 }
 
-// colorOf returns the color of a state or outcome. Each has two digits, so that the columns stay straight.
+// colorOf returns the color of a state, an outcome or a status of the doctor. Each has two digits, so that the columns stay straight.
 func colorOf(state string) string {
 	switch state {
-	case string(apiclient.StateHealthy), string(apiclient.OutcomeSucceeded):
+	case string(apiclient.StateHealthy), string(apiclient.OutcomeSucceeded), string(doctor.OK):
 		return "32"
-	case string(apiclient.StateFailing), string(apiclient.OutcomeFailed), string(apiclient.OutcomeTimedOut):
+	case string(apiclient.StateFailing), string(apiclient.OutcomeFailed), string(apiclient.OutcomeTimedOut), string(doctor.Fail):
 		return "31"
-	case string(apiclient.StateUnknown), string(apiclient.OutcomeInfraFailed), string(apiclient.OutcomeMissed):
+	case string(apiclient.StateUnknown), string(apiclient.OutcomeInfraFailed), string(apiclient.OutcomeMissed), string(doctor.Warn):
 		return "33"
 	}
 	return "39"

@@ -13,7 +13,12 @@ import (
 // Group is the cobra group of the commands.
 const Group = "checks"
 
-// Commands returns the commands. An error of theirs has an exit code; see Exit.
+// OperationCommands returns the commands that operate Khronicle.
+func OperationCommands() []*cobra.Command {
+	return []*cobra.Command{WithCode(ExitUnknown, doctorCommand()), WithCode(ExitUnknown, manifestsCommand())}
+}
+
+// Commands returns the commands on checks. An error of theirs has an exit code; see Exit.
 func Commands(ledgers Ledgers) []*cobra.Command {
 	commands := []*cobra.Command{
 		getCommand(ledgers), describeCommand(), historyCommand(ledgers), evidenceCommand(ledgers), logsCommand(ledgers), openCommand(),

@@ -83,6 +83,7 @@ func TestVerbs(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "starter": starterDoes, "api": breakAPI, "field": field, "outcome": outcome,
 			"pod": putPod, "says": says, "phase": phase, "deny": deny, "fetch": fetch,
+			"broken": breakInstallation,
 		},
 	})
 }
@@ -99,6 +100,8 @@ type world struct {
 	mu     sync.Mutex
 	logs   map[string]string
 	denied map[string]bool
+	// broken are the faults that the command doctor has to find.
+	broken atomic.Pointer[broken]
 }
 
 func newWorld(t *testing.T, env *testscript.Env) *world {
@@ -106,6 +109,7 @@ func newWorld(t *testing.T, env *testscript.Env) *world {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	now := time.Now().UTC().Truncate(time.Second)
 	w := &world{api: apitest.New(shop(now)...), stop: ctx, logs: map[string]string{}, denied: map[string]bool{}}
+	w.broken.Store(&broken{})
 	records, err := ledger.Open(ctx, "sqlite:"+filepath.Join(env.WorkDir, "ledger.db"), ledger.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +140,7 @@ func newWorld(t *testing.T, env *testscript.Env) *world {
 	for _, path := range append([]string{"/"}, web.Paths...) {
 		e.GET(path, echo.WrapHandler(pages.Handler()))
 	}
+	e.GET("/readyz", echo.WrapHandler(http.HandlerFunc(ready)))
 	server, direct := httptest.NewServer(w.proxy(e)), httptest.NewServer(e)
 	env.Defer(func() {
 		cancel()
@@ -161,13 +166,6 @@ func newWorld(t *testing.T, env *testscript.Env) *world {
 // proxy is the API server with the service proxy.
 func (w *world) proxy(report http.Handler) http.Handler {
 	const prefix = "/api/v1/namespaces/kuberhealthy/services/kuberhealthy:80/proxy"
-	refuse := func(rw http.ResponseWriter, refusal *apierrors.StatusError) {
-		status := refusal.Status()
-		status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
-		rw.Header().Set("Content-Type", "application/json")
-		rw.WriteHeader(int(status.Code))
-		_ = json.NewEncoder(rw).Encode(status)
-	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		refusal := w.refusal(r)
 		switch {
@@ -181,10 +179,19 @@ func (w *world) proxy(report http.Handler) http.Handler {
 			http.StripPrefix(prefix, report).ServeHTTP(rw, r)
 		case strings.Contains(r.URL.Path, "/khchecks/") && w.down.Add(-1) >= 0:
 			refuse(rw, apierrors.NewServiceUnavailable("the API server is starting"))
+		case w.serveInstallation(rw, r):
 		default:
 			w.api.ServeHTTP(rw, r)
 		}
 	})
+}
+
+func refuse(rw http.ResponseWriter, refusal *apierrors.StatusError) {
+	status := refusal.Status()
+	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(int(status.Code))
+	_ = json.NewEncoder(rw).Encode(status)
 }
 
 func shopMeta(name string, now time.Time) metav1.ObjectMeta {
