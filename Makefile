@@ -250,7 +250,7 @@ bench-pages: browser ## measure the pages of 1,000 checks, on the server and in 
 ##@ Develop
 
 .PHONY: generate
-generate: ## make deepcopy code, CRDs and internal/lint/schema.json from api/v1, server, client and docs/api-reference.md from api/openapi.yaml
+generate: ## make deepcopy code, CRDs and internal/lint/schema.json from api/v1, server, client and docs/api-reference.md from api/openapi.yaml, manifests from the chart, dashboards
 	tools/gotool.sh oapi-codegen --config api/client.oapi.yaml api/openapi.yaml
 	tools/gotool.sh oapi-codegen --config api/server.oapi.yaml api/openapi.yaml
 	$(GO) run ./tools/apiref api/openapi.yaml docs/api-reference.md
@@ -260,6 +260,7 @@ generate: ## make deepcopy code, CRDs and internal/lint/schema.json from api/v1,
 	$(HERMETIC) $(GO) test ./internal/lint -run TestSchemaIsThatOfTheDefinitions -update
 	$(HERMETIC) $(GO) test ./deploy -run TestBundledTemporalHasTheSettingsOfDev -update
 	tools/manifests.sh
+	$(GO) -C test/dashboards run .
 
 .PHONY: format
 format: ## format all Go files

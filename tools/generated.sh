@@ -3,7 +3,7 @@
 # last commit, so that other changes of the tree do not matter.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-generated=(api/v1/zz_generated.deepcopy.go deploy/crds deploy/manifests deploy/chart/files/temporal.args internal/lint/schema.json external/apiclient/client.gen.go reportapi/rest/server.gen.go docs/api-reference.md)
+generated=(api/v1/zz_generated.deepcopy.go deploy/crds deploy/manifests deploy/chart/files/temporal.args internal/lint/schema.json external/apiclient/client.gen.go reportapi/rest/server.gen.go docs/api-reference.md deploy/dashboards)
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
 cp -r --parents "${generated[@]}" "$before"
