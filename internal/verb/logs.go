@@ -149,7 +149,7 @@ func (l *logs) ofRun(cmd *cobra.Command, pods []corev1.Pod) ([]corev1.Pod, error
 	case run.UUID != nil:
 		return withRun(pods, *run.UUID), nil
 	case run.Outcome == apiclient.OutcomeRunning && !newest.CreationTimestamp.Time.Before(run.ScheduledAt.Truncate(time.Second)):
-		return withRun(pods, newest.Labels[protocol.LabelRunID]), nil // nobody is told the UUID of an open run, and a check has one open run
+		return withRun(pods, newest.Labels[protocol.LabelRunID]), nil // the API hides the UUID of an open run, and a check has one open run
 	}
 	return nil, nil
 }
