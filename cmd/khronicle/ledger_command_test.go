@@ -6,11 +6,42 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	khv1 "github.com/khronicle/khronicle/api/v1"
+	"github.com/khronicle/khronicle/check"
 	"github.com/khronicle/khronicle/ledger"
 )
 
 var spaces = regexp.MustCompile(` +`)
+
+// filledLedger is a ledger with one failed run and one missed tick.
+func filledLedger(t *testing.T) (dsn string) {
+	t.Helper()
+	dsn = "sqlite:" + filepath.Join(t.TempDir(), "ledger.db")
+	kept, err := ledger.Open(t.Context(), dsn, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick := time.Now().UTC().Truncate(time.Second).Add(-time.Minute)
+	record := ledger.Record{
+		Key:  ledger.Key{CheckUID: "u", Trigger: check.TriggerSchedule, Tick: tick},
+		Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", Outcome: check.Failed, WorkflowID: "w", Attempts: 2, InfraFailures: 1, Node: "node-1",
+		Started: tick.Add(40 * time.Millisecond), Concluded: tick.Add(1540 * time.Millisecond), Errors: []string{"broken\nsecond line"},
+	}
+	if err := kept.Finish(t.Context(), record); err != nil {
+		t.Fatal(err)
+	}
+	missed := ledger.Record{Key: record.Key, Kind: khv1.KHCheck, Namespace: "shop", Name: "cart", Outcome: check.Missed}
+	missed.Tick = tick.Add(-time.Minute)
+	if _, err := kept.RecordTicks(t.Context(), []ledger.Record{missed}); err != nil {
+		t.Fatal(err)
+	}
+	if err := kept.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
 
 func TestLedgerCopyShowsTheRowsBeforeAndAfter(t *testing.T) {
 	isolate(t)
@@ -26,7 +57,7 @@ func TestLedgerCopyShowsTheRowsBeforeAndAfter(t *testing.T) {
 			}
 		}
 	}
-	if out, err := execute(t, "records", "shop/cart", "--ledger", to); err != nil || !strings.Contains(out, "broken") {
+	if out, err := execute(t, "history", "shop/cart", "--ledger", to); err != nil || !strings.Contains(out, "broken") {
 		t.Errorf("the copy shows %v:\n%s", err, out)
 	}
 }
