@@ -45,12 +45,35 @@
     body.classList.toggle('stale', old);
   }
 
+  // focusIn is a selector of what has the focus in an element. A picture of runs has no ID, but is the only one where it stands.
+  function focusIn(element) {
+    const e = document.activeElement;
+    if (!element.contains(e)) return '';
+    if (e.id) return '#' + CSS.escape(e.id);
+    return e.parentElement?.id ? '#' + CSS.escape(e.parentElement.id) + ' > ' + e.localName : '';
+  }
+  function focusOn(selector) {
+    const e = selector && document.querySelector(selector);
+    if (e && e !== document.activeElement) e.focus({preventScroll: true});
+  }
+  // inView is the row that the reader looks at: that with the focus, or the first one in the window that does not move to another
+  // group. At the top of the page there is none: what is new at the top is to be seen.
+  function inView(list, states) {
+    if (scrollY === 0) return null;
+    const seen = Array.from(list.querySelectorAll('[data-key]')).filter((row) => {
+      const box = row.getBoundingClientRect();
+      return box.bottom > 0 && box.top < innerHeight && states.get(row.dataset.key) === row.dataset.state;
+    });
+    const row = seen.find((one) => one.contains(document.activeElement)) || seen[0];
+    return row && {id: row.id, top: row.getBoundingClientRect().top};
+  }
+
   // Taking over what the server renders now.
   function replace(old, fresh) {
     html.set(nameOf(fresh), fresh.outerHTML);
-    const focus = old.contains(document.activeElement) ? document.activeElement.id : '';
+    const focus = focusIn(old);
     old.replaceWith(fresh);
-    if (focus) document.getElementById(focus)?.focus({preventScroll: true});
+    focusOn(focus);
   }
   function takeRegions(next) {
     for (const fresh of next.querySelectorAll('[data-region]')) {
@@ -64,8 +87,8 @@
     if (!list || !fresh) return;
     const said = [], old = new Map();
     for (const row of list.querySelectorAll('[data-key]')) old.set(row.dataset.key, row);
-    const focus = list.contains(document.activeElement) ? document.activeElement.id : '';
-    const moved = order(list) !== order(fresh);
+    const focus = focusIn(list), moved = order(list) !== order(fresh);
+    const read = inView(list, new Map(Array.from(fresh.querySelectorAll('[data-key]'), (row) => [row.dataset.key, row.dataset.state])));
     for (const row of fresh.querySelectorAll('[data-key]')) {
       const before = old.get(row.dataset.key);
       if (before && before.dataset.state !== row.dataset.state) said.push(row.dataset.name + ' is ' + row.dataset.state);
@@ -82,7 +105,8 @@
       const keys = new Set(Array.from(list.querySelectorAll('[data-key]'), nameOf));
       for (const name of html.keys()) if (name.startsWith('key ') && !keys.has(name)) html.delete(name);
     }
-    if (focus && document.activeElement.id !== focus) document.getElementById(focus)?.focus({preventScroll: true});
+    focusOn(focus);
+    if (read) scrollBy({top: document.getElementById(read.id).getBoundingClientRect().top - read.top, behavior: 'instant'});
     if (said.length) announce.textContent = said.slice(0, 3).join('. ') + (said.length > 3 ? '. ' + (said.length - 3) + ' more changed.' : '.');
   }
 
