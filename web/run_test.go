@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
 	"github.com/khronicle/khronicle/check"
@@ -66,6 +67,27 @@ func TestRunPageShowsTimelineEvidenceAndChanges(t *testing.T) {
 	phases := got.all(func(n *html.Node) bool { return attribute(n, "class") == "phases" })
 	if text := textOf(phases[0]); !strings.HasPrefix(text, "scheduled 2026-11-22 11:58:00 UTC started 2026-11-22 11:58:01 UTC +1spod created 2026-11-22 11:58:01 UTC +100msrunning 2026-11-22 11:58:02 UTC +900ms") {
 		t.Errorf("the phases are %s", text)
+	}
+}
+
+// Kubernetes has times in whole seconds. A pod was not created before its run started, and did not exit before its report.
+func TestRunPageShowsMomentsInTheirOrder(t *testing.T) {
+	c, l := &cluster{}, openLedger(t)
+	c.add("shop", "cart", check.Succeeded)
+	r := record("shop", "cart", noon.Add(-time.Minute), check.Succeeded)
+	r.Tick = r.Tick.Add(700 * time.Millisecond)
+	r.Started, r.PodCreated, r.Running = r.Tick.Add(100*time.Millisecond), noon.Add(-time.Minute), noon.Add(-59*time.Second)
+	r.Reported, r.Exited = r.Running.Add(400*time.Millisecond), r.Running
+	r.Concluded, r.Recorded = r.Reported, r.Reported.Add(time.Second)
+	must(t, l.Finish(t.Context(), r))
+	got := get(t, serving(t, c, l), "/checks/shop/cart/runs/"+r.WorkflowID)
+	var names []string
+	for _, node := range got.all(func(n *html.Node) bool { return n.Data == "b" && attribute(n.Parent.Parent, "class") == "phases" }) {
+		names = append(names, textOf(node))
+	}
+	want := []string{"scheduled", "started", "pod created", "running", "reported", "outcome known", "exited", "recorded"}
+	if d := cmp.Diff(want, names); d != "" {
+		t.Errorf("moments (-want +got):\n%s", d)
 	}
 }
 

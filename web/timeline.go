@@ -18,14 +18,17 @@ type lane struct {
 
 // momentsOf are the phases of a run in the order of time. Those that are not known come first.
 func momentsOf(run view.Run) []phase {
+	created := notBefore(run.PodCreated, run.Started)
+	running := notBefore(run.Running, created)
+	exited := notBefore(notBefore(run.Exited, running), run.Reported)
 	all := []phase{
 		{Name: "scheduled", At: run.Tick},
 		{Name: "started", At: run.Started},
-		{Name: "pod created", At: run.PodCreated},
-		{Name: "running", At: run.Running},
+		{Name: "pod created", At: created},
+		{Name: "running", At: running},
 		{Name: "reported", At: run.Reported},
 		{Name: "outcome known", At: run.Concluded},
-		{Name: "exited", At: run.Exited},
+		{Name: "exited", At: exited},
 		{Name: "recorded", At: run.Recorded},
 	}
 	slices.SortStableFunc(all, func(a, b phase) int { return a.At.Compare(b.At) })
@@ -36,6 +39,15 @@ func momentsOf(run view.Run) []phase {
 type stretch struct {
 	name     string
 	from, to time.Time
+}
+
+// notBefore returns a time of Kubernetes, which has whole seconds and leaves out the rest. It is not before a moment that came
+// first, if both are in the same second.
+func notBefore(at, first time.Time) time.Time {
+	if at.Nanosecond() == 0 && first.After(at) && first.Sub(at) < time.Second {
+		return first
+	}
+	return at
 }
 
 // lanesOf are the lanes of the timeline of a run: its phases, then the containers of its attempts as far as evidence has them.
