@@ -17,8 +17,7 @@ for (const [scheme, width] of [['light', 1280], ['dark', 390]]) {
         await page.tab.goto(path);
         await accessible(page.tab, name);
         assert.deepEqual(await tooWide(page.tab), [], 'elements that are too wide');
-        const broken = await page.tab.locator('.up span').evaluateAll((all) => all.filter((e) => e.getClientRects().length > 1).map((e) => e.textContent));
-        assert.deepEqual(broken, [], 'uptimes that are broken into two lines');
+        assert.deepEqual(await broken(page.tab), [], 'uptimes and headings that are broken into two lines');
       });
     }
     await page.close();
@@ -54,6 +53,15 @@ test('pages on paper', async (t) => {
   }
   await page.close();
 });
+
+/** broken are the uptimes and the headings of tables that stand on more than one line. */
+function broken(tab) {
+  return tab.locator('.up span, th').evaluateAll((all) => all.filter((e) => {
+    const text = document.createRange();
+    text.selectNodeContents(e);
+    return new Set([...text.getClientRects()].map((box) => Math.round(box.bottom / 6))).size > 1;
+  }).map((e) => e.textContent));
+}
 
 /** unreadable are the texts whose contrast with what is behind them is less than 4.5 to 1. */
 function unreadable(tab) {

@@ -52,7 +52,7 @@ func everything() *cluster {
 func withEvidence(t testing.TB, r ledger.Record) func(*ledger.Ledger) {
 	return func(l *ledger.Ledger) {
 		for _, piece := range []ledger.Evidence{
-			{Kind: check.EvidenceLog, Name: "1/main", Content: hostile + "\n" + strings.Repeat("x", 100_000) + "\nthe last line"},
+			{Kind: check.EvidenceLog, Name: "1/main", Content: hostile + "\n" + strings.Repeat("x", 100_000) + "\n" + hostile},
 			{Kind: check.EvidenceSpec, Name: "1", Content: `{"spec":{"containers":[{"image":"` + strings.Repeat("a", 300) + `"}]}}`},
 			{Kind: check.EvidenceEvents, Name: "1", Content: hostile},
 			{Kind: check.EvidenceStatus, Name: "1", Content: `{"status":{"containerStatuses":[{"name":"main","state":{"terminated":{"exitCode":3,"reason":"Error","message":"<script>hostile()</script>"}}}]}}`},
