@@ -197,7 +197,7 @@ alerts: go ## check the alert rules and run their tests with promtool
 	bin/promtool test rules deploy/prometheus/rules_test.yaml
 
 .PHONY: e2e
-e2e: environment python3 build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)
+e2e: environment python3 browser build ## end-to-end tests on kubebox and a real Temporal server (E2E='-run TestKill' selects)
 	@$(MAKE) --no-print-directory image IMAGES_DIR=.state/images PLATFORMS=linux/$$($(GO) env GOARCH) VERSION=e2e PUSH=
 	$(HERMETIC) $(GO) test $(UNIT) -count=1 ./starter ./cmd/khronicle # their tests against a real Temporal server are skipped while that is being built
 	$(HERMETIC) $(GO) test -tags e2e -count=1 -parallel 4 -timeout 60m ./test/e2e $(E2E)
@@ -274,6 +274,11 @@ tidy: ## go mod tidy in all modules
 .PHONY: prose-budget
 prose-budget: ## lower the numbers of tools/prose/allowed.txt to what is left
 	@$(GO) run ./tools/prose -lower
+
+.PHONY: screenshots
+screenshots: environment browser build ## take the pictures of the pages in docs/images anew, of real runs
+	KHRONICLE_REQUIRE_ALL=1 $(HERMETIC) $(GO) test -tags e2e -count=1 -run '^TestPagesInABrowser$$' ./test/e2e
+	cp .state/e2e/pictures/*.webp docs/images/
 
 .PHONY: record
 record: environment build ## record anew the workflow histories that the replay test reads

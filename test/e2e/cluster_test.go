@@ -73,6 +73,13 @@ func newNamespace(t testing.TB) string {
 	t.Helper()
 	name := "e2e-" + uuid.NewString()[:8]
 	makeNamespace(t, name)
+	awaitPods(t, name)
+	return name
+}
+
+// awaitPods waits until pods can start in a new namespace.
+func awaitPods(t testing.TB, name string) {
+	t.Helper()
 	eventually(t, 10*time.Second, "the namespace has what pods of it mount", func() (bool, string) {
 		_, err := under.kube.core.CoreV1().ServiceAccounts(name).Get(t.Context(), "default", getOptions)
 		if err == nil {
@@ -80,7 +87,6 @@ func newNamespace(t testing.TB) string {
 		}
 		return err == nil, fmt.Sprint(err)
 	})
-	return name
 }
 
 func makeNamespace(t testing.TB, name string) {

@@ -27,6 +27,7 @@ const (
 	reportPort     = "18180"
 	workerPort     = "18181"
 	starterPort    = "18182"
+	temporalUI     = "http://127.0.0.1:18333"
 	reportBase     = "http://127.0.0.1:" + reportPort
 	reportURL      = "http://host.kubebox:" + reportPort + "/externalCheckStatus"
 	image          = "khronicle/khcheck:dev"
@@ -159,7 +160,7 @@ func (s *stack) command(name string) *exec.Cmd {
 	flags := map[string][]string{
 		"worker":    {"--operations-listen", "127.0.0.1:" + workerPort, "--reporting-url", reportURL, "--ledger", s.ledgerDSN()},
 		"starter":   {"--operations-listen", "127.0.0.1:" + starterPort, "--start-burst", strconv.Itoa(s.startBurst)},
-		"reportapi": {"--listen", "127.0.0.1:" + reportPort, "--show-evidence", "--ledger", s.ledgerDSN()},
+		"reportapi": {"--listen", "127.0.0.1:" + reportPort, "--show-evidence", "--ledger", s.ledgerDSN(), "--temporal-ui-url", temporalUI},
 		"standalone": {
 			"--listen", "127.0.0.1:" + reportPort, "--show-evidence", "--reporting-url", reportURL, "--ledger", s.ledgerDSN(), "--start-burst", strconv.Itoa(s.startBurst),
 		},
