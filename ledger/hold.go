@@ -49,7 +49,7 @@ func hold(ctx context.Context, dsn string, admit func(finder) error) (target, er
 		return nil, errors.Join(err, s.close())
 	}
 	if !isFile {
-		return holdPostgres(ctx, s.(*postgresStore)) //nolint:errcheck,forcetypeassert // openStore returns it for such a name
+		return holdPostgres(ctx, s.(*postgresStore)) //nolint:forcetypeassert // openStore returns it for such a name
 	}
 	if err := s.close(); err != nil {
 		return nil, err

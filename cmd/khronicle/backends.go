@@ -19,16 +19,16 @@ func (p *process) awaitBackends(ctx context.Context) error {
 	if err := p.cluster.WaitForSync(ctx); err != nil {
 		return err
 	}
-	if err := p.awaitTemporal(ctx, "waiting for Temporal", p.temporalReady); err != nil || !p.makesNamespace {
+	if err := p.awaitTemporal(ctx, "Temporal", p.temporalReady); err != nil || !p.makesNamespace {
 		return err
 	}
-	return p.awaitTemporal(ctx, "waiting for the Temporal namespace", func(ctx context.Context) error {
+	return p.awaitTemporal(ctx, "the namespace in Temporal", func(ctx context.Context) error {
 		return starter.EnsureNamespace(ctx, p.temporal, p.temporalNamespace, namespaceRetention)
 	})
 }
 
 // awaitTemporal tries something until it succeeds or ctx ends.
-func (p *process) awaitTemporal(ctx context.Context, message string, try func(context.Context) error) error {
+func (p *process) awaitTemporal(ctx context.Context, what string, try func(context.Context) error) error {
 	for {
 		probe, cancel := context.WithTimeout(ctx, dialPause*2)
 		err := try(probe)
@@ -36,7 +36,7 @@ func (p *process) awaitTemporal(ctx context.Context, message string, try func(co
 		if err == nil {
 			return nil
 		}
-		p.logger.Warn(message, "error", err)
+		p.logger.Warn("waiting for Temporal", "for", what, "error", err)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -86,7 +86,7 @@ func TestLedgerBackup(t *testing.T) {
 			isolate(t)
 			_ = os.Remove(file) // or there is none
 			run(t)
-			if out, err := execute(t, "records", "shop/cart", "--ledger", file); err != nil || !strings.Contains(out, "broken") {
+			if out, err := execute(t, "history", "shop/cart", "--ledger", file); err != nil || !strings.Contains(out, "broken") {
 				t.Errorf("the backup shows %v:\n%s", err, out)
 			}
 			path, _, err := ledger.SQLitePath(from)

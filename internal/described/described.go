@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -97,23 +98,36 @@ func Check(t Reporter, request *http.Request, status int, header http.Header, bo
 		fail("the body cannot be unpacked: %v", err)
 		return
 	}
-	if status == http.StatusNotModified && len(body) > 0 {
-		fail("it has a body")
-	}
-	if status >= http.StatusBadRequest && request.Method != http.MethodHead {
-		if err := problem(status, header, body); err != nil {
+	for _, err := range []error{ofStatus(request, status, header, body), ofOperation(doc, request, status, header, body)} {
+		if err != nil {
 			fail("%v", err)
 		}
 	}
+}
+
+// ofStatus holds an answer against what holds for its status code in every operation.
+func ofStatus(request *http.Request, status int, header http.Header, body []byte) error {
+	switch {
+	case status == http.StatusNotModified && len(body) > 0:
+		return errors.New("it has a body")
+	case status >= http.StatusBadRequest && request.Method != http.MethodHead:
+		return problem(status, header, body)
+	default:
+		return nil
+	}
+}
+
+// ofOperation holds an answer against the operation of its path.
+func ofOperation(doc *openapi3.T, request *http.Request, status int, header http.Header, body []byte) error {
 	operation := operationOf(doc, request.URL.EscapedPath())
 	read := request.Method == http.MethodGet || request.Method == http.MethodHead
 	switch {
 	case operation != "" && read:
-		if err := validate(doc, operation, request, status, header, body); err != nil {
-			fail("%v", err)
-		}
+		return validate(doc, operation, request, status, header, body)
 	case operation != "" && status != http.StatusMethodNotAllowed && request.Method != http.MethodOptions, operation == "" && status != http.StatusNotFound:
-		fail("it is the answer to an operation that is not described")
+		return errors.New("it is the answer to an operation that is not described")
+	default:
+		return nil
 	}
 }
 

@@ -109,12 +109,12 @@ func (i *installation) Do(r *http.Request) (*http.Response, error) {
 
 func (i *installation) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", now.Format(http.TimeFormat))
-	switch {
-	case r.URL.Path == "/readyz":
+	switch r.URL.Path {
+	case "/readyz":
 		_ = json.NewEncoder(w).Encode(i.ready)
-	case r.URL.Path == "/api/v1/summary":
+	case "/api/v1/summary":
 		_, _ = w.Write([]byte(`{"ok":true,"ledger":"` + i.ledgerState + `"}`))
-	case r.URL.Path == "/api/v1/checks":
+	case "/api/v1/checks":
 		_, _ = w.Write([]byte(`{"total":1,"items":[{"kind":"check","namespace":"shop","name":"cart","lastRun":{"outcome":"succeeded","concludedAt":"2026-03-01T11:50:00Z"}}]}`))
 	default:
 		_, _ = w.Write([]byte(i.runs))

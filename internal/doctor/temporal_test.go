@@ -119,7 +119,7 @@ func (s *server) QueryWorkflow(context.Context, *workflowservice.QueryWorkflowRe
 	return &workflowservice.QueryWorkflowResponse{}, nil
 }
 
-func (s *server) ListWorkflowExecutions(_ context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+func (s *server) ListWorkflowExecutions(_ context.Context, _ *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
 	var answer workflowservice.ListWorkflowExecutionsResponse
 	for _, id := range s.open {
 		if !s.unlisted || id == workflows.HousekeepingID {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -65,8 +66,8 @@ func doctorCommand() *cobra.Command {
 	e.addAPIFlags(f)
 	e.addFlag(f)
 	f.StringSliceVar(&e.targets, "target-namespaces", nil, "namespaces whose checks are run (default: those of the ConfigMap khronicle, or all)")
-	f.StringVar(&e.temporal.Address, "temporal-address", "", "address of Temporal, such as localhost:7233, to look at it [TEMPORAL_ADDRESS]")
-	f.StringVar(&e.temporal.Namespace, "temporal-namespace", "", "namespace in Temporal [TEMPORAL_NAMESPACE]")
+	f.StringVar(&e.temporal.Address, "temporal-address", "", "address of Temporal, such as localhost:7233, to look at it; by default that of TEMPORAL_ADDRESS")
+	f.StringVar(&e.temporal.Namespace, "temporal-namespace", "", "namespace in Temporal; by default that of TEMPORAL_NAMESPACE")
 	f.StringVar(&e.reportingURL, "reporting-url", "", "URL at which checks report (default: that of the newest checker pod)")
 	f.BoolVar(&e.pod, "pod", false, "run a pod in the namespace of -n that tries the reporting URL")
 	f.StringVar(&e.image, "pod-image", podImage, "image of khcheck for --pod")
@@ -168,11 +169,12 @@ func (e *examination) kubectl() string {
 	return command
 }
 
+// needsQuotes matches what a shell may read as more than a word.
+var needsQuotes = regexp.MustCompile(`[^a-zA-Z0-9/._:@-]`)
+
 // quoted is a word for a shell.
 func quoted(text string) string {
-	if strings.IndexFunc(text, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-:@", r))
-	}) < 0 {
+	if !needsQuotes.MatchString(text) {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"

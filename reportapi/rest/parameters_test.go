@@ -26,6 +26,8 @@ func values(s *openapi3.Schema) (right, wrong []string) {
 	case s.Type.Is("integer"):
 		return []string{fmt.Sprint(*s.Min), fmt.Sprint(*s.Max)},
 			[]string{"", fmt.Sprint(*s.Min - 1), fmt.Sprint(*s.Max + 1), "1.5", "1e1", "+1", "01", " 1", "0x1", "99999999999999999999"}
+	case s.Type.Is("boolean"):
+		return []string{"true", "false"}, []string{"", "TRUE", "1", "yes", " true"}
 	case s.Format == "date-time":
 		return []string{"2026-11-22T12:00:00Z", "2026-11-22T12:00:00.123456789+14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"},
 			[]string{"", "2026-11-22", "2026-11-22 12:00:00Z", "2026-02-30T00:00:00Z", "now", "1795348320"}
