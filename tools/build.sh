@@ -36,15 +36,16 @@ build_temporal() {
     ln -sf "$found" "$1/temporal"
     return
   fi
-  CGO_ENABLED=0 GOBIN=$1 go install -v -trimpath -ldflags '-s -w' "github.com/temporalio/cli/cmd/temporal@$temporal_version" 2> >(progress)
+  CGO_ENABLED=0 GOBIN=$1 go install -v -trimpath -ldflags "-s -w -X github.com/temporalio/cli/temporalcli.Version=${temporal_version#v}" \
+    "github.com/temporalio/cli/cmd/temporal@$temporal_version" 2> >(progress)
 }
 
 # The CLI for an image. `go install` refuses GOBIN for another platform, so GOPATH says where it goes.
 build_temporal-linux() {
   local gopath=$1/gopath modules
   modules=$(go env GOMODCACHE)
-  CGO_ENABLED=0 GOOS=linux GOARCH=${tool##*-} GOPATH=$gopath GOMODCACHE=$modules go install -v -trimpath -ldflags '-s -w' \
-    "github.com/temporalio/cli/cmd/temporal@$temporal_version" 2> >(progress)
+  CGO_ENABLED=0 GOOS=linux GOARCH=${tool##*-} GOPATH=$gopath GOMODCACHE=$modules go install -v -trimpath \
+    -ldflags "-s -w -X github.com/temporalio/cli/temporalcli.Version=${temporal_version#v}" "github.com/temporalio/cli/cmd/temporal@$temporal_version" 2> >(progress)
   find "$gopath/bin" -name temporal -type f -exec mv {} "$1/$tool" \;
   rm -rf "$gopath"
 }
