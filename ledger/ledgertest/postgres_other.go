@@ -24,6 +24,12 @@ func (*Postgres) Pause() error { return errNotLinux }
 // Continue returns an error.
 func (*Postgres) Continue() error { return errNotLinux }
 
+// Data returns an empty path.
+func (*Postgres) Data() string { return "" }
+
+// Run returns an error.
+func (*Postgres) Run(string, ...string) error { return errNotLinux }
+
 // Socket returns an empty path.
 func (*Postgres) Socket() string { return "" }
 
