@@ -132,7 +132,8 @@ func TestInspectorReadsAllPages(t *testing.T) {
 	server := apitest.New()
 	for n := range 501 {
 		meta := metav1.ObjectMeta{Namespace: "shop", Name: fmt.Sprint("c", n), CreationTimestamp: metav1.NewTime(time.Unix(int64(n), 0)), Labels: map[string]string{protocol.LabelCheckName: "c"}}
-		server.Put(&khv1.KuberhealthyCheck{ObjectMeta: meta}, &corev1.Pod{ObjectMeta: meta})
+		kind := metav1.TypeMeta{APIVersion: khv1.GroupVersion.String(), Kind: khv1.CheckKind}
+		server.Put(&khv1.KuberhealthyCheck{TypeMeta: kind, ObjectMeta: meta}, &corev1.Pod{ObjectMeta: meta})
 	}
 	inspector := inspectorOf(t, server)
 	for namespaces, want := range map[string]int{"": 501, "shop": 501, "net": 0, "net,shop": 501} {
