@@ -202,6 +202,11 @@ e2e: environment python3 browser build ## end-to-end tests on kubebox and a real
 	$(HERMETIC) $(GO) test $(UNIT) -count=1 ./starter ./cmd/khronicle # their tests against a real Temporal server are skipped while that is being built
 	$(HERMETIC) $(GO) test -tags e2e -count=1 -parallel 4 -timeout 60m ./test/e2e $(E2E)
 
+.PHONY: observe
+observe: environment postgresql build ## a real Prometheus: a fault for each alert, and data for each panel of the dashboards (results: .state/observe)
+	@tools/packages.sh prometheus chromium
+	$(HERMETIC) $(GO) test -tags e2e -count=1 -v -timeout 20m -run '^TestEveryAlertFiresAndEveryPanelHasData$$' ./test/e2e -args -observe $(CURDIR)/.state/observe
+
 SEED ?= 1
 CHECKS ?= 30
 INTERVAL ?= 10s

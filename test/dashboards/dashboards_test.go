@@ -16,7 +16,7 @@ import (
 
 const (
 	generated = "../../deploy/dashboards"
-	// scraped has the metrics that real roles and a real Temporal server showed to Prometheus.
+	// scraped has the metrics that real roles and a real Temporal server showed to Prometheus. `make observe` lists them.
 	scraped = "testdata/metrics.txt"
 )
 

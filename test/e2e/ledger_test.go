@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,9 @@ import (
 	"github.com/khronicle/khronicle/ledger"
 )
 
-func (s *stack) ledgerDSN() string { return "sqlite:" + filepath.Join(s.state, "ledger.db") }
+func (s *stack) ledgerDSN() string {
+	return cmp.Or(s.ledger, "sqlite:"+filepath.Join(s.state, "ledger.db"))
+}
 
 // openLedger reads what the worker writes.
 func openLedger(t *testing.T) (kept *ledger.Ledger) {

@@ -21,16 +21,17 @@ import (
 
 // Ports of the stack under test, all on 127.0.0.1.
 const (
-	apiServerPort  = "16543"
-	temporalPort   = 17333
-	temporalUIPort = 18333
-	reportPort     = "18180"
-	workerPort     = "18181"
-	starterPort    = "18182"
-	temporalUI     = "http://127.0.0.1:18333"
-	reportBase     = "http://127.0.0.1:" + reportPort
-	reportURL      = "http://host.kubebox:" + reportPort + "/externalCheckStatus"
-	image          = "khronicle/khcheck:dev"
+	apiServerPort       = "16543"
+	temporalPort        = 17333
+	temporalUIPort      = 18333
+	temporalMetricsPort = "18433"
+	reportPort          = "18180"
+	workerPort          = "18181"
+	starterPort         = "18182"
+	temporalUI          = "http://127.0.0.1:18333"
+	reportBase          = "http://127.0.0.1:" + reportPort
+	reportURL           = "http://host.kubebox:" + reportPort + "/externalCheckStatus"
+	image               = "khronicle/khcheck:dev"
 )
 
 var (
@@ -69,6 +70,8 @@ type stack struct {
 	// roleKubeconfig and roleEnv are what the roles get, but for tests that give them less.
 	roleKubeconfig string
 	roleEnv        []string
+	// ledger is the address of the ledger. Empty means a file of the stack.
+	ledger string
 	// startBurst is how many checks the starter starts at the same moment: any number, but for the test of that.
 	startBurst int
 	kube       *clients
@@ -155,7 +158,10 @@ func (s *stack) kubebox(args ...string) (string, error) {
 func (s *stack) command(name string) *exec.Cmd {
 	if name == "temporal" {
 		o := devserver.Options{StateDir: filepath.Join(s.state, "temporal"), Port: temporalPort, UIPort: temporalUIPort}
-		return exec.Command(filepath.Join(s.bin, "temporal"), o.Args()...)
+		return exec.Command(filepath.Join(s.bin, "temporal"), append(o.Args(), "--metrics-port", temporalMetricsPort)...)
+	}
+	if name == "prometheus" {
+		return s.prometheus()
 	}
 	flags := map[string][]string{
 		"worker":    {"--operations-listen", "127.0.0.1:" + workerPort, "--reporting-url", reportURL, "--ledger", s.ledgerDSN()},
