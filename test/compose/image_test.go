@@ -100,7 +100,7 @@ func TestBuildContextSuffices(t *testing.T) {
 	if out, err := list.CombinedOutput(); err != nil {
 		t.Fatalf("%v:\n%s", err, out)
 	}
-	for _, surplus := range []string{".git", "bin", "deploy/crds", "tools", "test", "docs", "examples"} {
+	for _, surplus := range []string{".git", "bin", "deploy/chart", "deploy/prometheus", "tools", "test", "docs", "examples"} {
 		if _, err := os.Stat(filepath.Join(context, surplus)); err == nil {
 			t.Errorf("%s is sent to the builder", surplus)
 		}

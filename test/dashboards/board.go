@@ -28,7 +28,8 @@ type row struct {
 	panels []panel
 }
 
-func (b board) build() (dashboard.Dashboard, error) {
+func (b board) build() (dashboard.Dashboard, error) { //nolint:staticcheck // the older form is what every Grafana since version 10 reads from a file
+	//nolint:staticcheck // as above
 	d := dashboard.NewDashboardBuilder(b.title).Uid("khronicle-"+b.name).Description(b.description).Tags([]string{tag}).
 		Time("now-6h", "now").Refresh("1m").Timezone("browser").Tooltip(dashboard.DashboardCursorSyncCrosshair).
 		Variables(b.variables).Annotation(alertsFiring()).

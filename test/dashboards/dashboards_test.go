@@ -21,19 +21,19 @@ const (
 )
 
 // read decodes the generated dashboards, by name. A field that Grafana does not know is an error.
-func read(t *testing.T) map[string]dashboard.Dashboard {
+func read(t *testing.T) map[string]dashboard.Dashboard { //nolint:staticcheck // see build
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(generated, "*.json"))
 	if err != nil || len(files) != 3 {
 		t.Fatalf("got the dashboards %q (%v), want 3", files, err)
 	}
-	all := map[string]dashboard.Dashboard{}
+	all := map[string]dashboard.Dashboard{} //nolint:staticcheck // see build
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var d dashboard.Dashboard
+		var d dashboard.Dashboard //nolint:staticcheck // see build
 		decoder := json.NewDecoder(bytes.NewReader(text))
 		if err := decoder.Decode(&d); err != nil {
 			t.Fatalf("%s: %v", file, err)
@@ -47,7 +47,7 @@ func read(t *testing.T) map[string]dashboard.Dashboard {
 }
 
 // panelsOf returns the panels of a dashboard without the rows.
-func panelsOf(d dashboard.Dashboard) []dashboard.Panel {
+func panelsOf(d dashboard.Dashboard) []dashboard.Panel { //nolint:staticcheck // see build
 	var all []dashboard.Panel
 	for _, p := range d.Panels {
 		if p.Panel != nil && p.Panel.Type != "row" {

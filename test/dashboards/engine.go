@@ -127,17 +127,17 @@ func workers() []panel {
 		{
 			title: "Wait for a worker", kind: graph, unit: "s", alert: "khroniclerunslate",
 			description: "99th percentile of the time that workflow tasks wait in Temporal for a worker. More than a second means that workers are overloaded.",
-			queries:     of(quantileBy("workflow_type", "temporal_workflow_task_schedule_to_start_latency_seconds", "ROLES")),
+			queries:     of(quantileBy("workflow_type", "temporal_workflow_task_schedule_to_start_latency_seconds")),
 		},
 		{
 			title: "Duration of workflow tasks", kind: graph, unit: "s",
 			description: "99th percentile of the duration of workflow tasks, by type of workflow. It has the local activities in it.",
-			queries:     of(quantileBy("workflow_type", "temporal_workflow_task_execution_latency_seconds", "ROLES")),
+			queries:     of(quantileBy("workflow_type", "temporal_workflow_task_execution_latency_seconds")),
 		},
 		{
 			title: "Duration of local activities", kind: graph, unit: "s",
 			description: "99th percentile of the duration of the short steps of a run: requests to Kubernetes, the ledger and Temporal.",
-			queries:     of(quantileBy("activity_type", "temporal_local_activity_execution_latency_seconds", "ROLES")),
+			queries:     of(quantileBy("activity_type", "temporal_local_activity_execution_latency_seconds")),
 		},
 		{
 			title: "Failed workflow tasks", kind: graph, unit: "cpm", alert: "khronicleworkflowstuck",
@@ -163,7 +163,7 @@ func requests() []panel {
 		{
 			title: "Duration of requests", kind: graph, unit: "s", width: 24,
 			description: "99th percentile of the duration of requests to Temporal, by operation.",
-			queries:     of(quantileBy("operation", "temporal_request_latency_seconds", "ROLES")),
+			queries:     of(quantileBy("operation", "temporal_request_latency_seconds")),
 		},
 	}
 }

@@ -23,9 +23,9 @@ func quantile(of, legend, histogram, selector string) query {
 	return series(`histogram_quantile(`+of+`, sum by (le) (rate(`+histogram+`_bucket{`+selector+`}[$__rate_interval])))`, legend)
 }
 
-// quantileBy is the 99th percentile of a histogram for each value of a label.
-func quantileBy(label, histogram, selector string) query {
-	return series(`histogram_quantile(0.99, sum by (le, `+label+`) (rate(`+histogram+`_bucket{`+selector+`}[$__rate_interval])))`, "{{"+label+"}}")
+// quantileBy is the 99th percentile of a histogram of the roles for each value of a label.
+func quantileBy(label, histogram string) query {
+	return series(`histogram_quantile(0.99, sum by (le, `+label+`) (rate(`+histogram+`_bucket{ROLES}[$__rate_interval])))`, "{{"+label+"}}")
 }
 
 // perMinute is how often something is counted in a minute, for each value of a label.
